@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# Flags of our own programs (tests, examples, benchmarks): never of detrame::detrame.
+
+add_library(detrame_own INTERFACE)
+target_link_libraries(detrame_own INTERFACE detrame::detrame detrame::data)
+target_compile_definitions(detrame_own INTERFACE DETRAME_DATA_DIR="${PROJECT_SOURCE_DIR}/data")
+target_compile_options(detrame_own INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 sees impossible overruns inside Eigen's inlined kernels, at -O3 and with sanitizers.
+  target_compile_options(detrame_own INTERFACE
+    -Wno-array-bounds -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-stringop-overread)
+endif()
+if(NOT OpenMP_CXX_FOUND)
+  target_compile_options(detrame_own INTERFACE -Wno-unknown-pragmas)
+endif()
+if(DETRAME_WERROR)
+  target_compile_options(detrame_own INTERFACE -Werror)
+endif()
+if(DETRAME_NATIVE)
+  target_compile_options(detrame_own INTERFACE -march=native)
+endif()
+if(DETRAME_SANITIZE)
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(detrame_own INTERFACE ${sanitizers})
+  target_link_options(detrame_own INTERFACE ${sanitizers})
+endif()
+
+# Adds one of our programs, with our flags.
+function(detrame_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE detrame_own)
+endfunction()
+
+# Registers a test that runs at the root of the repository. Waiting threads sleep: tests run side by side.
+function(detrame_test name)
+  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
+endfunction()

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <span>
+#include <vector>
+
+#include "detrame/backend/formulas.hpp"
+#include "detrame/core/host_matrix.hpp"
+
+namespace detrame {
+
+/// The verbs of a backend. An object of a backend owns threads or a stream, and scratch memory; a *lane* is
+/// where verbs run: one thread of the CPU, the stream of a device. Algorithms are written once, for the columns
+/// of a chunk, on a lane; how a batch is cut into chunks is the backend's business.
+///
+/// Memory is reached through verbs alone. The laws stand beside each verb in backend/cpu/; every model of the
+/// concept repeats them word for word, and tests/laws/backend_laws.hpp checks them.
+namespace has {
+
+template <class B>
+concept scalar = std::floating_point<typename B::Scalar>;
+
+/// A matrix owns its memory; copying copies entries.
+template <class B>
+concept matrix = std::copyable<typename B::Matrix> && std::default_initializable<typename B::Matrix> &&
+                 requires(typename B::Matrix const& m) {
+                   { m.rows() } -> std::convertible_to<Index>;
+                   { m.cols() } -> std::convertible_to<Index>;
+                 };
+
+/// A view points to the memory of a matrix or of scratch; copying it copies no entry. The view of a whole matrix
+/// is contiguous; scratch need not be.
+template <class B>
+concept views = std::convertible_to<typename B::Matrix&, typename B::View> &&
+                std::convertible_to<typename B::Matrix const&, typename B::ConstView> &&
+                std::convertible_to<typename B::View, typename B::ConstView> &&
+                std::convertible_to<typename B::Input, typename B::ConstView> &&
+                requires(typename B::View u, typename B::ConstView v) {
+                  { v.rows() } -> std::same_as<Index>;
+                  { v.cols() } -> std::same_as<Index>;
+                  { u.middle_cols(Index{}, Index{}) } -> std::same_as<typename B::View>;
+                  { u.middle_rows(Index{}, Index{}) } -> std::same_as<typename B::View>;
+                  { u.reshaped(Index{}, Index{}) } -> std::same_as<typename B::View>;
+                  { v.middle_cols(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
+                  { v.middle_rows(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
+                  { v.reshaped(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
+                  { v.contiguous() } -> std::same_as<bool>;
+                };
+
+template <class B>
+concept transfer =
+    requires(B& b, HostMatrix<typename B::Scalar> const& host, typename B::ConstView v, typename B::Matrix& m) {
+      { to_device(b, host) } -> std::same_as<typename B::Matrix>;
+      { to_host(b, v) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+      resize(b, m, Index{}, Index{});
+    };
+
+template <class B>
+concept lane = requires(B& b, typename B::Lane& lane) {
+  { b.lane() } -> std::same_as<typename B::Lane&>;
+  lane.frame();
+  { lane.scratch(Index{}, Index{}) } -> std::same_as<typename B::View>;
+};
+
+template <class B>
+concept chunks = requires(B& b, std::array<typename B::View, 1> sums) {
+  each_chunk(b, Batch{}, Index{}, [](typename B::Lane&, Columns) {});
+  sum_chunks(b, Batch{}, Index{}, sums,
+             [](typename B::Lane&, Columns, std::array<typename B::View, 1> const&) {});
+};
+
+template <class B>
+concept each = requires(typename B::Lane& lane, typename B::View y, typename B::ConstView x) {
+  each(lane, formula::Assign{}, y, x);
+  each(lane, formula::Assign{}, y, PerRow{x});
+  each(lane, formula::Assign{}, y, PerColumn{x});
+  each_indexed(lane, [](Index, Index, auto&, auto) {}, y, x);
+};
+
+template <class B>
+concept reshape = requires(typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
+  copy_entries(lane, x, y);
+};
+
+template <class B>
+concept gather = requires(typename B::Lane& lane, typename B::ConstView x, typename B::View y,
+                          std::span<Index const> indices) { gather_columns(lane, x, indices, y); };
+
+template <class B>
+concept sums = requires(typename B::Lane& lane, typename B::View out, typename B::ConstView x) {
+  row_sums(lane, out, formula::Product{}, x, x);
+  column_sums(lane, out, formula::Product{}, x, x);
+  column_max(lane, out, formula::Identity{}, x);
+  { sum_to_host(lane, x) } -> std::same_as<typename B::Scalar>;
+  { max_to_host(lane, x) } -> std::same_as<typename B::Scalar>;
+};
+
+template <class B>
+concept gemm = requires(typename B::Lane& lane, typename B::Scalar s, typename B::ConstView x, typename B::View y) {
+  gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
+  gemm_each(lane, x, Op::none, x, [](auto, auto&) {}, y);
+};
+
+template <class B>
+concept columns = requires(B& b, typename B::View y) {
+  each_column(b, Index{}, Index{}, [](auto const&, Index, typename B::Scalar*, auto) {}, y);
+};
+
+template <class B>
+concept factorisations = requires(B& b, typename B::ConstView A, typename B::View out) {
+  { definite_solve(b, A, A, out) } -> std::same_as<bool>;
+  { symmetric_eigenvalues(b, A) } -> std::same_as<std::vector<typename B::Scalar>>;
+};
+
+}  // namespace has
+
+template <class B>
+concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> &&
+                  has::chunks<B> && has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> && has::gemm<B> &&
+                  has::columns<B> && has::factorisations<B>;
+
+/// A rows x cols matrix of zeros.
+template <Backend B>
+typename B::Matrix zeros(B& backend, Index rows, Index cols) {
+  return to_device(backend, HostMatrix<typename B::Scalar>(rows, cols));
+}
+
+}  // namespace detrame

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/concept.hpp"
+#include "detrame/backend/cpu/chunks.hpp"
+#include "detrame/backend/cpu/each.hpp"
+#include "detrame/backend/cpu/factorisations.hpp"
+#include "detrame/backend/cpu/gemm.hpp"
+#include "detrame/backend/cpu/sums.hpp"
+#include "detrame/backend/cpu/team.hpp"
+
+namespace detrame {
+
+static_assert(Backend<Cpu<float>> && Backend<Cpu<double>>);
+
+}  // namespace detrame

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+
+#include "detrame/backend/cpu/cpu.hpp"
+
+namespace detrame {
+
+namespace detail {
+/// Columns a chunk: as many whole units as keep `scalars_per_column` within half a typical L2 cache, between
+/// 16 and 64 columns, so that a recursion stays in cache. A function of the shapes alone.
+template <class Scalar>
+Index chunk_columns(Batch batch, Index scalars_per_column) {
+  constexpr Index cache_bytes = Index{1} << 19;
+  Index const fitting = cache_bytes / (std::max<Index>(scalars_per_column, 1) * Index{sizeof(Scalar)});
+  Index const width = std::clamp<Index>(fitting / 16 * 16, 16, 64);
+  return std::max<Index>(width / batch.unit, 1) * batch.unit;
+}
+}  // namespace detail
+
+/// f(lane, columns) over chunks that together are the batch; a sample is never cut.
+///
+/// `scalars_per_column`: what f keeps in use for one column, from which the width of a chunk follows.
+template <class Scalar, class F>
+void each_chunk(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column, F&& f) {
+  Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column);
+  backend.run((batch.columns + width - 1) / width, [&](CpuLane<Scalar>& lane, Index i) {
+    auto const frame = lane.frame();
+    f(lane, Columns{i * width, std::min(width, batch.columns - i * width)});
+  });
+}
+
+/// As each_chunk, and every chunk adds to sums: f(lane, columns, partial) with partial[n] shaped as sums[n].
+/// On return sums[n] has grown by the sum over all chunks, added in a fixed order.
+template <class Scalar, std::size_t n, class F>
+void sum_chunks(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column,
+                std::array<MatrixView<Scalar>, n> const& sums, F&& f) {
+  constexpr Index most_groups = 16, most_bytes = Index{1} << 28;
+  Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column);
+  Index const chunks = (batch.columns + width - 1) / width;
+  Index size = 0;
+  for (auto const& sum : sums) size += sum.rows() * sum.cols();
+  Index const affordable = std::max<Index>(most_bytes / std::max<Index>(size * Index{sizeof(Scalar)}, 1), 1);
+  Index const groups = std::min({chunks, most_groups, affordable});
+  if (groups == 0) return;
+
+  auto const frame = backend.partial_sums().frame();
+  Scalar* const partials = backend.partial_sums().template take<Scalar>(groups * size);
+  backend.run(groups, [&](CpuLane<Scalar>& lane, Index g) {
+    Scalar* const memory = partials + g * size;
+    std::fill_n(memory, size, Scalar(0));
+    std::array<MatrixView<Scalar>, n> partial;
+    Index offset = 0;
+    for (std::size_t s = 0; s < n; ++s) {
+      partial[s] = {memory + offset, sums[s].rows(), sums[s].cols(), sums[s].rows()};
+      offset += sums[s].rows() * sums[s].cols();
+    }
+    for (Index i = g * chunks / groups; i < (g + 1) * chunks / groups; ++i) {
+      auto const chunk_frame = lane.frame();
+      f(lane, Columns{i * width, std::min(width, batch.columns - i * width)}, partial);
+    }
+  });
+
+  Index offset = 0;
+  for (auto const& sum : sums) {
+    backend.run(sum.cols(), [&](CpuLane<Scalar>&, Index j) {
+      Scalar* const total = sum.data() + j * sum.stride();
+      for (Index g = 0; g < groups; ++g) {
+        Scalar const* const partial = partials + g * size + offset + j * sum.rows();
+        for (Index i = 0; i < sum.rows(); ++i) total[i] += partial[i];
+      }
+    });
+    offset += sum.rows() * sum.cols();
+  }
+}
+
+}  // namespace detrame

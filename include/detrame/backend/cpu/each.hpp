@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <span>
+
+#include "detrame/backend/cpu/cpu.hpp"
+
+namespace detrame {
+
+namespace detail {
+
+/// How the loops read an argument: column(j)[i].
+template <class Scalar>
+struct EntryReader {
+  MatrixView<Scalar> view;
+  Scalar* column(Index j) const { return view.data() + j * view.stride(); }
+  bool fits(Index rows, Index cols) const { return view.rows() == rows && view.cols() == cols; }
+};
+template <class Scalar>
+struct RowReader {
+  MatrixView<Scalar> view;
+  Scalar* column(Index) const { return view.data(); }
+  bool fits(Index rows, Index) const { return view.rows() == rows && view.cols() == 1; }
+};
+template <class Scalar>
+struct ColumnReader {
+  struct Constant {
+    Scalar value;
+    Scalar operator[](Index) const { return value; }
+  };
+  MatrixView<Scalar> view;
+  Constant column(Index j) const { return {view(0, j)}; }
+  bool fits(Index, Index cols) const { return view.rows() == 1 && view.cols() == cols; }
+};
+
+template <class Scalar>
+EntryReader<Scalar> reader(MatrixView<Scalar> v) {
+  return {v};
+}
+template <class Scalar, int rows, int cols>
+EntryReader<Scalar> reader(Eigen::Matrix<Scalar, rows, cols>& m) {
+  return {MatrixView<Scalar>(m)};
+}
+template <class Scalar, int rows, int cols>
+EntryReader<Scalar const> reader(Eigen::Matrix<Scalar, rows, cols> const& m) {
+  return {MatrixView<Scalar const>(m)};
+}
+template <class View>
+auto reader(PerRow<View> v) {
+  return RowReader<std::remove_pointer_t<decltype(reader(v.vector).column(0))>>{reader(v.vector).view};
+}
+template <class View>
+auto reader(PerColumn<View> v) {
+  return ColumnReader<std::remove_pointer_t<decltype(reader(v.vector).column(0))>>{reader(v.vector).view};
+}
+
+}  // namespace detail
+
+/// f(args_ij...) for every entry (i, j) of the first argument, a matrix. An argument is a matrix of the same
+/// shape, PerRow{k x 1} or PerColumn{1 x N}; f takes by reference what it writes. Arguments may be the same
+/// matrix, and may not overlap otherwise.
+template <class Scalar, class F, class First, class... Args>
+void each(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
+  auto const lead = detail::reader(first);
+  Index const rows = lead.view.rows(), cols = lead.view.cols();
+  DETRAME_ASSERT((detail::reader(args).fits(rows, cols) && ...));
+  for (Index j = 0; j < cols; ++j)
+    [&](auto... column) {
+      for (Index i = 0; i < rows; ++i) f(column[i]...);
+    }(lead.column(j), detail::reader(args).column(j)...);
+}
+
+/// As each, with the place of the entry: f(i, j, args_ij...).
+template <class Scalar, class F, class First, class... Args>
+void each_indexed(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
+  auto const lead = detail::reader(first);
+  Index const rows = lead.view.rows(), cols = lead.view.cols();
+  DETRAME_ASSERT((detail::reader(args).fits(rows, cols) && ...));
+  for (Index j = 0; j < cols; ++j)
+    [&](auto... column) {
+      for (Index i = 0; i < rows; ++i) f(i, j, column[i]...);
+    }(lead.column(j), detail::reader(args).column(j)...);
+}
+
+/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have the
+/// same number of entries and do not overlap.
+template <class Scalar>
+void copy_entries(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> from,
+                  std::type_identity_t<MatrixView<Scalar>> to) {
+  DETRAME_ASSERT(from.rows() * from.cols() == to.rows() * to.cols());
+  Index i_to = 0, j_to = 0;
+  for (Index j = 0; j < from.cols(); ++j)
+    for (Index i = 0; i < from.rows();) {
+      Index const run = std::min(from.rows() - i, to.rows() - i_to);
+      std::copy_n(&from(i, j), run, &to(i_to, j_to));
+      i += run;
+      if ((i_to += run) == to.rows()) {
+        i_to = 0;
+        ++j_to;
+      }
+    }
+}
+
+/// out.col(j) = from.col(indices[j])
+template <class Scalar>
+void gather_columns(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> from,
+                    std::span<Index const> indices, std::type_identity_t<MatrixView<Scalar>> out) {
+  DETRAME_ASSERT(out.rows() == from.rows() && out.cols() == static_cast<Index>(indices.size()));
+  for (Index j = 0; j < out.cols(); ++j) {
+    Index const source = indices[static_cast<std::size_t>(j)];
+    DETRAME_ASSERT(0 <= source && source < from.cols());
+    std::copy_n(from.data() + source * from.stride(), out.rows(), out.data() + j * out.stride());
+  }
+}
+
+}  // namespace detrame

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Eigen/Cholesky>
+#include <Eigen/Eigenvalues>
+#include <limits>
+#include <vector>
+
+#include "detrame/backend/cpu/cpu.hpp"
+
+namespace detrame {
+
+namespace detail {
+/// Whether each pivot of a Cholesky factor is a number: Eigen lets NaN and infinity through, and calls it success.
+template <class Factor>
+bool is_finite_factor(Factor const& L) {
+  for (Index i = 0; i < L.rows(); ++i)
+    if (!(L(i, i) < std::numeric_limits<typename Factor::Scalar>::infinity())) return false;
+  return true;
+}
+}  // namespace detail
+
+/// out = A^{-1} rhs for a symmetric A (the lower triangle is read). False, and out is untouched, where A is not
+/// positive definite to working precision, or not finite. A: k x k. rhs, out: k x n. Cost k^3 / 3 + 2 k^2 n, allocates.
+template <class Scalar>
+bool definite_solve(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> A,
+                    std::type_identity_t<MatrixView<Scalar const>> rhs,
+                    std::type_identity_t<MatrixView<Scalar>> out) {
+  using Matrix = typename Cpu<Scalar>::Matrix;
+  using Map = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>;
+  Matrix X = Map(rhs.data(), rhs.rows(), rhs.cols(), Eigen::OuterStride<>(rhs.stride()));
+  if (A.rows() > 0) {
+    Eigen::LLT<Matrix> const llt(Map(A.data(), A.rows(), A.cols(), Eigen::OuterStride<>(A.stride())));
+    if (llt.info() != Eigen::Success || !detail::is_finite_factor(llt.matrixLLT())) return false;
+    llt.solveInPlace(X);
+  }
+  Eigen::Map<Matrix, 0, Eigen::OuterStride<>>(out.data(), out.rows(), out.cols(),
+                                              Eigen::OuterStride<>(out.stride())) = X;
+  return true;
+}
+
+/// The eigenvalues of a symmetric A in ascending order, on the host; all NaN where they did not converge (as
+/// with NaN in A). The lower triangle is read. Cost about 4/3 k^3, allocates.
+template <class Scalar>
+std::vector<Scalar> symmetric_eigenvalues(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> A) {
+  using Matrix = typename Cpu<Scalar>::Matrix;
+  std::vector<Scalar> values(static_cast<std::size_t>(A.rows()), std::numeric_limits<Scalar>::quiet_NaN());
+  if (A.rows() == 0) return values;
+  Matrix const copy = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>(A.data(), A.rows(), A.cols(),
+                                                                        Eigen::OuterStride<>(A.stride()));
+  Eigen::SelfAdjointEigenSolver<Matrix> const solver(copy, Eigen::EigenvaluesOnly);
+  if (solver.info() == Eigen::Success && copy.allFinite())
+    for (Index i = 0; i < A.rows(); ++i) values[static_cast<std::size_t>(i)] = solver.eigenvalues()(i);
+  return values;
+}
+
+}  // namespace detrame

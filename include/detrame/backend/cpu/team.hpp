@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/cpu/cholesky.hpp"
+#include "detrame/backend/cpu/each.hpp"
+
+namespace detrame {
+
+/// What works on a column of a batch, or on a few side by side: here a single thread. Its verbs serve kernels,
+/// and their arithmetic serves `exact/` and nothing else. What a verb has written every member sees after it.
+template <class Scalar_>
+class CpuTeam {
+  using Factor = PackedCholesky<Scalar_>;
+  using Packet = typename Eigen::internal::packet_traits<Scalar_>::type;
+  static constexpr Index lanes = Eigen::internal::unpacket_traits<Packet>::size;
+
+ public:
+  using Scalar = Scalar_;
+
+  /// How many columns of a batch are best worked on side by side.
+  static constexpr Index width = 2 * lanes;
+  /// How many columns of A `inner_products` takes at most.
+  static constexpr Index height = 4;
+  /// Where a Cholesky factor can be continued: at multiples of this.
+  static constexpr Index tile = Factor::tile;
+
+  /// How many scalars hold a symmetric matrix of n rows or its factor, and where entry (i, j), i >= j, lies.
+  static constexpr Index factor_size(Index n) { return Factor::size(n); }
+  static constexpr Index factor_place(Index i, Index j) { return Factor::place(i, j); }
+  /// The room that `cholesky_solve` needs for n scalars.
+  static constexpr Index padded(Index n) { return Factor::padded(n); }
+
+  /// f(i) for i = 0, ..., n - 1, in any order.
+  template <class F>
+  void each(Index n, F&& f) const {
+    for (Index i = 0; i < n; ++i) f(i);
+  }
+
+  /// f() by one member.
+  template <class F>
+  void once(F&& f) const {
+    f();
+  }
+
+  /// sum_i f(i), in a fixed order.
+  template <class F>
+  Scalar sum(Index n, F&& f) const {
+    Scalar s(0);
+    for (Index i = 0; i < n; ++i) s += f(i);
+    return s;
+  }
+
+  /// max(0, max_i f(i)), NaN if any f(i) is.
+  template <class F>
+  Scalar max(Index n, F&& f) const {
+    Scalar largest(0);
+    for (Index i = 0; i < n; ++i) {
+      Scalar const v = f(i);
+      largest = v > largest || v != v ? v : largest;
+      if (v != v) break;
+    }
+    return largest;
+  }
+
+  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of X.
+  /// A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
+  void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X, Scalar* out) const {
+    using namespace Eigen::internal;
+    Scalar const* const a0 = A;
+    Scalar const* const a1 = A + std::min<Index>(1, count - 1) * stride;
+    Scalar const* const a2 = A + std::min<Index>(2, count - 1) * stride;
+    Scalar const* const a3 = A + (count - 1) * stride;
+    Packet sum[height][2];
+    for (auto& s : sum) s[0] = s[1] = pset1<Packet>(Scalar(0));
+    for (Index l = 0; l < n; ++l) {
+      Packet const x0 = ploadu<Packet>(X + l * width), x1 = ploadu<Packet>(X + l * width + lanes);
+      Packet const a[height] = {pset1<Packet>(a0[l]), pset1<Packet>(a1[l]), pset1<Packet>(a2[l]),
+                                pset1<Packet>(a3[l])};
+      for (Index h = 0; h < height; ++h) {
+        sum[h][0] = pmadd(a[h], x0, sum[h][0]);
+        sum[h][1] = pmadd(a[h], x1, sum[h][1]);
+      }
+    }
+    for (Index h = 0; h < height; ++h) {
+      pstoreu(out + h * width, sum[h][0]);
+      pstoreu(out + h * width + lanes, sum[h][1]);
+    }
+  }
+
+  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how many
+  /// rows from the top are factored: n, or the first row whose pivot is not positive beyond its rounding,
+  /// n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
+  Index cholesky(Scalar* F, Index n, Index first) const { return Factor::factor(F, n, first); }
+
+  /// x <- (L L^T)^{-1} x with the factor that `cholesky` left in F. x has room for padded(n) scalars.
+  void cholesky_solve(Scalar const* F, Index n, Scalar* x) const { Factor::solve(F, n, x); }
+};
+
+/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and a
+/// MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run in any
+/// order.
+template <class Scalar, class F, class... Views>
+void each_column(Cpu<Scalar>& backend, Index N, Index scratch_size, F&& f, Views&&... views) {
+  backend.run(N, [&](CpuLane<Scalar>& lane, Index j) {
+    auto const frame = lane.frame();
+    f(CpuTeam<Scalar>(), j, lane.arena().template take<Scalar>(scratch_size), detail::reader(views).view...);
+  });
+}
+
+}  // namespace detrame

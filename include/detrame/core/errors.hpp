@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cassert>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+/// A broken invariant of the library itself. Checked in debug builds only; callers' mistakes throw instead.
+#define DETRAME_ASSERT(condition) assert(condition)
+
+namespace detrame {
+
+/// Two sizes that the caller gave do not fit: the text names who asked, what, and both sizes.
+struct ShapeError : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+/// A number that the caller gave is outside its range: the text names it, its value and the range.
+struct DomainError : std::domain_error {
+  using std::domain_error::domain_error;
+};
+
+/// A file is cut, malformed or of another shape: the text names the file, what was expected and what was found.
+struct FormatError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The caller insisted on convergence (require_converged) and the iteration ended otherwise.
+struct NotConverged : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A promised certificate does not hold: the text gives the quantity that fell short.
+struct NotCertified : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The parts, streamed one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k).
+template <class... Parts>
+std::string message(Parts const&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  return text.str();
+}
+
+/// Refuses what is not in [low, infinity), NaN included: "lambda = -0.1, must be >= 0".
+template <class Scalar>
+void require_at_least(char const* who, char const* name, Scalar value, Scalar low) {
+  if (!(value >= low)) throw DomainError(message(who, ": ", name, " = ", value, ", must be >= ", low));
+}
+
+}  // namespace detrame

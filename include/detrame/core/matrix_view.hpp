@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "detrame/core/errors.hpp"
+#include "detrame/core/host_device.hpp"
+
+namespace detrame {
+
+using Index = std::ptrdiff_t;
+
+/// A batch: how many columns, and how many neighbouring columns belong to one sample (its sites).
+struct Batch {
+  Index columns;
+  Index unit = 1;
+};
+
+/// A range of neighbouring columns of a batch: [first, first + count).
+struct Columns {
+  Index first;
+  Index count;
+};
+
+namespace detail {
+/// Column-major storage with unit inner stride, recognised by its verbs (Eigen's, or anyone's).
+template <class M, class Scalar>
+concept ColumnMajorStorage = requires(M& m) {
+  { m.data() } -> std::convertible_to<Scalar*>;
+  { m.rows() } -> std::convertible_to<Index>;
+  { m.outerStride() } -> std::convertible_to<Index>;
+  requires !std::remove_cvref_t<M>::IsRowMajor;
+  requires std::remove_cvref_t<M>::InnerStrideAtCompileTime == 1;
+};
+}  // namespace detail
+
+/// A column-major matrix that somebody else owns: entry (i, j) at data()[i + j * stride()].
+///
+/// Trivially copyable; copying it never copies entries. Whether data() may be read on the host is the
+/// backend's affair.
+template <class Scalar>
+class MatrixView {
+ public:
+  constexpr MatrixView() = default;
+
+  DETRAME_HOST_DEVICE constexpr MatrixView(Scalar* data, Index rows, Index cols, Index stride)
+      : data_(data), rows_(rows), cols_(cols), stride_(stride) {}
+
+  template <class M>
+    requires detail::ColumnMajorStorage<M, Scalar>
+  MatrixView(M&& m) : MatrixView(m.data(), m.rows(), m.cols(), m.outerStride()) {}
+
+  DETRAME_HOST_DEVICE constexpr operator MatrixView<Scalar const>() const
+    requires(!std::is_const_v<Scalar>)
+  {
+    return {data_, rows_, cols_, stride_};
+  }
+
+  DETRAME_HOST_DEVICE constexpr Scalar* data() const { return data_; }
+  DETRAME_HOST_DEVICE constexpr Index rows() const { return rows_; }
+  DETRAME_HOST_DEVICE constexpr Index cols() const { return cols_; }
+  DETRAME_HOST_DEVICE constexpr Index stride() const { return stride_; }
+  DETRAME_HOST_DEVICE constexpr Scalar& operator()(Index i, Index j) const { return data_[i + j * stride_]; }
+
+  DETRAME_HOST_DEVICE constexpr MatrixView middle_cols(Index first, Index count) const {
+    return {data_ + first * stride_, rows_, count, stride_};
+  }
+  DETRAME_HOST_DEVICE constexpr MatrixView middle_rows(Index first, Index count) const {
+    return {data_ + first, count, cols_, stride_};
+  }
+  /// Whether the columns follow one another without a gap.
+  DETRAME_HOST_DEVICE constexpr bool contiguous() const { return stride_ == rows_ || cols_ <= 1; }
+  /// The same entries, read in the same order, as rows x cols. Requires contiguous() and equal sizes.
+  DETRAME_HOST_DEVICE constexpr MatrixView reshaped(Index rows, Index cols) const {
+    DETRAME_ASSERT(contiguous() && rows * cols == rows_ * cols_);
+    return {data_, rows, cols, rows};
+  }
+
+ private:
+  Scalar* data_ = nullptr;
+  Index rows_ = 0;
+  Index cols_ = 0;
+  Index stride_ = 0;
+};
+
+/// The columns of a chunk: middle_cols of any backend's view.
+template <class View>
+auto columns(View const& v, Columns c) {
+  return v.middle_cols(c.first, c.count);
+}
+
+/// A k x 1 vector that stands beside a matrix of k rows: the same entry in every column.
+template <class View>
+struct PerRow {
+  static_assert(std::is_trivially_copyable_v<View>, "PerRow: takes a view; a matrix would be copied");
+  View vector;
+};
+
+/// A 1 x N row that stands beside a matrix of N columns: the same entry in every row.
+template <class View>
+struct PerColumn {
+  static_assert(std::is_trivially_copyable_v<View>, "PerColumn: takes a view; a matrix would be copied");
+  View vector;
+};
+
+template <class View>
+PerRow(View) -> PerRow<View>;
+template <class View>
+PerColumn(View) -> PerColumn<View>;
+
+/// Whether a factor of a product is taken as it is or transposed.
+enum class Op { none, transposed };
+
+}  // namespace detrame

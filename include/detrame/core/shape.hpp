@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ostream>
+
+#include "detrame/core/matrix_view.hpp"
+
+namespace detrame {
+
+/// One sample: `channels` numbers at each of height x width sites. A dense sample has one site.
+/// In a batch a sample is `sites()` neighbouring columns of `channels` rows, sites row by row.
+struct Shape {
+  Index channels;
+  Index height = 1;
+  Index width = 1;
+
+  constexpr Index sites() const { return height * width; }
+  constexpr Index size() const { return channels * sites(); }
+  friend constexpr bool operator==(Shape const&, Shape const&) = default;
+  friend std::ostream& operator<<(std::ostream& out, Shape const& s) {
+    out << s.channels;
+    if (s.sites() != 1) out << " x " << s.height << " x " << s.width;
+    return out;
+  }
+};
+
+}  // namespace detrame

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "detrame/core/host_matrix.hpp"
+#include "detrame/core/shape.hpp"
+#include "detrame/data/idx.hpp"
+
+namespace detrame {
+
+/// Images with one label each, in the layout of a batch.
+///
+/// Shapes    images: shape.channels x (shape.sites() * samples), neighbouring columns are the sites of a sample
+template <class Scalar>
+struct LabelledImages {
+  Shape shape;
+  HostMatrix<Scalar> images;
+  std::vector<int> labels;  ///< one a sample, in {0, ..., classes - 1}
+  int classes;
+
+  Index samples() const { return static_cast<Index>(labels.size()); }
+};
+
+/// What bytes and labels mean, which no idx file says.
+struct ImageScale {
+  int maximum;  ///< the byte that becomes 1
+  int classes;
+};
+
+namespace detail {
+/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x channels.
+inline Shape sample_shape(IdxArray const& a) {
+  switch (a.dims.size()) {
+    case 2: return {a.dims[1]};
+    case 3: return {1, a.dims[1], a.dims[2]};
+    case 4: return {a.dims[3], a.dims[1], a.dims[2]};
+    default: break;
+  }
+  throw FormatError(message(a.name, ": expected 2, 3 or 4 dimensions of images, found ", a.dims.size()));
+}
+}  // namespace detail
+
+/// Images and labels from two idx arrays: entry = byte / maximum, in [0, 1].
+///
+/// Shapes    images: samples x channels, samples x rows x columns (one channel), or
+///           samples x rows x columns x channels.  labels: samples
+/// Requires  maximum >= 1 and classes >= 1, else DomainError.
+/// Ensures   FormatError, with the file, the place, what was expected and what was found, if the counts differ,
+///           a byte exceeds the maximum, or a label is not below `classes`.
+/// Tested    tests/data/idx_test.cpp
+template <class Scalar>
+LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& labels, ImageScale scale) {
+  require_at_least("labelled_images", "maximum", scale.maximum, 1);
+  require_at_least("labelled_images", "classes", scale.classes, 1);
+  Shape const shape = detail::sample_shape(images);
+  Index const samples = images.dims[0];
+  if (labels.dims.size() != 1)
+    throw FormatError(message(labels.name, ": expected 1 dimension of labels, found ", labels.dims.size()));
+  if (labels.dims[0] != samples)
+    throw FormatError(message(labels.name, ": expected ", samples, " labels, one for each image of ", images.name,
+                              ", found ", labels.dims[0]));
+
+  LabelledImages<Scalar> data{shape, {shape.channels, shape.sites() * samples}, {}, scale.classes};
+  for (Index i = 0; std::uint8_t const byte : images.bytes) {
+    if (byte > scale.maximum)
+      throw detail::idx_error(images.name, images.offset(i), "expected a pixel of at most ", scale.maximum,
+                              ", found ", int{byte});
+    data.images.data()[i++] = static_cast<Scalar>(byte) / static_cast<Scalar>(scale.maximum);
+  }
+  for (Index i = 0; std::uint8_t const label : labels.bytes) {
+    if (label >= scale.classes)
+      throw detail::idx_error(labels.name, labels.offset(i), "expected a label in 0 ... ", scale.classes - 1,
+                              ", found ", int{label});
+    data.labels.push_back(label);
+    ++i;
+  }
+  return data;
+}
+
+/// Reads two idx files: read_labelled_images<float>("…-images-idx3-ubyte", "…-labels-idx1-ubyte",
+/// {.maximum = 255, .classes = 10}).
+template <class Scalar>
+LabelledImages<Scalar> read_labelled_images(std::filesystem::path const& images, std::filesystem::path const& labels,
+                                            ImageScale scale) {
+  return labelled_images<Scalar>(read_idx(images), read_idx(labels), scale);
+}
+
+/// The samples first, ..., first + count - 1.
+template <class Scalar>
+LabelledImages<Scalar> subset(LabelledImages<Scalar> const& data, Index first, Index count) {
+  if (first < 0 || count < 0 || first > data.samples() - count)
+    throw DomainError(message("subset: samples ", first, " ... ", first + count - 1, " of ", data.samples()));
+  Index const sites = data.shape.sites(), channels = data.shape.channels;
+  LabelledImages<Scalar> part{data.shape, {channels, sites * count}, {}, data.classes};
+  std::copy_n(data.images.data() + channels * sites * first, channels * sites * count, part.images.data());
+  part.labels.assign(data.labels.begin() + first, data.labels.begin() + first + count);
+  return part;
+}
+
+/// The first n samples, and the others.
+template <class Scalar>
+std::pair<LabelledImages<Scalar>, LabelledImages<Scalar>> split(LabelledImages<Scalar> const& data, Index n) {
+  if (n < 0 || n > data.samples())
+    throw DomainError(message("split: n = ", n, ", must be in 0 ... ", data.samples(), ", the number of samples"));
+  return {subset(data, 0, n), subset(data, n, data.samples() - n)};
+}
+
+/// The same numbers with one site a sample: channels * sites rows, a column a sample.
+template <class Scalar>
+LabelledImages<Scalar> flatten(LabelledImages<Scalar> data) {
+  HostMatrix<Scalar> columns(data.shape.size(), data.samples());
+  std::copy_n(data.images.data(), data.shape.size() * data.samples(), columns.data());
+  return {Shape{data.shape.size()}, std::move(columns), std::move(data.labels), data.classes};
+}
+
+}  // namespace detrame

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+
+#include "detrame/backend/concept.hpp"
+#include "detrame/core/parameters.hpp"
+#include "detrame/core/random.hpp"
+#include "detrame/core/shape.hpp"
+
+namespace detrame {
+
+/// A layer is a pair of maps, forward and pullback, between batches of two fixed shapes on one backend. It
+/// holds choices (T, rate) and no state.
+///
+///   forward   y = f(theta, x; draw), in training mode. y lives in the tape; so does what pullback needs. The
+///             tape keeps a view of x, which must outlive it.
+///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape) and *adds* to
+///             theta_bar. One call for each forward.
+///   predict   the inference map, written to y.
+///
+/// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback); forward of a batch is forward
+/// of its parts; predict is forward where the layer is not random; nothing is allocated from the second call
+/// on; the bits do not depend on the number of threads.
+namespace has {
+
+template <class L>
+concept shapes = requires {
+  { L::input } -> std::convertible_to<Shape>;
+  { L::output } -> std::convertible_to<Shape>;
+};
+
+template <class L>
+concept parameters = Backend<typename L::Backend> && std::copyable<typename L::Parameters> &&
+                     requires(L const layer, typename L::Backend& b) {
+                       { layer.parameters(b) } -> std::same_as<typename L::Parameters>;
+                     };
+
+template <class L>
+concept forward = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
+                           typename L::Backend::ConstView x, typename L::Tape& tape, Draw draw) {
+  { layer.forward(b, theta, x, tape, draw) } -> std::same_as<typename L::Backend::ConstView>;
+};
+
+template <class L>
+concept pullback = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
+                            typename L::Parameters& theta_bar, typename L::Backend::ConstView y_bar,
+                            typename L::Tape& tape) {
+  { layer.pullback(b, theta, tape, y_bar, theta_bar) } -> std::same_as<typename L::Backend::ConstView>;
+};
+
+template <class L>
+concept predict = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
+                           typename L::Backend::ConstView x, typename L::Backend::View y) {
+  layer.predict(b, theta, x, y);
+};
+
+}  // namespace has
+
+template <class L>
+concept Layer = std::default_initializable<L> && std::default_initializable<typename L::Tape> && has::shapes<L> &&
+                has::parameters<L> && has::forward<L> && has::pullback<L> && has::predict<L>;
+
+/// A recipe knows neither its input shape nor its backend: `output(input)` gives the shape that it makes, and
+/// `Layer<input, Backend>` the layer that it becomes.
+template <class R>
+concept Recipe = requires {
+  { R::output(Shape{1}) } -> std::same_as<Shape>;
+};
+
+/// The layer that a recipe becomes at an input shape on a backend.
+template <Recipe R, Shape input, Backend B>
+using Bind = typename R::template Layer<input, B>;
+
+/// The number of samples in x; refuses a batch that is not made of samples of the layer's input shape.
+template <class L, class View>
+Index samples(char const* who, View const& x) {
+  constexpr Shape in = L::input;
+  if (x.rows() != in.channels || x.cols() % in.sites() != 0)
+    throw ShapeError(message(who, ": x is ", x.rows(), " x ", x.cols(), ", a batch of samples of shape ", in,
+                             " has ", in.channels, " rows and a multiple of ", in.sites(), " columns"));
+  return x.cols() / in.sites();
+}
+
+/// Refuses a cotangent that is not shaped as the output it belongs to.
+template <class Y, class YBar>
+void require_cotangent(char const* who, Y const& y, YBar const& y_bar) {
+  if (y.rows() != y_bar.rows() || y.cols() != y_bar.cols())
+    throw ShapeError(message(who, ": y_bar is ", y_bar.rows(), " x ", y_bar.cols(), ", y is ", y.rows(), " x ",
+                             y.cols()));
+}
+
+/// predict into a matrix of its own.
+template <Layer L>
+typename L::Backend::Matrix predict(typename L::Backend& backend, L const& layer,
+                                    typename L::Parameters const& theta, typename L::Backend::Input const x) {
+  typename L::Backend::ConstView const view = x;
+  typename L::Backend::Matrix y;
+  resize(backend, y, L::output.channels, samples<L>("predict", view) * L::output.sites());
+  layer.predict(backend, theta, view, y);
+  return y;
+}
+
+}  // namespace detrame

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// The linear map A^(r) of a network: z = W x - c at every site.                                          (N2)
+///
+///   z = W x - c
+///   x_bar = W^T z_bar      W_bar += z_bar x^T      c_bar -= rowsum(z_bar)
+///
+/// Shapes    x: channels x columns.  W: k x channels.  c: k x 1.  A sample of many sites is mapped site by
+///           site, which is a 1 x 1 convolution; use Flatten before to mix sites.
+/// Cost      2 k channels flops a column, three times that with the pullback.
+/// Source    docs/maths.md (N2); the sign of c is the paper's, so the bias of other libraries is -c.
+/// Tested    tests/layer/layer_test.cpp
+template <Index k>
+struct Dense {
+  static_assert(k > 0, "Dense: the number of outputs must be positive");
+
+  static constexpr Shape output(Shape in) { return {k, in.height, in.width}; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using Matrix = typename B::Matrix;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    static constexpr Shape input = in, output = Dense::output(in);
+
+    struct Parameters {
+      Matrix W, c;
+      template <class F, class Theta, class... Rest>
+      static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+        f(path / "W", Kind::weight, theta.W, rest.W...);
+        f(path / "c", Kind::bias, theta.c, rest.c...);
+      }
+    };
+
+    struct Tape {
+      ConstView x{};
+      Matrix y, x_bar;
+    };
+
+    Parameters parameters(B& backend) const { return {zeros(backend, k, in.channels), zeros(backend, k, 1)}; }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      resize(backend, tape.y, k, x.cols());
+      tape.x = x;
+      predict(backend, theta, x, tape.y);
+      return tape.y;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+      samples<Layer>("Dense", x);
+      ConstView const W = theta.W, c = theta.c;
+      each_chunk(backend, Batch{x.cols()}, k + in.channels, [=](auto& lane, Columns chunk) {
+        gemm_each(lane, W, Op::none, columns(x, chunk), formula::MinusBias(), columns(y, chunk), PerRow{c});
+      });
+    }
+
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar, Parameters& theta_bar) const {
+      require_cotangent("Dense", tape.y, y_bar);
+      resize(backend, tape.x_bar, in.channels, y_bar.cols());
+      ConstView const x = tape.x, W = theta.W;
+      View const x_bar = tape.x_bar;
+      std::array<View, 2> const sums{View(theta_bar.W), View(theta_bar.c)};
+      sum_chunks(backend, Batch{y_bar.cols()}, k + in.channels, sums,
+                 [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
+                   ConstView const z_bar = columns(y_bar, chunk);
+                   gemm(lane, 1, z_bar, Op::none, columns(x, chunk), Op::transposed, 1, partial[0]);
+                   row_sums(lane, partial[1], formula::Negative(), z_bar);
+                   gemm(lane, 1, W, Op::transposed, z_bar, Op::none, 0, columns(x_bar, chunk));
+                 });
+      return tape.x_bar;
+    }
+  };
+};
+
+}  // namespace detrame

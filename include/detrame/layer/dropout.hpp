@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// A probability as a template argument (clang 14 has no `double` ones).
+struct Rate {
+  double value;
+};
+
+/// Inverted dropout: in training each entry is 0 with probability `rate`, else divided by 1 - rate; in
+/// inference the identity.
+///
+/// Ensures   the mask is a function of draw (seed, step, place of the layer) and of the entry's place in the
+///           epoch's order (first sample), whatever the cutting or the number of threads.
+/// Tested    tests/layer/layer_test.cpp
+template <Rate rate>
+struct Dropout {
+  static_assert(rate.value >= 0 && rate.value < 1, "Dropout: the rate must be in [0, 1)");
+
+  static constexpr Shape output(Shape in) { return in; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = NoParameters;
+    static constexpr Shape input = in, output = in;
+
+    struct Tape {
+      Draw draw;
+      typename B::Matrix y, x_bar;
+    };
+
+    Parameters parameters(B&) const { return {}; }
+
+    ConstView forward(B& backend, Parameters const&, ConstView x, Tape& tape, Draw draw) const {
+      samples<Layer>("Dropout", x);
+      resize(backend, tape.y, x.rows(), x.cols());
+      tape.draw = draw;
+      mask(backend, draw, x, tape.y);
+      return tape.y;
+    }
+
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+      require_cotangent("Dropout", tape.y, y_bar);
+      resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
+      mask(backend, tape.draw, y_bar, tape.x_bar);
+      return tape.x_bar;
+    }
+
+    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+      samples<Layer>("Dropout", x);
+      each(backend.lane(), formula::Assign(), y, x);
+    }
+
+   private:
+    /// The map is linear, with a diagonal matrix: it is its own adjoint.
+    static void mask(B& backend, Draw draw, ConstView x, View y) {
+      each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
+        formula::Dropout<Scalar> const f{draw.random(), draw.first_sample * in.sites() + chunk.first, in.channels,
+                                         static_cast<Scalar>(rate.value)};
+        each_indexed(lane, f, columns(y, chunk), columns(x, chunk));
+      });
+    }
+  };
+};
+
+}  // namespace detrame

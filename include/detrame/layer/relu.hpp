@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// u = max(0, z): the prox of the indicator of u >= 0 in the Euclidean metric.
+///
+///   z_bar = u_bar 1[u > 0], so 0 at the kink
+///
+/// Tested    tests/layer/layer_test.cpp
+struct ReLU {
+  static constexpr Shape output(Shape in) { return in; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    using Backend = B;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = NoParameters;
+    static constexpr Shape input = in, output = in;
+
+    struct Tape {
+      typename B::Matrix y, x_bar;
+    };
+
+    Parameters parameters(B&) const { return {}; }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      resize(backend, tape.y, x.rows(), x.cols());
+      predict(backend, theta, x, tape.y);
+      return tape.y;
+    }
+
+    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+      samples<Layer>("ReLU", x);
+      each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
+        each(lane, formula::Relu(), columns(y, chunk), columns(x, chunk));
+      });
+    }
+
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+      require_cotangent("ReLU", tape.y, y_bar);
+      resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
+      ConstView const y = tape.y;
+      View const x_bar = tape.x_bar;
+      each_chunk(backend, Batch{y_bar.cols()}, 3 * in.channels, [=](auto& lane, Columns chunk) {
+        each(lane, formula::ReluPullback(), columns(x_bar, chunk), columns(y_bar, chunk), columns(y, chunk));
+      });
+      return tape.x_bar;
+    }
+
+    /// The states whose zeros are the kinks of this layer, for check_pullback.
+    template <class F>
+    static void visit_states(F&& f, Tape const& tape) {
+      f(tape.y);
+    }
+  };
+};
+
+}  // namespace detrame

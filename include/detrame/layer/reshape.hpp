@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// The operators P of a deep dictionary (N1): the same numbers of a sample, in the same order, in another shape.
+///
+/// Shapes    as many numbers a sample before and after. Channels run fastest, then sites row by row.
+/// Cost      a copy in predict, or where x is not contiguous; otherwise none: y is x.
+/// Tested    tests/layer/layer_test.cpp
+template <Shape to>
+struct Reshape {
+  static constexpr Shape output(Shape) { return to; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    static_assert(in.size() == to.size(), "Reshape: both shapes must have the same number of entries");
+    using Backend = B;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = NoParameters;
+    static constexpr Shape input = in, output = to;
+
+    struct Tape {
+      typename B::Matrix y, x_bar;
+    };
+
+    Parameters parameters(B&) const { return {}; }
+
+    ConstView forward(B& backend, Parameters const&, ConstView x, Tape& tape, Draw) const {
+      Index const n = samples<Layer>("Reshape", x);
+      return reshape(backend, x, to.channels, n * to.sites(), tape.y);
+    }
+
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+      Index const n = y_bar.cols() / to.sites();
+      return reshape(backend, y_bar, in.channels, n * in.sites(), tape.x_bar);
+    }
+
+    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+      samples<Layer>("Reshape", x);
+      copy_entries(backend.lane(), x, y);
+    }
+
+   private:
+    static ConstView reshape(B& backend, ConstView from, Index rows, Index cols, typename B::Matrix& copy) {
+      if (from.contiguous()) return from.reshaped(rows, cols);
+      resize(backend, copy, rows, cols);
+      copy_entries(backend.lane(), from, copy);
+      return copy;
+    }
+  };
+};
+
+/// All numbers of a sample in one column.
+struct Flatten {
+  static constexpr Shape output(Shape in) { return {in.size()}; }
+
+  template <Shape in, Backend B>
+  using Layer = typename Reshape<Shape{in.size()}>::template Layer<in, B>;
+};
+
+}  // namespace detrame

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/loss/concept.hpp"
+
+namespace detrame {
+
+/// mean_j 1/2 |y_j - t_j|^2, y_bar = (y - t) / N
+///
+/// Tested    tests/loss/loss_test.cpp
+struct SquaredError {
+  template <Backend B>
+  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t) const {
+    detail::require_targets("SquaredError", y, t);
+    return detail::mean_of_terms(backend, y, t, formula::SquaredDifference()) / 2;
+  }
+
+  template <Backend B>
+  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t,
+                           typename B::View y_bar) const {
+    using Scalar = typename B::Scalar;
+    detail::require_targets<typename B::ConstView>("SquaredError", y, y_bar);
+    Scalar const loss = value(backend, y, t);
+    Scalar const scale = Scalar(1) / static_cast<Scalar>(y.cols());
+    each(backend.lane(), formula::ScaledDifference<Scalar>{scale}, y_bar, y, t);
+    return loss;
+  }
+};
+
+}  // namespace detrame

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/operator/dense_blocks.hpp"
+
+namespace detrame {
+
+namespace detail {
+
+/// Kernels of each_column; column j of a block-diagonal Q holds its diagonal entry in row j modulo kg.
+struct DiagonalEntry {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const&, Index j, Scalar*, MatrixView<Scalar const> Q,
+                                      MatrixView<Scalar> diagonal) const {
+    diagonal(j, 0) = Q(j % Q.rows(), j);
+  }
+};
+
+/// Writes the upper triangle of each block alone, from the lower one, which nobody writes.
+struct MirrorLower {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const&, Index j, Scalar*, MatrixView<Scalar> Q) const {
+    Index const first = j - j % Q.rows();
+    for (Index i = 0; first + i < j; ++i) Q(i, j) = Q(j - first, first + i);
+  }
+};
+
+/// out = (A + A^T) / 2, block by block.
+struct SymmetricPart {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> A,
+                                      MatrixView<Scalar> out) const {
+    Index const row = j % A.rows(), first = j - row;
+    team.each(A.rows(), [=](Index i) { out(i, j) = A(i, j) / Scalar(2) + A(row, first + i) / Scalar(2); });
+  }
+};
+
+struct Transpose {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> A,
+                                      MatrixView<Scalar> out) const {
+    team.each(out.rows(), [=](Index i) { out(i, j) = A(j, i); });
+  }
+};
+
+}  // namespace detail
+
+/// The diagonal of a map in the layout of a structure: k x 1.
+template <Backend B>
+typename B::Matrix diagonal(B& backend, DenseBlocks const&, typename B::ConstView Q) {
+  typename B::Matrix out;
+  resize(backend, out, Q.cols(), 1);
+  each_column(backend, Q.cols(), 0, detail::DiagonalEntry{}, Q, typename B::View(out));
+  return out;
+}
+
+/// The sums of |q_il| over l: k x 1. They dominate Q: diag(sums) - Q is positive semi-definite (Gershgorin).
+template <Backend B>
+typename B::Matrix absolute_row_sums(B& backend, DenseBlocks const& structure, typename B::ConstView Q) {
+  typename B::Matrix out = zeros(backend, Q.cols(), 1);
+  Index const kg = Q.rows();
+  for (Index g = 0; g < structure.groups; ++g)
+    row_sums(backend.lane(), typename B::View(out).middle_rows(g * kg, kg), formula::Magnitude{},
+             Q.middle_cols(g * kg, kg));
+  return out;
+}
+
+/// A^T.
+template <Backend B>
+typename B::Matrix transpose(B& backend, typename B::ConstView A) {
+  typename B::Matrix out;
+  resize(backend, out, A.cols(), A.rows());
+  each_column(backend, A.rows(), 0, detail::Transpose{}, A, typename B::View(out));
+  return out;
+}
+
+/// The symmetric part of every block, (Q_g + Q_g^T) / 2.
+template <Backend B>
+typename B::Matrix symmetric_part(B& backend, typename B::ConstView Q) {
+  typename B::Matrix out;
+  resize(backend, out, Q.rows(), Q.cols());
+  each_column(backend, Q.cols(), 0, detail::SymmetricPart{}, Q, typename B::View(out));
+  return out;
+}
+
+}  // namespace detrame

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// One block n times, each time with parameters of its own. The block is instantiated once, so a deep network
+/// costs the compiler what a shallow one does.
+///
+/// Parameters are named by position: "0.W", "1.W", ...
+/// Tested    tests/network/network_test.cpp
+template <int n, Recipe Block>
+struct Repeat {
+  static_assert(n > 0, "Repeat: at least once");
+
+  static constexpr Shape output(Shape in) { return Block::output(in); }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    static_assert(Block::output(in) == in, "Repeat: the block must return the shape that it reads");
+    using Backend = B;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using BlockLayer = Bind<Block, in, B>;
+    static constexpr Shape input = in, output = in;
+
+    struct Parameters {
+      std::array<typename BlockLayer::Parameters, n> block;
+      template <class F, class Theta, class... Rest>
+      static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+        for (std::size_t i = 0; i < n; ++i)
+          BlockLayer::Parameters::visit(f, path / static_cast<Index>(i), theta.block[i], rest.block[i]...);
+      }
+    };
+    struct Tape {
+      std::array<typename BlockLayer::Tape, n> block;
+    };
+
+    BlockLayer layer;
+
+    Parameters parameters(B& backend) const {
+      Parameters theta;
+      for (auto& block : theta.block) block = layer.parameters(backend);
+      return theta;
+    }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
+      ConstView y = x;
+      for (std::size_t i = 0; i < n; ++i)
+        y = layer.forward(backend, theta.block[i], y, tape.block[i], draw.at(static_cast<Index>(i)));
+      return y;
+    }
+
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                       Parameters& theta_bar) const {
+      ConstView x_bar = y_bar;
+      for (std::size_t i = n; i-- > 0;)
+        x_bar = layer.pullback(backend, theta.block[i], tape.block[i], x_bar, theta_bar.block[i]);
+      return x_bar;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+      samples<Layer>("Repeat", x);
+      auto const frame = backend.lane().frame();
+      View const other = backend.lane().scratch(x.rows(), x.cols());
+      ConstView last = x;
+      for (std::size_t i = 0; i < n; ++i) {
+        View const next = (n - 1 - i) % 2 == 0 ? y : other;
+        layer.predict(backend, theta.block[i], last, next);
+        last = next;
+      }
+    }
+
+    template <class F>
+    static void visit_states(F&& f, Tape const& tape) {
+      if constexpr (requires { BlockLayer::visit_states(f, tape.block[0]); })
+        for (auto const& block : tape.block) BlockLayer::visit_states(f, block);
+    }
+  };
+};
+
+}  // namespace detrame

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+
+#include "detrame/layer/concept.hpp"
+#include "detrame/network/record.hpp"
+
+namespace detrame {
+
+/// Layers one after the other, each reading what the last one wrote: itself a layer.                   (N2)
+///
+///   y = f_n(... f_2(f_1(x)))
+///
+/// Parameters are named by position: "0.W", "0.c", "1.W_tilde", ...
+/// Tested    tests/network/network_test.cpp
+template <Recipe... Recipes>
+struct Stack {
+  static_assert(sizeof...(Recipes) > 0, "Stack: at least one layer");
+  static constexpr std::size_t depth = sizeof...(Recipes);
+
+  /// shapes(in)[i] is what layer i reads; the last entry is what the stack returns.
+  static constexpr std::array<Shape, depth + 1> shapes(Shape in) {
+    std::array<Shape, depth + 1> s{in};
+    std::size_t i = 0;
+    ((s[i + 1] = Recipes::output(s[i]), ++i), ...);
+    return s;
+  }
+  static constexpr Shape output(Shape in) { return shapes(in)[depth]; }
+
+ private:
+  template <Shape in, Backend B, class Indices>
+  struct Bound;
+
+  template <Shape in, Backend B, std::size_t... I>
+  struct Bound<in, B, std::index_sequence<I...>> {
+    using Backend = B;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    static constexpr Shape input = in, output = Stack::output(in);
+
+    static constexpr std::array<Shape, depth + 1> shapes = Stack::shapes(in);
+    using Layers = Record<typename Recipes::template Layer<shapes[I], B>...>;
+    static_assert((::detrame::Layer<typename Recipes::template Layer<shapes[I], B>> && ...),
+                  "Stack: every recipe must become a Layer");
+
+    struct Parameters : Record<typename Recipes::template Layer<shapes[I], B>::Parameters...> {
+      template <class F, class Theta, class... Rest>
+      static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+        (visit_one<I>(f, path, theta, rest...), ...);
+      }
+
+     private:
+      template <std::size_t i, class F, class Theta, class... Rest>
+      static void visit_one(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+        std::remove_cvref_t<decltype(leaf<i>(theta))>::visit(f, path / Index{i}, leaf<i>(theta), leaf<i>(rest)...);
+      }
+    };
+    struct Tape : Record<typename Recipes::template Layer<shapes[I], B>::Tape...> {};
+
+    Layers layers;
+
+    Parameters parameters(B& backend) const {
+      Parameters theta;
+      ((leaf<I>(theta) = leaf<I>(layers).parameters(backend)), ...);
+      return theta;
+    }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
+      ConstView y = x;
+      ((y = leaf<I>(layers).forward(backend, leaf<I>(theta), y, leaf<I>(tape), draw.at(Index{I}))), ...);
+      return y;
+    }
+
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                       Parameters& theta_bar) const {
+      ConstView x_bar = y_bar;
+      ((x_bar = leaf<depth - 1 - I>(layers).pullback(backend, leaf<depth - 1 - I>(theta),
+                                                     leaf<depth - 1 - I>(tape), x_bar,
+                                                     leaf<depth - 1 - I>(theta_bar))),
+       ...);
+      return x_bar;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+      Index const n = samples<Bound>("Stack", x);
+      auto const frame = backend.lane().frame();
+      ConstView last = x;
+      (
+          [&] {
+            View const next = I + 1 == depth ? y : backend.lane().scratch(shapes[I + 1].channels,
+                                                                          n * shapes[I + 1].sites());
+            leaf<I>(layers).predict(backend, leaf<I>(theta), last, next);
+            last = next;
+          }(),
+          ...);
+    }
+
+    template <class F>
+    static void visit_states(F&& f, Tape const& tape) {
+      (
+          [&] {
+            using L = typename std::remove_cvref_t<decltype(leaf<I>(std::declval<Layers&>()))>;
+            if constexpr (requires { L::visit_states(f, leaf<I>(tape)); }) L::visit_states(f, leaf<I>(tape));
+          }(),
+          ...);
+    }
+  };
+
+ public:
+  template <Shape in, Backend B>
+  using Layer = Bound<in, B, std::make_index_sequence<depth>>;
+};
+
+}  // namespace detrame

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+
+#include "detrame/backend/concept.hpp"
+
+namespace detrame {
+
+/// A structure says which linear maps of R^k (at every site) a set of weights W stands for. It is a cheap value
+/// that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the k x k matrix that it
+/// makes of W.
+///
+///   weight_rows(k), weight_cols(k)      the shape of W
+///   check(who, k)                       throws DomainError where there is no such map of k rows
+///   unit()                              how many neighbouring columns of a batch W~ mixes: the sites of a sample
+///   map(lane, W, U, f, args...)         f(v_ij, args_ij...) for every entry of V = W~ U
+///   map_adjoint(lane, W, P, f, args...) the same for V = W~^T P
+///   apply, apply_adjoint(lane, W, U, V) V = W~ U, V = W~^T U
+///   add_gradient(lane, P, U, s, W_bar)  W_bar += s d<W~ U, P> / dW
+///   zero_diagonal(lane, W)              the projection of W~ on D0, the maps with a zero diagonal
+///   dense(b, W), from_dense(W~)         W~ itself, on the host, and back
+///
+/// `map` and `map_adjoint` are where a kernel that fuses the product with what follows it is put in; their args
+/// are views of k rows, PerRow or PerColumn, and what f writes is not read by the product.
+///
+/// Laws (tests/laws/operator_laws.hpp): apply is linear; <W~ U, P> = <U, W~^T P>; add_gradient is the derivative
+/// of <W~ U, P>; map is apply, then f; apply agrees with dense; from_dense inverts dense; zero_diagonal is
+/// idempotent, touches the diagonal alone and leaves none.
+namespace has {
+
+template <class S>
+concept weight_shape = requires(S const& s) {
+  { s.weight_rows(Index{}) } -> std::same_as<Index>;
+  { s.weight_cols(Index{}) } -> std::same_as<Index>;
+  { s.unit() } -> std::same_as<Index>;
+  s.check("", Index{});
+};
+
+template <class S, class B>
+concept map = requires(S const& s, typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
+  s.map(lane, x, x, formula::Store{}, y);
+  s.map_adjoint(lane, x, x, formula::Store{}, y);
+  s.apply(lane, x, x, y);
+  s.apply_adjoint(lane, x, x, y);
+};
+
+template <class S, class B>
+concept gradient = requires(S const& s, typename B::Lane& lane, typename B::ConstView x, typename B::View y,
+                            typename B::Scalar sign) { s.add_gradient(lane, x, x, sign, y); };
+
+template <class S, class B>
+concept zero_diagonal = requires(S const& s, typename B::Lane& lane, typename B::View W) { s.zero_diagonal(lane, W); };
+
+template <class S, class B>
+concept dense_form = requires(S const& s, B& b, typename B::ConstView W, HostMatrix<typename B::Scalar> const& host) {
+  { s.dense(b, W) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+  { s.from_dense(host) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+};
+
+}  // namespace has
+
+template <class S>
+concept Structure = std::copyable<S> && has::weight_shape<S>;
+
+/// The whole concept, which can only be checked beside a backend.
+template <class S, class B>
+concept StructureOn = Structure<S> && Backend<B> && has::map<S, B> && has::gradient<S, B> &&
+                      has::zero_diagonal<S, B> && has::dense_form<S, B>;
+
+}  // namespace detrame

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/operator/concept.hpp"
+
+namespace detrame {
+
+/// The block-diagonal maps of R^k with full blocks of equal size; one group: all k x k matrices.       (M5)
+///
+///   W~ = diag(W_1, ..., W_groups),   W = [W_1 ... W_groups] side by side
+///
+/// Shapes    W: kg x k with kg = k / groups.  U, V, P, args: views of k x N, a column a site.
+/// Requires  groups >= 1 divides k; `check` throws DomainError. The verbs check nothing.
+/// Ensures   the laws of operator/concept.hpp; groups = n is n times the map of one group on its own rows.
+/// Cost      apply, apply_adjoint, add_gradient: 2 k kg N flops.
+/// Tested    tests/operator/dense_blocks_test.cpp
+struct DenseBlocks {
+  Index groups = 1;
+
+  Index weight_rows(Index k) const { return k / groups; }
+  Index weight_cols(Index k) const { return k; }
+  Index unit() const { return 1; }
+
+  void check(char const* who, Index k) const {
+    if (groups < 1) throw DomainError(message(who, ": groups = ", groups, ", must be >= 1"));
+    if (k % groups != 0)
+      throw DomainError(message(who, ": ", groups, " groups of equal size cannot be made of ", k, " rows"));
+  }
+
+  /// f(v_ij, args_ij...) for every entry of V = W~ U.
+  template <class Lane, class Weights, class Batch, class F, class... Args>
+  void map(Lane& lane, Weights const& W, Batch const& U, F const& f, Args const&... args) const {
+    fuse(lane, W, Op::none, U, f, args...);
+  }
+
+  /// f(v_ij, args_ij...) for every entry of V = W~^T P.
+  template <class Lane, class Weights, class Batch, class F, class... Args>
+  void map_adjoint(Lane& lane, Weights const& W, Batch const& P, F const& f, Args const&... args) const {
+    fuse(lane, W, Op::transposed, P, f, args...);
+  }
+
+  /// V = W~ U
+  template <class Lane, class Weights, class Batch, class View>
+  void apply(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
+    Index const kg = W.rows();
+    for (Index g = 0; g < groups; ++g)
+      gemm(lane, 1, block(W, g), Op::none, rows(U, g, kg), Op::none, 0, rows(V, g, kg));
+  }
+
+  /// V = W~^T U
+  template <class Lane, class Weights, class Batch, class View>
+  void apply_adjoint(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
+    Index const kg = W.rows();
+    for (Index g = 0; g < groups; ++g)
+      gemm(lane, 1, block(W, g), Op::transposed, rows(U, g, kg), Op::none, 0, rows(V, g, kg));
+  }
+
+  /// W_bar_g += sign P_g U_g^T, the gradient of sign <W~ U, P>
+  template <class Lane, class Cotangents, class Batch, class Scalar, class Weights>
+  void add_gradient(Lane& lane, Cotangents const& P, Batch const& U, Scalar sign, Weights const& W_bar) const {
+    Index const kg = W_bar.rows();
+    for (Index g = 0; g < groups; ++g)
+      gemm(lane, sign, rows(P, g, kg), Op::none, rows(U, g, kg), Op::transposed, 1, block(W_bar, g));
+  }
+
+  /// w_ii = 0: the projection on D0.
+  template <class Lane, class Weights>
+  void zero_diagonal(Lane& lane, Weights const& W) const {
+    each_indexed(lane, formula::ZeroDiagonal{W.rows()}, W);
+  }
+
+  /// W~: k x k, on the host.
+  template <Backend B>
+  HostMatrix<typename B::Scalar> dense(B& backend, typename B::ConstView W) const {
+    HostMatrix<typename B::Scalar> const blocks = to_host(backend, W);  // kg x k
+    Index const kg = blocks.rows();
+    return host_matrix<typename B::Scalar>(blocks.cols(), blocks.cols(), [&](Index i, Index j) {
+      return i / kg == j / kg ? blocks(i % kg, j) : typename B::Scalar(0);
+    });
+  }
+
+  /// W of a k x k matrix: ShapeError where it is not square, DomainError where it has an entry off the blocks.
+  template <class Scalar>
+  HostMatrix<Scalar> from_dense(HostMatrix<Scalar> const& W_tilde) const {
+    Index const k = W_tilde.rows();
+    if (W_tilde.cols() != k)
+      throw ShapeError(message("DenseBlocks: W_tilde is ", k, " x ", W_tilde.cols(), ", must be square"));
+    check("DenseBlocks", k);
+    Index const kg = weight_rows(k);
+    for (Index j = 0; j < k; ++j)
+      for (Index i = 0; i < k; ++i)
+        if (i / kg != j / kg && W_tilde(i, j) != Scalar(0))
+          throw DomainError(message("DenseBlocks: W_tilde(", i, ", ", j, ") = ", W_tilde(i, j), " is off the ", groups,
+                                    " diagonal blocks"));
+    return host_matrix<Scalar>(kg, k, [&](Index i, Index j) { return W_tilde(j / kg * kg + i, j); });
+  }
+
+  friend bool operator==(DenseBlocks const&, DenseBlocks const&) = default;
+
+ private:
+  /// W_g, and the rows of group g of whatever stands beside V.
+  template <class Weights>
+  static Weights block(Weights const& W, Index g) {
+    return W.middle_cols(g * W.rows(), W.rows());
+  }
+  template <class View>
+  static View rows(View const& v, Index g, Index kg) {
+    return v.middle_rows(g * kg, kg);
+  }
+  template <class View>
+  static PerRow<View> rows(PerRow<View> const& v, Index g, Index kg) {
+    return {v.vector.middle_rows(g * kg, kg)};
+  }
+  template <class View>
+  static PerColumn<View> rows(PerColumn<View> const& v, Index, Index) {
+    return v;
+  }
+
+  template <class Lane, class Weights, class Batch, class F, class... Args>
+  void fuse(Lane& lane, Weights const& W, Op op, Batch const& U, F const& f, Args const&... args) const {
+    Index const kg = W.rows();
+    for (Index g = 0; g < groups; ++g)
+      gemm_each(lane, block(W, g), op, rows(U, g, kg), f, rows(args, g, kg)...);
+  }
+};
+
+static_assert(Structure<DenseBlocks>);
+
+}  // namespace detrame

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/optim/projection.hpp"
+
+namespace detrame {
+
+/// Stochastic gradient descent with momentum and weight decay, as PyTorch has it, then the projections:
+///
+///   v <- momentum v + (g + decay p),   p <- P(p - rate v)
+///
+/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, else DomainError when a step is taken.
+/// Tested    tests/optim/optim_test.cpp
+struct Sgd {
+  double momentum = 0.9;
+  double weight_decay = 5e-4;
+  /// Which kinds decay. All of them by default, as in PyTorch; `weights_only` exempts what is not a matrix.
+  bool (*decays)(Kind) = everything;
+  Constraints constraints{};
+
+  static bool everything(Kind) { return true; }
+  static bool weights_only(Kind kind) {
+    return kind == Kind::weight || kind == Kind::W_tilde || kind == Kind::dictionary;
+  }
+
+  /// One step with the gradient theta_bar; the velocity has theta's type and starts at zero.
+  template <Backend B, class Theta>
+  void step(B& backend, Theta& theta, Theta const& theta_bar, Theta& velocity, double rate) const {
+    using Scalar = typename B::Scalar;
+    require_at_least("Sgd", "rate", rate, 0.);
+    require_at_least("Sgd", "weight_decay", weight_decay, 0.);
+    if (!(momentum >= 0 && momentum < 1)) throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
+    visit(
+        [&](std::string_view, Kind kind, auto& p, auto const& g, auto& v) {
+          formula::SgdStep<Scalar> const update{static_cast<Scalar>(rate), static_cast<Scalar>(momentum),
+                                                static_cast<Scalar>(decays(kind) ? weight_decay : 0)};
+          each(backend.lane(), update, p, v, g);
+          project(backend, constraints, kind, p);
+        },
+        theta, theta_bar, velocity);
+  }
+};
+
+}  // namespace detrame

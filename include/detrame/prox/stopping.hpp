@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "detrame/core/errors.hpp"
+#include "detrame/core/matrix_view.hpp"
+
+namespace detrame {
+
+/// Exactly T updates from U_0 = 0: a part of the type, so of the formula.
+template <int T>
+struct Unroll {
+  static_assert(T >= 0, "Unroll: T counts updates, so T >= 0");
+  static constexpr Index updates = T;
+};
+
+/// As many updates as it takes: until |r|_2 <= tolerance in every column, r the minimum-norm subgradient, in the
+/// units of Q z; or until something else happens (Status), at the latest after `limit` updates.
+///
+///   Until{.tolerance = 1e-10, .limit = 500}
+///
+/// Without a tolerance it is eps^(2/3) of the scalar: 3.7e-11 for double, 2.4e-5 for float.
+struct Until {
+  std::optional<double> tolerance = std::nullopt;
+  Index limit = 1000;
+};
+
+/// The tolerance that `until` means in this scalar. Refuses a negative one, NaN, and a negative limit.
+template <class Scalar>
+Scalar tolerance_of(char const* who, Until const& until) {
+  require_at_least(who, "limit", until.limit, Index{0});
+  if (!until.tolerance) return std::pow(std::numeric_limits<Scalar>::epsilon(), Scalar(2) / Scalar(3));
+  require_at_least(who, "tolerance", *until.tolerance, 0.0);
+  return static_cast<Scalar>(*until.tolerance);
+}
+
+}  // namespace detrame

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/concept.hpp"
+#include "detrame/core/errors.hpp"
+#include "detrame/operator/concept.hpp"
+
+namespace detrame {
+
+/// What a forward pass keeps for its pullback besides Z and U_T: all of U_1, ..., U_{T-1}, or nothing.
+struct StoreStates {
+  static constexpr Index columns(Index T, Index N) { return T > 1 ? (T - 1) * N : 0; }
+};
+struct RecomputeStates {
+  static constexpr Index columns(Index, Index) { return 0; }
+};
+
+namespace detail {
+
+/// What the unroll and its pullback keep in use for one column; the same for both, so that states which the
+/// pullback recomputes fall in the same chunks and come out with the same bits.
+inline Index unrolled_working_set(Index k) { return 6 * k; }
+
+/// Refuses a v that is not shaped as its model.
+template <class V, class Model>
+void require_shape_of(char const* who, char const* name, V const& v, char const* model_name, Model const& model) {
+  if (v.rows() != model.rows() || v.cols() != model.cols())
+    throw ShapeError(message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", ", model_name, " is ",
+                             model.rows(), " x ", model.cols()));
+}
+
+/// Refuses shapes that do not fit; the T of a caller who counts backwards too.
+template <Structure S, class ConstView>
+void check_unrolled(char const* who, S const& structure, ConstView W_tilde, ConstView h, ConstView b, ConstView Z,
+                    Index T, ConstView U, ConstView states) {
+  Index const k = Z.rows(), N = Z.cols();
+  structure.check(who, k);
+  auto const require = [who](char const* what, ConstView v, Index rows, Index cols) {
+    if (v.rows() != rows || v.cols() != cols)
+      throw ShapeError(message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
+  };
+  if (T < 0) throw DomainError(message(who, ": T = ", T, ", must be >= 0"));
+  require("W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
+  require("h", h, k, 1);
+  require("b", b, k, 1);
+  require("U", U, k, N);
+  if (N % structure.unit() != 0)
+    throw ShapeError(message(who, ": Z has ", N, " columns, must be a multiple of ", structure.unit()));
+  if (states.cols() > 0) require("states", states, k, StoreStates::columns(T, N));
+}
+
+/// The recursion on the columns of one chunk: U_{t+1} goes to U(t + 1), for t = 0, ..., T - 1.
+template <class Activation, Structure S, class Lane, class ConstView, class States>
+void unroll_chunk(Lane& lane, S const& structure, ConstView W_tilde, ConstView h, ConstView b, ConstView Z, Index T,
+                  States const& U) {
+  if (T == 0) return;
+  auto const G = lane.scratch(Z.rows(), Z.cols());  // k x n
+  structure.map(lane, W_tilde, Z, formula::FirstUpdate<Activation>{}, G, U(1), Z, PerRow{h}, PerRow{b});
+  for (Index t = 1; t < T; ++t)
+    structure.map(lane, W_tilde, ConstView(U(t)), formula::NextUpdate<Activation>{}, U(t + 1), ConstView(G),
+                  PerRow{b});
+}
+
+}  // namespace detail
+
+/// T updates of the recursion of eq. (20), from U_0 = 0.                                               (M5)
+///
+///   U_{t+1} = A(G + W~ U_t, b),   G = h o Z - W~ Z,   A(g, b) = relu(g - b), or soft thresholding
+///
+/// Shapes    W_tilde: as `structure` says, for k rows.  h, b: k x 1.  Z, U: k x N, a column a site.
+///           states: k x (T - 1) N, or no columns; U_t stands in the columns [(t - 1) N, t N).
+/// Requires  all shapes, else ShapeError; T >= 0, else DomainError. U and states overlap nothing else.
+/// Ensures   (1) U = U_T, and states = U_1, ..., U_{T-1} where it has columns; T = 0 gives U = 0.
+///           (2) the same bits for any number of threads, and with or without states.
+///           (3) nothing is allocated after the first call of the same shapes.
+/// Adjoint   unrolled_prox_pullback (A1); tangent unrolled_prox_jvp.
+/// Cost      2 k^2 N T flops for a full k x k W_tilde: T products in all, since G is formed once. All T updates
+///           of a chunk of columns follow one another while the chunk is in cache.
+/// Source    docs/maths.md (M5). That U_T is a prox is another claim, with its own certificate.
+/// Tested    tests/prox/unrolled_test.cpp
+template <class Activation, Structure S, Backend B>
+void unrolled_prox(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
+                   typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T,
+                   typename B::View U, typename B::View states = {}) {
+  using View = typename B::View;
+  using Lane = typename B::Lane;
+  using Scalar = typename B::Scalar;
+  detail::check_unrolled<S, typename B::ConstView>("unrolled_prox", structure, W_tilde, h, b, Z, T, U, states);
+  Index const k = Z.rows(), N = Z.cols();
+  bool const keep = states.cols() > 0;
+  each_chunk(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
+    View const U_T = columns(U, c);                                // k x n, the columns of this chunk
+    View const other = keep ? View{} : lane.scratch(k, c.count);   // k x n, so that no product is in place
+    if (T == 0) each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
+    detail::unroll_chunk<Activation>(lane, structure, W_tilde, h, b, columns(Z, c), T, [&](Index t) -> View {
+      if (keep && t < T) return columns(states, {(t - 1) * N + c.first, c.count});
+      return (T - t) % 2 == 0 ? U_T : other;
+    });
+  });
+}
+
+}  // namespace detrame

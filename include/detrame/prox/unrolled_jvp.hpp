@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/prox/unrolled.hpp"
+
+namespace detrame {
+
+/// The tangent of U_T, U_T from unrolled_prox, in the direction (dW~, dh, db, dZ).                      (A1)
+///
+///   dU_{t+1} = 1[U_{t+1} != 0] o (W~ dU_t + dW~ U_t + dG - sign(U_{t+1}) o db),   dU_0 = 0
+///   dG       = dh o Z + h o dZ - dW~ Z - W~ dZ
+///
+/// Shapes    a tangent is shaped as its primal. Shapes are checked, else ShapeError.
+/// Ensures   (1) dU = dU_T, <U_bar, dU> = <unrolled_prox_pullback(U_bar), (dW~, dh, db, dZ)>; T = 0: dU = 0.
+///           (2) where a pre-activation lies on a kink, the derivative used is 0.
+/// Cost      6 k^2 N T flops for a full W_tilde; U_1, ..., U_T are computed on the way.
+/// Tested    tests/prox/unrolled_test.cpp
+template <class Activation, Structure S, Backend B>
+void unrolled_prox_jvp(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
+                       typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T,
+                       typename B::ConstView dW_tilde, typename B::ConstView dh, typename B::ConstView db,
+                       typename B::ConstView dZ, typename B::View dU) {
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  using Lane = typename B::Lane;
+  using Scalar = typename B::Scalar;
+  constexpr char const* who = "unrolled_prox_jvp";
+  detail::check_unrolled<S, ConstView>(who, structure, W_tilde, h, b, Z, T, Z, {});
+  detail::require_shape_of(who, "dW_tilde", dW_tilde, "W_tilde", W_tilde);
+  detail::require_shape_of(who, "dh", dh, "h", h);
+  detail::require_shape_of(who, "db", db, "b", b);
+  detail::require_shape_of(who, "dZ", dZ, "Z", Z);
+  detail::require_shape_of(who, "dU", dU, "Z", Z);
+  Index const k = Z.rows();
+  each_chunk(backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
+    ConstView const Z_c = columns(Z, c), dZ_c = columns(dZ, c);              // k x n, the columns of this chunk
+    View const G = lane.scratch(k, c.count), dG = lane.scratch(k, c.count);  // k x n
+    View U = lane.scratch(k, c.count), U_next = lane.scratch(k, c.count);    // k x n
+    View V = lane.scratch(k, c.count), W_dU = lane.scratch(k, c.count);      // k x n, V = dU_t
+    View const dU_c = columns(dU, c);
+    structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h}, PerRow{b});
+    structure.map(lane, W_tilde, dZ_c, formula::InputTangent{}, dG, Z_c, dZ_c, PerRow{h}, PerRow{dh});
+    structure.map(lane, dW_tilde, Z_c, formula::SubtractProduct{}, dG);
+    each(lane, formula::Fill<Scalar>{Scalar(0)}, U);
+    each(lane, formula::Fill<Scalar>{Scalar(0)}, V);
+    for (Index t = 0; t < T; ++t) {
+      structure.map(lane, W_tilde, ConstView(U), formula::NextUpdate<Activation>{}, U_next, ConstView(G), PerRow{b});
+      structure.apply(lane, W_tilde, ConstView(V), W_dU);
+      structure.map(lane, dW_tilde, ConstView(U), formula::UpdateTangent{}, V, ConstView(W_dU), ConstView(dG),
+                    ConstView(U_next), PerRow{db});
+      std::swap(U, U_next);
+    }
+    each(lane, formula::Assign{}, dU_c, ConstView(V));
+  });
+}
+
+}  // namespace detrame

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+
+#include "detrame/prox/unrolled.hpp"
+
+namespace detrame {
+
+/// The gradients of <U_T, U_bar>, U_T from unrolled_prox, in closed form.                              (A1)
+///
+///   P_{T-1} = U_bar o 1[U_T != 0],   P_{t-1} = (W~^T P_t) o 1[U_t != 0],   Sigma = sum_t P_t
+///
+///   Z_bar    = h o Sigma - W~^T Sigma          W_tilde_bar += sum_{t>=1} P_t U_t^T - Sigma Z^T
+///   h_bar   += rowsum(Sigma o Z)               b_bar       -= sum_t rowsum(sign(U_{t+1}) o P_t)
+///
+/// Shapes    as in unrolled_prox; a cotangent is shaped as its primal.
+/// Requires  U (and states, where it has columns) as unrolled_prox left them for the same arguments; without
+///           states U_1, ..., U_{T-1} are computed once more. Shapes are checked, else ShapeError. What is
+///           written overlaps nothing else.
+/// Ensures   (1) Z_bar is assigned, the other three are added to. T = 0: Z_bar = 0, nothing is added.
+///           (2) the same bits for any number of threads, and with or without states.
+///           (3) nothing is allocated after the first call of the same shapes.
+///           (4) where a pre-activation lies on a kink, the derivative used is 0.
+/// Cost      4 k^2 N T flops for a full W_tilde: T products with W~^T, T of gradients; without states
+///           2 k^2 N (T - 1) more, and scratch for T - 1 states of a chunk.
+/// Source    docs/maths.md (A1)
+/// Tested    tests/prox/unrolled_test.cpp
+template <class Activation, Structure S, Backend B>
+void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
+                            typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T,
+                            typename B::ConstView U, typename B::ConstView states, typename B::ConstView U_bar,
+                            typename B::View Z_bar, typename B::View W_tilde_bar, typename B::View h_bar,
+                            typename B::View b_bar) {
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  using Lane = typename B::Lane;
+  using Scalar = typename B::Scalar;
+  constexpr char const* who = "unrolled_prox_pullback";
+  detail::check_unrolled<S, ConstView>(who, structure, W_tilde, h, b, Z, T, U, states);
+  detail::require_shape_of(who, "U_bar", U_bar, "U", U);
+  detail::require_shape_of(who, "Z_bar", Z_bar, "Z", Z);
+  detail::require_shape_of(who, "W_tilde_bar", W_tilde_bar, "W_tilde", W_tilde);
+  detail::require_shape_of(who, "h_bar", h_bar, "h", h);
+  detail::require_shape_of(who, "b_bar", b_bar, "b", b);
+
+  Index const k = Z.rows(), N = Z.cols();
+  bool const stored = states.cols() > 0;
+  std::array<View, 3> const sums{W_tilde_bar, h_bar, b_bar};
+  sum_chunks(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(k), sums,
+             [&](Lane& lane, Columns c, std::array<View, 3> const& sum) {
+    ConstView const Z_c = columns(Z, c), U_c = columns(U, c);  // k x n, the columns of this chunk
+    if (T == 0) return each(lane, formula::Fill<Scalar>{Scalar(0)}, columns(Z_bar, c));
+
+    View const recomputed = stored || T == 1 ? View{} : lane.scratch(k, (T - 1) * c.count);  // U_1 ... U_{T-1}
+    if (!stored && T > 1)
+      detail::unroll_chunk<Activation>(lane, structure, W_tilde, h, b, Z_c, T - 1, [&](Index t) -> View {
+        return recomputed.middle_cols((t - 1) * c.count, c.count);
+      });
+    auto const state = [&](Index t) -> ConstView {
+      return stored ? columns(states, {(t - 1) * N + c.first, c.count})
+                    : ConstView(recomputed.middle_cols((t - 1) * c.count, c.count));
+    };
+    auto const add_b_bar = [&](ConstView U_next, ConstView P) {
+      if constexpr (Activation::two_sided) row_sums(lane, sum[2], formula::NegativeSigned{}, U_next, P);
+    };
+
+    View P = lane.scratch(k, c.count), earlier = lane.scratch(k, c.count);  // k x n
+    View const Sigma = lane.scratch(k, c.count);                            // k x n
+    each(lane, formula::LastMask{}, P, Sigma, columns(U_bar, c), U_c);
+    add_b_bar(U_c, P);
+    for (Index t = T - 1; t >= 1; --t) {
+      structure.add_gradient(lane, ConstView(P), state(t), Scalar(1), sum[0]);
+      structure.map_adjoint(lane, W_tilde, ConstView(P), formula::EarlierMask{}, earlier, Sigma, state(t));
+      std::swap(P, earlier);
+      add_b_bar(state(t), P);
+    }
+    structure.add_gradient(lane, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
+    structure.map_adjoint(lane, W_tilde, ConstView(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
+                          ConstView(Sigma), PerRow{h});
+    row_sums(lane, sum[1], formula::Product{}, ConstView(Sigma), Z_c);
+    if constexpr (!Activation::two_sided) row_sums(lane, sum[2], formula::Negative{}, ConstView(Sigma));
+  });
+}
+
+}  // namespace detrame

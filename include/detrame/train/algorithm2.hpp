@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/optim/schedule.hpp"
+#include "detrame/optim/sgd.hpp"
+#include "detrame/train/dataset.hpp"
+
+namespace detrame {
+
+/// What a training step writes besides theta: allocated in the first step, kept by the caller.
+template <Layer Net>
+struct TrainingState {
+  typename Net::Parameters gradient, velocity;
+  typename Net::Tape tape;
+  typename Net::Backend::Matrix x, targets, y_bar;
+  std::uint64_t step = 0;
+};
+
+/// A state with zero velocity.
+template <Layer Net>
+TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net) {
+  TrainingState<Net> state;
+  state.gradient = net.parameters(backend);
+  state.velocity = net.parameters(backend);
+  return state;
+}
+
+/// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of SGD, the projections.        (F3)
+/// Returns the mean loss before the step.
+template <Layer Net, class Loss, Backend B>
+typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd const& sgd, double rate,
+                              typename Net::Parameters& theta, TrainingState<Net>& state,
+                              typename B::ConstView x, typename B::ConstView targets, Draw draw) {
+  using Scalar = typename B::Scalar;
+  visit([&](std::string_view, Kind, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); }, state.gradient);
+  auto const y = net.forward(backend, theta, x, state.tape, draw);
+  resize(backend, state.y_bar, y.rows(), y.cols());
+  Scalar const value = loss.value(backend, y, targets, state.y_bar);
+  net.pullback(backend, theta, state.tape, state.y_bar, state.gradient);
+  sgd.step(backend, theta, state.gradient, state.velocity, rate);
+  ++state.step;
+  return value;
+}
+
+struct TrainingOptions {
+  int epochs;
+  Index batch = 128;
+  StepSchedule schedule;
+  Sgd sgd{};
+  std::uint64_t seed = 0;
+};
+
+struct Epoch {
+  int number;     ///< counted from 0
+  double rate;
+  double loss;    ///< mean over the epoch's batches, each before its step
+};
+
+/// Algorithm 2: epochs of shuffled batches. The last batch of an epoch may be smaller. `observe(epoch)` is
+/// called after each; where it returns false, training ends.
+///
+/// Requires  epochs >= 0, batch >= 1, else DomainError; the data's shape is the network's, else ShapeError.
+/// Ensures   the result is a function of theta, data, options: not of the number of threads.
+template <Layer Net, class Loss, Backend B, class Observe>
+void fit(B& backend, Net const& net, Loss const& loss, typename Net::Parameters& theta, Dataset<B> const& data,
+         TrainingOptions const& options, Observe&& observe) {
+  require_at_least("fit", "epochs", options.epochs, 0);
+  require_at_least("fit", "batch", options.batch, Index{1});
+  if (data.shape != Net::input || data.classes != Net::output.size())
+    throw ShapeError(message("fit: the data are ", data.shape, " in ", data.classes, " classes, the network maps ",
+                             Shape(Net::input), " to ", Shape(Net::output)));
+  TrainingState<Net> state = training_state(backend, net);
+  std::vector<Index> order(static_cast<std::size_t>(data.samples())), sites;
+  for (int epoch = 0; epoch < options.epochs; ++epoch) {
+    shuffle(Random(options.seed, static_cast<std::uint64_t>(epoch)), order);
+    double const rate = options.schedule.at(epoch);
+    double total = 0;
+    for (Index first = 0; first < data.samples(); first += options.batch) {
+      Index const n = std::min(options.batch, data.samples() - first);
+      std::span<Index const> const samples(order.data() + first, static_cast<std::size_t>(n));
+      gather_samples(backend, data, samples, sites, state.x, state.targets);
+      Draw const draw{.seed = options.seed, .step = state.step, .first_sample = first};
+      total += static_cast<double>(train_step(backend, net, loss, options.sgd, rate, theta, state,
+                                              typename B::ConstView(state.x), state.targets, draw)) *
+               static_cast<double>(n);
+    }
+    if (!observe(Epoch{epoch, rate, total / static_cast<double>(std::max<Index>(data.samples(), 1))})) return;
+  }
+}
+
+}  // namespace detrame
