@@ -31,8 +31,7 @@ function(detrame_debian_mirrors result package)
   set(${result} ${mirrors} PARENT_SCOPE)
 endfunction()
 
-# Declares the content `name`: the file `archive` below pool/main of a mirror. Only its files are wanted, not
-# its own CMake targets, unless `subdir` is ".".
+# Declares the content `name`: the file `archive` below pool/main of a mirror, unpacked.
 function(detrame_fetch name package archive sha256)
   detrame_debian_mirrors(mirrors ${package})
   set(urls "")
@@ -41,8 +40,9 @@ function(detrame_fetch name package archive sha256)
     list(APPEND urls "${mirror}/pool/main/${archive}")
   endforeach()
   list(JOIN mirrors " or " from)
-  message(STATUS "detrame: ${package} is not installed, fetching its source from ${from}")
-  FetchContent_Declare(${name} URL ${urls} URL_HASH SHA256=${sha256} DOWNLOAD_EXTRACT_TIMESTAMP ON ${ARGN})
+  message(STATUS "detrame: ${package} is not installed, fetching its source from ${from} "
+    "(DETRAME_DEBIAN_MIRROR names another)")
+  FetchContent_Declare(${name} URL ${urls} URL_HASH SHA256=${sha256} DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM ${ARGN})
 endfunction()
 
 # --- Eigen, which the headers need --------------------------------------------------------------------------

@@ -12,12 +12,7 @@ using namespace detrame::test;
 
 namespace {
 
-#if defined(DETRAME_DATA_DIR)
 std::filesystem::path const digits = std::filesystem::path(DETRAME_DATA_DIR) / "digits";
-#else
-std::filesystem::path const digits =
-    std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "data" / "digits";
-#endif
 
 using Bytes = std::vector<std::uint8_t>;
 

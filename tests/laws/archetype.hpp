@@ -129,6 +129,9 @@ class Lane {
   int open_ = 0;
 };
 
+template <class Scalar>
+class Team;
+
 template <class Scalar_>
 class Loops {
  public:
@@ -138,6 +141,7 @@ class Loops {
   using ConstView = archetype::View<Scalar const>;
   using Input = ConstView;
   using Lane = archetype::Lane<Scalar>;
+  using Team = archetype::Team<Scalar>;
 
   Loops() = default;
   Loops(Loops const&) = delete;
@@ -419,14 +423,25 @@ void sum_chunks(Loops<Scalar>& backend, Batch batch, Index scalars_per_column, s
 
 // ---- work by column, factorisations -----------------------------------------------------------------------------
 
+/// Columns side by side, rows of a factor and their tiles come in odd numbers; a factor is packed row by row.
 template <class Scalar_>
 class Team {
  public:
   using Scalar = Scalar_;
+  static constexpr Index width = 3, height = 2, tile = 5;
+
+  static constexpr Index factor_size(Index n) { return n * (n + 1) / 2; }
+  static constexpr Index factor_place(Index i, Index j) { return i * (i + 1) / 2 + j; }
+  static constexpr Index padded(Index n) { return n; }
 
   template <class F>
   void each(Index n, F&& f) const {
     for (Index i = n - 1; i >= 0; --i) f(i);
+  }
+
+  template <class F>
+  void once(F&& f) const {
+    f();
   }
 
   template <class F>
@@ -436,29 +451,47 @@ class Team {
     return s;
   }
 
-  bool cholesky(Scalar* A, Index n) const {
-    for (Index j = 0; j < n; ++j) {
-      Scalar pivot = A[j + j * n];
-      for (Index l = 0; l < j; ++l) pivot -= A[j + l * n] * A[j + l * n];
-      if (!(pivot > Scalar(0)) || !std::isfinite(pivot)) return false;
-      A[j + j * n] = std::sqrt(pivot);
-      for (Index i = j + 1; i < n; ++i) {
-        Scalar entry = A[i + j * n];
-        for (Index l = 0; l < j; ++l) entry -= A[i + l * n] * A[j + l * n];
-        A[i + j * n] = entry / A[j + j * n];
-      }
-    }
-    return true;
+  template <class F>
+  Scalar max(Index n, F&& f) const {
+    Scalar largest(0);
+    for (Index i = 0; i < n; ++i) largest = larger<Scalar>(largest, f(i));
+    return largest;
   }
 
-  void cholesky_solve(Scalar const* L, Index n, Scalar* x) const {
+  void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X, Scalar* out) const {
+    require(0 <= count && count <= height, "inner_products: ", count, " columns at once");
+    for (Index a = 0; a < count; ++a)
+      for (Index c = 0; c < width; ++c) {
+        Scalar sum(0);
+        for (Index l = 0; l < n; ++l) sum += A[l + a * stride] * X[l * width + c];
+        out[a * width + c] = sum;
+      }
+  }
+
+  Index cholesky(Scalar* F, Index n, Index first) const {
+    require(first % tile == 0, "cholesky: continued at row ", first);
+    auto const L = [F](Index i, Index j) -> Scalar& { return F[factor_place(i, j)]; };
+    for (Index i = first; i < n; ++i) {
+      Scalar const least = static_cast<Scalar>(n) * std::numeric_limits<Scalar>::epsilon() * L(i, i);
+      for (Index j = 0; j <= i; ++j) {
+        for (Index l = 0; l < j; ++l) L(i, j) -= L(i, l) * L(j, l);
+        if (j < i) L(i, j) /= L(j, j);
+      }
+      if (!(L(i, i) > least) || !std::isfinite(L(i, i))) return i;
+      L(i, i) = std::sqrt(L(i, i));
+    }
+    return n;
+  }
+
+  void cholesky_solve(Scalar const* F, Index n, Scalar* x) const {
+    auto const L = [F](Index i, Index j) { return F[factor_place(i, j)]; };
     for (Index i = 0; i < n; ++i) {
-      for (Index l = 0; l < i; ++l) x[i] -= L[i + l * n] * x[l];
-      x[i] /= L[i + i * n];
+      for (Index l = 0; l < i; ++l) x[i] -= L(i, l) * x[l];
+      x[i] /= L(i, i);
     }
     for (Index i = n - 1; i >= 0; --i) {
-      for (Index l = i + 1; l < n; ++l) x[i] -= L[l + i * n] * x[l];
-      x[i] /= L[i + i * n];
+      for (Index l = i + 1; l < n; ++l) x[i] -= L(l, i) * x[l];
+      x[i] /= L(i, i);
     }
   }
 };
@@ -480,12 +513,16 @@ bool definite_solve(Loops<Scalar>& backend, std::type_identity_t<ConstView<Scala
   require(A.cols() == k && rhs.rows() == k, "definite_solve: A is ", k, " x ", A.cols(), ", rhs has ", rhs.rows(),
           " rows");
   detail::require_shape("definite_solve", out, k, rhs.cols());
-  HostMatrix<Scalar> L = to_host(backend, A);
+  Team<Scalar> const team;
+  auto const a = Access::raw(A);
+  std::vector<Scalar> factor(static_cast<std::size_t>(team.factor_size(k)));
+  for (Index i = 0; i < k; ++i)
+    for (Index j = 0; j <= i; ++j) factor[static_cast<std::size_t>(team.factor_place(i, j))] = a(i, j);
   HostMatrix<Scalar> X = to_host(backend, rhs);
-  if (!Team<Scalar>().cholesky(L.data(), k)) return false;
+  if (team.cholesky(factor.data(), k, 0) != k) return false;
   auto const y = Access::raw(out);
   for (Index j = 0; j < X.cols(); ++j) {
-    Team<Scalar>().cholesky_solve(L.data(), k, X.data() + j * k);
+    team.cholesky_solve(factor.data(), k, X.data() + j * k);
     for (Index i = 0; i < k; ++i) y(i, j) = X(i, j);
   }
   return true;
@@ -508,7 +545,8 @@ std::vector<Scalar> symmetric_eigenvalues(Loops<Scalar>& backend, std::type_iden
         if (i != j) off += S(i, j) * S(i, j);
       }
     Scalar const eps = std::numeric_limits<Scalar>::epsilon();
-    if (off <= eps * eps * all) {  // NaN: never
+    if (!std::isfinite(all)) return values;
+    if (off <= eps * eps * all) {
       for (Index i = 0; i < k; ++i) values[static_cast<std::size_t>(i)] = S(i, i);
       std::sort(values.begin(), values.end());
       return values;

@@ -498,31 +498,50 @@ void what_a_chunk_throws_arrives(B& b) {
 
 // ---- columns, factorisations -------------------------------------------------------------------------------------
 
-/// Each column j: u <- (A A^T + I)^{-1} z by the verbs of the team, and s_j <- sum_i u_i.
+/// Each column j: u <- A^{-1} z by the verbs of the team, the factor made in one go and in two, and
+/// s_j <- sum_i u_i, t_j <- max(0, max_i u_i).
 template <Backend B>
 void each_column_works_on_every_column(B& b) {
   using Scalar = typename B::Scalar;
+  using Team = typename B::Team;
   for (Index k : {1, 5, 33})
     for (Index N : awkward_sizes) {
-      auto const A = definite_matrix<Scalar>(k, 10, seed(1));
       auto const u = normal_matrix<Scalar>(k, N, seed(2));
+      auto const A = definite_matrix<Scalar>(k, 10, seed(1));
       auto const device_A = to_device(b, A);
-      Framed<B> Z(b, product(A, u)), U(b, HostMatrix<Scalar>(k, N, nan<Scalar>)), S(b, HostMatrix<Scalar>(1, N));
+      Framed<B> Z(b, product(A, u)), U(b, HostMatrix<Scalar>(k, N, nan<Scalar>)), S(b, HostMatrix<Scalar>(2, N));
       std::atomic<int> refused = 0;
       each_column(
-          b, N, k * k,
-          [&, k](auto const& team, Index j, Scalar* L, auto Q, auto z, auto x, auto s) {
-            team.each(k * k, [&](Index i) { L[i] = Q(i % k, i / k); });
-            if (!team.cholesky(L, k)) ++refused;
-            team.each(k, [&](Index i) { x(i, j) = z(i, j); });
-            team.cholesky_solve(L, k, &x(0, j));
-            s(0, j) = team.sum(k, [&](Index i) { return x(i, j); });
+          b, N, Team::factor_size(k) + Team::padded(k),
+          [&, k](auto const& team, Index j, Scalar* F, auto Q, auto z, auto out, auto s) {
+            Scalar* const x = F + Team::factor_size(k);
+            team.each(k, [&](Index i) {
+              for (Index l = 0; l <= i; ++l) F[Team::factor_place(i, l)] = Q(i, l);
+              x[i] = z(i, j);
+            });
+            Index const part = j % 2 == 0 ? 0 : k / Team::tile * Team::tile;
+            if (team.cholesky(F, part, 0) != part || team.cholesky(F, k, part) != k) ++refused;
+            team.cholesky_solve(F, k, x);
+            team.each(k, [&](Index i) { out(i, j) = x[i]; });
+            Scalar const sum = team.sum(k, [&](Index i) { return x[i]; });
+            Scalar const largest = team.max(k, [&](Index i) { return x[i]; });
+            team.once([&] {
+              s(0, j) = sum;
+              s(1, j) = largest;
+            });
           },
           device_A, typename B::ConstView(Z.view()), U.view(), S.view());
       CHECK(refused == 0);
-      CHECK(max_abs_difference(U.host(), u) <= tolerance<Scalar>(k, 10 * 4 * static_cast<double>(max_abs(u))));
-      auto const sums = product(HostMatrix<Scalar>(1, k, Scalar(1)), U.host());
-      CHECK(max_abs_difference(S.host(), sums) <= tolerance<Scalar>(k, static_cast<double>(k) * 4));
+      auto const got = U.host(), reports = S.host();
+      CHECK(max_abs_difference(got, u) <= tolerance<Scalar>(k, 10 * static_cast<double>(max_abs(u))));
+      CHECK(max_abs_difference(HostMatrix<Scalar>(host_matrix<Scalar>(1, N, [&](Index, Index j) { return reports(0, j); })),
+                               product(HostMatrix<Scalar>(1, k, Scalar(1)), got)) <=
+            tolerance<Scalar>(k, static_cast<double>(k) * static_cast<double>(max_abs(u))));
+      for (Index j = 0; j < N; ++j) {
+        Scalar largest(0);
+        for (Index i = 0; i < k; ++i) largest = std::max(largest, got(i, j));
+        CHECK(reports(1, j) == largest);
+      }
       CHECK((U.margin_survived() && S.margin_survived() && Z.margin_survived()));
     }
   auto m = zeros(b, 2, 3);                                                 // a matrix is passed by reference too
@@ -530,16 +549,71 @@ void each_column_works_on_every_column(B& b) {
   CHECK(to_host(b, m) == host_matrix<Scalar>(2, 3, [](Index i, Index j) { return static_cast<Scalar>(i * j); }));
 }
 
-/// Whether the team's Cholesky takes the 2 x 2 matrix (a, c; c, d).
+/// The products of up to `height` columns of A with `width` columns side by side, and maxima that do not lose NaN.
 template <Backend B>
-bool team_accepts(B& b, typename B::Scalar a, typename B::Scalar c, typename B::Scalar d) {
+void a_team_multiplies_columns_side_by_side(B& b) {
   using Scalar = typename B::Scalar;
-  bool accepted = false;
-  each_column(b, 1, 4, [&](auto const& team, Index, Scalar* A) {
-    A[0] = a, A[1] = A[2] = c, A[3] = d;
-    accepted = team.cholesky(A, 2);
+  using Team = typename B::Team;
+  for (Index n : awkward_sizes) {
+    auto const a = small_integers<Scalar>(n, Team::height, seed(1)), x = small_integers<Scalar>(n, Team::width, seed(2));
+    Framed<B> A(b, a), X(b, x), out(b, HostMatrix<Scalar>(Team::height, Team::width, nan<Scalar>));
+    for (Index count = 1; count <= Team::height; ++count) {
+      each_column(
+          b, 1, (n + Team::height) * Team::width,
+          [n, count](auto const& team, Index, Scalar* by_rows, auto left, auto right, auto result) {
+            Scalar* const products = by_rows + n * Team::width;
+            team.each(n * Team::width, [&](Index i) { by_rows[i] = right(i / Team::width, i % Team::width); });
+            team.inner_products(left.data(), left.stride(), n, count, by_rows, products);
+            team.each(count * Team::width, [&](Index i) {
+              result(i / Team::width, i % Team::width) = products[i];
+            });
+          },
+          A.view(), X.view(), out.view());
+      auto const got = out.host(), expected = product(transposed(a), x);
+      for (Index i = 0; i < count; ++i)
+        for (Index c = 0; c < Team::width; ++c) CHECK(got(i, c) == expected(i, c));
+      CHECK(out.margin_survived());
+    }
+  }
+  auto largest = zeros(b, 1, 33);
+  each_column(b, 33, 0, [](auto const& team, Index j, Scalar*, auto m) {
+    m(0, j) = team.max(32, [j](Index i) { return i == j ? nan<Scalar> : Scalar(-1); });
+  }, largest);
+  auto const host = to_host(b, largest);
+  for (Index j = 0; j < 32; ++j) CHECK(std::isnan(host(0, j)));
+  CHECK(host(0, 32) == 0);
+}
+
+/// How many rows of the symmetric n x n matrix q(i, j) a team factors.
+template <Backend B, class F>
+Index rows_factored(B& b, Index n, F const& q) {
+  using Team = typename B::Team;
+  Index done = -1;
+  each_column(b, 1, Team::factor_size(n), [&](auto const& team, Index, typename B::Scalar* A) {
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j <= i; ++j) A[Team::factor_place(i, j)] = q(i, j);
+    done = team.cholesky(A, n, 0);
   });
-  return accepted;
+  return done;
+}
+
+/// Rows before the first bad one are factored: the bad one repeats row 3, is too small, is NaN, or is infinite.
+template <Backend B>
+void a_factor_stops_at_the_first_bad_row(B& b) {
+  using Scalar = typename B::Scalar;
+  for (Index n : {5, 33})
+    for (Index bad : {4, 20, 32}) {
+      if (bad >= n) continue;
+      auto const A = definite_matrix<Scalar>(n, 10, seed(1));
+      auto const at = [&](Index i, Index j) { return A(i == bad ? 3 : i, j == bad ? 3 : j); };
+      CHECK(rows_factored(b, n, at) == bad);
+      for (Scalar entry : {Scalar(-1), Scalar(0), nan<Scalar>, infinity<Scalar>}) {
+        CHECK(rows_factored(b, n, [&](Index i, Index j) { return i == bad && j == bad ? entry : A(i, j); }) == bad);
+        if (!(std::abs(entry) <= 1))
+          CHECK(rows_factored(b, n, [&](Index i, Index j) { return i == bad && j == 1 ? entry : A(i, j); }) == bad);
+      }
+      CHECK(rows_factored(b, n, [&](Index i, Index j) { return A(i, j); }) == n);
+    }
 }
 
 template <Backend B>
@@ -555,9 +629,6 @@ bool solve_accepts(B& b, HostMatrix<typename B::Scalar> const& A) {
 template <Backend B>
 void only_definite_matrices_are_solved(B& b) {
   using Scalar = typename B::Scalar;
-  auto const matrix = [](Scalar a, Scalar c, Scalar d) {
-    return host_matrix<Scalar>(2, 2, [&](Index i, Index j) { return i != j ? c : (i == 0 ? a : d); });
-  };
   struct Case {
     Scalar a, c, d;
     bool definite;
@@ -565,10 +636,10 @@ void only_definite_matrices_are_solved(B& b) {
   for (Case const& q : {Case{2, 1, 2, true}, Case{1, 2, 1, false}, Case{0, 0, 1, false}, Case{1, 1, 1, false},
                         Case{-1, 0, 1, false}, Case{nan<Scalar>, 0, 1, false}, Case{1, nan<Scalar>, 1, false},
                         Case{1, 0, nan<Scalar>, false}, Case{infinity<Scalar>, 0, 1, false},
-                        Case{1, 0, infinity<Scalar>, false}}) {
-    CHECK(team_accepts(b, q.a, q.c, q.d) == q.definite);
-    CHECK(solve_accepts(b, matrix(q.a, q.c, q.d)) == q.definite);
-  }
+                        Case{1, 0, infinity<Scalar>, false}})
+    CHECK(solve_accepts(b, host_matrix<Scalar>(2, 2, [&](Index i, Index j) {
+            return i != j ? q.c : (i == 0 ? q.a : q.d);
+          })) == q.definite);
 }
 
 template <Backend B>

@@ -103,6 +103,21 @@ concept gemm = requires(typename B::Lane& lane, typename B::Scalar s, typename B
   gemm_each(lane, x, Op::none, x, [](auto, auto&) {}, y);
 };
 
+/// What works on a column, or on a few side by side, within a kernel of each_column.
+template <class B>
+concept team = requires(typename B::Team const& team, Index n, typename B::Scalar const* x, typename B::Scalar* y) {
+  requires std::same_as<typename B::Team::Scalar, typename B::Scalar>;
+  { B::Team::width + B::Team::height + B::Team::tile } -> std::convertible_to<Index>;
+  { B::Team::factor_size(n) + B::Team::factor_place(n, n) + B::Team::padded(n) } -> std::same_as<Index>;
+  team.each(n, [](Index) {});
+  team.once([] {});
+  { team.sum(n, [](Index) { return typename B::Scalar(); }) } -> std::same_as<typename B::Scalar>;
+  { team.max(n, [](Index) { return typename B::Scalar(); }) } -> std::same_as<typename B::Scalar>;
+  team.inner_products(x, n, n, n, x, y);
+  { team.cholesky(y, n, n) } -> std::same_as<Index>;
+  team.cholesky_solve(x, n, y);
+};
+
 template <class B>
 concept columns = requires(B& b, typename B::View y) {
   each_column(b, Index{}, Index{}, [](auto const&, Index, typename B::Scalar*, auto) {}, y);
@@ -119,7 +134,7 @@ concept factorisations = requires(B& b, typename B::ConstView A, typename B::Vie
 template <class B>
 concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> &&
                   has::chunks<B> && has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> && has::gemm<B> &&
-                  has::columns<B> && has::factorisations<B>;
+                  has::team<B> && has::columns<B> && has::factorisations<B>;
 
 /// A rows x cols matrix of zeros.
 template <Backend B>

@@ -81,11 +81,11 @@ struct Relu {
   }
 };
 
-/// x_bar <- y_bar 1[y > 0]
+/// x_bar <- y_bar 1[y != 0] with y >= 0 or NaN, which must not become a healthy-looking 0.
 struct ReluPullback {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& x_bar, Scalar y_bar, Scalar y) const {
-    x_bar = y > Scalar(0) ? y_bar : Scalar(0);
+    x_bar = y != Scalar(0) ? y_bar : Scalar(0);
   }
 };
 
@@ -114,6 +114,37 @@ struct FirstUpdate {
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar& u, Scalar z, Scalar h, Scalar b) const {
     g = h * z - v;
     u = Activation{}(g, b);
+  }
+};
+
+/// The constant part of a tied recursion, fused to v = (D^T x)_i: g <- gamma (v - d) / (theta + gamma beta)
+template <class Scalar>
+struct TiedInput {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar d, Scalar theta, Scalar beta) const {
+    g = gamma * (v - d) / (theta + gamma * beta);
+  }
+};
+
+/// Its adjoint, y_bar <- gamma g_bar / (theta + gamma beta), with y = D^T x - d
+template <class Scalar>
+struct TiedInputPullback {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar g_bar, Scalar theta, Scalar beta) const {
+    y_bar = gamma * g_bar / (theta + gamma * beta);
+  }
+};
+
+/// The share of s = theta + gamma beta in it: s_bar = -sum_j g_bar g / s, theta_bar += s_bar,
+/// beta_bar += gamma s_bar
+template <class Scalar>
+struct TiedInputScale {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& theta_bar, Scalar& beta_bar, Scalar g_bar_g, Scalar theta,
+                                      Scalar beta) const {
+    Scalar const s_bar = -g_bar_g / (theta + gamma * beta);
+    theta_bar += s_bar;
+    beta_bar += gamma * s_bar;
   }
 };
 
@@ -367,12 +398,46 @@ struct TiedWeight {
   }
 };
 
-/// The cotangent of a weight: q_bar <- -gamma / s w_bar, and what it adds to theta_i, s_i and gamma.
+/// q_bar <- -gamma w_bar / (theta + gamma beta)
 template <class Scalar>
 struct TiedWeightPullback {
   Scalar gamma;
   DETRAME_HOST_DEVICE void operator()(Scalar& q_bar, Scalar w_bar, Scalar theta, Scalar beta) const {
     q_bar = -gamma * w_bar / (theta + gamma * beta);
+  }
+};
+
+/// The rest of the adjoint of a row of tied parameters, given w = w_bar_ii and r = sum_l w_bar_il q_il. gamma_bar
+/// is the row's share.
+template <class Scalar>
+struct TiedRowPullback {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& theta_bar, Scalar& lambda_bar, Scalar& beta_bar, Scalar& gamma_bar,
+                                      Scalar theta, Scalar lambda, Scalar beta, Scalar h_bar, Scalar b_bar, Scalar w,
+                                      Scalar r) const {
+    Scalar const s = theta + gamma * beta;
+    Scalar const s_bar = -(theta * (w + h_bar) + gamma * (lambda * b_bar - r)) / (s * s);
+    theta_bar = (w + h_bar) / s + s_bar;
+    lambda_bar = gamma * b_bar / s;
+    beta_bar = gamma * s_bar;
+    gamma_bar = (lambda * b_bar - r) / s + beta * s_bar;
+  }
+};
+
+/// q_bar_ii <- q_bar_ii + theta_bar_i
+struct AddToDiagonal {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& q_bar, Scalar theta_bar) const {
+    if (i == l) q_bar += theta_bar;
+  }
+};
+
+/// q_bar_il <- q_bar_il + sign(q_il) (theta_bar_i + theta_bar_l) / 2
+struct AddSigned {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& q_bar, Scalar q, Scalar row, Scalar column) const {
+    Scalar const mean = (row + column) / Scalar(2);
+    q_bar += q > Scalar(0) ? mean : (q < Scalar(0) ? -mean : Scalar(0));
   }
 };
 
@@ -444,15 +509,17 @@ struct Negate {
   }
 };
 
-/// The minimum-norm subgradient at u of  1/2 <u - z, Q (u - z)> + psi(u),  with v = (Q (u - z))_i.
+/// The minimum-norm subgradient at u of  1/2 <u - z, Q (u - z)> + psi(u),  with v = (Q (u - z))_i. Outside the
+/// domain of psi it is infinite; where v is not finite, neither is it.
 template <class Activation>
 struct Subgradient {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar lambda, Scalar beta) const {
     Scalar const g = v + beta * u;
     if (u > Scalar(0)) return g + lambda;
-    if (!Activation::two_sided) return g + lambda > Scalar(0) ? Scalar(0) : g + lambda;
-    return u < Scalar(0) ? g - lambda : soft_threshold(g, lambda);
+    if (u < Scalar(0)) return Activation::two_sided ? g - lambda : static_cast<Scalar>(INFINITY);
+    if (Activation::two_sided) return soft_threshold(g, lambda);
+    return g + lambda > Scalar(0) ? g - g : g + lambda;
   }
 };
 

@@ -82,6 +82,22 @@ Index samples(char const* who, View const& x) {
   return x.cols() / in.sites();
 }
 
+/// Refuses a matrix of the caller's that does not have the shape it must have.
+template <class View>
+void require_shape(char const* who, char const* name, View const& v, Index rows, Index cols) {
+  if (v.rows() != rows || v.cols() != cols)
+    throw ShapeError(message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
+}
+
+/// The number of samples in x; refuses a y that has not as many of the layer's output shape.
+template <class L, class X, class Y>
+Index samples(char const* who, X const& x, Y const& y) {
+  constexpr Shape out = L::output;
+  Index const n = samples<L>(who, x);
+  require_shape(who, "y", y, out.channels, n * out.sites());
+  return n;
+}
+
 /// Refuses a cotangent that is not shaped as the output it belongs to.
 template <class Y, class YBar>
 void require_cotangent(char const* who, Y const& y, YBar const& y_bar) {

@@ -54,7 +54,8 @@ struct Dense {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
-      samples<Layer>("Dense", x);
+      samples<Layer>("Dense", x, y);
+      check("W", "c", theta);
       ConstView const W = theta.W, c = theta.c;
       each_chunk(backend, Batch{x.cols()}, k + in.channels, [=](auto& lane, Columns chunk) {
         gemm_each(lane, W, Op::none, columns(x, chunk), formula::MinusBias(), columns(y, chunk), PerRow{c});
@@ -63,6 +64,7 @@ struct Dense {
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar, Parameters& theta_bar) const {
       require_cotangent("Dense", tape.y, y_bar);
+      check("W_bar", "c_bar", theta_bar);
       resize(backend, tape.x_bar, in.channels, y_bar.cols());
       ConstView const x = tape.x, W = theta.W;
       View const x_bar = tape.x_bar;
@@ -75,6 +77,12 @@ struct Dense {
                    gemm(lane, 1, W, Op::transposed, z_bar, Op::none, 0, columns(x_bar, chunk));
                  });
       return tape.x_bar;
+    }
+
+   private:
+    static void check(char const* W, char const* c, Parameters const& theta) {
+      require_shape("Dense", W, theta.W, k, in.channels);
+      require_shape("Dense", c, theta.c, k, 1);
     }
   };
 };

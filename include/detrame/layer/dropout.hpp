@@ -54,7 +54,7 @@ struct Dropout {
     }
 
     void predict(B& backend, Parameters const&, ConstView x, View y) const {
-      samples<Layer>("Dropout", x);
+      samples<Layer>("Dropout", x, y);
       each(backend.lane(), formula::Assign(), y, x);
     }
 

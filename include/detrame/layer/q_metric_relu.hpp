@@ -12,7 +12,9 @@ namespace detrame {
 /// W~ with `groups` full diagonal blocks, at every site.
 template <Index groups>
 struct Blocks {
+  static_assert(groups >= 1, "Blocks: at least one");
   static constexpr DenseBlocks at(Shape) { return {groups}; }
+  static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
 };
 /// A full W~.
 using Full = Blocks<1>;
@@ -38,6 +40,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
 
   template <Shape in, Backend B>
   struct Layer {
+    static_assert(StructureRecipe::fits(in), "QMetricReLU: the blocks of W~ must divide the channels");
     using Backend = B;
     using Matrix = typename B::Matrix;
     using View = typename B::View;

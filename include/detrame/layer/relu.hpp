@@ -34,7 +34,7 @@ struct ReLU {
     }
 
     void predict(B& backend, Parameters const&, ConstView x, View y) const {
-      samples<Layer>("ReLU", x);
+      samples<Layer>("ReLU", x, y);
       each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
         each(lane, formula::Relu(), columns(y, chunk), columns(x, chunk));
       });

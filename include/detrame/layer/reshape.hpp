@@ -24,23 +24,24 @@ struct Reshape {
     static constexpr Shape input = in, output = to;
 
     struct Tape {
+      Index samples = 0;
       typename B::Matrix y, x_bar;
     };
 
     Parameters parameters(B&) const { return {}; }
 
     ConstView forward(B& backend, Parameters const&, ConstView x, Tape& tape, Draw) const {
-      Index const n = samples<Layer>("Reshape", x);
+      Index const n = tape.samples = samples<Layer>("Reshape", x);
       return reshape(backend, x, to.channels, n * to.sites(), tape.y);
     }
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
-      Index const n = y_bar.cols() / to.sites();
-      return reshape(backend, y_bar, in.channels, n * in.sites(), tape.x_bar);
+      require_shape("Reshape", "y_bar", y_bar, to.channels, tape.samples * to.sites());
+      return reshape(backend, y_bar, in.channels, tape.samples * in.sites(), tape.x_bar);
     }
 
     void predict(B& backend, Parameters const&, ConstView x, View y) const {
-      samples<Layer>("Reshape", x);
+      samples<Layer>("Reshape", x, y);
       copy_entries(backend.lane(), x, y);
     }
 

@@ -20,9 +20,13 @@ concept LossOn = Backend<B> && requires(L const loss, B& b, typename B::ConstVie
 
 namespace detail {
 template <class View>
-void require_targets(char const* who, View const& y, View const& t) {
+void require_as_y(char const* who, View const& y, char const* what, View const& t) {
   if (y.rows() != t.rows() || y.cols() != t.cols())
-    throw ShapeError(message(who, ": y is ", y.rows(), " x ", y.cols(), ", the targets are ", t.rows(), " x ", t.cols()));
+    throw ShapeError(message(who, ": y is ", y.rows(), " x ", y.cols(), ", ", what, t.rows(), " x ", t.cols()));
+}
+template <class View>
+void require_targets(char const* who, View const& y, View const& t) {
+  require_as_y(who, y, "the targets are ", t);
 }
 
 /// The mean over columns of sum_i term(y_ij, t_ij).

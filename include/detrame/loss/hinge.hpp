@@ -20,7 +20,7 @@ struct Hinge {
   typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t,
                            typename B::View y_bar) const {
     using Scalar = typename B::Scalar;
-    detail::require_targets<typename B::ConstView>("Hinge", y, y_bar);
+    detail::require_as_y<typename B::ConstView>("Hinge", y, "y_bar is ", y_bar);
     Scalar const loss = value(backend, y, t);
     each(backend.lane(), formula::HingePullback<Scalar>{Scalar(1) / static_cast<Scalar>(y.cols())}, y_bar, y, t);
     return loss;

@@ -21,7 +21,7 @@ struct SoftmaxCrossEntropy {
                            typename B::View y_bar) const {
     using Scalar = typename B::Scalar;
     using ConstView = typename B::ConstView;
-    detail::require_targets<ConstView>("SoftmaxCrossEntropy", y, y_bar);
+    detail::require_as_y<ConstView>("SoftmaxCrossEntropy", y, "y_bar is ", y_bar);
     return evaluate<B>(backend, y, t, [&](auto& lane, ConstView m, ConstView s) {
       auto const mass = lane.scratch(1, y.cols());
       column_sums(lane, mass, formula::Identity(), t);

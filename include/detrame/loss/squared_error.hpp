@@ -19,7 +19,7 @@ struct SquaredError {
   typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t,
                            typename B::View y_bar) const {
     using Scalar = typename B::Scalar;
-    detail::require_targets<typename B::ConstView>("SquaredError", y, y_bar);
+    detail::require_as_y<typename B::ConstView>("SquaredError", y, "y_bar is ", y_bar);
     Scalar const loss = value(backend, y, t);
     Scalar const scale = Scalar(1) / static_cast<Scalar>(y.cols());
     each(backend.lane(), formula::ScaledDifference<Scalar>{scale}, y_bar, y, t);

@@ -47,10 +47,14 @@ struct Transpose {
 
 /// The diagonal of a map in the layout of a structure: k x 1.
 template <Backend B>
-typename B::Matrix diagonal(B& backend, DenseBlocks const&, typename B::ConstView Q) {
+void diagonal(B& backend, DenseBlocks const&, typename B::ConstView Q, typename B::View out) {
+  each_column(backend, Q.cols(), 0, detail::DiagonalEntry{}, Q, out);
+}
+template <Backend B>
+typename B::Matrix diagonal(B& backend, DenseBlocks const& structure, typename B::ConstView Q) {
   typename B::Matrix out;
   resize(backend, out, Q.cols(), 1);
-  each_column(backend, Q.cols(), 0, detail::DiagonalEntry{}, Q, typename B::View(out));
+  diagonal(backend, structure, Q, out);
   return out;
 }
 
@@ -65,21 +69,22 @@ typename B::Matrix absolute_row_sums(B& backend, DenseBlocks const& structure, t
   return out;
 }
 
-/// A^T.
+/// out = A^T. out does not overlap A.
 template <Backend B>
-typename B::Matrix transpose(B& backend, typename B::ConstView A) {
-  typename B::Matrix out;
-  resize(backend, out, A.cols(), A.rows());
-  each_column(backend, A.rows(), 0, detail::Transpose{}, A, typename B::View(out));
-  return out;
+void transpose(B& backend, typename B::ConstView A, typename B::View out) {
+  each_column(backend, out.cols(), 0, detail::Transpose{}, A, out);
 }
 
-/// The symmetric part of every block, (Q_g + Q_g^T) / 2.
+/// The symmetric part of every block, (Q_g + Q_g^T) / 2. out does not overlap Q.
+template <Backend B>
+void symmetric_part(B& backend, typename B::ConstView Q, typename B::View out) {
+  each_column(backend, Q.cols(), 0, detail::SymmetricPart{}, Q, out);
+}
 template <Backend B>
 typename B::Matrix symmetric_part(B& backend, typename B::ConstView Q) {
   typename B::Matrix out;
   resize(backend, out, Q.rows(), Q.cols());
-  each_column(backend, Q.cols(), 0, detail::SymmetricPart{}, Q, typename B::View(out));
+  symmetric_part(backend, Q, out);
   return out;
 }
 

@@ -63,7 +63,7 @@ struct Repeat {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
-      samples<Layer>("Repeat", x);
+      samples<Layer>("Repeat", x, y);
       auto const frame = backend.lane().frame();
       View const other = backend.lane().scratch(x.rows(), x.cols());
       ConstView last = x;

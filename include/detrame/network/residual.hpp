@@ -53,7 +53,7 @@ struct Residual {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
-      samples<Layer>("Residual", x);
+      samples<Layer>("Residual", x, y);
       branch.predict(backend, theta.branch, x, y);
       add(backend, x, y, y);
     }

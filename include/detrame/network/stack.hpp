@@ -83,7 +83,7 @@ struct Stack {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
-      Index const n = samples<Bound>("Stack", x);
+      Index const n = samples<Bound>("Stack", x, y);
       auto const frame = backend.lane().frame();
       ConstView last = x;
       (

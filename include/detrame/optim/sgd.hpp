@@ -31,13 +31,23 @@ struct Sgd {
     require_at_least("Sgd", "weight_decay", weight_decay, 0.);
     if (!(momentum >= 0 && momentum < 1)) throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
     visit(
-        [&](std::string_view, Kind kind, auto& p, auto const& g, auto& v) {
+        [&](std::string_view path, Kind kind, auto& p, auto const& g, auto& v) {
+          require_like(path, p, "gradient", g);
+          require_like(path, p, "velocity", v);
           formula::SgdStep<Scalar> const update{static_cast<Scalar>(rate), static_cast<Scalar>(momentum),
                                                 static_cast<Scalar>(decays(kind) ? weight_decay : 0)};
           each(backend.lane(), update, p, v, g);
           project(backend, constraints, kind, p);
         },
         theta, theta_bar, velocity);
+  }
+
+ private:
+  template <class Matrix>
+  static void require_like(std::string_view path, Matrix const& p, char const* what, Matrix const& v) {
+    if (p.rows() != v.rows() || p.cols() != v.cols())
+      throw ShapeError(message("Sgd: ", path, " is ", p.rows(), " x ", p.cols(), ", its ", what, " is ", v.rows(), " x ",
+                               v.cols()));
   }
 };
 

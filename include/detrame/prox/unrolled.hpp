@@ -49,6 +49,14 @@ void check_unrolled(char const* who, S const& structure, ConstView W_tilde, Cons
   if (states.cols() > 0) require("states", states, k, StoreStates::columns(T, N));
 }
 
+/// U_2, ..., U_T of one chunk from its U_1 and G: U_{t+1} goes to U(t + 1).
+template <class Activation, Structure S, class Lane, class ConstView, class States>
+void continue_unroll(Lane& lane, S const& structure, ConstView W_tilde, ConstView b, ConstView G, Index T,
+                     States const& U) {
+  for (Index t = 1; t < T; ++t)
+    structure.map(lane, W_tilde, ConstView(U(t)), formula::NextUpdate<Activation>{}, U(t + 1), G, PerRow{b});
+}
+
 /// The recursion on the columns of one chunk: U_{t+1} goes to U(t + 1), for t = 0, ..., T - 1.
 template <class Activation, Structure S, class Lane, class ConstView, class States>
 void unroll_chunk(Lane& lane, S const& structure, ConstView W_tilde, ConstView h, ConstView b, ConstView Z, Index T,
@@ -56,9 +64,7 @@ void unroll_chunk(Lane& lane, S const& structure, ConstView W_tilde, ConstView h
   if (T == 0) return;
   auto const G = lane.scratch(Z.rows(), Z.cols());  // k x n
   structure.map(lane, W_tilde, Z, formula::FirstUpdate<Activation>{}, G, U(1), Z, PerRow{h}, PerRow{b});
-  for (Index t = 1; t < T; ++t)
-    structure.map(lane, W_tilde, ConstView(U(t)), formula::NextUpdate<Activation>{}, U(t + 1), ConstView(G),
-                  PerRow{b});
+  continue_unroll<Activation>(lane, structure, W_tilde, b, ConstView(G), T, U);
 }
 
 }  // namespace detail

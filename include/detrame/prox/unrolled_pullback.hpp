@@ -2,10 +2,35 @@
 #pragma once
 
 #include <array>
+#include <utility>
 
 #include "detrame/prox/unrolled.hpp"
 
 namespace detrame {
+
+namespace detail {
+
+/// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is added
+/// to W_bar, the share of b to b_bar. state(t) gives U_t.
+template <class Activation, Structure S, class Lane, class ConstView, class View, class States>
+void pull_back_states(Lane& lane, S const& structure, ConstView W_tilde, Index T, ConstView U, ConstView U_bar,
+                      States const& state, View Sigma, View W_bar, View b_bar) {
+  auto const add_b_bar = [&](ConstView U_next, ConstView P) {
+    if constexpr (Activation::two_sided) row_sums(lane, b_bar, formula::NegativeSigned{}, U_next, P);
+  };
+  View P = lane.scratch(U.rows(), U.cols()), earlier = lane.scratch(U.rows(), U.cols());  // k x n
+  each(lane, formula::LastMask{}, P, Sigma, U_bar, U);
+  add_b_bar(U, P);
+  for (Index t = T - 1; t >= 1; --t) {
+    structure.add_gradient(lane, ConstView(P), state(t), 1, W_bar);
+    structure.map_adjoint(lane, W_tilde, ConstView(P), formula::EarlierMask{}, earlier, Sigma, state(t));
+    std::swap(P, earlier);
+    add_b_bar(state(t), P);
+  }
+  if constexpr (!Activation::two_sided) row_sums(lane, b_bar, formula::Negative{}, ConstView(Sigma));
+}
+
+}  // namespace detail
 
 /// The gradients of <U_T, U_bar>, U_T from unrolled_prox, in closed form.                              (A1)
 ///
@@ -61,25 +86,13 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename
       return stored ? columns(states, {(t - 1) * N + c.first, c.count})
                     : ConstView(recomputed.middle_cols((t - 1) * c.count, c.count));
     };
-    auto const add_b_bar = [&](ConstView U_next, ConstView P) {
-      if constexpr (Activation::two_sided) row_sums(lane, sum[2], formula::NegativeSigned{}, U_next, P);
-    };
-
-    View P = lane.scratch(k, c.count), earlier = lane.scratch(k, c.count);  // k x n
-    View const Sigma = lane.scratch(k, c.count);                            // k x n
-    each(lane, formula::LastMask{}, P, Sigma, columns(U_bar, c), U_c);
-    add_b_bar(U_c, P);
-    for (Index t = T - 1; t >= 1; --t) {
-      structure.add_gradient(lane, ConstView(P), state(t), Scalar(1), sum[0]);
-      structure.map_adjoint(lane, W_tilde, ConstView(P), formula::EarlierMask{}, earlier, Sigma, state(t));
-      std::swap(P, earlier);
-      add_b_bar(state(t), P);
-    }
+    View const Sigma = lane.scratch(k, c.count);  // k x n
+    detail::pull_back_states<Activation>(lane, structure, W_tilde, T, U_c, columns(U_bar, c), state, Sigma, sum[0],
+                                         sum[2]);
     structure.add_gradient(lane, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
     structure.map_adjoint(lane, W_tilde, ConstView(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
                           ConstView(Sigma), PerRow{h});
     row_sums(lane, sum[1], formula::Product{}, ConstView(Sigma), Z_c);
-    if constexpr (!Activation::two_sided) row_sums(lane, sum[2], formula::Negative{}, ConstView(Sigma));
   });
 }
 

@@ -66,9 +66,7 @@ void fit(B& backend, Net const& net, Loss const& loss, typename Net::Parameters&
          TrainingOptions const& options, Observe&& observe) {
   require_at_least("fit", "epochs", options.epochs, 0);
   require_at_least("fit", "batch", options.batch, Index{1});
-  if (data.shape != Net::input || data.classes != Net::output.size())
-    throw ShapeError(message("fit: the data are ", data.shape, " in ", data.classes, " classes, the network maps ",
-                             Shape(Net::input), " to ", Shape(Net::output)));
+  require_data("fit", net, data);
   TrainingState<Net> state = training_state(backend, net);
   std::vector<Index> order(static_cast<std::size_t>(data.samples())), sites;
   for (int epoch = 0; epoch < options.epochs; ++epoch) {

@@ -33,6 +33,14 @@ Dataset<B> dataset(B& backend, Shape shape, HostMatrix<typename B::Scalar> const
   return data;
 }
 
+/// Refuses data whose samples the network does not read, or whose classes it does not write.
+template <Layer Net, Backend B>
+void require_data(char const* who, Net const&, Dataset<B> const& data) {
+  if (data.shape != Net::input || Shape{data.classes} != Net::output)
+    throw ShapeError(message(who, ": the data are ", data.shape, " in ", data.classes, " classes, the network maps ",
+                             Shape(Net::input), " to ", Shape(Net::output)));
+}
+
 /// x and targets of some samples; `sites` is memory for the columns they stand in.
 template <Backend B>
 void gather_samples(B& backend, Dataset<B> const& data, std::span<Index const> samples, std::vector<Index>& sites,

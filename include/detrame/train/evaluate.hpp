@@ -33,9 +33,13 @@ struct Evaluation {
 };
 
 /// Mean loss and accuracy of the inference map over a data set, in batches of at most `batch` samples.
+///
+/// Requires  batch >= 1, else DomainError; the data's shape is the network's, else ShapeError.
 template <Layer Net, class Loss, Backend B>
 Evaluation evaluate(B& backend, Net const& net, Loss const& loss, typename Net::Parameters const& theta,
                     Dataset<B> const& data, Index batch = 512) {
+  require_at_least("evaluate", "batch", batch, Index{1});
+  require_data("evaluate", net, data);
   double total = 0;
   Index correct = 0;
   typename B::ConstView const x = data.x, t = data.targets;

@@ -27,6 +27,7 @@ class PackedCholesky {
 
  public:
   static constexpr Index tile = 2 * lanes < panel ? panel : 2 * lanes;
+  static_assert(tile % panel == 0 && tile % (2 * lanes) == 0);
 
   /// How many scalars hold a factor of n rows.
   static constexpr Index size(Index n) { return first_of((n + tile - 1) / tile); }
@@ -43,11 +44,8 @@ class PackedCholesky {
       Scalar* const L = F + first_of(t);
       Index const left = t * tile, rows = std::min(tile, n - left);
       for (Index p = 0; p < left + rows; ++p) std::fill(L + p * tile + rows, L + (p + 1) * tile, Scalar(0));
-      for (Index j = 0; j < left; j += panel) {
-        Scalar const* const above = F + first_of(j / tile) + j % tile;
-        subtract_products(L, above, j, L + j * tile);
-        solve_panel(above + j * tile, L + j * tile);
-      }
+      for (Index j = 0; j < left; j += panel)
+        factor_panel(L, F + first_of(j / tile) + j % tile, j, L + j * tile);
       Scalar diagonal[tile];
       for (Index c = 0; c < rows; ++c) diagonal[c] = L[(left + c) * tile + c];
       for (Index j = 0; j < rows; j += panel) subtract_products(L, L + j, left, L + (left + j) * tile);
@@ -83,8 +81,6 @@ class PackedCholesky {
   }
 
  private:
-  static constexpr Index parts = tile / lanes;  // packets a tile
-
   static constexpr Index first_of(Index t) { return tile * tile * (t * (t + 1) / 2); }
 
   static Packet load(Scalar const* p) { return Eigen::internal::ploadu<Packet>(p); }
@@ -94,61 +90,79 @@ class PackedCholesky {
     Eigen::internal::pstoreu(y, Eigen::internal::psub(load(y), x));
   }
 
-  /// Y_c -= sum_{p < depth} L_p above_pc for the `panel` columns Y_c of a tile.
-  static void subtract_products(Scalar const* L, Scalar const* above, Index depth, Scalar* Y) {
-    if (depth == 0) return;
-    for (Index part = 0; part < parts; part += 2) {
-      Packet sum[panel][2];
-      for (Index c = 0; c < panel; ++c) sum[c][0] = sum[c][1] = constant(Scalar(0));
-      for (Index p = 0; p < depth; ++p) {
-        Packet const l0 = load(L + p * tile + part * lanes), l1 = load(L + p * tile + (part + 1) * lanes);
-        for (Index c = 0; c < panel; ++c) {
-          Packet const a = constant(above[p * tile + c]);
-          sum[c][0] = multiply_add(l0, a, sum[c][0]);
-          sum[c][1] = multiply_add(l1, a, sum[c][1]);
-        }
-      }
+  /// sum_cp = sum_{p < depth} L_p above_pc for `panel` columns c and two packets of a tile.
+  static void add_products(Scalar const* L, Scalar const* above, Index depth, Packet (&sum)[panel][2]) {
+    for (Index c = 0; c < panel; ++c) sum[c][0] = sum[c][1] = constant(Scalar(0));
+    for (Index p = 0; p < depth; ++p) {
+      Packet const l0 = load(L + p * tile), l1 = load(L + p * tile + lanes);
       for (Index c = 0; c < panel; ++c) {
-        subtract(Y + c * tile + part * lanes, sum[c][0]);
-        subtract(Y + c * tile + (part + 1) * lanes, sum[c][1]);
+        Packet const a = constant(above[p * tile + c]);
+        sum[c][0] = multiply_add(l0, a, sum[c][0]);
+        sum[c][1] = multiply_add(l1, a, sum[c][1]);
       }
     }
   }
 
-  /// Y <- Y T^{-T} for the `panel` columns of a tile and the triangle T that stands above them.
-  static void solve_panel(Scalar const* T, Scalar* Y) {
-    for (Index c = 0; c < panel; ++c) {
-      for (Index b = 0; b < c; ++b)
-        for (Index i = 0; i < tile; ++i) Y[c * tile + i] -= Y[b * tile + i] * T[b * tile + c];
-      for (Index i = 0; i < tile; ++i) Y[c * tile + i] *= T[c * tile + c];
+  /// Y_c -= sum_{p < depth} L_p above_pc for the `panel` columns Y_c of a tile.
+  static void subtract_products(Scalar const* L, Scalar const* above, Index depth, Scalar* Y) {
+    for (Index part = 0; part < tile; part += 2 * lanes) {
+      Packet sum[panel][2];
+      add_products(L + part, above, depth, sum);
+      for (Index c = 0; c < panel; ++c)
+        for (Index i = 0; i < 2; ++i) subtract(Y + c * tile + part + i * lanes, sum[c][i]);
+    }
+  }
+
+  /// The `panel` columns Y_c of a tile become columns of L: Y <- (Y - L above^T) T^{-T}, where the triangle T
+  /// stands behind `above` in its tile.
+  static void factor_panel(Scalar const* L, Scalar const* above, Index depth, Scalar* Y) {
+    Scalar const* const T = above + depth * tile;
+    for (Index part = 0; part < tile; part += 2 * lanes) {
+      Packet sum[panel][2];
+      add_products(L + part, above, depth, sum);
+      for (Index c = 0; c < panel; ++c) {
+        Packet const inverse = constant(T[c * tile + c]);
+        for (Index b = 0; b < c; ++b) {
+          Packet const t = constant(T[b * tile + c]);
+          for (Index i = 0; i < 2; ++i) sum[c][i] = multiply_add(sum[b][i], t, sum[c][i]);
+        }
+        for (Index i = 0; i < 2; ++i) {
+          Scalar* const y = Y + c * tile + part + i * lanes;
+          sum[c][i] = Eigen::internal::pmul(Eigen::internal::psub(load(y), sum[c][i]), inverse);
+          Eigen::internal::pstoreu(y, sum[c][i]);
+        }
+      }
     }
   }
 
   /// Factors the block on the diagonal; what stands above the diagonal is not read.
   static Index factor_block(Scalar* L, Index rows, Scalar const* diagonal, Scalar n) {
     for (Index c = 0; c < rows; ++c) {
-      Scalar const pivot = L[c * tile + c];
+      Scalar* const column = L + c * tile;
+      Scalar const pivot = column[c];
       if (!(pivot > n * std::numeric_limits<Scalar>::epsilon() * diagonal[c] && std::isfinite(pivot))) return c;
-      Scalar const inverse = Scalar(1) / std::sqrt(pivot);
-      for (Index i = 0; i < tile; ++i) L[c * tile + i] *= inverse;
+      Scalar const inverse = Scalar(1) / pivot, inverse_root = std::sqrt(inverse);
       for (Index b = c + 1; b < rows; ++b) {
-        Scalar const l = L[c * tile + b];
-        for (Index i = 0; i < tile; ++i) L[b * tile + i] -= l * L[c * tile + i];
+        Packet const l = constant(column[b] * inverse);
+        for (Index i = 0; i < tile; i += lanes)
+          subtract(L + b * tile + i, Eigen::internal::pmul(l, load(column + i)));
       }
-      L[c * tile + c] = inverse;
+      for (Index i = 0; i < tile; i += lanes)
+        Eigen::internal::pstoreu(column + i, Eigen::internal::pmul(load(column + i), constant(inverse_root)));
+      column[c] = inverse_root;
     }
     return rows;
   }
 
   /// y -= sum_{p < depth} L_p x_p for the rows of one tile; depth = 0 modulo tile.
   static void subtract_product(Scalar const* L, Index depth, Scalar const* x, Scalar* y) {
-    for (Index part = 0; part < parts; ++part) {
+    for (Index part = 0; part < tile; part += lanes) {
       Packet sum[panel];
       for (Packet& s : sum) s = constant(Scalar(0));
       for (Index p = 0; p < depth; p += panel)
         for (Index c = 0; c < panel; ++c)
-          sum[c] = multiply_add(load(L + (p + c) * tile + part * lanes), constant(x[p + c]), sum[c]);
-      for (Packet const& s : sum) subtract(y + part * lanes, s);
+          sum[c] = multiply_add(load(L + (p + c) * tile + part), constant(x[p + c]), sum[c]);
+      for (Packet const& s : sum) subtract(y + part, s);
     }
   }
 
@@ -156,8 +170,7 @@ class PackedCholesky {
   static void subtract_adjoint_product(Scalar const* L, Index depth, Scalar const* x, Scalar* y) {
     for (Index p = 0; p < depth; ++p) {
       Packet sum = constant(Scalar(0));
-      for (Index part = 0; part < parts; ++part)
-        sum = multiply_add(load(L + p * tile + part * lanes), load(x + part * lanes), sum);
+      for (Index i = 0; i < tile; i += lanes) sum = multiply_add(load(L + p * tile + i), load(x + i), sum);
       y[p] -= Eigen::internal::predux(sum);
     }
   }

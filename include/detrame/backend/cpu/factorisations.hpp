@@ -46,10 +46,12 @@ std::vector<Scalar> symmetric_eigenvalues(Cpu<Scalar>&, std::type_identity_t<Mat
   using Matrix = typename Cpu<Scalar>::Matrix;
   std::vector<Scalar> values(static_cast<std::size_t>(A.rows()), std::numeric_limits<Scalar>::quiet_NaN());
   if (A.rows() == 0) return values;
-  Matrix const copy = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>(A.data(), A.rows(), A.cols(),
-                                                                        Eigen::OuterStride<>(A.stride()));
-  Eigen::SelfAdjointEigenSolver<Matrix> const solver(copy, Eigen::EigenvaluesOnly);
-  if (solver.info() == Eigen::Success && copy.allFinite())
+  Matrix const lower = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>(A.data(), A.rows(), A.cols(),
+                                                                         Eigen::OuterStride<>(A.stride()))
+                           .template triangularView<Eigen::Lower>();
+  if (!lower.allFinite()) return values;
+  Eigen::SelfAdjointEigenSolver<Matrix> const solver(lower, Eigen::EigenvaluesOnly);
+  if (solver.info() == Eigen::Success)
     for (Index i = 0; i < A.rows(); ++i) values[static_cast<std::size_t>(i)] = solver.eigenvalues()(i);
   return values;
 }

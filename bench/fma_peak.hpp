@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <chrono>
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+/// What the machine can do at most: multiply-adds on registers alone, float, on all of `threads` threads at once.
+/// In flop/s, the best of a few rounds of about 20 ms. Measured, because clocks and neighbours vary.
+inline double fma_peak(int threads) {
+  using Packet = Eigen::internal::packet_traits<float>::type;
+  constexpr int accumulators = 12, width = Eigen::internal::packet_traits<float>::size;  // 12 >= latency x units
+  constexpr long steps = 2'000'000;
+  double best = 0;
+  for (int round = 0; round < 7; ++round) {
+    auto const start = std::chrono::steady_clock::now();
+#if defined(_OPENMP)
+#pragma omp parallel num_threads(threads)
+#endif
+    {
+      Packet a[accumulators];
+      for (int i = 0; i < accumulators; ++i) a[i] = Eigen::internal::pset1<Packet>(static_cast<float>(i));
+      Packet const x = Eigen::internal::pset1<Packet>(.999f), y = Eigen::internal::pset1<Packet>(1e-3f);
+      for (long step = 0; step < steps; ++step)
+        for (int i = 0; i < accumulators; ++i) a[i] = Eigen::internal::pmadd(x, a[i], y);
+      for (int i = 1; i < accumulators; ++i) a[0] = Eigen::internal::padd(a[0], a[i]);
+      float volatile sink = Eigen::internal::pfirst(a[0]);
+      (void)sink;
+    }
+    double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::max(best, 2. * threads * static_cast<double>(steps) * accumulators * width / seconds);
+  }
+  return best;
+}

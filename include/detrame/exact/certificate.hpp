@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/exact/problem.hpp"
+#include "detrame/exact/report.hpp"
+
+namespace detrame::exact {
+
+/// Judges the columns first, first + 1, ... side by side: writes their reports, and NaN for u where it cannot tell.
+///
+///   g = the gradient of the data at u, and beta u
+///   residual = |u - A(u - g, lambda)|_inf
+///   square   = |s|_2^2,  s_i = g_i + sign(u_i) lambda_i where u_i != 0, else what of g_i reaches beyond lambda_i
+///
+/// `optimal` where residual <= 32 eps times a bound of the terms that g and u - (u - g) are summed from; else the
+/// status that the report holds on entry.
+///
+/// U: n x width, u as returned, side by side. V: data.scratch_rows() x width, g: n x width, both scratch.
+/// report: the rows of this block.
+template <class Activation, class Team, class Data>
+DETRAME_HOST_DEVICE void certify(Team const& team, Data const& data,
+                                 MatrixView<typename Team::Scalar const> beta,
+                                 MatrixView<typename Team::Scalar const> lambda, typename Team::Scalar const* root,
+                                 Index first, typename Team::Scalar const* U, typename Team::Scalar* V,
+                                 typename Team::Scalar* g, MatrixView<typename Team::Scalar> u,
+                                 MatrixView<typename Team::Scalar> report) {
+  using Scalar = typename Team::Scalar;
+  constexpr Index width = Team::width;
+  Index const n = u.rows();
+  data.gradient(team, first, U, V, g);
+  Scalar const largest_root = team.max(n, [=](Index i) { return root[i]; });
+  for (Index c = 0; c < width && first + c < u.cols(); ++c) {
+    Index const j = first + c;
+    auto const gradient = [=](Index i) { return g[i * width + c] + beta(i, 0) * u(i, j); };
+    Scalar const residual = team.max(n, [=](Index i) {
+      return std::abs(u(i, j) - Activation{}(u(i, j) - gradient(i), lambda(i, 0)));
+    });
+    Scalar const square = team.sum(n, [=](Index i) {
+      Scalar const t = gradient(i), l = lambda(i, 0);
+      Scalar const s = u(i, j) > Scalar(0)   ? t + l
+                       : u(i, j) < Scalar(0) ? t - l
+                                             : Activation{}(-t, l);
+      return s * s;
+    });
+    Scalar const terms = team.sum(n, [=](Index i) { return root[i] * std::abs(u(i, j)); });
+    Scalar const largest = team.max(n, [=](Index i) { return std::abs(u(i, j)); });
+    Scalar const rounding = std::numeric_limits<Scalar>::epsilon() *
+                            (data.magnitude(team, j, root, largest_root) + largest_root * terms + largest);
+    bool const finite = residual <= std::numeric_limits<Scalar>::max() && square <= std::numeric_limits<Scalar>::max();
+    ExactStatus const status = !finite                    ? ExactStatus::not_finite
+                               : residual <= 32 * rounding ? ExactStatus::optimal
+                                                           : static_cast<ExactStatus>(
+                                                                 static_cast<int>(report(Index(Report::status), j)));
+    team.once([=] {
+      report(Index(Report::residual), j) = residual;
+      report(Index(Report::square), j) = square;
+      report(Index(Report::status), j) = static_cast<Scalar>(static_cast<int>(status));
+    });
+    if (!finite)
+      team.each(n, [=](Index i) { u(i, j) = std::numeric_limits<Scalar>::quiet_NaN(); });
+  }
+}
+
+}  // namespace detrame::exact

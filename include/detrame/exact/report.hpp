@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+
+#include "detrame/exact/result.hpp"
+
+namespace detrame::exact {
+
+/// What a column reports for one diagonal block of Q, a row each.
+enum class Report : Index { residual, square, status, pivots, count };
+
+/// The reports of all blocks of Q become one a column; a kernel of each_column.
+struct Combine {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> report,
+                                      MatrixView<Scalar> residual, MatrixView<Scalar> subgradient,
+                                      MatrixView<Scalar> status, MatrixView<Scalar> pivots) const {
+    Index const blocks = report.rows() / Index(Report::count);
+    auto const entry = [=](Report what, Index b) { return report(b * Index(Report::count) + Index(what), j); };
+    Scalar const largest = team.max(blocks, [=](Index b) { return entry(Report::residual, b); });
+    Scalar const square = team.sum(blocks, [=](Index b) { return entry(Report::square, b); });
+    Scalar const worst = team.max(blocks, [=](Index b) { return entry(Report::status, b); });
+    Scalar const most = team.max(blocks, [=](Index b) { return entry(Report::pivots, b); });
+    team.once([=] {
+      residual(0, j) = largest;
+      subgradient(0, j) = std::sqrt(square);
+      status(0, j) = worst;
+      pivots(0, j) = most;
+    });
+  }
+};
+
+/// The reports of all columns become one, in `summary`; a kernel of each_column with one task.
+template <class Scalar>
+struct Summarise {
+  Scalar lambda_min;
+
+  template <class Team>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index, Scalar*, MatrixView<Scalar const> residual,
+                                      MatrixView<Scalar const> subgradient, MatrixView<Scalar const> status,
+                                      MatrixView<Scalar const> pivots, MatrixView<Scalar const> beta,
+                                      MatrixView<Scalar> summary) const {
+    Index const N = residual.cols();
+    Scalar least_beta = beta(0, 0);
+    for (Index i = 1; i < beta.rows(); ++i) least_beta = beta(i, 0) < least_beta ? beta(i, 0) : least_beta;
+    Scalar const modulus = lambda_min + least_beta;
+    Scalar const largest = team.max(N, [=](Index j) { return residual(0, j); });
+    Scalar const slope = team.max(N, [=](Index j) { return subgradient(0, j); });
+    Scalar const worst = team.max(N, [=](Index j) { return status(0, j); });
+    Scalar const most = team.max(N, [=](Index j) { return pivots(0, j); });
+    team.once([=] {
+      summary(0, 0) = largest;
+      summary(0, 1) = slope / modulus;
+      summary(0, 2) = worst;
+      summary(0, 3) = most;
+    });
+  }
+};
+
+/// Memory for N columns, kept where the shape is right already.
+template <Backend B>
+void reserve(B& backend, typename B::Matrix& m, Index rows, Index cols) {
+  if (m.rows() != rows || m.cols() != cols) resize(backend, m, rows, cols);
+}
+
+/// Everything behind the kernels: reports to the numbers of a result.
+template <Backend B>
+void finish(B& backend, typename B::Scalar lambda_min, typename B::ConstView beta, typename B::ConstView report,
+            ExactResult<B>& result) {
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  using Scalar = typename B::Scalar;
+  Index const N = report.cols();
+  for (auto* row : {&result.residual, &result.subgradient, &result.column_status, &result.pivots})
+    reserve(backend, *row, 1, N);
+  reserve(backend, result.summary, 1, 4);
+  each_column(backend, N, 0, Combine{}, report, View(result.residual), View(result.subgradient),
+              View(result.column_status), View(result.pivots));
+  each_column(backend, 1, 0, Summarise<Scalar>{lambda_min}, ConstView(result.residual),
+              ConstView(result.subgradient), ConstView(result.column_status), ConstView(result.pivots), beta,
+              View(result.summary));
+  auto const number = [&](Index i) { return max_to_host(backend.lane(), ConstView(result.summary).middle_cols(i, 1)); };
+  result.largest_residual = number(0);
+  result.bound = number(1);
+  result.status = static_cast<ExactStatus>(static_cast<int>(number(2)));
+  result.iterations = static_cast<Index>(number(3));
+}
+
+}  // namespace detrame::exact

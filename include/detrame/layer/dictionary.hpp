@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// The parameters of a dictionary layer on k atoms of m entries: those of the problem (M1).
+/// Shapes    D: m x k.  d: k x 1.  lambda, alpha, beta: 1 x 1.
+template <Backend B>
+struct DictionaryParameters {
+  typename B::Matrix D, d, lambda, alpha, beta;
+
+  template <class F, class Theta, class... Rest>
+  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    f(path / "D", Kind::dictionary, theta.D, rest.D...);
+    f(path / "d", Kind::shift, theta.d, rest.d...);
+    f(path / "lambda", Kind::lambda, theta.lambda, rest.lambda...);
+    f(path / "alpha", Kind::alpha, theta.alpha, rest.alpha...);
+    f(path / "beta", Kind::beta, theta.beta, rest.beta...);
+  }
+
+  static DictionaryParameters zeros(B& backend, Index m, Index k) {
+    using detrame::zeros;
+    return {zeros(backend, m, k), zeros(backend, k, 1), zeros(backend, 1, 1), zeros(backend, 1, 1),
+            zeros(backend, 1, 1)};
+  }
+};
+
+/// A layer of a deep dictionary with k atoms, u = M_D(x). `Solver` says how the problem is solved and
+/// differentiated: Exact (layer/dictionary_exact.hpp) or Unrolled<Recursion, Unroll<T>>
+/// (layer/dictionary_unrolled.hpp).
+template <Index k, class Solver>
+struct Dictionary;
+
+}  // namespace detrame

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/exact/implicit.hpp"
+#include "detrame/exact/synthesis.hpp"
+#include "detrame/layer/dictionary.hpp"
+
+namespace detrame {
+
+/// A dictionary layer solves its problem to the last digit; gradients by the implicit adjoint (A3).
+struct Exact {};
+
+/// The layer of deep dictionary learning, solved exactly: u = M_D(x), the problem (M1) column by column. (N1)
+///
+/// Shapes    x: channels x columns.  u: k x columns.  A sample of many sites is coded site by site.
+/// Requires  alpha > 0, beta >= 0, lambda >= 0, else DomainError: the constraints that Sgd keeps.
+/// Ensures   u is a prox, whatever the training did; a solution without a certificate throws NotCertified.
+/// Adjoint   implicit, on the active set (A3); where a coordinate is on its kink it counts as inactive.
+/// Cost      about k^3 / 10 flops a column, see bench/README.md.
+/// Tested    tests/layer/layer_test.cpp
+template <Index k>
+struct Dictionary<k, Exact> {
+  static_assert(k > 0, "Dictionary: the number of atoms must be positive");
+  static constexpr Shape output(Shape in) { return {k, in.height, in.width}; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = DictionaryParameters<B>;
+    static constexpr Shape input = in, output = Dictionary::output(in);
+
+    struct Tape {
+      ConstView x{};
+      Synthesis<B> problem{};
+      ExactResult<B> code{};
+      SynthesisCotangent<B> bar{};
+    };
+
+    Parameters parameters(B& backend) const { return Parameters::zeros(backend, in.channels, k); }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      samples<Layer>("Dictionary", x);
+      tape.x = x;
+      set_problem(backend, theta, tape.problem);
+      solve(backend, tape.problem, x, tape.code);
+      return tape.code.u;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
+      samples<Layer>("Dictionary", x);
+      Synthesis<B> problem{};
+      ExactResult<B> code{};
+      set_problem(backend, theta, problem);
+      solve(backend, problem, x, code);
+      each(backend.lane(), formula::Assign(), u, code.u);
+    }
+
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView u_bar, Parameters& theta_bar) const {
+      require_cotangent("Dictionary", tape.code.u, u_bar);
+      exact_synthesis_pullback(backend, tape.problem, tape.x, tape.code.u, u_bar, tape.bar);
+      auto& lane = backend.lane();
+      each(lane, formula::Add(), theta_bar.D, tape.bar.D_bar);
+      each(lane, formula::Add(), theta_bar.d, tape.bar.d_bar);
+      each(lane, formula::Add(), theta_bar.lambda, tape.bar.lambda_bar);
+      each(lane, formula::Add(), theta_bar.alpha, tape.bar.alpha_bar);
+      each(lane, formula::Add(), theta_bar.beta, tape.bar.beta_bar);
+      return tape.bar.X_bar;
+    }
+
+    /// The states whose zeros are the kinks of this layer, for check_pullback.
+    template <class F>
+    static void visit_states(F&& f, Tape const& tape) {
+      f(tape.code.u);
+    }
+
+   private:
+    static void set_problem(B& backend, Parameters const& theta, Synthesis<B>& problem) {
+      problem.D = theta.D;
+      problem.d = theta.d;
+      problem.lambda = max_to_host(backend.lane(), theta.lambda);
+      problem.alpha = max_to_host(backend.lane(), theta.alpha);
+      problem.beta = max_to_host(backend.lane(), theta.beta);
+    }
+
+    /// NaN goes through, as in every layer; any other end than an optimum is refused.
+    static void solve(B& backend, Synthesis<B> const& problem, ConstView x, ExactResult<B>& code) {
+      exact_synthesis(backend, problem, x, code);
+      if (code.status != ExactStatus::optimal && code.status != ExactStatus::not_finite)
+        throw NotCertified(message("Dictionary: the exact solver ended with ", name(code.status), ", KKT residual ",
+                                   code.largest_residual));
+    }
+  };
+};
+
+}  // namespace detrame

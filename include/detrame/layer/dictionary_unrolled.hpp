@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/dictionary.hpp"
+#include "detrame/metric/gram_metric.hpp"
+#include "detrame/metric/recurrence_pullback.hpp"
+#include "detrame/prox/recursion.hpp"
+#include "detrame/prox/stopping.hpp"
+#include "detrame/prox/unrolled_given.hpp"
+
+namespace detrame {
+
+/// A dictionary layer runs T tied updates, with the step of eq. (24) (Jacobi) or of Gershgorin; gradients of
+/// exactly that map, in closed form (A1).
+template <class Recursion, class Steps>
+struct Unrolled;
+
+/// The layer of deep dictionary learning, unrolled with tied parameters: T updates towards M_D(x).      (M6)
+///
+///   G = gamma S^{-1} (D^T x - d),   U_{t+1} = ReLU(G + W~ U_t - b),   W~, S, b from `tie`
+///
+/// Shapes    x: channels x columns.  u: k x columns.
+/// Requires  alpha > 0, beta >= 0, lambda >= 0: the constraints that Sgd keeps.
+/// Ensures   the T-step map; how far it is from the prox is the certificate's to say (C2). No Q^{-1}, no z.
+/// Adjoint   of the T-step map, through G, W~, b and the step's Theta to D, d, lambda, alpha, beta (A1).
+/// Cost      2 m k^2 flops a batch for Q, then 2 m k + 2 k^2 (T - 1) a column.
+/// Tested    tests/layer/layer_test.cpp
+template <Index k, class Recursion, int T>
+struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
+  static_assert(k > 0, "Dictionary: the number of atoms must be positive");
+  static_assert(T >= 1, "Dictionary: at least one update");
+  static_assert(std::is_same_v<Recursion, Jacobi> || std::is_same_v<Recursion, Gershgorin>,
+                "Dictionary: the recursion is Jacobi or Gershgorin; Gauss-Seidel and FISTA are differentiated "
+                "implicitly only (Exact)");
+  static constexpr Shape output(Shape in) { return {k, in.height, in.width}; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using Matrix = typename B::Matrix;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = DictionaryParameters<B>;
+    static constexpr Shape input = in, output = Dictionary::output(in);
+    static constexpr DenseBlocks structure{1};
+    static constexpr bool gershgorin = std::is_same_v<Recursion, Gershgorin>;
+
+    struct Tape {
+      ConstView x{};
+      Matrix Q, Theta, lambda, beta;         // k x k, k x 1: what `tie` reads
+      Matrix W_tilde, h, b;                  // k x k, k x 1: what it makes
+      Matrix G, u, states;                   // k x N, k x N, k x (T - 1) N
+      Matrix W_tilde_bar, Q_bar, b_bar;      // k x k, k x 1
+      Matrix Theta_bar, lambda_bar, beta_bar;
+      Matrix G_bar, y_bar, x_bar;            // k x N, m x N
+    };
+
+    Parameters parameters(B& backend) const { return Parameters::zeros(backend, in.channels, k); }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      samples<Layer>("Dictionary", x);
+      auto& lane = backend.lane();
+      Scalar const alpha = max_to_host(lane, theta.alpha), beta = max_to_host(lane, theta.beta),
+                   lambda = max_to_host(lane, theta.lambda);
+      if (alpha <= 0) throw DomainError(message("Dictionary: alpha = ", alpha, ", must be > 0"));
+      if (beta < 0) throw DomainError(message("Dictionary: beta = ", beta, ", must be >= 0"));
+      if (lambda < 0) throw DomainError(message("Dictionary: lambda = ", lambda, ", must be >= 0"));
+      for (Matrix* const square : {&tape.Q, &tape.W_tilde}) resize(backend, *square, k, k);
+      for (Matrix* const column : {&tape.Theta, &tape.lambda, &tape.beta, &tape.h, &tape.b})
+        resize(backend, *column, k, 1);
+      for (Matrix* const batch : {&tape.G, &tape.u}) resize(backend, *batch, k, x.cols());
+      resize(backend, tape.states, k, StoreStates::columns(T, x.cols()));
+      tape.x = x;
+
+      gram(backend, theta.D, alpha, tape.Q);
+      if constexpr (gershgorin) {
+        each(lane, formula::Fill<Scalar>{0}, tape.Theta);
+        row_sums(lane, tape.Theta, formula::Magnitude(), tape.Q);
+      } else {
+        diagonal(backend, structure, tape.Q, tape.Theta);
+      }
+      each(lane, formula::Fill<Scalar>{lambda}, tape.lambda);
+      each(lane, formula::Fill<Scalar>{beta}, tape.beta);
+      tie(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta, tape.W_tilde, tape.h, tape.b);
+
+      ConstView const D = theta.D, d = theta.d, Theta = tape.Theta, betas = tape.beta;
+      View const G = tape.G;
+      each_chunk(backend, Batch{x.cols()}, in.channels + 2 * k, [&](auto& chunk_lane, Columns c) {
+        gemm_each(chunk_lane, D, Op::transposed, columns(x, c), formula::TiedInput<Scalar>{1}, columns(G, c),
+                  PerRow{d}, PerRow{Theta}, PerRow{betas});
+      });
+      unrolled_given(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, tape.b, tape.G, T, tape.u,
+                     tape.states);
+      return tape.u;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
+      Tape tape;
+      each(backend.lane(), formula::Assign(), u, forward(backend, theta, x, tape, Draw{}));
+    }
+
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar, Parameters& theta_bar) const {
+      require_cotangent("Dictionary", tape.u, u_bar);
+      auto& lane = backend.lane();
+      for (Matrix* const square : {&tape.W_tilde_bar, &tape.Q_bar}) resize(backend, *square, k, k);
+      for (Matrix* const column : {&tape.b_bar, &tape.Theta_bar, &tape.lambda_bar, &tape.beta_bar})
+        resize(backend, *column, k, 1);
+      for (Matrix* const batch : {&tape.G_bar, &tape.y_bar}) resize(backend, *batch, k, u_bar.cols());
+      resize(backend, tape.x_bar, in.channels, u_bar.cols());
+      for (Matrix* const sum : {&tape.W_tilde_bar, &tape.b_bar}) each(lane, formula::Fill<Scalar>{0}, *sum);
+      unrolled_given_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u, tape.states,
+                              u_bar, tape.G_bar, tape.W_tilde_bar, tape.b_bar);
+
+      auto const frame = lane.frame();
+      View const h_bar = lane.scratch(k, 1), G_bar_G = lane.scratch(k, 1);  // k x 1
+      for (View const& sum : {h_bar, G_bar_G}) each(lane, formula::Fill<Scalar>{0}, sum);
+      tie_pullback(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta, tape.W_tilde_bar, h_bar,
+                   tape.b_bar, tape.Q_bar, tape.lambda_bar, tape.beta_bar, tape.Theta_bar);
+      row_sums(lane, G_bar_G, formula::Product(), tape.G_bar, tape.G);
+      each(lane, formula::TiedInputScale<Scalar>{1}, tape.Theta_bar, tape.beta_bar, ConstView(G_bar_G), tape.Theta,
+           tape.beta);
+      if constexpr (gershgorin)
+        gershgorin_step_pullback(backend, structure, tape.Q, tape.Theta_bar, tape.Q_bar);
+      else
+        coordinate_step_pullback(backend, structure, tape.Theta_bar, tape.Q_bar);
+      gram_pullback(backend, theta.D, tape.Q_bar, theta_bar.D);
+
+      ConstView const x = tape.x, D = theta.D, G_bar = tape.G_bar, Theta = tape.Theta, betas = tape.beta;
+      View const y_bar = tape.y_bar, x_bar = tape.x_bar;
+      std::array<View, 2> const sums{View(theta_bar.D), View(theta_bar.d)};
+      sum_chunks(backend, Batch{u_bar.cols()}, in.channels + 2 * k, sums,
+                 [&](auto& chunk_lane, Columns c, std::array<View, 2> const& partial) {
+                   View const y_bar_c = columns(y_bar, c);  // k x n, the cotangent of D^T x - d
+                   each(chunk_lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, columns(G_bar, c), PerRow{Theta},
+                        PerRow{betas});
+                   gemm(chunk_lane, 1, columns(x, c), Op::none, y_bar_c, Op::transposed, 1, partial[0]);
+                   row_sums(chunk_lane, partial[1], formula::Negative(), y_bar_c);
+                   gemm(chunk_lane, 1, D, Op::none, y_bar_c, Op::none, 0, columns(x_bar, c));
+                 });
+      diagonal(backend, structure, tape.Q_bar, h_bar);
+      column_totals(backend, h_bar, theta_bar.alpha);
+      column_totals(backend, tape.lambda_bar, theta_bar.lambda);
+      column_totals(backend, tape.beta_bar, theta_bar.beta);
+      return tape.x_bar;
+    }
+
+    /// The states whose zeros are the kinks of this layer, for check_pullback.
+    template <class F>
+    static void visit_states(F&& f, Tape const& tape) {
+      f(tape.u);
+      f(tape.states);
+    }
+
+   private:
+    /// total += the sum of a k x 1 column. total: 1 x 1.
+    static void column_totals(B& backend, ConstView column, View total) {
+      auto& lane = backend.lane();
+      auto const frame = lane.frame();
+      View const sum = lane.scratch(1, 1);
+      column_sums(lane, sum, formula::Identity(), column);
+      each(lane, formula::Add(), total, ConstView(sum));
+    }
+  };
+};
+
+}  // namespace detrame

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include "detrame/metric/concept.hpp"
+#include "detrame/metric/entries.hpp"
+
+namespace detrame {
+
+/// The parameters of the recursion of eq. (20), free or tied:                                          (M5)
+///
+///   u_{t+1} = A(h o z + W~ (u_t - z), b),   A(t, b) = relu(t - b), or soft thresholding
+///
+/// Shapes    W_tilde: kg x k, in the layout of structure. h, b: k x 1.
+template <Backend B>
+struct Recurrence {
+  DenseBlocks structure;
+  typename B::Matrix W_tilde, h, b;
+
+  Index dim() const { return h.rows(); }
+
+  /// Throws ShapeError where the parts do not fit, DomainError where the structure does not.
+  void check(char const* who) const {
+    Index const k = dim();
+    structure.check(who, k);
+    auto const require = [who](char const* what, typename B::Matrix const& v, Index rows, Index cols) {
+      if (v.rows() != rows || v.cols() != cols)
+        throw ShapeError(message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
+    };
+    require("W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
+    require("h", h, k, 1);
+    require("b", b, k, 1);
+  }
+};
+
+/// A step of the preconditioned forward-backward recursion: gamma > 0 and the diagonal Theta > 0.       (M6)
+/// Shapes    Theta: k x 1.
+template <Backend B>
+struct Step {
+  typename B::Scalar gamma;
+  typename B::Matrix Theta;
+};
+
+/// gamma and Theta = diag(Q): a zero diagonal in W~ where gamma = 1, which is eq. (24). It need not converge. (M7)
+template <Backend B, Metric M>
+Step<B> diagonal_step(B& backend, M const& Q, typename B::Scalar gamma) {
+  return {gamma, Q.diagonal(backend)};
+}
+
+/// The paper's own step, gamma = 1 and Theta = diag(Q).                                                (M7)
+template <Backend B, Metric M>
+Step<B> coordinate_step(B& backend, M const& Q) {
+  return diagonal_step(backend, Q, typename B::Scalar(1));
+}
+
+/// gamma = 1 and Theta = row sums of |Q|: Q <= Theta (Gershgorin), so the recursion always contracts.   (C6)
+template <Backend B, Metric M>
+Step<B> gershgorin_step(B& backend, M const& Q) {
+  return {typename B::Scalar(1), Q.absolute_row_sums(backend)};
+}
+
+/// The tied parameters of eq. (34), written where the caller says: nothing is checked or allocated.     (M6)
+/// Shapes    Q, W_tilde: kg x k.  lambda, beta, Theta, h, b: k x 1.
+template <Backend B>
+void tie(B& backend, DenseBlocks const& structure, typename B::ConstView Q, typename B::ConstView lambda,
+         typename B::ConstView beta, typename B::Scalar gamma, typename B::ConstView Theta, typename B::View W_tilde,
+         typename B::View h, typename B::View b) {
+  using Scalar = typename B::Scalar;
+  Index const kg = Q.rows();
+  each(backend.lane(), formula::TiedShrinkage<Scalar>{gamma}, h, b, Theta, lambda, beta);
+  for (Index g = 0; g < structure.groups; ++g)
+    each_indexed(backend.lane(), formula::TiedWeight<Scalar>{gamma}, W_tilde.middle_cols(g * kg, kg),
+                 Q.middle_cols(g * kg, kg), PerRow{Theta.middle_rows(g * kg, kg)},
+                 PerRow{beta.middle_rows(g * kg, kg)});
+}
+
+namespace detail {
+/// Refuses what tie cannot take: sizes, gamma and Theta that are not positive.
+template <Backend B, Metric M, Penalty Psi>
+void check_tie(B& backend, char const* who, M const& Q, Psi const& psi, Step<B> const& step) {
+  using Scalar = typename B::Scalar;
+  Index const k = Q.dim();
+  if (psi.dim() != k) throw ShapeError(message(who, ": psi has ", psi.dim(), " rows, Q is ", k, " x ", k));
+  if (step.Theta.rows() != k || step.Theta.cols() != 1)
+    throw ShapeError(message(who, ": Theta is ", step.Theta.rows(), " x ", step.Theta.cols(), ", Q is ", k, " x ", k));
+  if (!(step.gamma > Scalar(0))) throw DomainError(message(who, ": gamma = ", step.gamma, ", must be > 0"));
+  HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);  // k x 1
+  for (Index i = 0; i < k; ++i)
+    if (!(Theta(i, 0) > Scalar(0)))
+      throw DomainError(message(who, ": Theta(", i, ") = ", Theta(i, 0), ", must be > 0"));
+}
+}  // namespace detail
+
+/// The recursion that approximates prox^Q_psi with a given step: eq. (34).                             (M6)
+///
+///   S = Theta + gamma beta,   W~ = S^{-1} (Theta - gamma Q),   h = Theta / S,   b = gamma lambda / S
+///
+/// Shapes    Q: k x k.  step.Theta: k x 1.  The structure of W~ is that of Q.
+/// Requires  sizes that agree, else ShapeError; gamma > 0, Theta > 0, else DomainError.
+/// Ensures   (1) the fixed points of the recursion are prox^Q_psi(z) alone, whatever the step; that it converges
+///               is another claim, with its own certificate (C1).
+///           (2) with coordinate_step, eq. (24) corrected: a diagonal of exact zeros,
+///               w_il = -q_il / (q_ii + beta_i).                                                       (M7, E4)
+///           (3) h o z - W~ z = gamma S^{-1} Q z: with Q z = D^T x - d, no Q^{-1} is ever needed.
+/// Adjoint   tie_pullback
+/// Cost      5 k kg flops; allocates the result.
+/// Source    docs/maths.md (M6), (M7)
+/// Tested    tests/metric/recurrence_test.cpp
+template <Backend B, Metric M, Penalty Psi>
+Recurrence<B> tie(B& backend, M const& Q, Psi const& psi, Step<B> const& step) {
+  detail::check_tie(backend, "tie", Q, psi, step);
+  Recurrence<B> out{Q.structure(), {}, {}, {}};
+  resize(backend, out.W_tilde, Q.weights().rows(), Q.weights().cols());
+  resize(backend, out.h, Q.dim(), 1);
+  resize(backend, out.b, Q.dim(), 1);
+  tie(backend, out.structure, Q.weights(), psi.lambda(), psi.beta(), step.gamma, step.Theta, out.W_tilde, out.h, out.b);
+  return out;
+}
+
+}  // namespace detrame

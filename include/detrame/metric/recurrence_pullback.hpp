@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/metric/recurrence.hpp"
+
+namespace detrame {
+
+/// The adjoint of `tie`, written where the caller says; returns gamma_bar. Nothing is checked or allocated but
+/// scratch. All outputs are assigned, and Q_bar is symmetrised.
+/// Shapes    Q, W_bar, Q_bar: kg x k.  All others: k x 1.
+template <Backend B>
+typename B::Scalar tie_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
+                                typename B::ConstView lambda, typename B::ConstView beta, typename B::Scalar gamma,
+                                typename B::ConstView Theta, typename B::ConstView W_bar, typename B::ConstView h_bar,
+                                typename B::ConstView b_bar, typename B::View Q_bar, typename B::View lambda_bar,
+                                typename B::View beta_bar, typename B::View Theta_bar) {
+  using Scalar = typename B::Scalar;
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  Index const kg = Q.rows(), k = Q.cols();
+  View const w = lane.scratch(k, 1);           // k x 1, the diagonal of W_bar
+  View const r = lane.scratch(k, 1);           // k x 1, r_i = sum_l w_bar_il q_il
+  View const gamma_bar = lane.scratch(k, 1);   // k x 1, the rows' shares
+  View const one_sided = lane.scratch(kg, k);  // kg x k, Q_bar before it is symmetrised
+  diagonal(backend, structure, W_bar, w);
+  each(lane, formula::Fill<Scalar>{Scalar(0)}, r);
+  for (Index g = 0; g < structure.groups; ++g) {
+    ConstView const W_bar_g = W_bar.middle_cols(g * kg, kg);  // kg x kg
+    row_sums(lane, r.middle_rows(g * kg, kg), formula::Product{}, W_bar_g, Q.middle_cols(g * kg, kg));
+    each(lane, formula::TiedWeightPullback<Scalar>{gamma}, one_sided.middle_cols(g * kg, kg), W_bar_g,
+         PerRow{Theta.middle_rows(g * kg, kg)}, PerRow{beta.middle_rows(g * kg, kg)});
+  }
+  each(lane, formula::TiedRowPullback<Scalar>{gamma}, Theta_bar, lambda_bar, beta_bar, gamma_bar, Theta, lambda, beta,
+       h_bar, b_bar, w, r);
+  symmetric_part(backend, one_sided, Q_bar);
+  return sum_to_host(lane, gamma_bar);
+}
+
+/// Cotangents of what `tie` reads.
+/// Shapes    Q_bar: kg x k, symmetric, in the layout of Q.  lambda_bar, beta_bar, Theta_bar: k x 1.
+template <Backend B>
+struct TieCotangent {
+  typename B::Matrix Q_bar, lambda_bar, beta_bar, Theta_bar;
+  typename B::Scalar gamma_bar;
+};
+
+/// The gradient of <W~, W_bar> + <h, h_bar> + <b, b_bar> with respect to what W~, h and b are tied to.   (M6)
+///
+///   s_bar_i = -(sum_l w_bar_il w_il + h_bar_i h_i + b_bar_i b_i) / s_i
+///   Q_bar = -gamma S^{-1} W_bar, symmetrised        Theta_bar = (diag(W_bar) + h_bar) / s + s_bar
+///   lambda_bar = gamma b_bar / s                    beta_bar = gamma s_bar
+///   gamma_bar = sum_i (lambda_i b_bar_i - sum_l w_bar_il q_il) / s_i + beta_i s_bar_i
+///
+/// Shapes    bar: as the Recurrence that tie returns.
+/// Requires  as tie; bar of the shapes of tie's result, else ShapeError.
+/// Ensures   <Q_bar, dQ> is the derivative in every symmetric direction dQ. Theta and gamma count as arguments of
+///           their own; where Theta is made of Q, add coordinate_step_pullback or gershgorin_step_pullback.
+/// Cost      about 6 k kg flops; allocates the result.
+/// Tested    tests/metric/recurrence_test.cpp
+template <Backend B, Metric M, Penalty Psi>
+TieCotangent<B> tie_pullback(B& backend, M const& Q, Psi const& psi, Step<B> const& step, Recurrence<B> const& bar) {
+  detail::check_tie(backend, "tie_pullback", Q, psi, step);
+  bar.check("tie_pullback");
+  if (bar.dim() != Q.dim() || bar.structure != Q.structure())
+    throw ShapeError(message("tie_pullback: bar has ", bar.dim(), " rows in ", bar.structure.groups, " groups, Q has ",
+                             Q.dim(), " in ", Q.structure().groups));
+  TieCotangent<B> out{};
+  resize(backend, out.Q_bar, Q.weights().rows(), Q.weights().cols());
+  for (auto* const v : {&out.lambda_bar, &out.beta_bar, &out.Theta_bar}) resize(backend, *v, Q.dim(), 1);
+  out.gamma_bar =
+      tie_pullback(backend, Q.structure(), Q.weights(), psi.lambda(), psi.beta(), step.gamma, step.Theta, bar.W_tilde,
+                   bar.h, bar.b, out.Q_bar, out.lambda_bar, out.beta_bar, out.Theta_bar);
+  return out;
+}
+
+/// Theta = diag(Q): Q_bar_ii += Theta_bar_i. Q_bar: kg x k.
+template <Backend B>
+void coordinate_step_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Theta_bar,
+                              typename B::View Q_bar) {
+  Index const kg = Q_bar.rows();
+  for (Index g = 0; g < structure.groups; ++g)
+    each_indexed(backend.lane(), formula::AddToDiagonal{}, Q_bar.middle_cols(g * kg, kg),
+                 PerRow{Theta_bar.middle_rows(g * kg, kg)});
+}
+
+/// Theta_i = sum_l |q_il|: Q_bar_il += sign(q_il) (Theta_bar_i + Theta_bar_l) / 2, the symmetrised adjoint; not
+/// differentiable where q_il = 0, and 0 there. Q, Q_bar: kg x k.
+template <Backend B>
+void gershgorin_step_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
+                              typename B::ConstView Theta_bar, typename B::View Q_bar) {
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  typename B::View const row = lane.scratch(1, Q.cols());  // 1 x k, Theta_bar^T
+  transpose(backend, Theta_bar, row);
+  Index const kg = Q.rows();
+  for (Index g = 0; g < structure.groups; ++g)
+    each(lane, formula::AddSigned{}, Q_bar.middle_cols(g * kg, kg), Q.middle_cols(g * kg, kg),
+         PerRow{Theta_bar.middle_rows(g * kg, kg)}, PerColumn{row.middle_cols(g * kg, kg)});
+}
+
+}  // namespace detrame

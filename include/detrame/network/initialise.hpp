@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+
+#include "detrame/layer/concept.hpp"
+#include "detrame/metric/block_metric.hpp"
+#include "detrame/metric/penalty.hpp"
+#include "detrame/metric/recurrence.hpp"
+
+namespace detrame {
+
+/// The problem that tied parameters start from, in dictionary layers and in TiedStart.
+struct TiedValues {
+  double alpha = 0.5;
+  double beta = 0.01;
+  double lambda = 0.02;
+};
+
+/// A Q-metric ReLU starts as a ReLU: W~ = 0, h = 1, b = 0.
+struct ReluStart {
+  TiedValues tied{};
+};
+
+/// A Q-metric ReLU starts with W~ normal of deviation spread / sqrt(block size), zero diagonal, h = 1, b = 0.
+struct RandomStart {
+  double spread = 0.3;
+  TiedValues tied{};
+};
+
+/// LISTA's: a linear layer and the Q-metric ReLU behind it start as the tied layer of a random dictionary D with
+/// unit-norm atoms: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is DᵀD + alpha I, restricted
+/// to the blocks of W~.                                                                               (M2) (M7)
+struct TiedStart {
+  TiedValues tied{};
+};
+
+namespace detail {
+
+template <class Scalar>
+HostMatrix<Scalar> scaled_normal(Random const& random, Index rows, Index cols, double deviation) {
+  return host_matrix<Scalar>(rows, cols, [&](Index i, Index j) {
+    return static_cast<Scalar>(deviation * random.normal<double>(static_cast<std::uint64_t>(i + j * rows)));
+  });
+}
+
+/// A random dictionary of unit-norm atoms.
+template <class Scalar>
+HostMatrix<Scalar> unit_norm_atoms(Random const& random, Index m, Index k) {
+  HostMatrix<Scalar> D = scaled_normal<Scalar>(random, m, k, 1);  // m x k
+  for (Index j = 0; j < k; ++j) {
+    double norm = 0;
+    for (Index i = 0; i < m; ++i) norm += static_cast<double>(D(i, j)) * static_cast<double>(D(i, j));
+    for (Index i = 0; i < m; ++i) D(i, j) = static_cast<Scalar>(static_cast<double>(D(i, j)) / std::sqrt(norm));
+  }
+  return D;
+}
+
+/// What every start does alike: weights normal of deviation sqrt(2 / inputs) (He et al. 2015), biases 0, h = 1,
+/// b = 0, W~ = 0; dictionaries random with unit-norm atoms, shifts 0, alpha, beta, lambda as given.
+template <Backend B>
+void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& random, TiedValues const& tied) {
+  using Scalar = typename B::Scalar;
+  auto const constant = [&](double value) {
+    p = to_device(backend, HostMatrix<Scalar>(p.rows(), p.cols(), static_cast<Scalar>(value)));
+  };
+  switch (kind) {
+    case Kind::weight:
+      p = to_device(backend, scaled_normal<Scalar>(random, p.rows(), p.cols(),
+                                                   std::sqrt(1. / (3 * static_cast<double>(p.cols())))));
+      return;
+    case Kind::dictionary: p = to_device(backend, unit_norm_atoms<Scalar>(random, p.rows(), p.cols())); return;
+    case Kind::bias:
+    case Kind::W_tilde:
+    case Kind::b:
+    case Kind::shift: return constant(0);
+    case Kind::h: return constant(1);
+    case Kind::lambda: return constant(tied.lambda);
+    case Kind::alpha: return constant(tied.alpha);
+    case Kind::beta: return constant(tied.beta);
+  }
+}
+
+/// Makes a linear layer and the Q-metric ReLU behind it the tied layer of a random dictionary.
+template <Backend B>
+void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, typename B::Matrix& h,
+              typename B::Matrix& b, Random const& random, TiedValues const& tied) {
+  using Scalar = typename B::Scalar;
+  using ConstView = typename B::ConstView;
+  Index const k = W.rows(), m = W.cols(), kg = W_tilde.rows();
+  typename B::Matrix const D = to_device(backend, unit_norm_atoms<Scalar>(random, m, k));  // m x k
+  HostMatrix<Scalar> const D_host = to_host(backend, D);
+  HostMatrix<Scalar> blocks(kg, k);                                                        // kg x k
+  for (Index j = 0; j < k; ++j)
+    for (Index i = 0; i < kg; ++i) {
+      Index const l = j / kg * kg + i;
+      for (Index s = 0; s < m; ++s) blocks(i, j) += D_host(s, l) * D_host(s, j);
+      if (l == j) blocks(i, j) += static_cast<Scalar>(tied.alpha);
+    }
+  BlockDiagonalMetric<B> const Q(backend, to_device(backend, blocks));
+  NonnegativeElasticNet<B> const psi(backend, k, static_cast<Scalar>(tied.lambda), static_cast<Scalar>(tied.beta));
+  Recurrence<B> const recurrence = tie(backend, Q, psi, coordinate_step(backend, Q));
+  W_tilde = recurrence.W_tilde;
+  h = recurrence.h;
+  b = recurrence.b;
+  HostMatrix<Scalar> const D_T = host_matrix<Scalar>(k, m, [&](Index i, Index j) { return D_host(j, i); });
+  W = to_device(backend, D_T);
+  for (Index first = 0; first < k; first += kg) {
+    typename B::Matrix const rhs = to_device(
+        backend, host_matrix<Scalar>(kg, m, [&](Index i, Index j) { return D_T(first + i, j); }));
+    definite_solve(backend, Q.weights().middle_cols(first, kg), ConstView(rhs),
+                   typename B::View(W).middle_rows(first, kg));
+  }
+}
+
+}  // namespace detail
+
+/// Overwrites all parameters, a function of start and seed alone. Every tensor draws from a stream of its own,
+/// numbered in the order of visiting.
+///
+/// Requires  tied values in their ranges (alpha > 0, beta >= 0, lambda >= 0), spread >= 0, else DomainError.
+/// Tested    tests/network/initialise_test.cpp
+template <Backend B, class Theta, class Start>
+void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed) {
+  using Scalar = typename B::Scalar;
+  using Matrix = typename B::Matrix;
+  if (!(start.tied.alpha > 0)) throw DomainError(message("initialise: alpha = ", start.tied.alpha, ", must be > 0"));
+  require_at_least("initialise", "beta", start.tied.beta, 0.);
+  require_at_least("initialise", "lambda", start.tied.lambda, 0.);
+  if constexpr (std::is_same_v<Start, RandomStart>) require_at_least("initialise", "spread", start.spread, 0.);
+  std::uint64_t stream = 0;
+  Matrix *W = nullptr, *W_tilde = nullptr, *h = nullptr;  // of the pair that TiedStart is walking through
+  visit(
+      [&](std::string_view, Kind kind, Matrix& p) {
+        Random const random(seed, stream++);
+        detail::initialise_one(backend, kind, p, random, start.tied);
+        if constexpr (std::is_same_v<Start, RandomStart>) {
+          if (kind == Kind::W_tilde) {
+            double const deviation = start.spread / std::sqrt(static_cast<double>(p.rows()));
+            p = to_device(backend, detail::scaled_normal<Scalar>(random, p.rows(), p.cols(), deviation));
+            each_indexed(backend.lane(), formula::ZeroDiagonal{p.rows()}, p);
+          }
+        } else if constexpr (std::is_same_v<Start, TiedStart>) {
+          if (kind == Kind::weight) W = &p;
+          if (kind == Kind::W_tilde) W_tilde = &p;
+          if (kind == Kind::h) h = &p;
+          if (kind == Kind::b && W != nullptr && W->rows() == p.rows()) {
+            detail::tie_pair(backend, *W, *W_tilde, *h, p, random, start.tied);
+            W = nullptr;  // a second Q-metric ReLU behind it must not tie it again
+          }
+        } else {
+          static_assert(std::is_same_v<Start, ReluStart>, "initialise: a start is ReluStart, RandomStart or TiedStart");
+        }
+      },
+      theta);
+}
+
+}  // namespace detrame

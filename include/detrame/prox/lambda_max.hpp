@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/metric/concept.hpp"
+#include "detrame/metric/synthesis.hpp"
+
+namespace detrame {
+
+/// The smallest scalar lambda for which u = 0 is the solution, for each column of z.                     (M8)
+///
+///   lambda_max = max_i (Q z)_i  for a penalty with u >= 0,   max_i |(Q z)_i|  for a two-sided one
+///
+/// No absolute value in the first, so it may be negative: then u = 0 for every lambda >= 0. Only the sidedness
+/// of psi counts, not its numbers.
+///
+/// Shapes    Q: k x k.  z: k x N.  The result: 1 x N.
+/// Requires  z.rows() == Q.dim(), else ShapeError.
+/// Ensures   u = 0 is the solution of column j if and only if lambda >= lambda_max_j; NaN gives NaN.
+/// Cost      one product with Q.
+/// Tested    tests/prox/metric_prox_test.cpp: (M8)
+template <Backend B, Metric M, Penalty P>
+typename B::Matrix lambda_max(B& backend, M const& Q, P const&, typename B::Input z) {
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  ConstView const Z = z;
+  if (Z.rows() != Q.dim())
+    throw ShapeError(message("lambda_max: z has ", Z.rows(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
+  typename B::Matrix out;
+  resize(backend, out, 1, Z.cols());
+  View const row = out;
+  each_chunk(backend, Batch{Z.cols()}, 2 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
+    View const V = lane.scratch(Q.dim(), c.count);  // k x n, Q Z
+    Q.apply(lane, columns(Z, c), V);
+    if constexpr (P::Activation::two_sided)
+      column_max(lane, columns(row, c), formula::Magnitude{}, ConstView(V));
+    else
+      column_max(lane, columns(row, c), formula::Identity{}, ConstView(V));
+  });
+  return out;
+}
+
+/// The same for the paper's synthesis problem: max_i (D^T x - d)_i, for each column of x, m x N.         (M8)
+template <Backend B>
+typename B::Matrix lambda_max(B& backend, Synthesis<B> const& synthesis, typename B::Input x) {
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  ConstView const X = x, D = synthesis.D, d = synthesis.d;
+  if (X.rows() != D.rows()) throw ShapeError(message("lambda_max: x has ", X.rows(), " rows, D has ", D.rows()));
+  typename B::Matrix out;
+  resize(backend, out, 1, X.cols());
+  View const row = out;
+  each_chunk(backend, Batch{X.cols()}, 2 * D.cols(), [&](typename B::Lane& lane, Columns c) {
+    View const V = lane.scratch(D.cols(), c.count);  // k x n, D^T X
+    gemm(lane, 1, D, Op::transposed, columns(X, c), Op::none, 0, V);
+    column_max(lane, columns(row, c), formula::Difference{}, ConstView(V), PerRow{d});
+  });
+  return out;
+}
+
+}  // namespace detrame

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+
+#include "detrame/metric/recurrence.hpp"
+
+/// The updates behind the recursions: U <- the next iterate, given V = Q (U - Z), where `active` is not 0.
+namespace detrame::detail {
+
+/// The diagonal numbers of eq. (34): u <- A(h u - s v, b).
+template <Penalty P>
+struct StepVectors {
+  using B = typename P::Backend;
+  using Scalar = typename P::Scalar;
+  typename B::Matrix h, s, b;  // k x 1
+
+  StepVectors(B& backend, P const& psi, Step<B> const& step) {
+    HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);                                         // k x 1
+    HostMatrix<Scalar> const lambda = to_host(backend, psi.lambda()), beta = to_host(backend, psi.beta());  // k x 1
+    auto const over_S = [&](auto const& numerator) {
+      return to_device(backend, host_matrix<Scalar>(Theta.rows(), 1, [&](Index i, Index) {
+        return numerator(i) / (Theta(i, 0) + step.gamma * beta(i, 0));
+      }));
+    };
+    h = over_S([&](Index i) { return Theta(i, 0); });
+    s = over_S([&](Index) { return step.gamma; });
+    b = over_S([&](Index i) { return step.gamma * lambda(i, 0); });
+  }
+};
+
+/// All rows at once: the form (20), since h o z + W~ (u - z) = S^{-1} (Theta u - gamma Q (u - z)).       (M5)
+template <Penalty P>
+class SimultaneousUpdates {
+ public:
+  using B = typename P::Backend;
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+
+  SimultaneousUpdates(B& backend, P const& psi, Step<B> const& step) : vectors_(backend, psi, step) {}
+
+  void advance(B& backend, View U, View V, View active) {
+    ConstView const h = vectors_.h, s = vectors_.s, b = vectors_.b;
+    each_chunk(backend, Batch{U.cols()}, 2 * U.rows(), [&](typename B::Lane& lane, Columns c) {
+      each(lane, formula::ProximalStep<typename P::Activation>{}, columns(U, c), ConstView(columns(V, c)), PerRow{h},
+           PerRow{s}, PerRow{b}, PerColumn{ConstView(columns(active, c))});
+    });
+  }
+
+ private:
+  StepVectors<P> vectors_;
+};
+
+/// The same from the extrapolated point.                                                                 (C5)
+template <Penalty P>
+class AcceleratedUpdates {
+ public:
+  using B = typename P::Backend;
+  using Scalar = typename P::Scalar;
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+
+  AcceleratedUpdates(B& backend, P const& psi, Step<B> const& step, Index N)
+      : vectors_(backend, psi, step), U_last_(zeros(backend, psi.dim(), N)), V_last_(zeros(backend, psi.dim(), N)) {}
+
+  void advance(B& backend, View U, View V, View active) {
+    double const s_next = (1 + std::sqrt(1 + 4 * s_ * s_)) / 2;
+    auto const momentum = static_cast<Scalar>((s_last_ - 1) / s_);  // 0 in the first two updates
+    s_last_ = s_;
+    s_ = s_next;
+    ConstView const h = vectors_.h, s = vectors_.s, b = vectors_.b;
+    View const U_last = U_last_, V_last = V_last_;  // k x N
+    each_chunk(backend, Batch{U.cols()}, 4 * U.rows(), [&](typename B::Lane& lane, Columns c) {
+      each(lane, formula::AcceleratedStep<typename P::Activation, Scalar>{momentum}, columns(U, c), columns(U_last, c),
+           ConstView(columns(V, c)), columns(V_last, c), PerRow{h}, PerRow{s}, PerRow{b},
+           PerColumn{ConstView(columns(active, c))});
+    });
+  }
+
+ private:
+  StepVectors<P> vectors_;
+  typename B::Matrix U_last_, V_last_;  // k x N
+  double s_last_ = 1, s_ = 1;
+};
+
+/// One sweep of a column: v = Q (u - z) follows every change of u, so row i sees the rows before it.     (M4)
+template <class Activation>
+struct SweepColumn {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> Q,
+                                      MatrixView<Scalar const> lambda, MatrixView<Scalar const> beta,
+                                      MatrixView<Scalar> U, MatrixView<Scalar> V, MatrixView<Scalar> active) const {
+    if (active(0, j) == Scalar(0)) return;
+    Index const kg = Q.rows();  // Q: kg x k, blocks side by side
+    for (Index i = 0; i < U.rows(); ++i) {
+      Index const first = i - i % kg;
+      Scalar const q_ii = Q(i - first, i), s = q_ii + beta(i, 0), u = U(i, j);
+      Scalar const u_next = Activation{}((q_ii * u - V(i, j)) / s, lambda(i, 0) / s), change = u_next - u;
+      if (change == Scalar(0)) continue;
+      U(i, j) = u_next;
+      team.each(kg, [=](Index l) { V(first + l, j) += change * Q(l, i); });
+    }
+  }
+};
+
+/// Row after row.
+template <Metric M, Penalty P>
+class SequentialUpdates {
+ public:
+  using B = typename P::Backend;
+  using View = typename B::View;
+
+  SequentialUpdates(B&, M const& Q, P const& psi) : Q_(Q.weights()), lambda_(psi.lambda()), beta_(psi.beta()) {}
+
+  void advance(B& backend, View U, View V, View active) {
+    each_column(backend, U.cols(), 0, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V, active);
+  }
+
+ private:
+  typename B::ConstView Q_, lambda_, beta_;
+};
+
+}  // namespace detrame::detail
