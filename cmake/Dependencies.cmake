@@ -42,7 +42,7 @@ function(detrame_fetch name package archive sha256)
   list(JOIN mirrors " or " from)
   message(STATUS "detrame: ${package} is not installed, fetching its source from ${from} "
     "(DETRAME_DEBIAN_MIRROR names another)")
-  FetchContent_Declare(${name} URL ${urls} URL_HASH SHA256=${sha256} DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM ${ARGN})
+  FetchContent_Declare(${name} URL ${urls} URL_HASH SHA256=${sha256} DOWNLOAD_EXTRACT_TIMESTAMP ON ${ARGN})
 endfunction()
 
 # --- Eigen, which the headers need --------------------------------------------------------------------------
@@ -92,5 +92,6 @@ if(DETRAME_BUILD_BENCH)
       set(BENCHMARK_${unwanted} OFF CACHE INTERNAL "")
     endforeach()
     FetchContent_MakeAvailable(benchmark)
+    set_target_properties(benchmark benchmark_main PROPERTIES SYSTEM ON)
   endif()
 endif()

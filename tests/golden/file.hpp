@@ -45,10 +45,8 @@ inline Index size(std::string const& where, std::string const& word) {
   return static_cast<Index>(value);
 }
 
-/// Reads a file; FormatError with file and line where it is not of the format, or has a quantity twice.
-inline Quantities read(std::string const& file) {
-  std::ifstream in(file);
-  if (!in) throw FormatError(message(file, ": cannot be opened for reading"));
+/// Reads a file called `file`; FormatError with file and line where it is not of the format, or has a quantity twice.
+inline Quantities read(std::istream& in, std::string const& file) {
   Quantities quantities;
   Index line_number = 0;
   std::string where;
@@ -80,6 +78,12 @@ inline Quantities read(std::string const& file) {
     });
   }
   return quantities;
+}
+
+inline Quantities read(std::string const& file) {
+  std::ifstream in(file);
+  if (!in) throw FormatError(message(file, ": cannot be opened for reading"));
+  return read(in, file);
 }
 
 /// The matrix as rows x cols, a vector also from its transposed form.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -213,6 +214,19 @@ void nan_goes_through_activations(B& b) {
   auto const host = to_host(b, y);
   CHECK((std::isnan(host(2, 0)) && std::isnan(host(32, 0)) && host(3, 0) == infinity<Scalar> && host(4, 0) == 0));
   CHECK(host(0, 0) == 0);
+}
+
+template <Backend B>
+void copy_entries_keeps_their_order(B& b) {
+  using Scalar = typename B::Scalar;
+  for (Index n : awkward_sizes) {
+    auto const x = normal_matrix<Scalar>(6, n, seed(5));
+    Framed<B> X(b, x), Y(b, HostMatrix<Scalar>(2, 3 * n, nan<Scalar>));
+    copy_entries(b.lane(), X.view(), Y.view());
+    CHECK(Y.host() ==
+          host_matrix<Scalar>(2, 3 * n, [&](Index i, Index j) { return x((i + 2 * j) % 6, (i + 2 * j) / 6); }));
+    CHECK(Y.margin_survived());
+  }
 }
 
 template <Backend B>
@@ -689,6 +703,38 @@ void eigenvalues_are_known_ones(B& b) {
     A(2, 0) = bad;
     for (Scalar value : symmetric_eigenvalues(b, to_device(b, A))) CHECK(std::isnan(value));
   }
+}
+
+// ---- the suite ---------------------------------------------------------------------------------------------------
+
+/// All laws for one backend: a test case of its own subcases.
+template <Backend B>
+void backend_laws() {
+  B b;
+  SUBCASE("to_host(to_device(x)) = x, zeros are zero") { what_goes_in_comes_out(b); }
+  SUBCASE("a matrix is a value") { a_matrix_is_a_value(b); }
+  SUBCASE("views reach the entries they name") { views_reach_the_entries_they_name(b); }
+  SUBCASE("scratch lives until its frame closes") { scratch_lives_until_its_frame_closes(b); }
+  SUBCASE("each and each_indexed map every entry, and no other") { each_maps_every_entry(b); }
+  SUBCASE("relu(NaN) is NaN") { nan_goes_through_activations(b); }
+  SUBCASE("copy_entries keeps the order of the entries") { copy_entries_keeps_their_order(b); }
+  SUBCASE("gather takes the columns it is told") { gather_takes_the_columns_it_is_told(b); }
+  SUBCASE("row sums add, column sums and maxima assign") { sums_are_sums(b); }
+  SUBCASE("a column sum rounds by at most c n eps sum |x|") { column_sums_round_within_their_bound(b); }
+  SUBCASE("maxima do not lose NaN") { maxima_do_not_lose_nan(b); }
+  SUBCASE("gemm = alpha op(A) op(B) + beta C within c k eps |A||B|") { gemm_is_the_product(b); }
+  SUBCASE("gemm passes NaN on, but not one in C with beta = 0") { gemm_hides_no_nan_but_stale_ones(b); }
+  SUBCASE("gemm_each is a product and a map") { gemm_each_is_a_product_and_a_map(b); }
+  SUBCASE("chunks cover the batch once and cut no sample") { chunks_cover_the_batch_and_cut_no_sample(b); }
+  SUBCASE("each_chunk computes the whole batch") { each_chunk_computes_the_whole_batch(b); }
+  SUBCASE("sum_chunks adds what a serial sum adds") { sum_chunks_adds_what_a_serial_sum_adds(b); }
+  SUBCASE("what a chunk or a column throws arrives") { what_a_chunk_throws_arrives(b); }
+  SUBCASE("each_column works on every column, with its team") { each_column_works_on_every_column(b); }
+  SUBCASE("a team multiplies columns side by side") { a_team_multiplies_columns_side_by_side(b); }
+  SUBCASE("a factor stops at the first bad row") { a_factor_stops_at_the_first_bad_row(b); }
+  SUBCASE("only finite definite matrices are factorised") { only_definite_matrices_are_solved(b); }
+  SUBCASE("definite_solve solves, reads the lower triangle, works in place") { definite_solve_solves(b); }
+  SUBCASE("eigenvalues are the known ones, ascending") { eigenvalues_are_known_ones(b); }
 }
 
 }  // namespace detrame::laws

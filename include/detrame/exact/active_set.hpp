@@ -41,8 +41,8 @@ struct ActiveSet {
     Index const n = Q.rows();
     Scalar* const U = scratch;                                             // n x width, side by side
     Scalar* const r = U + n * width;                                       // n x width, side by side
-    Scalar* const g = r + (n + Team::height) * width;                      // n x width, side by side
-    Scalar* const V = g + n * width;                                       // data rows x width, side by side
+    Scalar* const g = r + (n + Team::height) * width;                      // n x width, by columns
+    Scalar* const V = g + n * width;                                       // data rows x width, of either kind
     Scalar* const rows = V + data.scratch_rows() * width;                  // a few rows x width
     Scalar* const root = rows + Seed<Activation, Team>::scratch_rows * width;
     Scalar* const column = root + Team::padded(n);                         // three columns
@@ -67,7 +67,7 @@ struct ActiveSet {
       Pivoting<Activation::two_sided, Team> pivoting(team, Q, beta, lambda, root, r_c, u_c, slack,
                                                      column + 3 * Team::padded(n));
       auto const end = pivoting.run(data.magnitude(team, first + c, root, largest_root), largest_root, pivot_limit);
-      team.each(n, [=](Index i) { U[i * width + c] = u(i, first + c) = u_c[i]; });
+      team.each(n, [=](Index i) { u(i, first + c) = u_c[i]; });
       ExactStatus const status = end.ended      ? ExactStatus::inaccurate
                                  : end.singular ? ExactStatus::singular
                                                 : ExactStatus::iteration_limit;
@@ -76,10 +76,10 @@ struct ActiveSet {
         report(Index(Report::pivots), first + c) = static_cast<Scalar>(end.pivots);
       });
     }
-    certify<Activation>(team, data, beta, lambda, root, first, U, V, g, u, report);
+    certify<Activation>(team, data, beta, lambda, root, first, V, g, u, report);
   }
 
-  static constexpr int sweeps = 10;
+  static constexpr int sweeps = SWEEPS;
 };
 
 /// One task: a block of Q and `width` columns. A kernel of each_column.

@@ -15,23 +15,21 @@ namespace detrame::exact {
 /// `optimal` where residual <= 32 eps times a bound of the terms that g and u - (u - g) are summed from; else the
 /// status that the report holds on entry.
 ///
-/// U: n x width, u as returned, side by side. V: data.scratch_rows() x width, g: n x width, both scratch.
-/// report: the rows of this block.
+/// V: data.scratch_rows() x width, g: n x width, both scratch. u, report: the rows of this block.
 template <class Activation, class Team, class Data>
 DETRAME_HOST_DEVICE void certify(Team const& team, Data const& data,
                                  MatrixView<typename Team::Scalar const> beta,
                                  MatrixView<typename Team::Scalar const> lambda, typename Team::Scalar const* root,
-                                 Index first, typename Team::Scalar const* U, typename Team::Scalar* V,
-                                 typename Team::Scalar* g, MatrixView<typename Team::Scalar> u,
+                                 Index first, typename Team::Scalar* V, typename Team::Scalar* g,
+                                 MatrixView<typename Team::Scalar> u,
                                  MatrixView<typename Team::Scalar> report) {
   using Scalar = typename Team::Scalar;
-  constexpr Index width = Team::width;
-  Index const n = u.rows();
-  data.gradient(team, first, U, V, g);
+  Index const n = u.rows(), count = u.cols() - first < Team::width ? u.cols() - first : Team::width;
+  data.gradient(team, first, count, MatrixView<Scalar const>(u), V, g);
   Scalar const largest_root = team.max(n, [=](Index i) { return root[i]; });
-  for (Index c = 0; c < width && first + c < u.cols(); ++c) {
+  for (Index c = 0; c < count; ++c) {
     Index const j = first + c;
-    auto const gradient = [=](Index i) { return g[i * width + c] + beta(i, 0) * u(i, j); };
+    auto const gradient = [=](Index i) { return g[i + c * n] + beta(i, 0) * u(i, j); };
     Scalar const residual = team.max(n, [=](Index i) {
       return std::abs(u(i, j) - Activation{}(u(i, j) - gradient(i), lambda(i, 0)));
     });

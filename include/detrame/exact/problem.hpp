@@ -31,6 +31,41 @@ DETRAME_HOST_DEVICE void multiply(Team const& team, MatrixView<Scalar const> A, 
                         r + i * Team::width);
 }
 
+/// Y += A X by columns, four columns of A at a time, in plain loops: for certificates.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE void add_product(Team const& team, MatrixView<Scalar const> A, Index count, Scalar const* X,
+                                     Scalar* Y) {
+  Index const rows = A.rows(), n = A.cols();
+  Index l = 0;
+  for (; l + 4 <= n; l += 4)
+    for (Index c = 0; c < count; ++c) {
+      Scalar const *a0 = &A(0, l), *a1 = &A(0, l + 1), *a2 = &A(0, l + 2), *a3 = &A(0, l + 3);
+      Scalar const *const x = X + l + c * n;
+      Scalar const x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
+      Scalar* const y = Y + c * rows;
+      team.each(rows, [=](Index i) { y[i] += (a0[i] * x0 + a1[i] * x1) + (a2[i] * x2 + a3[i] * x3); });
+    }
+  for (; l < n; ++l)
+    for (Index c = 0; c < count; ++c) {
+      Scalar const x0 = X[l + c * n];
+      team.each(rows, [=](Index i) { Y[i + c * rows] += A(i, l) * x0; });
+    }
+}
+
+/// sum_i a_i b_i, sixteen partial sums in a fixed order.
+template <class Scalar>
+DETRAME_HOST_DEVICE Scalar dot(Scalar const* a, Scalar const* b, Index n) {
+  constexpr Index ways = 16;
+  Scalar partial[ways] = {};
+  Index i = 0;
+  for (; i + ways <= n; i += ways)
+    for (Index w = 0; w < ways; ++w) partial[w] += a[i + w] * b[i + w];
+  for (; i < n; ++i) partial[i % ways] += a[i] * b[i];
+  Scalar sum(0);
+  for (Scalar p : partial) sum += p;
+  return sum;
+}
+
 /// A column of data for the metric form, 1/2 |u - z|_Q^2: r = Q z.                                     (M3)
 ///
 /// What is read of it is `linear`, for the solver, and `gradient`, for the certificate: two loops that share no
@@ -40,7 +75,7 @@ struct MetricData {
   MatrixView<Scalar const> Q;  // n x n
   MatrixView<Scalar const> z;  // n x N
 
-  /// Rows of side-by-side scratch that the verbs need.
+  /// Rows of scratch, of Team::width scalars each, that the verbs need.
   DETRAME_HOST_DEVICE Index scratch_rows() const { return Q.rows(); }
 
   /// r = Q z
@@ -50,20 +85,18 @@ struct MetricData {
     multiply(team, Q, Z, r);
   }
 
-  /// g = Q (u - z)
+  /// g = Q (u - z) for `count` columns of u. V: n scalars a column of scratch. g: n a column.
   template <class Team>
-  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Scalar const* U, Scalar* V, Scalar* g) const {
-    constexpr Index width = Team::width;
-    auto const data = *this;
-    load_columns(team, z, first, V);
-    team.each(Q.rows() * width, [=](Index i) {
-      V[i] = U[i] - V[i];
-      g[i] = Scalar(0);
-    });
-    for (Index l = 0; l < Q.rows(); ++l)
-      team.each(Q.rows(), [=](Index i) {
-        for (Index c = 0; c < width; ++c) g[i * width + c] += data.Q(i, l) * V[l * width + c];
+  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u, Scalar* V,
+                                    Scalar* g) const {
+    Index const n = Q.rows();
+    auto const point = z;
+    for (Index c = 0; c < count; ++c)
+      team.each(n, [=](Index i) {
+        V[i + c * n] = u(i, first + c) - point(i, first + c);
+        g[i + c * n] = Scalar(0);
       });
+    add_product(team, Q, count, V, g);
   }
 
   /// An upper bound of the terms that make r_i in column j, by |q_il| <= root_i root_l with root_i^2 = q_ii.
@@ -82,7 +115,7 @@ struct SynthesisData {
   MatrixView<Scalar const> x;  // m x N
   Scalar alpha;
 
-  DETRAME_HOST_DEVICE Index scratch_rows() const { return D.rows(); }
+  DETRAME_HOST_DEVICE Index scratch_rows() const { return D.rows() + D.cols(); }
 
   /// r = D^T x - d
   template <class Team>
@@ -93,24 +126,22 @@ struct SynthesisData {
     team.each(D.cols() * Team::width, [=](Index i) { r[i] -= data.d(i / Team::width, 0); });
   }
 
-  /// g = D^T (D u - x) + alpha u + d
+  /// g = D^T (D u - x) + alpha u + d for `count` columns of u. V: m + n scalars a column of scratch. g: n a column.
   template <class Team>
-  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Scalar const* U, Scalar* E, Scalar* g) const {
-    constexpr Index width = Team::width;
+  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u, Scalar* V,
+                                    Scalar* g) const {
+    Index const m = D.rows(), n = D.cols();
     auto const data = *this;
-    load_columns(team, x, first, E);
-    team.each(D.rows() * width, [=](Index i) { E[i] = -E[i]; });
-    for (Index l = 0; l < D.cols(); ++l)
-      team.each(D.rows(), [=](Index i) {
-        for (Index c = 0; c < width; ++c) E[i * width + c] += data.D(i, l) * U[l * width + c];
+    Scalar* const E = V + n * count;                                       // m x count, D u - x
+    for (Index c = 0; c < count; ++c) {
+      team.each(n, [=](Index l) { V[l + c * n] = u(l, first + c); });
+      team.each(m, [=](Index i) { E[i + c * m] = -data.x(i, first + c); });
+    }
+    add_product(team, D, count, V, E);
+    for (Index c = 0; c < count; ++c)
+      team.each(n, [=](Index l) {
+        g[l + c * n] = dot(&data.D(0, l), E + c * m, m) + data.alpha * V[l + c * n] + data.d(l, 0);
       });
-    team.each(D.cols(), [=](Index l) {
-      Scalar sum[width];
-      for (Index c = 0; c < width; ++c) sum[c] = data.alpha * U[l * width + c] + data.d(l, 0);
-      for (Index i = 0; i < data.D.rows(); ++i)
-        for (Index c = 0; c < width; ++c) sum[c] += data.D(i, l) * E[i * width + c];
-      for (Index c = 0; c < width; ++c) g[l * width + c] = sum[c];
-    });
   }
 
   /// An upper bound of the terms that make r_i in column j: |D_i| |x| + |d_i|, with |D_i| <= root_i.

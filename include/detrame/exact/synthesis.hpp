@@ -82,7 +82,7 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
   if (N > 0)
     each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
                 exact::Gram<Scalar>{synthesis.alpha}, D, Q);
-  each_column(backend, (N + Team::width - 1) / Team::width, Solver::template scratch_size<Team>(k, m),
+  each_column(backend, (N + Team::width - 1) / Team::width, Solver::template scratch_size<Team>(k, m + k),
               exact::SynthesisTask<Activation, Scalar>{{warm, options.pivot_limit}, synthesis.alpha}, D, d, x,
               ConstView(Q), psi.beta(), psi.lambda(), View(result.u), report);
   exact::finish(backend, synthesis.alpha, psi.beta(), report, result);

@@ -150,19 +150,26 @@ ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Inpu
 }
 
 /// The same after exactly T updates, whatever they lead to: the status is `unrolled`, residual and bound are
-/// those of U_T.                                                                                         (M5)
-template <Backend B, Metric M, Penalty P, Recursion<M, P> R, int T>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion, Unroll<T>) {
+/// those of U_T. T >= 0, else DomainError.                                                               (M5)
+template <Backend B, Metric M, Penalty P, Recursion<M, P> R>
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
+                          Updates const& updates_wanted) {
   typename B::ConstView const Z = z;
   detail::check_problem("metric_prox", Q, psi, Z);
+  require_at_least("metric_prox", "T", updates_wanted.count, Index{0});
   detail::ProxRun<M, P> run(backend, Q, psi, Z);
   auto updates = recursion.start(backend, Q, psi, Z.cols());
-  for (Index t = 0; t < T; ++t) {
+  for (Index t = 0; t < updates_wanted.count; ++t) {
     run.measure([](typename B::Lane&, Columns) {});
     run.advance(updates);
   }
   run.measure([](typename B::Lane&, Columns) {});
-  return run.result(T, false);
+  return run.result(updates_wanted.count, false);
+}
+
+template <Backend B, Metric M, Penalty P, Recursion<M, P> R, int T>
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion, Unroll<T>) {
+  return metric_prox(backend, Q, psi, z, recursion, Updates{T});
 }
 
 }  // namespace detrame

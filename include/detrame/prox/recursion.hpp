@@ -45,6 +45,7 @@ struct ForwardBackward {
 
   template <Metric M>
   auto tied_step(typename M::Backend& b, M const& Q) const {
+    if (!(gamma > 0)) throw DomainError(message("ForwardBackward: gamma = ", gamma, ", must be > 0"));
     return diagonal_step(b, Q, static_cast<typename M::Scalar>(gamma));
   }
   template <Metric M, Penalty P>

@@ -17,6 +17,11 @@ struct Unroll {
   static constexpr Index updates = T;
 };
 
+/// The same with a number that is only known when the program runs: for tables against T.
+struct Updates {
+  Index count;
+};
+
 /// As many updates as it takes: until |r|_2 <= tolerance in every column, r the minimum-norm subgradient, in the
 /// units of Q z; or until something else happens (Status), at the latest after `limit` updates.
 ///

@@ -50,7 +50,7 @@ void unrolled_given_pullback(B& backend, S const& structure, Activation, typenam
   sum_chunks(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(U.rows()), sums,
              [&](typename B::Lane& lane, Columns c, std::array<View, 2> const& sum) {
     auto const state = [&](Index t) -> ConstView { return columns(states, {(t - 1) * N + c.first, c.count}); };
-    detail::pull_back_states<Activation>(lane, structure, W_tilde, T, columns(U, c), columns(U_bar, c), state,
+    detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, columns(U, c), columns(U_bar, c), state,
                                          columns(G_bar, c), sum[0], sum[1]);
   });
 }

@@ -12,9 +12,13 @@ namespace detail {
 
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is added
 /// to W_bar, the share of b to b_bar. state(t) gives U_t.
-template <class Activation, Structure S, class Lane, class ConstView, class View, class States>
-void pull_back_states(Lane& lane, S const& structure, ConstView W_tilde, Index T, ConstView U, ConstView U_bar,
-                      States const& state, View Sigma, View W_bar, View b_bar) {
+template <class Activation, Backend B, Structure S, class States>
+void pull_back_states(typename B::Lane& lane, S const& structure, typename B::ConstView W_tilde, Index T,
+                      typename B::ConstView U, typename B::ConstView U_bar, States const& state,
+                      typename B::View Sigma, typename B::View W_bar, typename B::View b_bar) {
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  using Scalar = typename B::Scalar;
   auto const add_b_bar = [&](ConstView U_next, ConstView P) {
     if constexpr (Activation::two_sided) row_sums(lane, b_bar, formula::NegativeSigned{}, U_next, P);
   };
@@ -22,7 +26,7 @@ void pull_back_states(Lane& lane, S const& structure, ConstView W_tilde, Index T
   each(lane, formula::LastMask{}, P, Sigma, U_bar, U);
   add_b_bar(U, P);
   for (Index t = T - 1; t >= 1; --t) {
-    structure.add_gradient(lane, ConstView(P), state(t), 1, W_bar);
+    structure.add_gradient(lane, ConstView(P), state(t), Scalar(1), W_bar);
     structure.map_adjoint(lane, W_tilde, ConstView(P), formula::EarlierMask{}, earlier, Sigma, state(t));
     std::swap(P, earlier);
     add_b_bar(state(t), P);
@@ -87,7 +91,7 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename
                     : ConstView(recomputed.middle_cols((t - 1) * c.count, c.count));
     };
     View const Sigma = lane.scratch(k, c.count);  // k x n
-    detail::pull_back_states<Activation>(lane, structure, W_tilde, T, U_c, columns(U_bar, c), state, Sigma, sum[0],
+    detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, U_c, columns(U_bar, c), state, Sigma, sum[0],
                                          sum[2]);
     structure.add_gradient(lane, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
     structure.map_adjoint(lane, W_tilde, ConstView(Sigma), formula::InputCotangent{}, columns(Z_bar, c),

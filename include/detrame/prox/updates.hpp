@@ -84,21 +84,25 @@ class AcceleratedUpdates {
 };
 
 /// One sweep of a column: v = Q (u - z) follows every change of u, so row i sees the rows before it.     (M4)
+/// Scratch: two scalars, the changes of this row and of the last.
 template <class Activation>
 struct SweepColumn {
   template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> Q,
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar const> lambda, MatrixView<Scalar const> beta,
                                       MatrixView<Scalar> U, MatrixView<Scalar> V, MatrixView<Scalar> active) const {
     if (active(0, j) == Scalar(0)) return;
     Index const kg = Q.rows();  // Q: kg x k, blocks side by side
     for (Index i = 0; i < U.rows(); ++i) {
       Index const first = i - i % kg;
-      Scalar const q_ii = Q(i - first, i), s = q_ii + beta(i, 0), u = U(i, j);
-      Scalar const u_next = Activation{}((q_ii * u - V(i, j)) / s, lambda(i, 0) / s), change = u_next - u;
-      if (change == Scalar(0)) continue;
-      U(i, j) = u_next;
-      team.each(kg, [=](Index l) { V(first + l, j) += change * Q(l, i); });
+      Scalar* const change = scratch + i % 2;
+      team.once([=] {
+        Scalar const q_ii = Q(i - first, i), s = q_ii + beta(i, 0), u = U(i, j);
+        U(i, j) = Activation{}((q_ii * u - V(i, j)) / s, lambda(i, 0) / s);
+        *change = U(i, j) - u;
+      });
+      if (*change == Scalar(0)) continue;
+      team.each(kg, [=](Index l) { V(first + l, j) += *change * Q(l, i); });
     }
   }
 };
@@ -113,7 +117,7 @@ class SequentialUpdates {
   SequentialUpdates(B&, M const& Q, P const& psi) : Q_(Q.weights()), lambda_(psi.lambda()), beta_(psi.beta()) {}
 
   void advance(B& backend, View U, View V, View active) {
-    each_column(backend, U.cols(), 0, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V, active);
+    each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V, active);
   }
 
  private:

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A network as one type, trained by Algorithm 2 on points of two spirals.
+#include <detrame/detrame.hpp>
+#include <cmath>
+#include <iostream>
+
+using namespace detrame;
+
+using Prox = QMetricReLU<Full, Unroll<3>>;                                     // three updates of eq. (20)
+using Recipe = Stack<Dense<32>, Prox, Dense<32>, Prox, Dense<2>>;              // no shapes, no backend
+using Net = Bind<Recipe, Shape{2}, Cpu<float>>;                                // the same, for points of the plane
+
+// using Wrong = Bind<Repeat<3, Dense<5>>, Shape{2}, Cpu<float>>;              // refused: a block must keep its shape
+
+int main() {
+  Cpu<float> cpu(1);
+  std::vector<int> labels;
+  auto const x = host_matrix<float>(2, 400, [&](Index i, Index j) {
+    if (i == 0) labels.push_back(static_cast<int>(j % 2));
+    float const turn = 3.f * static_cast<float>(j) / 400.f;
+    float const angle = 3.14159f * (turn + static_cast<float>(j % 2));
+    return (0.2f + turn / 3.f) * (i == 0 ? std::cos(angle) : std::sin(angle));
+  });
+  Dataset<Cpu<float>> const data = dataset(cpu, Shape{2}, x, labels, 2);
+
+  Net const net;
+  auto theta = net.parameters(cpu);
+  initialise(cpu, theta, ReluStart(), 1);
+  std::cout << parameter_count(theta) << " parameters:";
+  visit([](std::string_view path, Kind, auto const& p) { std::cout << ' ' << path << ' ' << p.rows() << 'x' << p.cols(); },
+        theta);
+  std::cout << '\n';
+
+  TrainingOptions options{.epochs = 200, .batch = 50, .schedule = step_schedule(.05, .2, 200, {.6, .8})};
+  options.sgd.decays = Sgd::weights_only;
+  fit(cpu, net, SoftmaxCrossEntropy(), theta, data, options, [](Epoch const& epoch) {
+    if (epoch.number % 50 == 49) std::cout << "epoch " << epoch.number + 1 << ": loss " << epoch.loss << '\n';
+    return true;
+  });
+  auto const result = evaluate(cpu, net, SoftmaxCrossEntropy(), theta, data);
+  std::cout << "accuracy on the training points: " << result.accuracy << '\n';
+  return result.accuracy > 0.9 ? 0 : 1;
+}

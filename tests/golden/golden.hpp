@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <iomanip>
+#include <ostream>
+#include <set>
+
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/exact/active_set.hpp"
+#include "detrame/exact/implicit.hpp"
+#include "detrame/prox/contraction.hpp"
+#include "detrame/prox/unrolled_pullback.hpp"
+#include "golden/file.hpp"
+
+/// Recomputes files of golden values with the library; README.md beside this file says what they hold.
+namespace golden {
+using detrame::formula::NonnegativeShrinkage;
+using B = detrame::Cpu<double>;
+using Matrix = B::Matrix;
+
+double largest(HostMatrix<double> const& m) {
+  double value = 0;
+  for (Index j = 0; j < m.cols(); ++j)
+    for (Index i = 0; i < m.rows(); ++i) value = std::max(value, std::abs(m(i, j)));
+  return value;
+}
+
+/// One file: what it gives, what it asks for, and the verdict so far.
+class Golden {
+ public:
+  Golden(B& backend, std::string file, Quantities quantities, std::ostream& report)
+      : b_(backend), file_(std::move(file)), quantities_(std::move(quantities)), report_(report) {}
+
+  /// True where every quantity agrees. FormatError where the file cannot be judged at all.
+  bool check() {
+    if (has({"kernel", "shape_c_groups_H_W_K_T"}))
+      throw FormatError(file_ + ": is convolutional, and refused: this library has no convolutions yet");
+    if (has({"D", "X", "alpha", "beta", "lambda_", "d"}))
+      tied();
+    else if (has({"W", "Z", "h", "b"}))
+      free();
+    else
+      throw FormatError(file_ + ": no quantity by which a kind of file is recognised (README.md)");
+    for (auto const& [name, value] : quantities_)
+      if (!known_.contains(name)) fail(name, "is a name that this kind of file does not have");
+    return passed_;
+  }
+
+ private:
+  // Rounding of a float64 reference: `accuracy` of its largest entry; the reference's own iterations included.
+  static constexpr double accuracy = 1e-9;
+
+  bool has(std::initializer_list<char const*> names) const {
+    return std::any_of(names.begin(), names.end(), [&](char const* name) { return quantities_.contains(name); });
+  }
+
+  void fail(std::string const& name, std::string const& reason) {
+    report_ << file_ << ": " << name << " " << reason << ": FAILED\n";
+    passed_ = false;
+  }
+
+  HostMatrix<double> const& given(std::string const& name) {
+    known_.insert(name);
+    auto const found = quantities_.find(name);
+    if (found == quantities_.end()) throw FormatError(file_ + ": " + name + " is missing");
+    return found->second;
+  }
+
+  Matrix device(HostMatrix<double> const& m) { return to_device(b_, m); }
+  Matrix column(std::string const& name, Index k) { return device(shaped(name, given(name), k, 1)); }
+  double scalar(std::string const& name) { return shaped(name, given(name), 1, 1)(0, 0); }
+
+  /// Compares a quantity with its reference. `terms`: the size of what is added up to make it, of which
+  /// rounding(k) may be lost whatever the size of the sum.
+  void compare(std::string const& name, B::ConstView found, double terms) {
+    known_.insert(name);
+    if (!quantities_.contains(name)) return fail(name, "is missing");
+    HostMatrix<double> const value = to_host(b_, found);
+    HostMatrix<double> expected;
+    try {
+      expected = shaped(name, quantities_.at(name), value.rows(), value.cols());
+    } catch (FormatError const& error) {
+      report_ << file_ << ": " << error.what() << ": FAILED\n";
+      passed_ = false;
+      return;
+    }
+    auto const difference = detrame::host_matrix<double>(
+        value.rows(), value.cols(), [&](Index i, Index j) { return value(i, j) - expected(i, j); });
+    double absolute = 0;
+    for (Index j = 0; j < value.cols(); ++j)
+      for (Index i = 0; i < value.rows(); ++i)
+        if (!(std::abs(difference(i, j)) <= absolute)) absolute = std::abs(difference(i, j));  // keeps NaN
+    double const scale = std::max({largest(expected), rounding_ / accuracy * terms, 1e-300});
+    bool const good = absolute / scale <= accuracy;
+    report_ << file_ << ": " << std::left << std::setw(17) << name << " relative error " << std::scientific
+            << std::setprecision(2) << absolute / scale << ", at most " << std::setprecision(0) << accuracy
+            << std::defaultfloat << (good ? ": ok\n" : ": FAILED\n");
+    passed_ = passed_ && good;
+  }
+  void compare(std::string const& name, double found, double terms) {
+    compare(name, device(HostMatrix<double>(1, 1, found)), terms);
+  }
+
+  /// W~, h, b of a recursion, Z, the cotangent, and what comes of them.
+  struct Run {
+    detrame::Recurrence<B> r;
+    Matrix Z;  // k x N
+  };
+
+  Matrix states(Run const& run, Index T) {
+    Matrix U = detrame::zeros(b_, run.Z.rows(), run.Z.cols());
+    unrolled_prox(b_, run.r.structure, NonnegativeShrinkage{}, run.r.W_tilde, run.r.h, run.r.b, run.Z, T, U);
+    return U;
+  }
+
+  /// U_T<n> for the n that must be there, and for all others that are.
+  void compare_states(Run const& run, std::string const& prefix, std::set<Index> updates) {
+    for (auto const& [name, value] : quantities_) {
+      std::string const digits = name.starts_with(prefix) ? name.substr(prefix.size()) : std::string();
+      if (!digits.empty() && digits.size() < 5 && digits.find_first_not_of("0123456789") == std::string::npos)
+        updates.insert(std::stol(digits));
+    }
+    for (Index const T : updates) compare(prefix + std::to_string(T), states(run, T), largest(to_host(b_, run.Z)));
+  }
+
+  /// The adjoint of U_T, from stored and from recomputed states.
+  void compare_adjoint(Run const& run, Matrix const& U_bar, Index T, std::string const& dZ, std::string const& dW) {
+    Index const k = run.Z.rows(), N = run.Z.cols();
+    Matrix U = detrame::zeros(b_, k, N), kept = detrame::zeros(b_, k, (T - 1) * N);
+    Matrix Z_bar = detrame::zeros(b_, k, N), W_bar = detrame::zeros(b_, k, k);
+    Matrix h_bar = detrame::zeros(b_, k, 1), b_bar = detrame::zeros(b_, k, 1);
+    auto const& r = run.r;
+    unrolled_prox(b_, r.structure, NonnegativeShrinkage{}, r.W_tilde, r.h, r.b, run.Z, T, U, kept);
+    unrolled_prox_pullback(b_, r.structure, NonnegativeShrinkage{}, r.W_tilde, r.h, r.b, run.Z, T, U, kept, U_bar,
+                           Z_bar, W_bar, h_bar, b_bar);
+    double const cotangents = largest(to_host(b_, U_bar)), points = largest(to_host(b_, run.Z));
+    double const samples = static_cast<double>(N);
+    compare(dZ, Z_bar, cotangents);
+    compare(dW, W_bar, samples * cotangents * points);
+    compare("dh", h_bar, samples * cotangents * points);
+    compare("db", b_bar, samples * cotangents);
+  }
+
+  void tied() {
+    Index const k = length("d", given("d"));
+    HostMatrix<double> const D = atoms(k);
+    HostMatrix<double> const X = with_rows("X", given("X"), D.rows());
+    detrame::Synthesis<B> const synthesis{device(D), scalar("alpha"), scalar("beta"), scalar("lambda_"), column("d", k)};
+    Matrix const x = device(X), U_bar = device(shaped("ubar", given("ubar"), k, X.cols()));
+    auto const Q = synthesis.metric(b_);
+    auto const psi = synthesis.penalty(b_);
+    auto const eigenvalues = symmetric_eigenvalues(b_, Q.weights());
+    double const condition = (eigenvalues.back() + synthesis.beta) / (Q.lambda_min() + synthesis.beta);
+    rounding_ = 8 * static_cast<double>(k) * std::numeric_limits<double>::epsilon() * condition;
+
+    auto const [W, c] = transform(b_, synthesis);
+    Matrix const Z = W * x - c.replicate(1, x.cols());  // k x N
+    Run const own{tie(b_, Q, psi, coordinate_step(b_, Q)), Z};
+    Run const safe{tie(b_, Q, psi, gershgorin_step(b_, Q)), Z};
+    double const points = largest(to_host(b_, Z)), cotangents = largest(to_host(b_, U_bar));
+    double const samples = static_cast<double>(X.cols()), s = synthesis.alpha + synthesis.beta;
+
+    compare("Q", Q.dense(b_), 0);
+    compare("Z", Z, points);
+    auto const exact = exact_prox(b_, Q, psi, Z);
+    compare("U_exact", exact.u, points);
+    compare("W", own.r.W_tilde, 1);
+    compare("h", own.r.h, 1);
+    compare("b", own.r.b, 0);
+    compare("kappa", contraction(b_, Q, psi, detrame::Jacobi{}).kappa, 1);
+    compare("W_gershgorin", safe.r.W_tilde, 1);
+    compare("h_gershgorin", safe.r.h, 1);
+    compare("b_gershgorin", safe.r.b, 0);
+    compare_states(own, "U_T", {1, 2, 4});
+    compare_states(safe, "U_gershgorin_T", {4});
+    compare_adjoint(own, U_bar, 4, "dZ_T4", "dW_T4");
+    auto const bar = exact_synthesis_pullback(b_, synthesis, x, exact.u, U_bar);
+    double const direct = cotangents / s, data = largest(X) + largest(D) * points;
+    compare("implicit_dX", bar.X_bar, largest(D) * direct);
+    compare("implicit_dD", bar.D_bar, samples * data * direct);
+    compare("implicit_dd", bar.d_bar, samples * direct);
+    compare("implicit_dlambda", bar.lambda_bar, samples * static_cast<double>(k) * direct);
+    compare("implicit_dalpha", bar.alpha_bar, samples * static_cast<double>(k) * direct * points);
+    if (bar.beta_bar != bar.alpha_bar) fail("implicit_dalpha", "differs from the one in beta");
+  }
+
+  /// D with k columns; a single atom may stand as a row.
+  HostMatrix<double> atoms(Index k) {
+    HostMatrix<double> const& D = given("D");
+    return D.cols() == k ? D : shaped("D", D, D.cols(), k);
+  }
+
+  void free() {
+    Index const k = length("h", given("h"));
+    rounding_ = 8 * static_cast<double>(k) * std::numeric_limits<double>::epsilon();
+    detrame::Recurrence<B> const r{{}, device(shaped("W", given("W"), k, k)), column("h", k), column("b", k)};
+    HostMatrix<double> const Z = with_rows("Z", given("Z"), k);
+    Matrix const U_bar = device(shaped("ubar", given("ubar"), k, Z.cols()));
+    Run const run{r, device(Z)};
+    compare_states(run, "U_T", {5});
+    compare_limit(run);
+    compare_adjoint(run, U_bar, 5, "dZ", "dW_T5");
+  }
+
+  /// The fixed point: T is doubled until U_T and U_2T agree to a hundredth of the accuracy.
+  void compare_limit(Run const& run) {
+    constexpr Index limit = Index{1} << 17;
+    Matrix U = states(run, 64);
+    for (Index T = 128; T <= limit; T *= 2) {
+      Matrix const further = states(run, T);
+      double const size = largest(to_host(b_, further)), change = largest(to_host(b_, Matrix(further - U)));
+      U = further;
+      if (change <= accuracy / 100 * size) return compare("U_limit", U, largest(to_host(b_, run.Z)));
+    }
+    known_.insert("U_limit");
+    fail("U_limit", "cannot be checked: the recursion has not converged after " + std::to_string(limit) + " updates");
+  }
+
+  B& b_;
+  std::string file_;
+  Quantities quantities_;
+  std::ostream& report_;
+  std::set<std::string> known_;
+  double rounding_ = 0;
+  bool passed_ = true;
+};
+
+}  // namespace golden

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "allocation_counter.hpp"
+#include "detrame/layer/check_pullback.hpp"
+#include "support.hpp"
+
+/// A layer, its parameters and its tape behind one interface of host matrices, so that the laws are compiled once
+/// and not once a layer.
+namespace detrame::laws {
+
+/// What a forward and a pullback give; two are equal where all bits are.
+template <class Scalar>
+struct Outcome {
+  HostMatrix<Scalar> y, x_bar;
+  std::vector<HostMatrix<Scalar>> theta_bar;
+  std::vector<bool> support;  ///< of the states whose zeros are kinks
+  friend bool operator==(Outcome const&, Outcome const&) = default;
+};
+
+struct ParameterShape {
+  Kind kind;
+  Index rows, cols;
+};
+
+template <class Scalar>
+class AnyLayer {
+ public:
+  using Host = HostMatrix<Scalar>;
+  using Parameters = std::vector<Host>;  ///< in the order of visiting
+
+  Shape input, output;
+  std::vector<ParameterShape> parameters;
+
+  virtual ~AnyLayer() = default;
+  /// The tape is kept, so that a second call finds it used.
+  virtual Host forward(Parameters const& theta, Host const& x, Draw draw) = 0;
+  virtual std::vector<bool> support() = 0;
+  /// Of the last forward; adds to theta_bar.
+  virtual Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) = 0;
+  virtual Host predict(Parameters const& theta, Host const& x, Index y_columns) = 0;
+  /// How often forward, pullback and predict allocate, one after the other, on a new tape: in the second run.
+  virtual long allocations_of_a_second_run(Parameters const& theta, Host const& x, Host const& y_bar) = 0;
+  /// Only where Scalar is double.
+  virtual std::vector<PullbackCheck> check(Parameters const& theta, Host const& x, PullbackCheckOptions const&) = 0;
+};
+
+/// Transfers that are compiled once a backend: in every layer's copy of the model they would cost most of its time.
+template <Backend B>
+[[gnu::noinline]] typename B::Matrix sent(B& b, HostMatrix<typename B::Scalar> const& A) {
+  return to_device(b, A);
+}
+template <Backend B>
+[[gnu::noinline]] HostMatrix<typename B::Scalar> fetched(B& b, typename B::ConstView A) {
+  return to_host(b, A);
+}
+template <Backend B>
+[[gnu::noinline]] void append_support(B& b, typename B::ConstView state, std::vector<bool>& support) {
+  auto const u = to_host(b, state);
+  for (Index i = 0; i < u.rows() * u.cols(); ++i) support.push_back(u.data()[i] != 0);
+}
+
+template <Layer L>
+class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
+  using B = typename L::Backend;
+  using Scalar = typename B::Scalar;
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+  using Host = HostMatrix<Scalar>;
+  using Parameters = std::vector<Host>;
+  using Theta = typename L::Parameters;
+  using Tape = typename L::Tape;
+
+ public:
+  /// On a backend of its own, made from `arguments` (a number of threads).
+  explicit LayerModel(auto... arguments) : b_(arguments...) {
+    this->input = L::input;
+    this->output = L::output;
+    visit([&](std::string_view, Kind kind, auto const& p) { this->parameters.push_back({kind, p.rows(), p.cols()}); },
+          layer_.parameters(b_));
+  }
+
+  Host forward(Parameters const& theta, Host const& x, Draw draw) override {
+    x_ = sent(b_, x);
+    return fetched(b_, run_forward(there(theta), x_, tape_, draw));
+  }
+
+  std::vector<bool> support() override {
+    std::vector<bool> nonzero;
+    if constexpr (requires { L::visit_states([](auto const&) {}, tape_); })
+      L::visit_states([&](auto const& state) { append_support(b_, state, nonzero); }, tape_);
+    return nonzero;
+  }
+
+  Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) override {
+    auto bar = there(theta_bar);
+    Host const x_bar = fetched(b_, run_pullback(there(theta), tape_, sent(b_, y_bar), bar));
+    visit([&, i = std::size_t(0)](std::string_view, Kind, auto& g) mutable { theta_bar[i++] = fetched(b_, g); }, bar);
+    return x_bar;
+  }
+
+  Host predict(Parameters const& theta, Host const& x, Index y_columns) override {
+    auto y = sent(b_, Host(L::output.channels, y_columns));
+    run_predict(there(theta), sent(b_, x), y);
+    return fetched(b_, y);
+  }
+
+  long allocations_of_a_second_run(Parameters const& theta, Host const& x, Host const& y_bar) override {
+    Tape tape;
+    auto const theta_there = there(theta);
+    auto theta_bar = theta_there;
+    auto const x_there = sent(b_, x), y_bar_there = sent(b_, y_bar);
+    auto y = y_bar_there;
+    auto const run = [&] {
+      run_forward(theta_there, x_there, tape, Draw{});
+      run_pullback(theta_there, tape, y_bar_there, theta_bar);
+      run_predict(theta_there, x_there, y);
+    };
+    run();
+    return test::allocations(run);
+  }
+
+  std::vector<PullbackCheck> check(Parameters const& theta, Host const& x, PullbackCheckOptions const& options) override {
+    if constexpr (std::is_same_v<Scalar, double>)
+      return check_pullback(b_, layer_, there(theta), sent(b_, x), options);
+    else
+      throw DomainError("check: differences need double");
+  }
+
+ private:
+  [[gnu::noinline]] Theta there(Parameters const& theta) {
+    auto out = layer_.parameters(b_);
+    visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = sent(b_, theta[i++]); }, out);
+    return out;
+  }
+  [[gnu::noinline]] ConstView run_forward(Theta const& theta, ConstView x, Tape& tape, Draw draw) {
+    return layer_.forward(b_, theta, x, tape, draw);
+  }
+  [[gnu::noinline]] ConstView run_pullback(Theta const& theta, Tape& tape, ConstView y_bar, Theta& theta_bar) {
+    return layer_.pullback(b_, theta, tape, y_bar, theta_bar);
+  }
+  [[gnu::noinline]] void run_predict(Theta const& theta, ConstView x, View y) { layer_.predict(b_, theta, x, y); }
+
+  B b_;
+  L layer_;
+  Tape tape_;
+  typename B::Matrix x_;
+};
+
+}  // namespace detrame::laws

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/operator/concept.hpp"
+#include "support.hpp"
+
+/// The laws of a Structure: each takes any model, at k rows and N columns, on any backend.
+namespace detrame::laws {
+
+using namespace detrame::test;
+
+/// Weights, and a batch or two of the right shapes, on the host and on the backend.
+template <Backend B, StructureOn<B> S>
+struct Operands {
+  using Scalar = typename B::Scalar;
+
+  Operands(B& backend, S const& s, Index k, Index N)
+      : W(normal_matrix<Scalar>(s.weight_rows(k), s.weight_cols(k), seed(1))),  // the structure's shape
+        U(normal_matrix<Scalar>(k, N, seed(2))),                                // k x N
+        P(normal_matrix<Scalar>(k, N, seed(3))),                                // k x N
+        W_b(to_device(backend, W)),
+        U_b(to_device(backend, U)),
+        P_b(to_device(backend, P)),
+        dense(s.dense(backend, W_b)) {}                                         // k x k
+
+  HostMatrix<Scalar> W, U, P;
+  typename B::Matrix W_b, U_b, P_b;
+  HostMatrix<Scalar> dense;
+};
+
+template <Backend B, StructureOn<B> S>
+HostMatrix<typename B::Scalar> applied(B& b, S const& s, typename B::ConstView W, typename B::ConstView U) {
+  typename B::Matrix V = zeros(b, U.rows(), U.cols());
+  s.apply(b.lane(), W, U, typename B::View(V));
+  return to_host(b, V);
+}
+
+template <Backend B, StructureOn<B> S>
+HostMatrix<typename B::Scalar> adjoint_applied(B& b, S const& s, typename B::ConstView W, typename B::ConstView P) {
+  typename B::Matrix V = zeros(b, P.rows(), P.cols());
+  s.apply_adjoint(b.lane(), W, P, typename B::View(V));
+  return to_host(b, V);
+}
+
+/// sum |p_ij| |w_il| |u_lj|: what the terms of <W~ U, P> add up to without signs.
+template <class Scalar>
+double size_of_inner(HostMatrix<Scalar> const& P, HostMatrix<Scalar> const& W, HostMatrix<Scalar> const& U) {
+  auto const magnitude = [](Scalar x) { return std::abs(x); };
+  return inner(mapped(magnitude, P), product(mapped(magnitude, W), mapped(magnitude, U)));
+}
+
+template <class Scalar>
+double largest_row_sum(HostMatrix<Scalar> const& W) {
+  double largest = 0;
+  for (Index i = 0; i < W.rows(); ++i) {
+    double sum = 0;
+    for (Index l = 0; l < W.cols(); ++l) sum += static_cast<double>(std::abs(W(i, l)));
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
+
+/// W~ (2 U - 3 P) = 2 W~ U - 3 W~ P
+template <Backend B, StructureOn<B> S>
+void apply_is_linear(B& b, S const& s, Index k, Index N) {
+  using Scalar = typename B::Scalar;
+  Operands<B, S> const o(b, s, k, N);
+  auto const combined = mapped([](Scalar u, Scalar p) { return 2 * u - 3 * p; }, o.U, o.P);
+  auto const together = applied(b, s, o.W_b, to_device(b, combined));
+  auto const apart = mapped([](Scalar u, Scalar p) { return 2 * u - 3 * p; }, applied(b, s, o.W_b, o.U_b),
+                            applied(b, s, o.W_b, o.P_b));
+  double const scale = largest_row_sum(o.dense) * (2.0 * max_abs(o.U) + 3.0 * max_abs(o.P));
+  CHECK(max_abs_difference(together, apart) <= tolerance<Scalar>(k, scale));
+}
+
+/// <W~ U, P> = <U, W~^T P>
+template <Backend B, StructureOn<B> S>
+void adjoint_identity(B& b, S const& s, Index k, Index N) {
+  using Scalar = typename B::Scalar;
+  Operands<B, S> const o(b, s, k, N);
+  double const left = inner(applied(b, s, o.W_b, o.U_b), o.P);
+  double const right = inner(o.U, adjoint_applied(b, s, o.W_b, o.P_b));
+  CHECK(std::abs(left - right) <= tolerance<Scalar>(k, size_of_inner(o.P, o.dense, o.U)));
+}
+
+/// add_gradient adds s d<W~ U, P> / dW: <W_bar, dW> = s <dW~ U, P> for every dW, since W~ is linear in W.
+template <Backend B, StructureOn<B> S>
+void gradient_is_the_derivative(B& b, S const& s, Index k, Index N) {
+  using Scalar = typename B::Scalar;
+  Operands<B, S> const o(b, s, k, N);
+  auto const before = normal_matrix<Scalar>(o.W.rows(), o.W.cols(), seed(4));
+  typename B::Matrix W_bar = to_device(b, before);
+  Scalar const sign(-2);
+  s.add_gradient(b.lane(), typename B::ConstView(o.P_b), typename B::ConstView(o.U_b), sign,
+                 typename B::View(W_bar));
+  auto const added = mapped([](Scalar after, Scalar x) { return after - x; }, to_host(b, W_bar), before);
+  for (std::uint64_t direction = 0; direction < 3; ++direction) {
+    auto const dW = normal_matrix<Scalar>(o.W.rows(), o.W.cols(), seed(5 + direction));
+    typename B::Matrix const dW_b = to_device(b, dW);
+    double const derivative = static_cast<double>(sign) * inner(applied(b, s, dW_b, o.U_b), o.P);
+    double const scale = 2 * size_of_inner(o.P, s.dense(b, dW_b), o.U) + norm(before) * norm(dW);
+    CHECK(std::abs(inner(added, dW) - derivative) <= tolerance<Scalar>(std::max(k, N), scale));
+  }
+}
+
+/// apply and apply_adjoint are the products with dense and its transpose.
+template <Backend B, StructureOn<B> S>
+void apply_agrees_with_dense(B& b, S const& s, Index k, Index N) {
+  using Scalar = typename B::Scalar;
+  Operands<B, S> const o(b, s, k, N);
+  REQUIRE(o.dense.rows() == k);
+  REQUIRE(o.dense.cols() == k);
+  double const scale = std::max(largest_row_sum(o.dense), largest_row_sum(transposed(o.dense)));
+  CHECK(max_abs_difference(applied(b, s, o.W_b, o.U_b), product(o.dense, o.U)) <=
+        tolerance<Scalar>(k, scale * max_abs(o.U)));
+  CHECK(max_abs_difference(adjoint_applied(b, s, o.W_b, o.P_b), product(transposed(o.dense), o.P)) <=
+        tolerance<Scalar>(k, scale * max_abs(o.P)));
+}
+
+/// y <- v row + column + beside: an f that meets every kind of argument.
+struct Affine {
+  template <class Scalar>
+  void operator()(Scalar v, Scalar& y, Scalar row, Scalar column, Scalar beside) const {
+    y = v * row + column + beside;
+  }
+};
+
+/// map is apply, then f, and map_adjoint is apply_adjoint, then f.
+template <Backend B, StructureOn<B> S>
+void map_is_apply_then_f(B& b, S const& s, Index k, Index N) {
+  using Scalar = typename B::Scalar;
+  using ConstView = typename B::ConstView;
+  Operands<B, S> const o(b, s, k, N);
+  auto const row = normal_matrix<Scalar>(k, 1, seed(8)), column = normal_matrix<Scalar>(1, N, seed(9));
+  typename B::Matrix const row_b = to_device(b, row), column_b = to_device(b, column);
+  auto const then = [&](HostMatrix<Scalar> const& V) {
+    return host_matrix<Scalar>(k, N, [&](Index i, Index j) {
+      Scalar y(0);
+      Affine{}(V(i, j), y, row(i, 0), column(0, j), o.P(i, j));
+      return y;
+    });
+  };
+  double const scale = std::max(largest_row_sum(o.dense), largest_row_sum(transposed(o.dense))) * max_abs(o.U) *
+                           max_abs(row) + max_abs(column) + max_abs(o.P);
+  typename B::Matrix Y = zeros(b, k, N);
+  s.map(b.lane(), ConstView(o.W_b), ConstView(o.U_b), Affine{}, typename B::View(Y), PerRow{ConstView(row_b)},
+        PerColumn{ConstView(column_b)}, ConstView(o.P_b));
+  CHECK(max_abs_difference(to_host(b, Y), then(product(o.dense, o.U))) <= tolerance<Scalar>(k, scale));
+  s.map_adjoint(b.lane(), ConstView(o.W_b), ConstView(o.U_b), Affine{}, typename B::View(Y), PerRow{ConstView(row_b)},
+                PerColumn{ConstView(column_b)}, ConstView(o.P_b));
+  CHECK(max_abs_difference(to_host(b, Y), then(product(transposed(o.dense), o.U))) <= tolerance<Scalar>(k, scale));
+}
+
+/// The projection on D0 zeroes the diagonal, leaves the rest bit for bit, and is idempotent.
+template <Backend B, StructureOn<B> S>
+void zero_diagonal_projects(B& b, S const& s, Index k, Index N) {
+  using Scalar = typename B::Scalar;
+  Operands<B, S> const o(b, s, k, N);
+  typename B::Matrix W = o.W_b;
+  s.zero_diagonal(b.lane(), typename B::View(W));
+  auto const once = s.dense(b, W);
+  CHECK(once == host_matrix<Scalar>(k, k, [&](Index i, Index l) { return i == l ? Scalar(0) : o.dense(i, l); }));
+  s.zero_diagonal(b.lane(), typename B::View(W));
+  CHECK(s.dense(b, W) == once);
+}
+
+/// from_dense(dense(W)) = W
+template <Backend B, StructureOn<B> S>
+void from_dense_inverts_dense(B& b, S const& s, Index k, Index N) {
+  Operands<B, S> const o(b, s, k, N);
+  CHECK(s.from_dense(o.dense) == o.W);
+}
+
+}  // namespace detrame::laws

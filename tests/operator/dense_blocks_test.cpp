@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/operator/dense_blocks.hpp"
+#include "laws/archetype.hpp"
+#include "laws/operator_laws.hpp"
+
+namespace detrame {
+
+#define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
+
+static_assert(StructureOn<DenseBlocks, Cpu<float>> && StructureOn<DenseBlocks, Cpu<double>>);
+static_assert(StructureOn<DenseBlocks, archetype::Loops<float>>);
+
+namespace {
+/// One block, many, and blocks of one row; awkward numbers of rows and columns.
+template <class Law>
+void for_structures(Law&& law) {
+  struct Case {
+    Index groups, k, N;
+  };
+  for (Case const c : {Case{1, 1, 1}, {1, 5, 3}, {1, 33, 7}, {2, 6, 4}, {3, 33, 5}, {7, 7, 3}, {4, 36, 0}, {1, 0, 3}}) {
+    CAPTURE(c.groups);
+    CAPTURE(c.k);
+    CAPTURE(c.N);
+    law(DenseBlocks{c.groups}, c.k, c.N);
+  }
+}
+}  // namespace
+
+#define LAW(statement, law)                                                                    \
+  TEST_CASE_TEMPLATE("DenseBlocks: " statement, B, BACKENDS) {                                 \
+    B b;                                                                                       \
+    for_structures([&](DenseBlocks const& s, Index k, Index N) { laws::law(b, s, k, N); });    \
+  }
+
+LAW("W~ (2 U - 3 P) = 2 W~ U - 3 W~ P", apply_is_linear)
+LAW("<W~ U, P> = <U, W~^T P>", adjoint_identity)
+LAW("add_gradient adds the derivative of s <W~ U, P>", gradient_is_the_derivative)
+LAW("apply and its adjoint are the products with the dense form", apply_agrees_with_dense)
+LAW("map is apply, then f, with arguments of every kind", map_is_apply_then_f)
+LAW("zero_diagonal is the projection on D0", zero_diagonal_projects)
+LAW("from_dense(dense(W)) = W", from_dense_inverts_dense)
+
+TEST_CASE_TEMPLATE("DenseBlocks: n groups are n maps of one group, bit for bit", B, BACKENDS) {
+  using ConstView = typename B::ConstView;
+  using View = typename B::View;
+  B b;
+  Index const groups = 3, kg = 5, k = groups * kg, N = 4;
+  auto const W = test::random_matrix(b, kg, k, test::seed(1));  // kg x k
+  auto const U = test::random_matrix(b, k, N, test::seed(2));   // k x N
+  auto V = zeros(b, k, N), V_apart = zeros(b, k, N);            // k x N
+  DenseBlocks{groups}.apply(b.lane(), ConstView(W), ConstView(U), View(V));
+  for (Index g = 0; g < groups; ++g)
+    DenseBlocks{1}.apply(b.lane(), ConstView(W).middle_cols(g * kg, kg), ConstView(U).middle_rows(g * kg, kg),
+                         View(V_apart).middle_rows(g * kg, kg));
+  CHECK(to_host(b, V) == to_host(b, V_apart));
+}
+
+TEST_CASE("DenseBlocks: the dense form has block g in rows and columns g kg, ..., and zeros elsewhere") {
+  Cpu<double> cpu;
+  auto const W = host_matrix<double>(2, 4, [](Index i, Index j) { return static_cast<double>(10 * i + j + 1); });
+  auto const dense = DenseBlocks{2}.dense(cpu, to_device(cpu, W));
+  double const expected[4][4] = {{1, 2, 0, 0}, {11, 12, 0, 0}, {0, 0, 3, 4}, {0, 0, 13, 14}};
+  CHECK(dense == host_matrix<double>(4, 4, [&](Index i, Index j) { return expected[i][j]; }));
+}
+
+TEST_CASE("DenseBlocks: what is no such map is refused") {
+  using test::check_throws_with;
+  check_throws_with<DomainError>([] { DenseBlocks{3}.check("QMetricReLU", 10); },
+                                 "QMetricReLU: 3 groups of equal size cannot be made of 10 rows");
+  check_throws_with<DomainError>([] { DenseBlocks{0}.check("QMetricReLU", 10); },
+                                 "QMetricReLU: groups = 0, must be >= 1");
+  check_throws_with<ShapeError>([] { DenseBlocks{1}.from_dense(HostMatrix<double>(2, 3)); },
+                                "DenseBlocks: W_tilde is 2 x 3, must be square");
+  check_throws_with<DomainError>([] { DenseBlocks{2}.from_dense(HostMatrix<double>(4, 4, 1.5)); },
+                                 "DenseBlocks: W_tilde(2, 0) = 1.5 is off the 2 diagonal blocks");
+}
+
+}  // namespace detrame
