@@ -6,8 +6,7 @@
 #include <set>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/active_set.hpp"
-#include "detrame/exact/implicit.hpp"
+#include "detrame/exact/implicit_synthesis.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/unrolled_pullback.hpp"
 #include "golden/file.hpp"
@@ -162,8 +161,7 @@ class Golden {
 
     compare("Q", Q.dense(b_), 0);
     compare("Z", Z, points);
-    auto const exact = exact_prox(b_, Q, psi, Z);
-    compare("U_exact", exact.u, points);
+    compare("U_exact", exact_prox(b_, Q, psi, Z).u, points);
     compare("W", own.r.W_tilde, 1);
     compare("h", own.r.h, 1);
     compare("b", own.r.b, 0);
@@ -174,7 +172,7 @@ class Golden {
     compare_states(own, "U_T", {1, 2, 4});
     compare_states(safe, "U_gershgorin_T", {4});
     compare_adjoint(own, U_bar, 4, "dZ_T4", "dW_T4");
-    auto const bar = exact_synthesis_pullback(b_, synthesis, x, exact.u, U_bar);
+    auto const bar = exact_synthesis_pullback(b_, synthesis, x, exact_synthesis(b_, synthesis, x).u, U_bar);
     double const direct = cotangents / s, data = largest(X) + largest(D) * points;
     compare("implicit_dX", bar.X_bar, largest(D) * direct);
     compare("implicit_dD", bar.D_bar, samples * data * direct);

@@ -79,7 +79,7 @@ struct ActiveSet {
     certify<Activation>(team, data, beta, lambda, root, first, V, g, u, report);
   }
 
-  static constexpr int sweeps = SWEEPS;
+  static constexpr int sweeps = 10;
 };
 
 /// One task: a block of Q and `width` columns. A kernel of each_column.

@@ -111,7 +111,7 @@ class Pivoting {
     team_.once([&] {
       int size = 0;
       Scalar above = std::numeric_limits<Scalar>::infinity();
-      for (Scalar level : {Scalar(.25), Scalar(.1), Scalar(.04), Scalar(0)}) {
+      for (Scalar level : {LEVELS}) {
         Scalar const from = level * largest;
         for (int i = 0; i < n_; ++i)
           if (sign_[i] != 0 && std::abs(u_[i]) < above && std::abs(u_[i]) >= from) support_[size++] = i;

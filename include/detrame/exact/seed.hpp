@@ -50,7 +50,7 @@ class Seed {
   }
 
  private:
-  static constexpr Scalar omega = Scalar(OMEGA);
+  static constexpr Scalar omega = Scalar(1.3);
 };
 
 }  // namespace detrame::exact

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/exact/implicit.hpp"
-#include "detrame/exact/synthesis.hpp"
+#include "detrame/exact/implicit_synthesis.hpp"
 #include "detrame/layer/dictionary.hpp"
 
 namespace detrame {
@@ -87,7 +86,7 @@ struct Dictionary<k, Exact> {
 
     /// NaN goes through, as in every layer; any other end than an optimum is refused.
     static void solve(B& backend, Synthesis<B> const& problem, ConstView x, ExactResult<B>& code) {
-      exact_synthesis(backend, problem, x, code);
+      exact_synthesis(backend, problem, problem.penalty(backend), x, code);
       if (code.status != ExactStatus::optimal && code.status != ExactStatus::not_finite)
         throw NotCertified(message("Dictionary: the exact solver ended with ", name(code.status), ", KKT residual ",
                                    code.largest_residual));

@@ -23,12 +23,13 @@ namespace detrame {
 /// Tested    tests/metric/untie_test.cpp
 inline HostMatrix<double> with_eigenvalues_at_least(HostMatrix<double> const& A, double low) {
   Index const k = A.rows();
-  double shift = std::numeric_limits<double>::min();
+  double shift = 0;
   for (Index j = 0; j < k; ++j) {
     double sum = 0;
     for (Index i = 0; i < k; ++i) sum += std::abs(A(i, j));
     shift = std::max(shift, 2 * sum);
   }
+  if (shift == 0) shift = 1;
   HostMatrix<double> H = A;  // k x k
   for (Index i = 0; i < k; ++i) H(i, i) += shift;
   auto const inner = [&](Index p, Index q) {

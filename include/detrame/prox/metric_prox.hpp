@@ -49,25 +49,9 @@ class ProxRun {
   /// Runs until no column is active, or for `limit` updates. Returns the number of updates.
   template <class Updates>
   Index run(Updates& updates, Scalar tolerance, Index limit) {
-    Matrix anchors = zeros(backend_, Z_.rows(), Z_.cols());
-    View const U = U_, anchor = anchors;
-    for (Index t = 0, since = 0;; ++t) {
-      bool const new_anchor = t > 0 && (t & (t - 1)) == 0;
-      Watch<Scalar> const watch{tolerance, static_cast<Scalar>(t - since)};
-      measure([&](typename B::Lane& lane, Columns c) {
-        ConstView const U_c = columns(U, c);
-        if (t == 0) begin(lane, c);
-        column_sums(lane, row(row_size, c), formula::Square{}, U_c);
-        column_sums(lane, row(row_distance, c), formula::SquaredDifference{}, U_c, ConstView(columns(anchor, c)));
-        each(lane, watch, row(row_status, c), row(row_active, c), row(row_farthest, c), row(row_return, c),
-             ConstView(row(row_residual, c)), ConstView(row(row_size, c)), ConstView(row(row_distance, c)),
-             ConstView(row(row_reach, c)));
-        if (!new_anchor) return;
-        each(lane, formula::Assign{}, columns(anchor, c), U_c);
-        each(lane, formula::Fill<Scalar>{Scalar(0)}, row(row_farthest, c));
-        each(lane, formula::Fill<Scalar>{Scalar(0)}, row(row_return, c));
-      });
-      if (new_anchor) since = t;
+    anchor_ = zeros(backend_, Z_.rows(), Z_.cols());
+    for (Index t = 0;; ++t) {
+      observe(t, tolerance);
       if (t == limit || !(max_to_host(backend_.lane(), ConstView(row(row_active))) > Scalar(0))) return t;
       advance(updates);
     }
@@ -97,6 +81,27 @@ class ProxRun {
   View row(WatchRow r) { return View(watch_).middle_rows(r, 1); }
   View row(WatchRow r, Columns c) { return columns(row(r), c); }
 
+  /// What became of every column after t updates. The anchor is the iterate at the last power of two.
+  void observe(Index t, Scalar tolerance) {
+    bool const new_anchor = t > 0 && (t & (t - 1)) == 0;
+    Watch<Scalar> const watch{tolerance, static_cast<Scalar>(t - anchored_at_)};
+    View const U = U_, anchor = anchor_;
+    measure([&](typename B::Lane& lane, Columns c) {
+      ConstView const U_c = columns(U, c);
+      if (t == 0) begin(lane, c);
+      column_sums(lane, row(row_size, c), formula::Square{}, U_c);
+      column_sums(lane, row(row_distance, c), formula::SquaredDifference{}, U_c, ConstView(columns(anchor, c)));
+      each(lane, watch, row(row_status, c), row(row_active, c), row(row_farthest, c), row(row_return, c),
+           ConstView(row(row_residual, c)), ConstView(row(row_size, c)), ConstView(row(row_distance, c)),
+           ConstView(row(row_reach, c)));
+      if (!new_anchor) return;
+      each(lane, formula::Assign{}, columns(anchor, c), U_c);
+      each(lane, formula::Fill<Scalar>{Scalar(0)}, row(row_farthest, c));
+      each(lane, formula::Fill<Scalar>{Scalar(0)}, row(row_return, c));
+    });
+    if (new_anchor) anchored_at_ = t;
+  }
+
   /// A column at u = 0: whether it is solved there, and how far from 0 its solution can be.
   void begin(typename B::Lane& lane, Columns c) {
     View const largest = lane.scratch(1, c.count);  // 1 x n
@@ -113,6 +118,8 @@ class ProxRun {
   Scalar modulus_;
   Matrix U_, V_;       // k x N
   Matrix watch_;       // watch_rows x N
+  Matrix anchor_;      // k x N
+  Index anchored_at_ = 0;
 };
 
 }  // namespace detail

@@ -10,6 +10,18 @@
 
 namespace detrame {
 
+namespace detail {
+/// A packet in a register. Without it g++ reads what several multiply-adds share from memory in each of them, and
+/// loads, not arithmetic, set the pace: 6 cycles instead of 4 for the eight products of the loops below.
+template <class Packet>
+Packet in_register(Packet p) {
+#if defined(__GNUC__) && defined(__x86_64__)
+  asm("" : "+x"(p));
+#endif
+  return p;
+}
+}  // namespace detail
+
 /// Cholesky factors of small matrices, one after the other in one thread, that can be continued.
 ///
 ///   A = L L^T,   A: n x n symmetric, positive definite
@@ -94,7 +106,8 @@ class PackedCholesky {
   static void add_products(Scalar const* L, Scalar const* above, Index depth, Packet (&sum)[panel][2]) {
     for (Index c = 0; c < panel; ++c) sum[c][0] = sum[c][1] = constant(Scalar(0));
     for (Index p = 0; p < depth; ++p) {
-      Packet const l0 = load(L + p * tile), l1 = load(L + p * tile + lanes);
+      Packet const l0 = detail::in_register(load(L + p * tile));
+      Packet const l1 = detail::in_register(load(L + p * tile + lanes));
       for (Index c = 0; c < panel; ++c) {
         Packet const a = constant(above[p * tile + c]);
         sum[c][0] = multiply_add(l0, a, sum[c][0]);

@@ -99,17 +99,20 @@ class Cpu {
 
   /// task(lane, i) for i = 0, ..., count - 1, each once, in any order, on any lane. An exception that a task
   /// throws is rethrown here, that of the smallest i.
+  ///
+  /// The team is all threads even where there are fewer tasks: when a team shrinks and grows again, OpenMP ends
+  /// and starts threads. Afterwards each lane has room for the largest task, whoever was given it.
   template <class Task>
   void run(Index count, Task&& task) {
-    int const team = static_cast<int>(std::min<Index>(threads(), count));
-    if (team <= 1) {
+    if (threads() == 1 || count <= 1) {
       for (Index i = 0; i < count; ++i) task(lane(), i);
       return;
     }
 #if defined(_OPENMP)
     std::exception_ptr thrown;
     Index thrower = count;
-#pragma omp parallel for num_threads(team) schedule(dynamic, 1)
+    for (auto const& lane : lanes_) lane->arena().watch();
+#pragma omp parallel for num_threads(threads()) schedule(dynamic, 1)
     for (Index i = 0; i < count; ++i) {
       try {
         task(*lanes_[static_cast<std::size_t>(omp_get_thread_num())], i);
@@ -122,6 +125,9 @@ class Cpu {
       }
     }
     if (thrown) std::rethrow_exception(thrown);
+    std::size_t most = 0;
+    for (auto const& lane : lanes_) most = std::max(most, lane->arena().watched());
+    for (auto const& lane : lanes_) lane->arena().reserve(most);
 #endif
   }
 

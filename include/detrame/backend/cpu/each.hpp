@@ -10,7 +10,7 @@ namespace detrame {
 
 namespace detail {
 
-/// How the loops read an argument: column(j)[i].
+/// How the loops reach an argument: column(j)[i]. Only whole matrices can be written.
 template <class Scalar>
 struct EntryReader {
   MatrixView<Scalar> view;
@@ -19,8 +19,8 @@ struct EntryReader {
 };
 template <class Scalar>
 struct RowReader {
-  MatrixView<Scalar> view;
-  Scalar* column(Index) const { return view.data(); }
+  MatrixView<Scalar const> view;
+  Scalar const* column(Index) const { return view.data(); }
   bool fits(Index rows, Index) const { return view.rows() == rows && view.cols() == 1; }
 };
 template <class Scalar>
@@ -29,7 +29,7 @@ struct ColumnReader {
     Scalar value;
     Scalar operator[](Index) const { return value; }
   };
-  MatrixView<Scalar> view;
+  MatrixView<Scalar const> view;
   Constant column(Index j) const { return {view(0, j)}; }
   bool fits(Index, Index cols) const { return view.rows() == 1 && view.cols() == cols; }
 };
@@ -48,11 +48,22 @@ EntryReader<Scalar const> reader(Eigen::Matrix<Scalar, rows, cols> const& m) {
 }
 template <class View>
 auto reader(PerRow<View> v) {
-  return RowReader<std::remove_pointer_t<decltype(reader(v.vector).column(0))>>{reader(v.vector).view};
+  auto const view = reader(v.vector).view;
+  return RowReader<std::remove_cvref_t<decltype(view(0, 0))>>{view};
 }
 template <class View>
 auto reader(PerColumn<View> v) {
-  return ColumnReader<std::remove_pointer_t<decltype(reader(v.vector).column(0))>>{reader(v.vector).view};
+  auto const view = reader(v.vector).view;
+  return ColumnReader<std::remove_cvref_t<decltype(view(0, 0))>>{view};
+}
+
+/// The reader of an argument of a verb on a lane of `Scalar`.
+template <class Scalar, class Arg>
+auto argument(Arg& arg) {
+  auto const r = reader(arg);
+  static_assert(std::is_same_v<std::remove_cvref_t<decltype(r.view(0, 0))>, Scalar>,
+                "a verb's arguments must have the scalar type of its lane");
+  return r;
 }
 
 }  // namespace detail
@@ -62,25 +73,25 @@ auto reader(PerColumn<View> v) {
 /// matrix, and may not overlap otherwise.
 template <class Scalar, class F, class First, class... Args>
 void each(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
-  auto const lead = detail::reader(first);
+  auto const lead = detail::argument<Scalar>(first);
   Index const rows = lead.view.rows(), cols = lead.view.cols();
-  DETRAME_ASSERT((detail::reader(args).fits(rows, cols) && ...));
+  DETRAME_ASSERT((detail::argument<Scalar>(args).fits(rows, cols) && ...));
   for (Index j = 0; j < cols; ++j)
     [&](auto... column) {
       for (Index i = 0; i < rows; ++i) f(column[i]...);
-    }(lead.column(j), detail::reader(args).column(j)...);
+    }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
 /// As each, with the place of the entry: f(i, j, args_ij...).
 template <class Scalar, class F, class First, class... Args>
 void each_indexed(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
-  auto const lead = detail::reader(first);
+  auto const lead = detail::argument<Scalar>(first);
   Index const rows = lead.view.rows(), cols = lead.view.cols();
-  DETRAME_ASSERT((detail::reader(args).fits(rows, cols) && ...));
+  DETRAME_ASSERT((detail::argument<Scalar>(args).fits(rows, cols) && ...));
   for (Index j = 0; j < cols; ++j)
     [&](auto... column) {
       for (Index i = 0; i < rows; ++i) f(i, j, column[i]...);
-    }(lead.column(j), detail::reader(args).column(j)...);
+    }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
 /// to, read column by column, has the entries of from, read column by column: a change of shape. Both have the

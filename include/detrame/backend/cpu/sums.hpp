@@ -9,24 +9,24 @@ namespace detrame {
 template <class Scalar, class F, class First, class... Args>
 void row_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
               Args&&... args) {
-  auto const lead = detail::reader(first);
+  auto const lead = detail::argument<Scalar>(first);
   Index const rows = lead.view.rows(), cols = lead.view.cols();
   DETRAME_ASSERT(out.rows() == rows && out.cols() == 1);
-  DETRAME_ASSERT((detail::reader(args).fits(rows, cols) && ...));
+  DETRAME_ASSERT((detail::argument<Scalar>(args).fits(rows, cols) && ...));
   for (Index j = 0; j < cols; ++j)
     [&](Scalar* sum, auto... column) {
       for (Index i = 0; i < rows; ++i) sum[i] += f(column[i]...);
-    }(out.data(), lead.column(j), detail::reader(args).column(j)...);
+    }(out.data(), lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
 /// out_j = sum_i f(args_ij...). out: 1 x N. Sixteen interleaved partial sums, added in a fixed order.
 template <class Scalar, class F, class First, class... Args>
 void column_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
                  Args&&... args) {
-  auto const lead = detail::reader(first);
+  auto const lead = detail::argument<Scalar>(first);
   Index const rows = lead.view.rows(), cols = lead.view.cols();
   DETRAME_ASSERT(out.rows() == 1 && out.cols() == cols);
-  DETRAME_ASSERT((detail::reader(args).fits(rows, cols) && ...));
+  DETRAME_ASSERT((detail::argument<Scalar>(args).fits(rows, cols) && ...));
   constexpr Index ways = 16;
   for (Index j = 0; j < cols; ++j)
     out(0, j) = [&](auto... column) {
@@ -38,17 +38,17 @@ void column_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out,
       Scalar sum(0);
       for (Scalar p : partial) sum += p;
       return sum;
-    }(lead.column(j), detail::reader(args).column(j)...);
+    }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
 /// out_j = max_i f(args_ij...), NaN if any of them is NaN, -infinity where there are no rows. out: 1 x N.
 template <class Scalar, class F, class First, class... Args>
 void column_max(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
                 Args&&... args) {
-  auto const lead = detail::reader(first);
+  auto const lead = detail::argument<Scalar>(first);
   Index const rows = lead.view.rows(), cols = lead.view.cols();
   DETRAME_ASSERT(out.rows() == 1 && out.cols() == cols);
-  DETRAME_ASSERT((detail::reader(args).fits(rows, cols) && ...));
+  DETRAME_ASSERT((detail::argument<Scalar>(args).fits(rows, cols) && ...));
   for (Index j = 0; j < cols; ++j)
     out(0, j) = [&](auto... column) {
       Scalar largest = -std::numeric_limits<Scalar>::infinity();
@@ -58,7 +58,7 @@ void column_max(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, 
         if (v != v) break;
       }
       return largest;
-    }(lead.column(j), detail::reader(args).column(j)...);
+    }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
 /// The sum of all entries, on the host.

@@ -42,29 +42,37 @@ class CpuTeam {
     f();
   }
 
-  /// sum_i f(i), in a fixed order.
+  /// sum_i f(i), eight interleaved partial sums, added in a fixed order.
   template <class F>
   Scalar sum(Index n, F&& f) const {
-    Scalar s(0);
-    for (Index i = 0; i < n; ++i) s += f(i);
-    return s;
+    Scalar partial[ways] = {};
+    Index i = 0;
+    for (; i + ways <= n; i += ways)
+      for (Index w = 0; w < ways; ++w) partial[w] += f(i + w);
+    for (; i < n; ++i) partial[i % ways] += f(i);
+    return ((partial[0] + partial[1]) + (partial[2] + partial[3])) +
+           ((partial[4] + partial[5]) + (partial[6] + partial[7]));
   }
 
   /// max(0, max_i f(i)), NaN if any f(i) is.
   template <class F>
   Scalar max(Index n, F&& f) const {
+    Scalar partial[ways] = {};
+    Index i = 0;
+    for (; i + ways <= n; i += ways)
+      for (Index w = 0; w < ways; ++w) partial[w] = larger(f(i + w), partial[w]);
+    for (; i < n; ++i) partial[i % ways] = larger(f(i), partial[i % ways]);
     Scalar largest(0);
-    for (Index i = 0; i < n; ++i) {
-      Scalar const v = f(i);
-      largest = v > largest || v != v ? v : largest;
-      if (v != v) break;
-    }
+    for (Scalar p : partial) largest = larger(p, largest);
     return largest;
   }
 
   /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of X.
   /// A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
-  void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X, Scalar* out) const {
+  ///
+  /// Not inlined: its accumulators need the registers that loops around it would fill with their constants.
+  [[gnu::noinline]] void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
+                                        Scalar* out) const {
     using namespace Eigen::internal;
     Scalar const* const a0 = A;
     Scalar const* const a1 = A + std::min<Index>(1, count - 1) * stride;
@@ -73,7 +81,8 @@ class CpuTeam {
     Packet sum[height][2];
     for (auto& s : sum) s[0] = s[1] = pset1<Packet>(Scalar(0));
     for (Index l = 0; l < n; ++l) {
-      Packet const x0 = ploadu<Packet>(X + l * width), x1 = ploadu<Packet>(X + l * width + lanes);
+      Packet const x0 = detail::in_register(ploadu<Packet>(X + l * width));
+      Packet const x1 = detail::in_register(ploadu<Packet>(X + l * width + lanes));
       Packet const a[height] = {pset1<Packet>(a0[l]), pset1<Packet>(a1[l]), pset1<Packet>(a2[l]),
                                 pset1<Packet>(a3[l])};
       for (Index h = 0; h < height; ++h) {
@@ -94,6 +103,11 @@ class CpuTeam {
 
   /// x <- (L L^T)^{-1} x with the factor that `cholesky` left in F. x has room for padded(n) scalars.
   void cholesky_solve(Scalar const* F, Index n, Scalar* x) const { Factor::solve(F, n, x); }
+
+ private:
+  static constexpr Index ways = 8;  // independent chains, to hide the latency of an addition
+
+  static Scalar larger(Scalar v, Scalar largest) { return v > largest || v != v ? v : largest; }
 };
 
 /// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and a

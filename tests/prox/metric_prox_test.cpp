@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/prox/lambda_max.hpp"
+#include "detrame/prox/unrolled.hpp"
+#include "laws/archetype.hpp"
+#include "prox/problem.hpp"
+
+namespace detrame {
+
+using namespace detrame::test;
+
+namespace {
+
+using formula::NonnegativeShrinkage;
+using formula::SoftShrinkage;
+
+/// k = 12, of condition 20, with active and inactive entries in each column.
+template <class P>
+P medium_problem(typename P::Backend& b, Index N = 9) {
+  return {b, definite_matrix<double>(12, 20, seed(200)), normal_matrix<double>(12, N, seed(201)), .15, .05};
+}
+
+Index count_zeros(HostMatrix<double> const& u) {
+  Index count = 0;
+  for (Index j = 0; j < u.cols(); ++j)
+    for (Index i = 0; i < u.rows(); ++i) count += u(i, j) == 0;
+  return count;
+}
+
+}  // namespace
+
+#define MODELS                                                                    \
+  Problem<Cpu<float>, SoftShrinkage>, Problem<Cpu<double>, NonnegativeShrinkage>, \
+      Problem<archetype::Loops<float>, NonnegativeShrinkage>, Problem<archetype::Loops<double>, SoftShrinkage>
+#define TWO Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
+#define NONNEGATIVE Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
+
+TEST_CASE_TEMPLATE("(M3) <Q (z - u), y - u> + psi(u) <= psi(y) for every y in the domain", P, MODELS) {
+  typename P::Backend b;
+  auto const p = medium_problem<P>(b);
+  for (By recursion : safe_recursions) {
+    CAPTURE(recursion);
+    auto const result = p.solve(recursion, Until{.limit = 5000});
+    REQUIRE(result.status == Status::residual_reached);
+    auto const u = p.on_host(result.u);  // 12 x 9
+    REQUIRE((count_zeros(u) > 0 && count_zeros(u) < 12 * 9));
+    auto const g = p.gradient(u);
+    for (std::uint64_t n = 0; n < 30; ++n) {
+      auto y = normal_matrix<double>(12, 9, seed(210 + n));
+      if (n % 2) y = mapped([](double ui, double yi) { return ui + .01 * yi; }, u, y);  // near by, too
+      if (!P::Activation::two_sided) y = mapped([](double yi) { return std::max(yi, 0.); }, y);
+      for (Index j = 0; j < 9; ++j) {
+        double lhs = p.value(u, j), distance = 0;
+        for (Index i = 0; i < 12; ++i) {
+          lhs -= g(i, j) * (y(i, j) - u(i, j));
+          distance += (y(i, j) - u(i, j)) * (y(i, j) - u(i, j));
+        }
+        double const slack = static_cast<double>(result.residual) * std::sqrt(distance);  // by the residual's definition
+        CHECK(lhs <= p.value(y, j) + slack + static_cast<double>(tolerance<typename P::Scalar>(12, 10)));
+      }
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("(M4) u is the prox if and only if it is a fixed point of Theorem 4.1, row by row", P, TWO) {
+  typename P::Backend b;
+  using A = typename P::Activation;
+  using Scalar = typename P::Scalar;
+  auto const p = medium_problem<P>(b);
+  auto const defect = [&](HostMatrix<double> const& u) {  // (q_ii + beta) (u_i - the right side of the theorem)
+    auto const g = p.gradient(u);
+    return host_matrix<double>(12, 9, [&](Index i, Index j) {
+      double const s = p.Q_host(i, i) + p.beta;
+      return s * (u(i, j) - A{}((p.Q_host(i, i) * u(i, j) - g(i, j)) / s, p.lambda / s));
+    });
+  };
+  auto const subgradient = [&](HostMatrix<double> const& u) {
+    auto const g = p.gradient(u);
+    return mapped([&](double ui, double v) { return formula::Subgradient<A>{}(ui, v, p.lambda, p.beta); }, u, g);
+  };
+  auto const u_star = p.solution();
+  CHECK(max_abs(defect(u_star)) <= static_cast<double>(tolerance<Scalar>(12, 10)));
+  for (std::uint64_t n = 0; n < 20; ++n) {  // elsewhere: the defect is 0 where the subgradient is, and only there
+    auto const y = mapped([](double a, double x) { return A::two_sided ? a * x : std::max(a * x, 0.); },
+                          normal_matrix<double>(12, 9, seed(240 + n)), mapped([](double x) { return double(x > 0); },
+                                                                              normal_matrix<double>(12, 9, seed(270 + n))));
+    auto const e = defect(y), r = subgradient(y);
+    REQUIRE(max_abs(r) > .1);
+    for (Index j = 0; j < 9; ++j)
+      for (Index i = 0; i < 12; ++i) {
+        CHECK(std::abs(e(i, j)) <= std::abs(r(i, j)) + tolerance<double>(12, 10));
+        CHECK((std::abs(e(i, j)) > 1e-9) == (std::abs(r(i, j)) > 1e-9));
+      }
+  }
+}
+
+TEST_CASE_TEMPLATE("(C4) |u - u*| <= residual / (lambda_min + beta), wherever a run is stopped", P, MODELS) {
+  typename P::Backend b;
+  using Scalar = typename P::Scalar;
+  auto const p = medium_problem<P>(b);
+  auto const u_star = p.solution();
+  for (By recursion : {By::jacobi, By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista})
+    for (Index limit : {0, 1, 2, 3, 7, 20, 60}) {
+      auto const result = p.solve(recursion, Until{.tolerance = 0, .limit = limit});
+      auto const u = p.on_host(result.u);
+      double farthest = 0;
+      for (Index j = 0; j < 9; ++j) {
+        double square = 0;
+        for (Index i = 0; i < 12; ++i) square += (u(i, j) - u_star(i, j)) * (u(i, j) - u_star(i, j));
+        farthest = std::max(farthest, std::sqrt(square));
+      }
+      double const size = max_abs(u) + max_abs(u_star);
+      CHECK(farthest <= static_cast<double>(result.bound) + static_cast<double>(tolerance<Scalar>(12 * 20, size)));
+      if (limit == 0) CHECK(farthest > static_cast<double>(result.bound) / 100);  // not vacuous
+      auto const r = to_host(b, typename P::Backend::ConstView(residual(b, p.Q, p.psi, p.z, result.u)));
+      CHECK(max_abs(r) == doctest::Approx(static_cast<double>(result.residual)).epsilon(1e-3));
+    }
+}
+
+TEST_CASE_TEMPLATE("(M5) T updates of metric_prox are T updates of eq. (20) with the tied parameters", P, MODELS) {
+  typename P::Backend b;
+  using Scalar = typename P::Scalar;
+  auto const p = medium_problem<P>(b, 40);
+  auto const check = [&](auto const& recursion, auto unroll) {
+    auto const result = metric_prox(b, p.Q, p.psi, p.z, recursion, unroll);
+    CHECK(result.status == Status::unrolled);
+    CHECK(result.iterations == decltype(unroll)::updates);
+    auto const tied = tie(b, p.Q, p.psi, recursion.tied_step(b, p.Q));
+    auto U = zeros(b, 12, 40);
+    unrolled_prox(b, tied.structure, typename P::Activation{}, tied.W_tilde, tied.h, tied.b, p.z,
+                  result.iterations, U);
+    auto const size = static_cast<double>(max_abs(to_host(b, typename P::Backend::ConstView(U))));
+    CHECK(max_abs_difference(b, result.u, U) <= tolerance<Scalar>(12 * 8, size));
+  };
+  check(Jacobi{}, Unroll<0>{});
+  check(Jacobi{}, Unroll<1>{});
+  check(Jacobi{}, Unroll<6>{});
+  check(Gershgorin{}, Unroll<5>{});
+  check(ForwardBackward{.1}, Unroll<5>{});
+}
+
+TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe steps and sweeps do", P, NONNEGATIVE) {
+  typename P::Backend b;
+  using Scalar = typename P::Scalar;
+  auto const p = coherent_problem(b);
+  double const eps = static_cast<double>(tolerance<Scalar>(40, 1));
+  // It alternates between 2.6733 1 and 0 ...
+  CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<3>{}).u)) == doctest::Approx(2.7 / 1.01).epsilon(eps));
+  CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<4>{}).u)) == 0);
+  auto const printed = p.solve(By::jacobi);
+  CHECK(printed.status == Status::cycling);
+  CHECK(static_cast<double>(printed.residual) > 1);
+  // ... where the solution is .96085 1.
+  for (By recursion : safe_recursions) {
+    CAPTURE(recursion);
+    auto const result = p.solve(recursion);
+    REQUIRE(result.status == Status::residual_reached);
+    for (Index i = 0; i < 3; ++i)
+      CHECK(std::abs(p.on_host(result.u)(i, 0) - 2.7 / 2.81) <= static_cast<double>(result.bound) + eps);
+  }
+}
+
+TEST_CASE("(E3) (M7) on Gaussian dictionaries eq. (24) converges at k/m = 1/2, hardly at 2; Gauss-Seidel always") {
+  Cpu<double> b(1);
+  Index converged_wide = 0;
+  for (std::uint64_t trial = 0; trial < 8; ++trial) {
+    auto const narrow = gaussian_problem(b, 64, 32, 4, 300 + 3 * trial), wide = gaussian_problem(b, 64, 128, 4, 330 + 3 * trial);
+    CHECK(narrow.solve(By::jacobi, Until{.tolerance = 1e-8}).status == Status::residual_reached);
+    converged_wide += wide.solve(By::jacobi, Until{.tolerance = 1e-8}).status == Status::residual_reached;
+    CHECK(narrow.solve(By::gauss_seidel, Until{.tolerance = 1e-8}).status == Status::residual_reached);
+    CHECK(wide.solve(By::gauss_seidel, Until{.tolerance = 1e-8, .limit = 20000}).status == Status::residual_reached);
+  }
+  CHECK(converged_wide == 0);
+}
+
+TEST_CASE_TEMPLATE("(M8) u = 0 is the answer if and only if lambda >= lambda_max", P, MODELS) {
+  typename P::Backend b;
+  using Scalar = typename P::Scalar;
+  auto const p = medium_problem<P>(b);
+  auto const top = rounded<double>(to_host(b, typename P::Backend::ConstView(lambda_max(b, p.Q, p.psi, p.z))));  // 1 x 9
+  double const highest = max_abs(top);
+  for (double share : {1 + 1e-4, 1 - 1e-4}) {
+    P const q(b, p.Q_host, p.z_host, highest * share, p.beta);
+    auto const result = q.solve(By::gershgorin, Until{.limit = 5000});
+    CHECK((result.status == Status::all_zero) == (share > 1));
+    if (share > 1) {
+      CHECK(max_abs(q.on_host(result.u)) == 0);
+      CHECK(result.iterations == 0);
+      CHECK(result.bound == 0);
+    }
+    for (Index j = 0; j < 9; ++j)
+      CHECK((result.column_status[static_cast<std::size_t>(j)] == Status::all_zero) == (highest * share >= top(0, j)));
+  }
+  // No absolute value for u >= 0: with -z it is another number, and may be negative.
+  P const one(b, identity<double>(2), HostMatrix<double>(2, 1, -1.), 0, .1);
+  auto const negative = to_host(b, typename P::Backend::ConstView(lambda_max(b, one.Q, one.psi, one.z)))(0, 0);
+  bool const two_sided = P::Activation::two_sided;
+  CHECK(negative == (two_sided ? Scalar(1) : Scalar(-1)));
+  CHECK((one.solve(By::gershgorin).status == Status::all_zero) == !two_sided);
+}
+
+TEST_CASE("(M8) of a synthesis problem, from D^T x - d alone") {
+  archetype::Loops<double> b;
+  auto const D = unit_norm_dictionary<double>(6, 10, seed(400));
+  auto const d = normal_matrix<double>(10, 1, seed(401)), x = normal_matrix<double>(6, 5, seed(402));
+  Synthesis<archetype::Loops<double>> const synthesis{to_device(b, D), .1, .1, .2, to_device(b, d)};
+  auto const top = to_host(b, lambda_max(b, synthesis, to_device(b, x)));
+  auto const Dtx = product(transposed(D), x);
+  for (Index j = 0; j < 5; ++j) {
+    double largest = -1e9;
+    for (Index i = 0; i < 10; ++i) largest = std::max(largest, Dtx(i, j) - d(i, 0));
+    CHECK(std::abs(top(0, j) - largest) <= tolerance<double>(8, 3));
+  }
+}
+
+TEST_CASE_TEMPLATE("(F1) the fixed points of the recursion solve w = M u + q >= 0, u >= 0, <u, w> = 0", P, NONNEGATIVE) {
+  typename P::Backend b;
+  auto const p = medium_problem<P>(b);
+  auto const u = p.solution();
+  auto const tied = tie(b, p.Q, p.psi, coordinate_step(b, p.Q));
+  auto const host = [&](typename P::Matrix const& m) { return rounded<double>(to_host(b, typename P::Backend::ConstView(m))); };
+  auto const W = host(tied.W_tilde), h = host(tied.h), shift = host(tied.b), z = host(p.z);
+  auto const Wu = product(W, u), Wz = product(W, z);
+  auto const w = [&](Index i, Index j, double ui) { return ui - Wu(i, j) - (h(i, 0) * z(i, j) - Wz(i, j) - shift(i, 0)); };
+  double const tol = P::reachable / .2 + static_cast<double>(tolerance<typename P::Scalar>(12, 10));  // q_ii + beta > .2
+  Index complementary = 0;
+  for (Index j = 0; j < 9; ++j)
+    for (Index i = 0; i < 12; ++i) {
+      CHECK(w(i, j, u(i, j)) >= -tol);
+      CHECK(std::abs(u(i, j) * w(i, j, u(i, j))) <= tol);
+      complementary += u(i, j) == 0 && w(i, j, 0) > tol;
+    }
+  CHECK(complementary > 0);
+}
+
+TEST_CASE_TEMPLATE("(M3) alpha into beta, scale, permutation, split and blocks change nothing", P, TWO) {
+  typename P::Backend b;
+  using B = typename P::Backend;
+  using Scalar = typename P::Scalar;
+  auto const p = medium_problem<P>(b);
+  auto const solved = [&](P const& q) { return q.solution(); };
+  auto const u = solved(p);
+  // |u - u'| <= bound + bound', and one rounding of the data
+  double const tol = 4 * (sizeof(Scalar) == 8 ? 1e-12 : 2e-5) / .1 + static_cast<double>(tolerance<Scalar>(12 * 20, 3));
+
+  // alpha -> beta: Q - .02 I and beta + .02 with the same Q z
+  auto const lower = host_matrix<double>(12, 12, [&](Index i, Index j) { return p.Q_host(i, j) - (i == j ? .02 : 0); });
+  typename P::Matrix z = zeros(b, 12, 9);
+  REQUIRE(definite_solve(b, to_device(b, rounded<Scalar>(lower)), to_device(b, rounded<Scalar>(product(p.Q_host, p.z_host))), z));
+  P const shifted(b, lower, rounded<double>(to_host(b, typename B::ConstView(z))), p.lambda, p.beta + .02);
+  CHECK(max_abs_difference(solved(shifted), u) <= tol);
+
+  // (Q, lambda, beta) -> 4 (Q, lambda, beta)
+  P const scaled(b, mapped([](double q) { return 4 * q; }, p.Q_host), p.z_host, 4 * p.lambda, 4 * p.beta);
+  CHECK(max_abs_difference(solved(scaled), u) <= tol);
+
+  // atoms in reverse
+  auto const reversed = [](HostMatrix<double> const& m, bool both) {
+    return host_matrix<double>(m.rows(), m.cols(), [&](Index i, Index j) { return m(m.rows() - 1 - i, both ? m.cols() - 1 - j : j); });
+  };
+  P const backwards(b, reversed(p.Q_host, true), reversed(p.z_host, false), p.lambda, p.beta);
+  CHECK(max_abs_difference(solved(backwards), reversed(u, false)) <= tol);
+
+  // a column alone
+  P const alone(b, p.Q_host, host_matrix<double>(12, 1, [&](Index i, Index) { return p.z_host(i, 4); }), p.lambda, p.beta);
+  CHECK(max_abs_difference(solved(alone), host_matrix<double>(12, 1, [&](Index i, Index) { return u(i, 4); })) <= tol);
+
+  // blocks: each as if it were alone
+  HostMatrix<double> blocks(4, 12);
+  for (Index g = 0; g < 3; ++g) {
+    auto const Q_g = definite_matrix<double>(4, 10, seed(static_cast<std::uint64_t>(420 + g)));
+    for (Index j = 0; j < 4; ++j)
+      for (Index i = 0; i < 4; ++i) blocks(i, 4 * g + j) = Q_g(i, j);
+  }
+  BlockDiagonalMetric<B> const block_metric(b, to_device(b, rounded<Scalar>(blocks)));
+  for (By recursion : {By::gershgorin, By::gauss_seidel, By::fista}) {
+    Until const seven{.tolerance = 0, .limit = 7};
+    auto const all = p.on_host(p.solve(block_metric, recursion, seven).u);
+    for (Index g = 0; g < 3; ++g) {
+      P const one(b, host_matrix<double>(4, 4, [&](Index i, Index j) { return blocks(i, 4 * g + j); }),
+                  host_matrix<double>(4, 9, [&](Index i, Index j) { return p.z_host(4 * g + i, j); }), p.lambda, p.beta);
+      CHECK(max_abs_difference(one.on_host(one.solve(recursion, seven).u),
+                               host_matrix<double>(4, 9, [&](Index i, Index j) { return all(4 * g + i, j); })) <=
+            static_cast<double>(tolerance<Scalar>(4 * 8, 3)));
+    }
+  }
+}
+
+TEST_CASE("(M3) the bits do not depend on the number of threads, nor z on the call") {
+  Cpu<double> one(1);
+  Problem<Cpu<double>, NonnegativeShrinkage> const p = gaussian_problem(one, 64, 64, 300, 430);
+  auto const z_before = to_host(one, Cpu<double>::ConstView(p.z));
+  for (By recursion : safe_recursions) {
+    auto const u = p.solve(recursion, Until{.limit = 20});
+    for (int threads : {2, 3}) {
+#if defined(_OPENMP)
+      Cpu<double> team(threads);
+      auto const v = Problem<Cpu<double>, NonnegativeShrinkage>(team, p.Q_host, p.z_host, p.lambda, p.beta).solve(recursion, Until{.limit = 20});
+      CHECK(u.u == v.u);
+      CHECK(u.residual == v.residual);
+#endif
+    }
+  }
+  CHECK(to_host(one, Cpu<double>::ConstView(p.z)) == z_before);
+}
+
+}  // namespace detrame

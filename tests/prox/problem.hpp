@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/metric/dense_metric.hpp"
+#include "detrame/metric/penalty.hpp"
+#include "detrame/prox/metric_prox.hpp"
+#include "support.hpp"
+
+/// A problem prox^Q_psi(z) in the memory of a backend, with what tests ask of it on the host, in double.
+namespace detrame::test {
+
+/// A recursion chosen at run time, so that a test is compiled once for all of them.
+enum class By { jacobi, forward_backward, gershgorin, gauss_seidel, fista };
+constexpr By safe_recursions[] = {By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista};
+
+template <Backend B, class Activation_>
+struct Problem {
+  using Activation = Activation_;
+  using Backend = B;
+  using Scalar = typename B::Scalar;
+  using Matrix = typename B::Matrix;
+
+  B& b;
+  HostMatrix<double> Q_host, z_host;
+  double lambda, beta;
+  DenseMetric<B> Q;
+  SeparablePenalty<B, Activation_> psi;
+  Matrix z;
+
+  Problem(B& backend, HostMatrix<double> const& Q_, HostMatrix<double> const& z_, double lambda_, double beta_)
+      : b(backend),
+        Q_host(Q_),
+        z_host(z_),
+        lambda(lambda_),
+        beta(beta_),
+        Q(backend, to_device(backend, rounded<Scalar>(Q_))),
+        psi(backend, Q_.rows(), static_cast<Scalar>(lambda_), static_cast<Scalar>(beta_)),
+        z(to_device(backend, rounded<Scalar>(z_))) {}
+
+  Index k() const { return Q_host.rows(); }
+  Index N() const { return z_host.cols(); }
+
+  ProxResult<B> solve(By recursion, Until const& until = {}) const { return solve(Q, recursion, until); }
+
+  /// In another metric; forward-backward with a step that is safe for any Q: theta_i / k <= q_ii / trace.
+  template <Metric M>
+  ProxResult<B> solve(M const& metric, By recursion, Until const& until) const {
+    switch (recursion) {
+      case By::jacobi: return metric_prox(b, metric, psi, z, Jacobi{}, until);
+      case By::forward_backward:
+        return metric_prox(b, metric, psi, z, ForwardBackward{1.9 / static_cast<double>(k())}, until);
+      case By::gershgorin: return metric_prox(b, metric, psi, z, Gershgorin{}, until);
+      case By::gauss_seidel: return metric_prox(b, metric, psi, z, GaussSeidel{}, until);
+      case By::fista: break;
+    }
+    return metric_prox(b, metric, psi, z, Fista{}, until);
+  }
+
+  HostMatrix<double> on_host(Matrix const& u) const { return rounded<double>(to_host(b, typename B::ConstView(u))); }
+
+  /// A residual that is small beside what a test compares, and can be had.
+  static constexpr double reachable = sizeof(Scalar) == 8 ? 1e-12 : 2e-5;
+
+  HostMatrix<double> solution() const {
+    return on_host(require_converged(solve(By::gauss_seidel, Until{.tolerance = reachable, .limit = 20000})));
+  }
+
+  /// psi(u), for u in its domain.
+  double value(HostMatrix<double> const& u, Index j) const {
+    double sum = 0;
+    for (Index i = 0; i < k(); ++i) sum += lambda * std::abs(u(i, j)) + beta / 2 * u(i, j) * u(i, j);
+    return sum;
+  }
+
+  /// Q (u - z)
+  HostMatrix<double> gradient(HostMatrix<double> const& u) const {
+    return product(Q_host, mapped([](double a, double c) { return a - c; }, u, z_host));
+  }
+};
+
+/// Unit-norm Gaussian atoms, m x k, alpha = beta = .01, lambda = .1, and z = Q^{-1} D^T x of signals that 30 % of the
+/// atoms made: maths.md, section 2.
+template <Backend B>
+Problem<B, formula::NonnegativeShrinkage> gaussian_problem(B& b, Index m, Index k, Index N, std::uint64_t n) {
+  auto const D = unit_norm_dictionary<double>(m, k, seed(n));
+  auto Q = product(transposed(D), D);
+  for (Index i = 0; i < k; ++i) Q(i, i) += .01;
+  auto const size = normal_matrix<double>(k, N, seed(n + 1)), kept = uniform_matrix<double>(k, N, seed(n + 2));
+  auto const codes = mapped([](double a, double p) { return p < .3 ? std::abs(a) : 0.; }, size, kept);
+  auto const Qz = product(transposed(D), product(D, codes));
+  auto const Q_device = to_device(b, rounded<typename B::Scalar>(Q));
+  typename B::Matrix z = zeros(b, k, N);
+  REQUIRE(definite_solve(b, Q_device, to_device(b, rounded<typename B::Scalar>(Qz)), z));
+  return {b, Q, rounded<double>(to_host(b, z)), .1, .01};
+}
+
+/// maths.md, section 2: k = 3, Q = .1 I + .9 1 1^T, beta = .01, lambda = .1, z = 1. The solution is .96085 1.
+template <Backend B, class Activation = formula::NonnegativeShrinkage>
+Problem<B, Activation> coherent_problem(B& b) {
+  return {b, host_matrix<double>(3, 3, [](Index i, Index j) { return i == j ? 1 : .9; }), HostMatrix<double>(3, 1, 1), .1,
+          .01};
+}
+
+}  // namespace detrame::test

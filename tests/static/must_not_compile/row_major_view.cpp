@@ -1,0 +1,9 @@
+// expect: ColumnMajorStorage
+// SPDX-License-Identifier: Apache-2.0
+#include <Eigen/Core>
+
+#include "detrame/core/matrix_view.hpp"
+
+using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+detrame::MatrixView<float const> view_of(RowMajor const& m) { return m; }
