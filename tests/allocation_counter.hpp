@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 
@@ -65,11 +64,6 @@ __attribute__((weak)) void* realloc(void* memory, std::size_t size) noexcept {
 __attribute__((weak)) void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
   ++detrame::test::allocation_count;
   return __libc_memalign(alignment, size);
-}
-__attribute__((weak)) int posix_memalign(void** memory, std::size_t alignment, std::size_t size) noexcept {
-  ++detrame::test::allocation_count;
-  *memory = __libc_memalign(alignment, size);
-  return *memory == nullptr ? ENOMEM : 0;
 }
 }
 #endif

@@ -4,10 +4,8 @@
 /// Everything for the CPU. Eigen 3.4 alone is needed; readers of data sets (detrame/data/) are included apart.
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/core/version.hpp"
-#include "detrame/exact/active_set.hpp"
 #include "detrame/exact/encode.hpp"
-#include "detrame/exact/implicit.hpp"
-#include "detrame/exact/synthesis.hpp"
+#include "detrame/exact/implicit_synthesis.hpp"
 #include "detrame/layer/check_pullback.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_exact.hpp"

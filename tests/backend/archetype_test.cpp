@@ -8,6 +8,12 @@ namespace detrame {
 TEST_CASE("backend laws: archetype::Loops<float>") { laws::backend_laws<archetype::Loops<float>>(); }
 TEST_CASE("backend laws: archetype::Loops<double>") { laws::backend_laws<archetype::Loops<double>>(); }
 
+/// Memory behind a view is out of reach above the verbs.
+template <class View>
+concept Transparent = requires(View v) { v.data(); } || requires(View v) { v(0, 0); } || requires(View v) { v.stride(); };
+static_assert(Transparent<MatrixView<float>> && !Transparent<archetype::View<float>> &&
+              !Transparent<archetype::Loops<float>::Matrix>);
+
 TEST_CASE_TEMPLATE("backend: Loops and Cpu agree within the stated bounds", Scalar, float, double) {
   Cpu<Scalar> cpu;
   archetype::Loops<Scalar> loops;

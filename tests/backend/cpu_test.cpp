@@ -34,7 +34,8 @@ class Step {
     View const y = Y;
     Batch const batch{X.cols()};
     each_chunk(backend, batch, 3 * W.rows(), [&](CpuLane<Scalar>& lane, Columns columns) {
-      auto const xs = detrame::columns(x, columns), ys = detrame::columns(y, columns);
+      ConstView const xs = detrame::columns(x, columns);
+      View const ys = detrame::columns(y, columns);
       auto const V = lane.scratch(w.rows(), columns.count);
       gemm_each(lane, w, Op::none, xs, formula::MinusBias(), V, PerRow{bias});
       each(lane, formula::Relu(), V, V);

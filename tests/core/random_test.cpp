@@ -134,7 +134,7 @@ TEST_CASE("Draw: each layer, each step and each seed has numbers of its own") {
     CHECK((d.seed == draw.seed && d.step == draw.step && d.first_sample == draw.first_sample));
     first.push_back(d.random().bits(0));
   }
-  for (std::uint64_t step : {0, 1, 2, 4}) {
+  for (std::uint64_t step : {0u, 1u, 2u, 4u}) {
     Draw later = draw;
     later.step = step;
     first.push_back(later.at(0).random().bits(0));

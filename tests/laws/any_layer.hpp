@@ -41,8 +41,11 @@ class AnyLayer {
   /// Of the last forward; adds to theta_bar.
   virtual Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) = 0;
   virtual Host predict(Parameters const& theta, Host const& x, Index y_columns) = 0;
-  /// How often forward, pullback and predict allocate, one after the other, on a new tape: in the second run.
-  virtual long allocations_of_a_second_run(Parameters const& theta, Host const& x, Host const& y_bar) = 0;
+  /// How often forward and pullback allocate on a new tape, and how often predict does, in a second run.
+  struct Allocations {
+    long training, inference;
+  };
+  virtual Allocations allocations_of_a_second_run(Parameters const& theta, Host const& x, Host const& y_bar) = 0;
   /// Only where Scalar is double.
   virtual std::vector<PullbackCheck> check(Parameters const& theta, Host const& x, PullbackCheckOptions const&) = 0;
 };
@@ -107,19 +110,22 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
     return fetched(b_, y);
   }
 
-  long allocations_of_a_second_run(Parameters const& theta, Host const& x, Host const& y_bar) override {
+  typename AnyLayer<Scalar>::Allocations allocations_of_a_second_run(Parameters const& theta, Host const& x,
+                                                                     Host const& y_bar) override {
     Tape tape;
     auto const theta_there = there(theta);
     auto theta_bar = theta_there;
     auto const x_there = sent(b_, x), y_bar_there = sent(b_, y_bar);
     auto y = y_bar_there;
-    auto const run = [&] {
+    auto const train = [&] {
       run_forward(theta_there, x_there, tape, Draw{});
       run_pullback(theta_there, tape, y_bar_there, theta_bar);
-      run_predict(theta_there, x_there, y);
     };
-    run();
-    return test::allocations(run);
+    auto const infer = [&] { run_predict(theta_there, x_there, y); };
+    train();
+    infer();
+    long const training = test::allocations(train);
+    return {training, test::allocations(infer)};
   }
 
   std::vector<PullbackCheck> check(Parameters const& theta, Host const& x, PullbackCheckOptions const& options) override {

@@ -9,8 +9,8 @@ namespace detrame::laws {
 
 /// All laws of a layer, in float and double, on the Cpu and on plain loops; and all of them agree.
 template <Recipe R, Shape in>
-void everywhere() {
-  layer<R, in, Cpu, archetype::Loops>();
+void everywhere(LayerFacts facts = {}) {
+  layer<R, in, Cpu, archetype::Loops>(facts);
 }
 
 /// The outcome of one layer at the n-th point: for identities between layers.

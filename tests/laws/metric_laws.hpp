@@ -57,7 +57,8 @@ void metric_tells_its_entries(typename M::Backend& b, M const& Q) {
   CHECK(to_host(b, Q.diagonal(b)) ==
         host_matrix<Scalar>(Q.dim(), 1, [&](Index i, Index) { return dense(i, i); }));
   auto const sums = product(mapped([](Scalar q) { return std::abs(q); }, dense), ones);  // k x 1
-  CHECK(max_abs_difference(to_host(b, Q.absolute_row_sums(b)), sums) <= tolerance<Scalar>(Q.dim(), max_abs(sums)));
+  CHECK(max_abs_difference(to_host(b, Q.absolute_row_sums(b)), sums) <=
+        tolerance<Scalar>(Q.dim(), max_abs(sums)));
 }
 
 /// weights hold Q in the layout of structure.
@@ -73,9 +74,8 @@ template <Metric M>
 void row_sums_dominate(typename M::Backend& b, M const& Q) {
   using Scalar = typename M::Backend::Scalar;
   auto const dense = to_host(b, Q.dense(b)), sums = to_host(b, Q.absolute_row_sums(b));
-  auto const difference = host_matrix<Scalar>(Q.dim(), Q.dim(), [&](Index i, Index l) {
-    return (i == l ? sums(i, 0) : Scalar(0)) - dense(i, l);
-  });
+  auto const difference = host_matrix<Scalar>(
+      Q.dim(), Q.dim(), [&](Index i, Index l) { return (i == l ? sums(i, 0) : Scalar(0)) - dense(i, l); });
   auto const eigenvalues = symmetric_eigenvalues(b, to_device(b, difference));
   CHECK(eigenvalues.front() >= -tolerance<Scalar>(Q.dim(), 2.0 * max_abs(sums)));
 }

@@ -21,7 +21,7 @@ struct Operands {
         W_b(to_device(backend, W)),
         U_b(to_device(backend, U)),
         P_b(to_device(backend, P)),
-        dense(s.dense(backend, W_b)) {}                                         // k x k
+        dense(s.dense(backend, W_b)) {}  // k x k
 
   HostMatrix<Scalar> W, U, P;
   typename B::Matrix W_b, U_b, P_b;
@@ -36,7 +36,8 @@ HostMatrix<typename B::Scalar> applied(B& b, S const& s, typename B::ConstView W
 }
 
 template <Backend B, StructureOn<B> S>
-HostMatrix<typename B::Scalar> adjoint_applied(B& b, S const& s, typename B::ConstView W, typename B::ConstView P) {
+HostMatrix<typename B::Scalar> adjoint_applied(B& b, S const& s, typename B::ConstView W,
+                                               typename B::ConstView P) {
   typename B::Matrix V = zeros(b, P.rows(), P.cols());
   s.apply_adjoint(b.lane(), W, P, typename B::View(V));
   return to_host(b, V);
@@ -140,15 +141,17 @@ void map_is_apply_then_f(B& b, S const& s, Index k, Index N) {
       return y;
     });
   };
-  double const scale = std::max(largest_row_sum(o.dense), largest_row_sum(transposed(o.dense))) * max_abs(o.U) *
-                           max_abs(row) + max_abs(column) + max_abs(o.P);
+  double const scale =
+      std::max(largest_row_sum(o.dense), largest_row_sum(transposed(o.dense))) * max_abs(o.U) * max_abs(row) +
+      max_abs(column) + max_abs(o.P);
   typename B::Matrix Y = zeros(b, k, N);
   s.map(b.lane(), ConstView(o.W_b), ConstView(o.U_b), Affine{}, typename B::View(Y), PerRow{ConstView(row_b)},
         PerColumn{ConstView(column_b)}, ConstView(o.P_b));
   CHECK(max_abs_difference(to_host(b, Y), then(product(o.dense, o.U))) <= tolerance<Scalar>(k, scale));
-  s.map_adjoint(b.lane(), ConstView(o.W_b), ConstView(o.U_b), Affine{}, typename B::View(Y), PerRow{ConstView(row_b)},
-                PerColumn{ConstView(column_b)}, ConstView(o.P_b));
-  CHECK(max_abs_difference(to_host(b, Y), then(product(transposed(o.dense), o.U))) <= tolerance<Scalar>(k, scale));
+  s.map_adjoint(b.lane(), ConstView(o.W_b), ConstView(o.U_b), Affine{}, typename B::View(Y),
+                PerRow{ConstView(row_b)}, PerColumn{ConstView(column_b)}, ConstView(o.P_b));
+  CHECK(max_abs_difference(to_host(b, Y), then(product(transposed(o.dense), o.U))) <=
+        tolerance<Scalar>(k, scale));
 }
 
 /// The projection on D0 zeroes the diagonal, leaves the rest bit for bit, and is idempotent.
@@ -159,7 +162,8 @@ void zero_diagonal_projects(B& b, S const& s, Index k, Index N) {
   typename B::Matrix W = o.W_b;
   s.zero_diagonal(b.lane(), typename B::View(W));
   auto const once = s.dense(b, W);
-  CHECK(once == host_matrix<Scalar>(k, k, [&](Index i, Index l) { return i == l ? Scalar(0) : o.dense(i, l); }));
+  CHECK(once ==
+        host_matrix<Scalar>(k, k, [&](Index i, Index l) { return i == l ? Scalar(0) : o.dense(i, l); }));
   s.zero_diagonal(b.lane(), typename B::View(W));
   CHECK(s.dense(b, W) == once);
 }

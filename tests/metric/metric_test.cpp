@@ -15,7 +15,8 @@ using namespace detrame::test;
 
 static_assert(Metric<DenseMetric<Cpu<float>>> && Metric<DenseMetric<archetype::Loops<double>>>);
 static_assert(Metric<GramMetric<Cpu<float>>> && Metric<GramMetric<archetype::Loops<double>>>);
-static_assert(Metric<BlockDiagonalMetric<Cpu<float>>> && Metric<BlockDiagonalMetric<archetype::Loops<double>>>);
+static_assert(Metric<BlockDiagonalMetric<Cpu<float>>> &&
+              Metric<BlockDiagonalMetric<archetype::Loops<double>>>);
 static_assert(Penalty<NonnegativeElasticNet<Cpu<float>>> && Penalty<ElasticNet<archetype::Loops<double>>>);
 
 namespace {
@@ -35,7 +36,8 @@ template <class Scalar>
 HostMatrix<Scalar> blocks(Index groups, Index kg) {
   HostMatrix<Scalar> Q(kg, groups * kg);  // kg x k
   for (Index g = 0; g < groups; ++g) {
-    auto const block = definite_matrix<Scalar>(kg, 10.0 + static_cast<double>(g), seed(3 + static_cast<unsigned>(g)));
+    double const condition = 10.0 * static_cast<double>(2 * g % 3 + 1);  // 10, 30, 20
+    auto const block = definite_matrix<Scalar>(kg, condition, seed(3 + static_cast<unsigned>(g)));
     for (Index j = 0; j < kg; ++j)
       for (Index i = 0; i < kg; ++i) Q(i, g * kg + j) = block(i, j);
   }
@@ -48,7 +50,8 @@ struct Metrics {
   explicit Metrics(B& b)
       : dense{dense_metric(b, 1, 1), dense_metric(b, 17, 100)},
         gram{gram_metric(b, 5, 17), gram_metric(b, 12, 17), gram_metric(b, 0, 3)},
-        block{{b, to_device(b, blocks<typename B::Scalar>(3, 5))}, {b, to_device(b, blocks<typename B::Scalar>(1, 6))}} {}
+        block{{b, to_device(b, blocks<typename B::Scalar>(3, 5))},
+              {b, to_device(b, blocks<typename B::Scalar>(1, 6))}} {}
 
   template <class Law>
   void for_each(Law&& law) const {
@@ -78,13 +81,15 @@ LAW("diagonal and row sums are those of the dense form", metric_tells_its_entrie
 LAW("weights are the dense form in the structure's layout", metric_weights_are_its_dense_form)
 LAW("Q <= diag(row sums of |Q|)", row_sums_dominate)
 
-TEST_CASE_TEMPLATE("metric: lambda_min is the smallest eigenvalue but for rounding, of all blocks", B, BACKENDS) {
+TEST_CASE_TEMPLATE("metric: lambda_min is the smallest eigenvalue but for rounding, of all blocks", B,
+                   BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
-  CHECK(dense_metric(b, 17, 100).lambda_min() == doctest::Approx(0.01).epsilon(1e5 * tolerance<Scalar>(1, 1)));
-  auto const Q = BlockDiagonalMetric<B>(b, to_device(b, blocks<Scalar>(3, 5)));  // conditions 10, 11, 12
-  CHECK(Q.lambda_min() <= Scalar(1.0 / 12));
-  CHECK(Q.lambda_min() >= Scalar(1.0 / 12) - tolerance<Scalar>(5, 1));
+  auto const check = [](Scalar found, double smallest, Index k) {
+    CHECK(std::abs(found - smallest) <= tolerance<Scalar>(k, 1));
+  };
+  check(dense_metric(b, 17, 100).lambda_min(), 1.0 / 100, 17);
+  check(BlockDiagonalMetric<B>(b, to_device(b, blocks<Scalar>(3, 5))).lambda_min(), 1.0 / 30, 5);
 }
 
 TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is the adjoint", B, BACKENDS) {
@@ -102,8 +107,9 @@ TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is
   CHECK(max_abs_difference(to_host(b, Q.dense(b)), expected) <= tolerance<Scalar>(m, scale));
 
   auto const half = normal_matrix<Scalar>(k, k, seed(2)), dD = normal_matrix<Scalar>(m, k, seed(3));
-  auto const Q_bar = mapped([](Scalar x, Scalar y) { return x + y; }, half, transposed(half));  // k x k, symmetric
-  auto D_bar = zeros(b, m, k);                                                                  // m x k
+  auto const Q_bar =
+      mapped([](Scalar x, Scalar y) { return x + y; }, half, transposed(half));  // k x k, symmetric
+  auto D_bar = zeros(b, m, k);                                                   // m x k
   gram_pullback<B>(b, to_device(b, D), to_device(b, Q_bar), D_bar);
   double const derivative = 2 * inner(Q_bar, product(transposed(D), dD));  // <Q_bar, dD^T D + D^T dD>
   CHECK(std::abs(inner(to_host(b, D_bar), dD) - derivative) <=
@@ -119,7 +125,8 @@ TEST_CASE_TEMPLATE("metric: an asymmetry of rounding is averaged, a larger one r
   Q(1, 0) = Scalar(0.5) - ulp;
   CHECK(to_host(b, DenseMetric<B>(b, to_device(b, Q)).dense(b))(0, 1) == Scalar(0.5));
   Q(0, 1) = Scalar(0.5) + 20 * ulp;
-  check_throws_with<DomainError>([&] { DenseMetric<B>(b, to_device(b, Q)); }, "DenseMetric: Q is not symmetric");
+  check_throws_with<DomainError>([&] { DenseMetric<B>(b, to_device(b, Q)); },
+                                 "DenseMetric: Q is not symmetric");
 }
 
 TEST_CASE("metric: what is not one is refused, with a sentence") {
@@ -130,7 +137,8 @@ TEST_CASE("metric: what is not one is refused, with a sentence") {
     Scalar const q[2][2] = {{q00, q01}, {q10, q11}};
     return to_device(b, host_matrix<Scalar>(2, 2, [&](Index i, Index j) { return q[i][j]; }));
   };
-  Scalar const nan = std::numeric_limits<Scalar>::quiet_NaN(), infinity = std::numeric_limits<Scalar>::infinity();
+  Scalar const nan = std::numeric_limits<Scalar>::quiet_NaN(),
+               infinity = std::numeric_limits<Scalar>::infinity();
   check_throws_with<ShapeError>([&] { DenseMetric<B>(b, zeros(b, 2, 3)); },
                                 "DenseMetric: Q is 2 x 3, must be square, with a row or more");
   check_throws_with<ShapeError>([&] { DenseMetric<B>(b, zeros(b, 0, 0)); },
@@ -144,9 +152,11 @@ TEST_CASE("metric: what is not one is refused, with a sentence") {
                                  "DenseMetric: Q has an entry nan, must be finite");
   check_throws_with<DomainError>([&] { DenseMetric<B>(b, matrix(infinity, 0, 0, 2)); },
                                  "DenseMetric: Q has an entry inf, must be finite");
-  check_throws_with<DomainError>([&] { DenseMetric<B>(b, matrix(-1, 0, 0, 2)); },
-                                 "DenseMetric: Q is not definite: its smallest eigenvalue is -1, must be > 0");
-  check_throws_with<DomainError>([&] { DenseMetric<B>(b, matrix(1, 1, 1, 1)); }, "DenseMetric: Q is not definite");
+  check_throws_with<DomainError>(
+      [&] { DenseMetric<B>(b, matrix(-1, 0, 0, 2)); },
+      "DenseMetric: Q is not definite: its smallest eigenvalue is -1, must be > 0");
+  check_throws_with<DomainError>([&] { DenseMetric<B>(b, matrix(1, 1, 1, 1)); },
+                                 "DenseMetric: Q is not definite");
   auto Q = blocks<Scalar>(2, 2);
   Q(1, 3) = Scalar(-1);
   check_throws_with<DomainError>([&] { BlockDiagonalMetric<B>(b, to_device(b, Q)); },
@@ -161,15 +171,16 @@ TEST_CASE("metric: what is not one is refused, with a sentence") {
                                 "GramMetric: D is 2 x 0, must have an atom or more");
 }
 
-// ---- penalties ---------------------------------------------------------------------------------------------------
+// ---- penalties --------------------------------------------------------------------------------------------
 
-TEST_CASE_TEMPLATE("(M1) psi(u) = lambda |u|_1 + beta/2 |u|^2, infinite below 0 where it is one-sided", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(M1) psi(u) = lambda |u|_1 + beta/2 |u|^2, infinite below 0 where it is one-sided", B,
+                   BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const U = to_device(b, host_matrix<Scalar>(2, 3, [](Index i, Index j) {
-    Scalar const u[2][3] = {{2, 0, 1}, {3, 0, -1}};
-    return u[i][j];
-  }));
+                             Scalar const u[2][3] = {{2, 0, 1}, {3, 0, -1}};
+                             return u[i][j];
+                           }));
   auto const vector = [&](Scalar x, Scalar y) {
     return to_device(b, host_matrix<Scalar>(2, 1, [&](Index i, Index) { return i == 0 ? x : y; }));
   };
@@ -190,14 +201,16 @@ TEST_CASE_TEMPLATE("(M1) Activation(h t, b) minimises theta/2 (u - t)^2 + gamma 
   int zeros = 0, active = 0;
   for (std::uint64_t n = 0; n < 500; ++n) {
     auto const draw = [&](std::uint64_t which) { return random.uniform<double>(5 * n + which); };
-    double const theta = 0.1 + draw(0), gamma = 0.1 + draw(1), lambda = draw(2), beta = draw(3), t = 6 * draw(4) - 3;
+    double const theta = 0.1 + draw(0), gamma = 0.1 + draw(1), lambda = draw(2), beta = draw(3),
+                 t = 6 * draw(4) - 3;
     auto const value = [&](double u) {
       return theta / 2 * (u - t) * (u - t) +
              gamma * formula::PenaltyTerm<Psi::Activation::two_sided>{}(u, lambda, beta);
     };
     double const s = theta + gamma * beta, u = A(theta / s * t, gamma * lambda / s);
     (u == 0 ? zeros : active) += 1;
-    for (double const d : {-1.0, -0.1, -1e-3, 1e-3, 0.1, 1.0})  // strongly convex: it grows by s/2 d^2 at least
+    for (double const d :
+         {-1.0, -0.1, -1e-3, 1e-3, 0.1, 1.0})  // strongly convex: it grows by s/2 d^2 at least
       CHECK(value(u + d) >= value(u) + s / 2 * d * d - tolerance<double>(1, 40));
   }
   REQUIRE(zeros > 50);
@@ -227,7 +240,8 @@ TEST_CASE("penalty: numbers below 0 and shapes that do not fit are refused") {
   };
   check_throws_with<DomainError>([&] { NonnegativeElasticNet<B>(b, 3, Scalar(-0.5), 1); },
                                  "NonnegativeElasticNet: lambda = -0.5, must be >= 0");
-  check_throws_with<DomainError>([&] { ElasticNet<B>(b, 3, 1, nan); }, "ElasticNet: beta = nan, must be >= 0");
+  check_throws_with<DomainError>([&] { ElasticNet<B>(b, 3, 1, nan); },
+                                 "ElasticNet: beta = nan, must be >= 0");
   check_throws_with<DomainError>([&] { ElasticNet<B>(b, 0, 1, 1); }, "ElasticNet: k = 0, must be >= 1");
   check_throws_with<DomainError>([&] { ElasticNet<B>(b, column(1, -2), column(0, 0)); },
                                  "ElasticNet: lambda(1) = -2, must be >= 0");

@@ -26,7 +26,8 @@ inline double shrink(double t, double b, bool two_sided) {
 }
 
 /// prox^Q_psi(z) by coordinate minimisation, Theorem 4.1 row by row, until nothing moves.
-inline Matrix prox(Matrix const& Q, Matrix const& lambda, Matrix const& beta, bool two_sided, Matrix const& Z) {
+inline Matrix prox(Matrix const& Q, Matrix const& lambda, Matrix const& beta, bool two_sided,
+                   Matrix const& Z) {
   Matrix U(Z.rows(), Z.cols());
   for (Index j = 0; j < Z.cols(); ++j) {
     double moved = 1;
@@ -58,8 +59,8 @@ inline Matrix updated(Matrix const& W, Matrix const& h, Matrix const& b, bool tw
 
 template <Backend B>
 Matrix updated(B& b, Recurrence<B> const& r, bool two_sided, Matrix const& Z, Matrix const& U) {
-  return updated(rounded<double>(r.structure.dense(b, r.W_tilde)), in_double(b, r.h), in_double(b, r.b), two_sided, Z,
-                 U);
+  return updated(rounded<double>(r.structure.dense(b, r.W_tilde)), in_double(b, r.h), in_double(b, r.b),
+                 two_sided, Z, U);
 }
 
 /// Some entry of u is 0 and some is not: the claim about u can fail on either side.
@@ -76,8 +77,8 @@ inline Matrix moved(Matrix const& x, double t, Matrix const& y) {
   return mapped([t](double a, double b) { return a + t * b; }, x, y);
 }
 
-/// The derivative at 0 of a smooth f by central differences, h = eps^(1/3), and the error it may have: h^2 times
-/// a sixth of the third derivative, which is read off at 2 h, and rounding over h.
+/// The derivative at 0 of a smooth f by central differences, h = eps^(1/3), and the error it may have: h^2
+/// times a sixth of the third derivative, which is read off at 2 h, and rounding over h.
 struct Derivative {
   double value, error;
 };

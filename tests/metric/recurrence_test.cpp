@@ -16,7 +16,8 @@ namespace {
 
 constexpr Index k = 7, N = 3;
 
-/// Q with eigenvalues from 1 down to 1/20, a lambda and a beta for each row, and prox^Q_psi(Z) by naive sweeps.
+/// Q with eigenvalues from 1 down to 1/20, a lambda and a beta for each row, and prox^Q_psi(Z) by naive
+/// sweeps.
 template <Backend B_, Penalty Psi>
 struct Problem {
   using B = B_;
@@ -33,7 +34,9 @@ struct Problem {
   Matrix const U = naive::prox(Q_dense, lambda, beta, two_sided, Z);                  // k x N
 
   /// How far one update moves the prox.
-  double defect(Recurrence<B> const& r) { return max_abs_difference(naive::updated(b, r, two_sided, Z, U), U); }
+  double defect(Recurrence<B> const& r) {
+    return max_abs_difference(naive::updated(b, r, two_sided, Z, U), U);
+  }
   double defect(Matrix const& W, Matrix const& h, Matrix const& shift) const {
     return max_abs_difference(naive::updated(W, h, shift, two_sided, Z, U), U);
   }
@@ -45,22 +48,23 @@ using OneSided = Problem<B, NonnegativeElasticNet<B>>;
 template <Backend B>
 using TwoSided = Problem<B, ElasticNet<B>>;
 
-#define PROBLEMS                                                                         \
-  OneSided<Cpu<float>>, OneSided<Cpu<double>>, TwoSided<Cpu<double>>,                    \
-      OneSided<archetype::Loops<double>>, TwoSided<archetype::Loops<float>>
+#define PROBLEMS                                                                                          \
+  OneSided<Cpu<float>>, OneSided<Cpu<double>>, TwoSided<Cpu<double>>, OneSided<archetype::Loops<double>>, \
+      TwoSided<archetype::Loops<float>>
 
 /// Three blocks of two rows, with the penalty of one.
 template <Backend B>
 BlockDiagonalMetric<B> blocks(B& b) {
   auto const Q = definite_matrix<typename B::Scalar>(2, 5, seed(1));  // 2 x 2
   return {b, to_device(b, host_matrix<typename B::Scalar>(2, 6, [&](Index i, Index j) {
-            return Q(i, j % 2) * static_cast<typename B::Scalar>(1 + j / 2);
-          }))};
+                         return Q(i, j % 2) * static_cast<typename B::Scalar>(1 + j / 2);
+                       }))};
 }
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(M4, M6) prox^Q_psi(z) is a fixed point of the tied recursion, whatever the step", P, PROBLEMS) {
+TEST_CASE_TEMPLATE("(M4, M6) prox^Q_psi(z) is a fixed point of the tied recursion, whatever the step", P,
+                   PROBLEMS) {
   using Scalar = typename P::Scalar;
   P p;
   naive::require_mixed_support(p.U);
@@ -71,7 +75,8 @@ TEST_CASE_TEMPLATE("(M4, M6) prox^Q_psi(z) is a fixed point of the tied recursio
   CHECK(p.defect(tie(p.b, p.Q, p.psi, Step<typename P::B>{Scalar(0.75), Theta})) <= p.rounding());
 }
 
-TEST_CASE_TEMPLATE("(E4) (24) printed with delta_{i-l} moves the prox; with 1 - delta_{i-l} it does not", P, PROBLEMS) {
+TEST_CASE_TEMPLATE("(E4) (24) printed with delta_{i-l} moves the prox; with 1 - delta_{i-l} it does not", P,
+                   PROBLEMS) {
   P p;
   naive::require_mixed_support(p.U);
   auto const tied = tie(p.b, p.Q, p.psi, coordinate_step(p.b, p.Q));
@@ -85,16 +90,16 @@ TEST_CASE_TEMPLATE("(E4) (24) printed with delta_{i-l} moves the prox; with 1 - 
   CHECK(p.defect(eq_24([](Index i, Index l) { return i == l; }), h, b) > 0.1);
 }
 
-TEST_CASE_TEMPLATE("(E6) (31) printed with lambda twice moves the prox; with gamma / theta alone it does not", P,
-                   PROBLEMS) {
+TEST_CASE_TEMPLATE("(E6) (31) printed with lambda twice moves the prox; with gamma / theta alone it does not",
+                   P, PROBLEMS) {
   P p;
   naive::require_mixed_support(p.U);
   double const gamma = 0.25;
   auto const tied = tie(p.b, p.Q, p.psi, diagonal_step(p.b, p.Q, typename P::Scalar(gamma)));
   Matrix const theta = host_matrix<double>(k, 1, [&](Index i, Index) { return p.Q_dense(i, i); });
   auto const by_row = [&](auto f) { return host_matrix<double>(k, 1, [&](Index i, Index) { return f(i); }); };
-  // prox_{g / theta rho}(t) = S(theta / (theta + g beta) t, g lambda / (theta + g beta)), with g = gamma, or as printed
-  // gamma lambda; then (29): u <- prox(z + (I - gamma / theta Q) (u - z)).
+  // prox_{g / theta rho}(t) = S(theta / (theta + g beta) t, g lambda / (theta + g beta)), with g = gamma, or
+  // as printed gamma lambda; then (29): u <- prox(z + (I - gamma / theta Q) (u - z)).
   auto const updated_with = [&](auto g) {
     auto const s = by_row([&](Index i) { return theta(i, 0) + g(i) * p.beta(i, 0); });
     Matrix const W = host_matrix<double>(k, k, [&](Index i, Index l) {
@@ -108,7 +113,8 @@ TEST_CASE_TEMPLATE("(E6) (31) printed with lambda twice moves the prox; with gam
   CHECK(p.defect(tied) <= p.rounding());
 }
 
-TEST_CASE_TEMPLATE("(M7) (34) with gamma = 1, Theta = diag(Q) is (24), with a diagonal of exact zeros", P, PROBLEMS) {
+TEST_CASE_TEMPLATE("(M7) (34) with gamma = 1, Theta = diag(Q) is (24), with a diagonal of exact zeros", P,
+                   PROBLEMS) {
   using Scalar = typename P::Scalar;
   P p;
   auto const tied = tie(p.b, p.Q, p.psi, coordinate_step(p.b, p.Q));
@@ -154,7 +160,7 @@ TEST_CASE_TEMPLATE("(M6) h o z - W~ z - b = gamma S^{-1} (D^T x - d - lambda), w
   }
 }
 
-// ---- metamorphic -------------------------------------------------------------------------------------------------
+// ---- metamorphic ------------------------------------------------------------------------------------------
 
 TEST_CASE_TEMPLATE("metamorphic: alpha + t, beta - t leaves W~ and b alone, though h moves", B, Cpu<float>,
                    Cpu<double>, archetype::Loops<double>) {
@@ -162,7 +168,8 @@ TEST_CASE_TEMPLATE("metamorphic: alpha + t, beta - t leaves W~ and b alone, thou
   B b;
   auto const D = normal_matrix<Scalar>(4, k, seed(1));
   auto const tied = [&](double t, auto step) {
-    Synthesis<B> const problem{to_device(b, D), Scalar(0.5 + t), Scalar(0.25 - t), Scalar(0.125), zeros(b, k, 1)};
+    Synthesis<B> const problem{to_device(b, D), Scalar(0.5 + t), Scalar(0.25 - t), Scalar(0.125),
+                               zeros(b, k, 1)};
     auto const Q = problem.metric(b);
     return tie(b, Q, problem.penalty(b), step(Q));
   };
@@ -176,8 +183,8 @@ TEST_CASE_TEMPLATE("metamorphic: alpha + t, beta - t leaves W~ and b alone, thou
   invariant([&](auto const& Q) { return gershgorin_step(b, Q); });
 }
 
-TEST_CASE_TEMPLATE("metamorphic: (4 Q, 4 beta, 4 lambda) is tied to the same parameters, bit for bit", B, Cpu<float>,
-                   Cpu<double>, archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("metamorphic: (4 Q, 4 beta, 4 lambda) is tied to the same parameters, bit for bit", B,
+                   Cpu<float>, Cpu<double>, archetype::Loops<double>) {
   using Scalar = typename B::Scalar;
   B b;
   auto const tied = [&](Scalar factor) {
@@ -185,7 +192,8 @@ TEST_CASE_TEMPLATE("metamorphic: (4 Q, 4 beta, 4 lambda) is tied to the same par
       return to_device(b, mapped([factor](Scalar a) { return factor * a; }, A));
     };
     DenseMetric<B> const Q(b, scaled(definite_matrix<Scalar>(k, 20, seed(1))));
-    ElasticNet<B> const psi(b, scaled(uniform_matrix<Scalar>(k, 1, seed(2))), scaled(uniform_matrix<Scalar>(k, 1, seed(3))));
+    ElasticNet<B> const psi(b, scaled(uniform_matrix<Scalar>(k, 1, seed(2))),
+                            scaled(uniform_matrix<Scalar>(k, 1, seed(3))));
     return tie(b, Q, psi, coordinate_step(b, Q));
   };
   auto const one = tied(1), other = tied(4);
@@ -206,7 +214,7 @@ TEST_CASE_TEMPLATE("metamorphic: permuted atoms have permuted parameters, bit fo
   };
   DenseMetric<B> const Q(p.b, to_device(p.b, permuted(p.Q.dense(p.b))));
   auto const psi = std::remove_cvref_t<decltype(p.psi)>(p.b, to_device(p.b, permuted(p.psi.lambda())),
-                                                       to_device(p.b, permuted(p.psi.beta())));
+                                                        to_device(p.b, permuted(p.psi.beta())));
   auto const tied = tie(p.b, Q, psi, coordinate_step(p.b, Q));
   auto const before = tie(p.b, p.Q, p.psi, coordinate_step(p.b, p.Q));
   CHECK(to_host(p.b, tied.W_tilde) == permuted(before.W_tilde));
@@ -214,20 +222,21 @@ TEST_CASE_TEMPLATE("metamorphic: permuted atoms have permuted parameters, bit fo
   CHECK(to_host(p.b, tied.b) == permuted(before.b));
 }
 
-TEST_CASE_TEMPLATE("metamorphic: tying blocks is tying the matrix they make, bit for bit", B, Cpu<float>, Cpu<double>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("metamorphic: tying blocks is tying the matrix they make, bit for bit", B, Cpu<float>,
+                   Cpu<double>, archetype::Loops<double>) {
   using Scalar = typename B::Scalar;
   B b;
   auto const Q = blocks(b);
   DenseMetric<B> const whole(b, Q.dense(b));
   NonnegativeElasticNet<B> const psi(b, Q.dim(), Scalar(0.5), Scalar(0.25));
-  auto const tied = tie(b, Q, psi, gershgorin_step(b, Q)), tied_whole = tie(b, whole, psi, gershgorin_step(b, whole));
+  auto const tied = tie(b, Q, psi, gershgorin_step(b, Q)),
+             tied_whole = tie(b, whole, psi, gershgorin_step(b, whole));
   CHECK(tied.structure.groups == 3);
   CHECK(tied.structure.dense(b, tied.W_tilde) == to_host(b, tied_whole.W_tilde));
   CHECK(to_host(b, tied.h) == to_host(b, tied_whole.h));
 }
 
-// ---- the adjoint -------------------------------------------------------------------------------------------------
+// ---- the adjoint ------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -238,8 +247,8 @@ void tie_pullback_is_the_adjoint(B& b, M const& Q, MakeMetric const& metric) {
   auto const psi = ElasticNet<B>(b, to_device(b, uniform_matrix<double>(rows, 1, seed(2), 0.1, 1)),
                                  to_device(b, uniform_matrix<double>(rows, 1, seed(3), 0.1, 1)));
   Step<B> const step{0.75, to_device(b, uniform_matrix<double>(rows, 1, seed(4), 0.5, 2))};
-  Recurrence<B> const bar{Q.structure(), random_matrix(b, kg, rows, seed(5)), random_matrix(b, rows, 1, seed(6)),
-                          random_matrix(b, rows, 1, seed(7))};
+  Recurrence<B> const bar{Q.structure(), random_matrix(b, kg, rows, seed(5)),
+                          random_matrix(b, rows, 1, seed(6)), random_matrix(b, rows, 1, seed(7))};
   auto const inner_with_bar = [&](Recurrence<B> const& r) {
     return inner(to_host(b, r.W_tilde), to_host(b, bar.W_tilde)) + inner(to_host(b, r.h), to_host(b, bar.h)) +
            inner(to_host(b, r.b), to_host(b, bar.b));
@@ -247,19 +256,23 @@ void tie_pullback_is_the_adjoint(B& b, M const& Q, MakeMetric const& metric) {
   auto const cotangent = tie_pullback(b, Q, psi, step, bar);
   CHECK(to_host(b, cotangent.Q_bar) == to_host(b, symmetric_part(b, cotangent.Q_bar)));
   for (std::uint64_t n = 0; n < 3; ++n) {
-    auto const dQ = to_host(b, symmetric_part(b, random_matrix(b, kg, rows, seed(10 + n))));  // kg x k, symmetric
-    auto const dlambda = normal_matrix<double>(rows, 1, seed(20 + n)), dbeta = normal_matrix<double>(rows, 1, seed(30 + n)),
+    auto const dQ =
+        to_host(b, symmetric_part(b, random_matrix(b, kg, rows, seed(10 + n))));  // kg x k, symmetric
+    auto const dlambda = normal_matrix<double>(rows, 1, seed(20 + n)),
+               dbeta = normal_matrix<double>(rows, 1, seed(30 + n)),
                dTheta = normal_matrix<double>(rows, 1, seed(40 + n));
     double const dgamma = n == 0 ? 1 : -0.5;
     auto const moved = [&](double t, typename B::ConstView x, Matrix const& dx) {
       return to_device(b, naive::moved(to_host(b, x), t, dx));
     };
     auto const derivative = naive::central_difference([&](double t) {
-      return inner_with_bar(tie(b, metric(moved(t, Q.weights(), dQ)),
-                                ElasticNet<B>(b, moved(t, psi.lambda(), dlambda), moved(t, psi.beta(), dbeta)),
-                                Step<B>{step.gamma + t * dgamma, moved(t, step.Theta, dTheta)}));
+      return inner_with_bar(
+          tie(b, metric(moved(t, Q.weights(), dQ)),
+              ElasticNet<B>(b, moved(t, psi.lambda(), dlambda), moved(t, psi.beta(), dbeta)),
+              Step<B>{step.gamma + t * dgamma, moved(t, step.Theta, dTheta)}));
     });
-    double const adjoint = inner(to_host(b, cotangent.Q_bar), dQ) + inner(to_host(b, cotangent.lambda_bar), dlambda) +
+    double const adjoint = inner(to_host(b, cotangent.Q_bar), dQ) +
+                           inner(to_host(b, cotangent.lambda_bar), dlambda) +
                            inner(to_host(b, cotangent.beta_bar), dbeta) +
                            inner(to_host(b, cotangent.Theta_bar), dTheta) + cotangent.gamma_bar * dgamma;
     CHECK(std::abs(adjoint - derivative.value) <= derivative.error);
@@ -283,16 +296,18 @@ void tie_pullback_is_the_adjoint(B& b, M const& Q, MakeMetric const& metric) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(M6) tie_pullback is the adjoint of tie, and of the steps, in symmetric directions", B, Cpu<double>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(M6) tie_pullback is the adjoint of tie, and of the steps, in symmetric directions", B,
+                   Cpu<double>, archetype::Loops<double>) {
   B b;
   DenseMetric<B> const Q(b, to_device(b, definite_matrix<double>(5, 20, seed(1))));
-  tie_pullback_is_the_adjoint(b, Q, [&](typename B::Matrix const& weights) { return DenseMetric<B>(b, weights); });
-  tie_pullback_is_the_adjoint(b, blocks(b),
-                              [&](typename B::Matrix const& weights) { return BlockDiagonalMetric<B>(b, weights); });
+  tie_pullback_is_the_adjoint(b, Q,
+                              [&](typename B::Matrix const& weights) { return DenseMetric<B>(b, weights); });
+  tie_pullback_is_the_adjoint(
+      b, blocks(b), [&](typename B::Matrix const& weights) { return BlockDiagonalMetric<B>(b, weights); });
 }
 
-TEST_CASE_TEMPLATE("(M6) tie_pullback in float is the one in double, rounded", B, Cpu<float>, archetype::Loops<float>) {
+TEST_CASE_TEMPLATE("(M6) tie_pullback in float is the one in double, rounded", B, Cpu<float>,
+                   archetype::Loops<float>) {
   Cpu<double> cpu;
   auto const run = [](auto& b) {
     using Backend = std::remove_cvref_t<decltype(b)>;
@@ -302,10 +317,12 @@ TEST_CASE_TEMPLATE("(M6) tie_pullback in float is the one in double, rounded", B
     auto const random = [&](Index rows, Index cols, std::uint64_t n) {
       return to_device(b, rounded<Scalar>(normal_matrix<float>(rows, cols, seed(n))));
     };
-    auto const out = tie_pullback(b, Q, psi, gershgorin_step(b, Q),
-                                  Recurrence<Backend>{{1}, random(k, k, 5), random(k, 1, 6), random(k, 1, 7)});
-    return std::array<Matrix, 5>{in_double(b, out.Q_bar), in_double(b, out.lambda_bar), in_double(b, out.beta_bar),
-                                 in_double(b, out.Theta_bar), Matrix(1, 1, static_cast<double>(out.gamma_bar))};
+    auto const out =
+        tie_pullback(b, Q, psi, gershgorin_step(b, Q),
+                     Recurrence<Backend>{{1}, random(k, k, 5), random(k, 1, 6), random(k, 1, 7)});
+    return std::array<Matrix, 5>{in_double(b, out.Q_bar), in_double(b, out.lambda_bar),
+                                 in_double(b, out.beta_bar), in_double(b, out.Theta_bar),
+                                 Matrix(1, 1, static_cast<double>(out.gamma_bar))};
   };
   B b;
   auto const single = run(b), exact = run(cpu);
@@ -323,10 +340,12 @@ TEST_CASE("tie: what does not fit is refused") {
   };
   check_throws_with<ShapeError>([&] { tie(b, Q, ElasticNet<B>(b, 4, 1, 1), {1, Theta(1)}); },
                                 "tie: psi has 4 rows, Q is 3 x 3");
-  check_throws_with<ShapeError>([&] { tie(b, Q, psi, {1, zeros(b, 2, 1)}); }, "tie: Theta is 2 x 1, Q is 3 x 3");
+  check_throws_with<ShapeError>([&] { tie(b, Q, psi, {1, zeros(b, 2, 1)}); },
+                                "tie: Theta is 2 x 1, Q is 3 x 3");
   check_throws_with<DomainError>([&] { tie(b, Q, psi, {0, Theta(1)}); }, "tie: gamma = 0, must be > 0");
   check_throws_with<DomainError>([&] { tie(b, Q, psi, {1, Theta(-1)}); }, "tie: Theta(2) = -1, must be > 0");
-  check_throws_with<DomainError>([&] { tie(b, Q, psi, {1, Theta(std::nan(""))}); }, "tie: Theta(2) = nan, must be > 0");
+  check_throws_with<DomainError>([&] { tie(b, Q, psi, {1, Theta(std::nan(""))}); },
+                                 "tie: Theta(2) = nan, must be > 0");
   check_throws_with<ShapeError>(
       [&] { tie_pullback(b, Q, psi, {1, Theta(1)}, {{1}, zeros(b, 3, 3), zeros(b, 3, 1), zeros(b, 2, 1)}); },
       "tie_pullback: b is 2 x 1, must be 3 x 1");

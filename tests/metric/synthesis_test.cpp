@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "detrame/metric/synthesis.hpp"
+
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/metric/dense_metric.hpp"
-#include "detrame/metric/synthesis.hpp"
 #include "laws/archetype.hpp"
 #include "metric/naive.hpp"
 
@@ -18,8 +19,8 @@ namespace {
 template <Backend B>
 Synthesis<B> synthesis(B& b, Index m, Index k) {
   using Scalar = typename B::Scalar;
-  return {to_device(b, unit_norm_dictionary<Scalar>(m, k, seed(1))), Scalar(0.25), Scalar(0.125), Scalar(0.25),
-          to_device(b, normal_matrix<Scalar>(k, 1, seed(2)))};
+  return {to_device(b, unit_norm_dictionary<Scalar>(m, k, seed(1))), Scalar(0.25), Scalar(0.125),
+          Scalar(0.25), to_device(b, normal_matrix<Scalar>(k, 1, seed(2)))};
 }
 constexpr double condition = 20;
 
@@ -32,17 +33,18 @@ HostMatrix<double> transformed(B& b, Transform<B> const& t, HostMatrix<double> c
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(M2, E7) (7) - (11) = 1/2 (|x|^2 - |F x|_Q^2 - |c|_Q^2) + <x, D c>, whatever a is", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(M2, E7) (7) - (11) = 1/2 (|x|^2 - |F x|_Q^2 - |c|_Q^2) + <x, D c>, whatever a is", B,
+                   BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const m = 5, k = 8, N = 3;
   auto const problem = synthesis(b, m, k);
   auto const Q = problem.metric(b);
-  auto const t = transform(b, problem);                                  // W = F: k x m, c: k x 1
-  auto const X_b = random_matrix(b, m, N, seed(3));                      // m x N
+  auto const t = transform(b, problem);              // W = F: k x m, c: k x 1
+  auto const X_b = random_matrix(b, m, N, seed(3));  // m x N
   auto const X = in_double(b, X_b), c = in_double(b, t.c), D = in_double(b, problem.D);
-  auto const Z = rounded<Scalar>(transformed(b, t, X));                  // k x N
-  auto const Fx = product(in_double(b, t.W), X);                         // k x N
+  auto const Z = rounded<Scalar>(transformed(b, t, X));  // k x N
+  auto const Fx = product(in_double(b, t.W), X);         // k x N
   auto const Q_dense = in_double(b, Q.dense(b)), QFx = product(Q_dense, Fx), Dc = product(D, c);
   auto const difference = [&](auto const& psi, HostMatrix<Scalar> const& A) {
     auto const A_b = to_device(b, A);
@@ -85,21 +87,24 @@ TEST_CASE("(M2) prox^Q_psi(F x - c) minimises the synthesis objective, for both 
   Index const m = 5, k = 8, N = 3;
   auto const problem = synthesis(cpu, m, k);
   auto const X = normal_matrix<double>(m, N, seed(3));
-  auto const Z = transformed(cpu, transform(cpu, problem), X);                        // k x N
+  auto const Z = transformed(cpu, transform(cpu, problem), X);  // k x N
   auto const Q = problem.metric(cpu);
   auto const minimises = [&](auto const& psi) {
-    auto const U = naive::prox(in_double(cpu, Q.dense(cpu)), in_double(cpu, psi.lambda()), in_double(cpu, psi.beta()),
-                               std::remove_cvref_t<decltype(psi)>::Activation::two_sided, Z);
+    auto const U =
+        naive::prox(in_double(cpu, Q.dense(cpu)), in_double(cpu, psi.lambda()), in_double(cpu, psi.beta()),
+                    std::remove_cvref_t<decltype(psi)>::Activation::two_sided, Z);
     naive::require_mixed_support(U);
-    auto const least = objective(cpu, problem, psi, to_device(cpu, X), to_device(cpu, U));         // 1 x N
-    for (std::uint64_t n = 0; n < 50; ++n) {                                          // rivals near and far
+    auto const least = objective(cpu, problem, psi, to_device(cpu, X), to_device(cpu, U));  // 1 x N
+    for (std::uint64_t n = 0; n < 50; ++n) {  // rivals near and far
       auto const step = normal_matrix<double>(k, N, seed(n));
       auto const rival = naive::moved(U, n % 2 == 0 ? 1e-3 : 1, step);
-      auto const value = objective(cpu, problem, psi, to_device(cpu, X), to_device(cpu, rival));   // strong convexity: it grows
+      auto const value = objective(cpu, problem, psi, to_device(cpu, X),
+                                   to_device(cpu, rival));  // strong convexity: it grows
       for (Index j = 0; j < N; ++j) {
         double square = 0;
         for (Index i = 0; i < k; ++i) square += (rival(i, j) - U(i, j)) * (rival(i, j) - U(i, j));
-        CHECK(value(0, j) >= least(0, j) + 0.25 / 2 * square - tolerance<double>(k, std::abs(least(0, j)) + 10));
+        CHECK(value(0, j) >=
+              least(0, j) + 0.25 / 2 * square - tolerance<double>(k, std::abs(least(0, j)) + 10));
       }
     }
   };
@@ -114,8 +119,8 @@ TEST_CASE("(E1) (15) printed W z - c: its z does not depend on x; W x - c does, 
   auto const t = transform(cpu, problem);
   auto const Q = in_double(cpu, problem.metric(cpu).dense(cpu));
   auto const X = normal_matrix<double>(k, 2, seed(3));
-  auto const Z = transformed(cpu, t, X);                                              // k x 2, one z for each x
-  auto const right = product(transposed(in_double(cpu, problem.D)), X);               // D^T x
+  auto const Z = transformed(cpu, t, X);                                 // k x 2, one z for each x
+  auto const right = product(transposed(in_double(cpu, problem.D)), X);  // D^T x
   auto const QZ = product(Q, Z);
   double defect = 0, printed_defect = 0;
   auto const WZ = product(in_double(cpu, t.W), Z);
@@ -144,7 +149,8 @@ TEST_CASE("(E2) sum_j |u_j - z_j|_Q^2 = tr(V^T Q V); tr(V Q V^T), as printed, is
   CHECK(std::abs(printed - right) > 0.1 * right);
 }
 
-TEST_CASE_TEMPLATE("(M2) transform_pullback is the adjoint of transform", B, Cpu<double>, archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(M2) transform_pullback is the adjoint of transform", B, Cpu<double>,
+                   archetype::Loops<double>) {
   B b;
   Index const m = 4, k = 6;
   auto const problem = synthesis(b, m, k);
@@ -154,12 +160,14 @@ TEST_CASE_TEMPLATE("(M2) transform_pullback is the adjoint of transform", B, Cpu
     auto const dD = normal_matrix<double>(m, k, seed(20 + n)), dd = normal_matrix<double>(k, 1, seed(30 + n));
     double const dalpha = n == 0 ? 1 : -0.5;
     auto const derivative = naive::central_difference([&](double t) {
-      Synthesis<B> const at{to_device(b, naive::moved(in_double(b, problem.D), t, dD)), problem.alpha + t * dalpha,
-                            problem.beta, problem.lambda, to_device(b, naive::moved(in_double(b, problem.d), t, dd))};
+      Synthesis<B> const at{to_device(b, naive::moved(in_double(b, problem.D), t, dD)),
+                            problem.alpha + t * dalpha, problem.beta, problem.lambda,
+                            to_device(b, naive::moved(in_double(b, problem.d), t, dd))};
       auto const moved = transform(b, at);
       return inner(in_double(b, moved.W), W_bar) + inner(in_double(b, moved.c), c_bar);
     });
-    double const adjoint = inner(to_host(b, bar.D_bar), dD) + inner(to_host(b, bar.d_bar), dd) + bar.alpha_bar * dalpha;
+    double const adjoint =
+        inner(to_host(b, bar.D_bar), dD) + inner(to_host(b, bar.d_bar), dd) + bar.alpha_bar * dalpha;
     CHECK(std::abs(adjoint - derivative.value) <= derivative.error);
   }
 }
@@ -177,8 +185,10 @@ TEST_CASE_TEMPLATE("(M2) transform_pullback in float is the one in double, round
   auto const expected = transform_pullback(
       cpu, exactly, {to_device(cpu, rounded<double>(W_bar)), to_device(cpu, rounded<double>(c_bar))});
   double const scale = condition * condition * std::max(max_abs(W_bar), max_abs(c_bar));
-  CHECK(max_abs_difference(in_double(b, bar.D_bar), to_host(cpu, expected.D_bar)) <= tolerance<float>(k, scale));
-  CHECK(max_abs_difference(in_double(b, bar.d_bar), to_host(cpu, expected.d_bar)) <= tolerance<float>(k, scale));
+  CHECK(max_abs_difference(in_double(b, bar.D_bar), to_host(cpu, expected.D_bar)) <=
+        tolerance<float>(k, scale));
+  CHECK(max_abs_difference(in_double(b, bar.d_bar), to_host(cpu, expected.d_bar)) <=
+        tolerance<float>(k, scale));
   CHECK(std::abs(bar.alpha_bar - expected.alpha_bar) <= tolerance<float>(k, scale));
 }
 
@@ -189,10 +199,14 @@ TEST_CASE("synthesis: what does not fit is refused") {
     return Synthesis<B>{zeros(cpu, 2, 3), alpha, beta, lambda, zeros(cpu, rows_of_d, 1)};
   };
   auto const nan = std::numeric_limits<double>::quiet_NaN();
-  check_throws_with<ShapeError>([&] { transform(cpu, with(1, 1, 1, 2)); }, "transform: d is 2 x 1, D is 2 x 3");
-  check_throws_with<DomainError>([&] { transform(cpu, with(0, 1, 1, 3)); }, "transform: alpha = 0, must be > 0");
-  check_throws_with<DomainError>([&] { transform(cpu, with(1, -1, 1, 3)); }, "transform: beta = -1, must be >= 0");
-  check_throws_with<DomainError>([&] { transform(cpu, with(1, 1, nan, 3)); }, "transform: lambda = nan, must be >= 0");
+  check_throws_with<ShapeError>([&] { transform(cpu, with(1, 1, 1, 2)); },
+                                "transform: d is 2 x 1, D is 2 x 3");
+  check_throws_with<DomainError>([&] { transform(cpu, with(0, 1, 1, 3)); },
+                                 "transform: alpha = 0, must be > 0");
+  check_throws_with<DomainError>([&] { transform(cpu, with(1, -1, 1, 3)); },
+                                 "transform: beta = -1, must be >= 0");
+  check_throws_with<DomainError>([&] { transform(cpu, with(1, 1, nan, 3)); },
+                                 "transform: lambda = nan, must be >= 0");
   auto const problem = with(1, 1, 1, 3);
   check_throws_with<ShapeError>(
       [&] { objective(cpu, problem, problem.penalty(cpu), zeros(cpu, 2, 4), zeros(cpu, 3, 5)); },

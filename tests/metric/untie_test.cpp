@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "detrame/metric/untie.hpp"
+
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/metric/penalty.hpp"
-#include "detrame/metric/untie.hpp"
 #include "laws/archetype.hpp"
 #include "metric/naive.hpp"
 
@@ -18,18 +19,22 @@ namespace {
 
 /// A matrix from its rows.
 Matrix rows(std::vector<std::vector<double>> const& r) {
-  return host_matrix<double>(static_cast<Index>(r.size()), static_cast<Index>(r[0].size()), [&](Index i, Index j) {
-    return r[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
-  });
+  return host_matrix<double>(
+      static_cast<Index>(r.size()), static_cast<Index>(r[0].size()),
+      [&](Index i, Index j) { return r[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)]; });
 }
 Matrix column(std::vector<double> const& v) {
-  return host_matrix<double>(static_cast<Index>(v.size()), 1, [&](Index i, Index) { return v[static_cast<std::size_t>(i)]; });
+  return host_matrix<double>(static_cast<Index>(v.size()), 1,
+                             [&](Index i, Index) { return v[static_cast<std::size_t>(i)]; });
 }
 
 template <Backend B>
 Recurrence<B> recurrence(B& b, Matrix const& W, Matrix const& h, Matrix const& shift) {
   using Scalar = typename B::Scalar;
-  return {{1}, to_device(b, rounded<Scalar>(W)), to_device(b, rounded<Scalar>(h)), to_device(b, rounded<Scalar>(shift))};
+  return {{1},
+          to_device(b, rounded<Scalar>(W)),
+          to_device(b, rounded<Scalar>(h)),
+          to_device(b, rounded<Scalar>(shift))};
 }
 
 /// What tie was given: `make` gives the metric, Q and the rest are it in double.
@@ -50,7 +55,8 @@ void check_recovered(UntieReport<B> const& report, Given<B> const& given) {
   REQUIRE(report.is_prox);
   auto const factor = [&](Index i) {  // by the diagonal of Q + diag(beta) of the component's first row
     Index first = 0;
-    while (report.component[static_cast<std::size_t>(first)] != report.component[static_cast<std::size_t>(i)]) ++first;
+    while (report.component[static_cast<std::size_t>(first)] != report.component[static_cast<std::size_t>(i)])
+      ++first;
     return (given.Q(first, first) + given.beta(first, 0)) /
            static_cast<double>(report.Q(first, first) + report.beta_i(first, 0));
   };
@@ -69,7 +75,8 @@ void check_recovered(UntieReport<B> const& report, Given<B> const& given) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(F2) untie(tie(Q, psi, step)) gives back Q, lambda and beta up to one factor", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(F2) untie(tie(Q, psi, step)) gives back Q, lambda and beta up to one factor", B,
+                   BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const k = 9;
@@ -88,7 +95,8 @@ TEST_CASE_TEMPLATE("(F2) untie(tie(Q, psi, step)) gives back Q, lambda and beta 
     check_recovered(with_scalars, given(b, Q, scalar));
     auto const with_rows = untie(b, tie(b, Q, by_row, step));
     CHECK_FALSE(with_rows.scalar_penalty);
-    CHECK(with_rows.explanation.starts_with("a prox, in 1 component(s), with penalties by row: lambda spreads by 0."));
+    CHECK(with_rows.explanation.starts_with(
+        "a prox, in 1 component(s), with penalties by row: lambda spreads by 0."));
     check_recovered(with_rows, given(b, Q, by_row));
     CHECK(to_host(b, with_rows.nearest.W_tilde) == to_host(b, tie(b, Q, by_row, step).W_tilde));
   }
@@ -99,9 +107,10 @@ TEST_CASE_TEMPLATE("(F2) a disconnected graph leaves one factor free for each co
   B b;
   Index const k = 8;
   auto const part = definite_matrix<Scalar>(k, 20, seed(1));
-  DenseMetric<B> const Q(b, to_device(b, host_matrix<Scalar>(k, k, [&](Index i, Index l) {  // rows i and i + 3 n
-                                        return i % 3 == l % 3 ? part(i, l) * Scalar(1 + i % 3) : Scalar(0);
-                                      })));
+  DenseMetric<B> const Q(b,
+                         to_device(b, host_matrix<Scalar>(k, k, [&](Index i, Index l) {  // rows i and i + 3 n
+                                     return i % 3 == l % 3 ? part(i, l) * Scalar(1 + i % 3) : Scalar(0);
+                                   })));
   ElasticNet<B> const by_row(b, to_device(b, uniform_matrix<Scalar>(k, 1, seed(2), 0.1, 1)),
                              to_device(b, uniform_matrix<Scalar>(k, 1, seed(3), 0.1, 1)));
   auto const report = untie(b, tie(b, Q, by_row, gershgorin_step(b, Q)));
@@ -110,7 +119,8 @@ TEST_CASE_TEMPLATE("(F2) a disconnected graph leaves one factor free for each co
     CHECK(report.component[static_cast<std::size_t>(i)] == report.component[static_cast<std::size_t>(i - 3)]);
   check_recovered(report, given(b, Q, by_row));
 
-  ElasticNet<B> const scalar(b, k, Scalar(0.5), Scalar(0.25));  // one lambda for all fixes the factors: one is left
+  ElasticNet<B> const scalar(b, k, Scalar(0.5),
+                             Scalar(0.25));  // one lambda for all fixes the factors: one is left
   auto const fixed = untie(b, tie(b, Q, scalar, gershgorin_step(b, Q)));
   CHECK(fixed.scalar_penalty);
   CHECK(fixed.components == 3);
@@ -119,7 +129,8 @@ TEST_CASE_TEMPLATE("(F2) a disconnected graph leaves one factor free for each co
   check_recovered(one_factor, given(b, Q, scalar));
 }
 
-TEST_CASE_TEMPLATE("(F2) where untie says prox, prox^Q_psi(z) of its Q and psi is a fixed point", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(F2) where untie says prox, prox^Q_psi(z) of its Q and psi is a fixed point", B,
+                   BACKENDS) {
   B b;
   auto const W = rows({{0, 0.3, 0}, {0.1, -0.2, 0.2}, {0, 0.4, 0.3}});
   auto const free = recurrence(b, W, column({0.5, 0.6, 0.9}), column({0.1, 0, 0.3}));
@@ -133,10 +144,11 @@ TEST_CASE_TEMPLATE("(F2) where untie says prox, prox^Q_psi(z) of its Q and psi i
         tolerance<typename B::Scalar>(6, max_abs(Z) + max_abs(U)));
 }
 
-// ---- what is no prox, or not the paper's -------------------------------------------------------------------------
+// ---- what is no prox, or not the paper's ------------------------------------------------------------------
 
-TEST_CASE_TEMPLATE("(F2) W~ = [0 2; 2 0], h = 1/2, b = 1/10 at z = 1 has two fixed points, 0 and 1.6: no prox", B,
-                   BACKENDS) {
+TEST_CASE_TEMPLATE(
+    "(F2) W~ = [0 2; 2 0], h = 1/2, b = 1/10 at z = 1 has two fixed points, 0 and 1.6: no prox", B,
+    BACKENDS) {
   B b;
   auto const free = recurrence(b, rows({{0, 2}, {2, 0}}), column({0.5, 0.5}), column({0.1, 0.1}));
   Matrix const z(2, 1, 1);
@@ -150,7 +162,8 @@ TEST_CASE_TEMPLATE("(F2) W~ = [0 2; 2 0], h = 1/2, b = 1/10 at z = 1 has two fix
   CHECK_FALSE(report.definite);
   CHECK_FALSE(report.is_prox);
   CHECK(report.explanation ==
-        "not a prox: Q is not positive semi-definite: its smallest eigenvalue is -1.5 where Q + diag(beta) has unit "
+        "not a prox: Q is not positive semi-definite: its smallest eigenvalue is -1.5 where Q + diag(beta) "
+        "has unit "
         "diagonal; Q + diag(beta) is not definite: its smallest eigenvalue is -1 at unit diagonal");
 }
 
@@ -169,8 +182,9 @@ TEST_CASE_TEMPLATE("(F2) W~ = [0 -2; -2 0] cycles for ever: no prox", B, BACKEND
   CHECK_FALSE(untie(b, free).psd);
 }
 
-TEST_CASE_TEMPLATE("(F2) b / (1 - h) constant does not make a scalar penalty: s = beta / (1 - h) must symmetrise W~", B,
-                   BACKENDS) {
+TEST_CASE_TEMPLATE(
+    "(F2) b / (1 - h) constant does not make a scalar penalty: s = beta / (1 - h) must symmetrise W~", B,
+    BACKENDS) {
   B b;
   auto const h = column({0.5, 0.25}), shift = column({0.1, 0.15});  // b / (1 - h) = 1/5 twice
   auto const report = untie(b, recurrence(b, rows({{0, 0.25}, {0.25, 0}}), h, shift));
@@ -178,13 +192,14 @@ TEST_CASE_TEMPLATE("(F2) b / (1 - h) constant does not make a scalar penalty: s 
   CHECK_FALSE(report.scalar_penalty);
   CHECK(report.beta_spread == doctest::Approx(1.0 / 3));
   CHECK(report.lambda_spread == doctest::Approx(1.0 / 3));
-  auto const scalar = untie(b, recurrence(b, rows({{0, 0.1875}, {0.28125, 0}}), h, shift));  // s ~ (2, 4/3) does
+  auto const scalar =
+      untie(b, recurrence(b, rows({{0, 0.1875}, {0.28125, 0}}), h, shift));  // s ~ (2, 4/3) does
   CHECK(scalar.is_prox);
   CHECK(scalar.scalar_penalty);
 }
 
-TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, a cycle that does not close", B,
-                   BACKENDS) {
+TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, a cycle that does not close",
+                   B, BACKENDS) {
   B b;
   auto const ones = column({1, 1, 1}), tenth = column({0.1, 0.1, 0.1});
   auto const refused = [&](Matrix const& W, char const* where) {
@@ -194,7 +209,8 @@ TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, 
     CHECK(report.explanation.find("not a prox: W_tilde is not symmetrisable: s_i W_tilde(i, l) = ") == 0);
     CHECK(report.explanation.find(where) != std::string::npos);
   };
-  refused(rows({{0, 0.25, 0}, {-0.25, 0, 0}, {0, 0, 0}}), "= 0.25 and s_l W_tilde(l, i) = -0.25 at i = 0, l = 1");
+  refused(rows({{0, 0.25, 0}, {-0.25, 0, 0}, {0, 0, 0}}),
+          "= 0.25 and s_l W_tilde(l, i) = -0.25 at i = 0, l = 1");
   refused(rows({{0, 0, 0}, {0, 0, 0.25}, {0, 0, 0}}), "= 0.25 and s_l W_tilde(l, i) = 0 at i = 1, l = 2");
   refused(rows({{0, 0.25, 0.25}, {0.25, 0, 0.25}, {0.125, 0.25, 0}}), " at i = ");
   auto const closing = rows({{0, 0.25, 0.25}, {0.25, 0, 0.25}, {0.125, 0.125, 0}});  // s = (1, 1, 2)
@@ -203,7 +219,8 @@ TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, 
 
 TEST_CASE_TEMPLATE("(F2) h = 1 everywhere: beta = 0", B, BACKENDS) {
   B b;
-  auto const report = untie(b, recurrence(b, rows({{0, 0.25}, {0.5, 0}}), column({1, 1}), column({0.1, 0.2})));
+  auto const report =
+      untie(b, recurrence(b, rows({{0, 0.25}, {0.5, 0}}), column({1, 1}), column({0.1, 0.2})));
   CHECK(report.is_prox);
   CHECK(report.beta_i == HostMatrix<typename B::Scalar>(2, 1));
   CHECK(report.beta_spread == 0);
@@ -215,17 +232,19 @@ TEST_CASE("(F2) h outside [0, 1] and b below 0 are named; what is not finite or 
   CHECK(untie(b, recurrence(b, W, column({0.5, 1.25}), column({0.1, -0.5}))).explanation ==
         "not a prox: h(1) = 1.25, must be in [0, 1]; b(1) = -0.5, must be >= 0");
   auto const nan = std::nan("");
-  check_throws_with<DomainError>([&] { untie(b, recurrence(b, rows({{0, nan}, {0, 0}}), column({1, 1}), column({0, 0}))); },
-                                 "untie: W_tilde has an entry nan, must be finite");
+  check_throws_with<DomainError>(
+      [&] { untie(b, recurrence(b, rows({{0, nan}, {0, 0}}), column({1, 1}), column({0, 0}))); },
+      "untie: W_tilde has an entry nan, must be finite");
   check_throws_with<DomainError>([&] { untie(b, recurrence(b, W, column({1, nan}), column({0, 0}))); },
                                  "untie: h has an entry nan, must be finite");
   check_throws_with<ShapeError>([&] { untie(b, recurrence(b, W, column({1, 1, 1}), column({0, 0, 0}))); },
                                 "untie: W_tilde is 2 x 2, must be 3 x 3");
-  check_throws_with<DomainError>([&] { untie(b, Recurrence<Cpu<double>>{{1}, zeros(b, 0, 0), zeros(b, 0, 1), zeros(b, 0, 1)}); },
-                                 "untie: k = 0, must be >= 1");
+  check_throws_with<DomainError>(
+      [&] { untie(b, Recurrence<Cpu<double>>{{1}, zeros(b, 0, 0), zeros(b, 0, 1), zeros(b, 0, 1)}); },
+      "untie: k = 0, must be >= 1");
 }
 
-// ---- the nearest tied parameters ---------------------------------------------------------------------------------
+// ---- the nearest tied parameters --------------------------------------------------------------------------
 
 TEST_CASE("(F2) with_eigenvalues_at_least raises the low eigenvalues and keeps the rest") {
   for (Index k : {1, 2, 12}) {
@@ -237,9 +256,11 @@ TEST_CASE("(F2) with_eigenvalues_at_least raises the low eigenvalues and keeps t
         return sum;
       });
     };
-    auto const given = with([](Index l) { return 2.0 - static_cast<double>(l / 2); });  // 2, 2, 1, 1, 0, 0, -1, ...
+    auto const given =
+        with([](Index l) { return 2.0 - static_cast<double>(l / 2); });  // 2, 2, 1, 1, 0, 0, -1, ...
     auto const expected = with([](Index l) { return std::max(2.0 - static_cast<double>(l / 2), 0.5); });
-    CHECK(max_abs_difference(with_eigenvalues_at_least(given, 0.5), expected) <= tolerance<double>(4 * k, static_cast<double>(k)));
+    CHECK(max_abs_difference(with_eigenvalues_at_least(given, 0.5), expected) <=
+          tolerance<double>(4 * k, static_cast<double>(k)));
   }
   CHECK(with_eigenvalues_at_least(Matrix(2, 2), 0) == Matrix(2, 2));
 }
@@ -265,14 +286,16 @@ TEST_CASE_TEMPLATE("(F2) the nearest tied parameters are a prox, and idempotent"
   }
 }
 
-TEST_CASE("(F2) W~ - W' makes an obtuse angle with every tied W - W' of the same s and h: W' is the nearest") {
+TEST_CASE(
+    "(F2) W~ - W' makes an obtuse angle with every tied W - W' of the same s and h: W' is the nearest") {
   Cpu<double> b;
   Index const k = 6;
   auto const W = normal_matrix<double>(k, k, seed(1)), h = uniform_matrix<double>(k, 1, seed(2));
   auto const report = untie(b, recurrence(b, W, h, Matrix(k, 1, 0.1)));
   REQUIRE_FALSE(report.is_prox);
   auto const scaled = [&](Matrix const& A) {  // S^{1/2} A S^{-1/2}
-    return host_matrix<double>(k, k, [&](Index i, Index l) { return A(i, l) * std::sqrt(report.s(i, 0) / report.s(l, 0)); });
+    return host_matrix<double>(
+        k, k, [&](Index i, Index l) { return A(i, l) * std::sqrt(report.s(i, 0) / report.s(l, 0)); });
   };
   auto const nearest = scaled(to_host(b, report.nearest.W_tilde)), W_scaled = scaled(W);
   auto const difference = mapped([](double x, double y) { return x - y; }, W_scaled, nearest);
@@ -280,9 +303,11 @@ TEST_CASE("(F2) W~ - W' makes an obtuse angle with every tied W - W' of the same
   for (std::uint64_t n = 0; n < 50; ++n) {
     auto const A = normal_matrix<double>(k, 1 + static_cast<Index>(n) % k, seed(10 + n));
     auto const P = product(A, transposed(A));  // k x k, semi-definite
-    auto const rival = host_matrix<double>(k, k, [&](Index i, Index l) { return (i == l ? h(i, 0) : 0.0) - P(i, l); });
+    auto const rival =
+        host_matrix<double>(k, k, [&](Index i, Index l) { return (i == l ? h(i, 0) : 0.0) - P(i, l); });
     auto const step = mapped([](double x, double y) { return x - y; }, rival, nearest);
-    double const low = 16 * tolerance<double>(8 * k, 1 + norm(W_scaled));  // Q' is not 0 but low where it is raised
+    double const low =
+        16 * tolerance<double>(8 * k, 1 + norm(W_scaled));  // Q' is not 0 but low where it is raised
     CHECK(inner(difference, step) <= low * norm(difference));
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/backend/cpu/backend.hpp"
 #include "detrame/operator/dense_blocks.hpp"
+
+#include "detrame/backend/cpu/backend.hpp"
 #include "laws/archetype.hpp"
 #include "laws/operator_laws.hpp"
 
@@ -18,7 +19,8 @@ void for_structures(Law&& law) {
   struct Case {
     Index groups, k, N;
   };
-  for (Case const c : {Case{1, 1, 1}, {1, 5, 3}, {1, 33, 7}, {2, 6, 4}, {3, 33, 5}, {7, 7, 3}, {4, 36, 0}, {1, 0, 3}}) {
+  for (Case const c :
+       {Case{1, 1, 1}, {1, 5, 3}, {1, 33, 7}, {2, 6, 4}, {3, 33, 5}, {7, 7, 3}, {4, 36, 0}, {1, 0, 3}}) {
     CAPTURE(c.groups);
     CAPTURE(c.k);
     CAPTURE(c.N);
@@ -27,10 +29,10 @@ void for_structures(Law&& law) {
 }
 }  // namespace
 
-#define LAW(statement, law)                                                                    \
-  TEST_CASE_TEMPLATE("DenseBlocks: " statement, B, BACKENDS) {                                 \
-    B b;                                                                                       \
-    for_structures([&](DenseBlocks const& s, Index k, Index N) { laws::law(b, s, k, N); });    \
+#define LAW(statement, law)                                                                 \
+  TEST_CASE_TEMPLATE("DenseBlocks: " statement, B, BACKENDS) {                              \
+    B b;                                                                                    \
+    for_structures([&](DenseBlocks const& s, Index k, Index N) { laws::law(b, s, k, N); }); \
   }
 
 LAW("W~ (2 U - 3 P) = 2 W~ U - 3 W~ P", apply_is_linear)
@@ -58,7 +60,8 @@ TEST_CASE_TEMPLATE("DenseBlocks: n groups are n maps of one group, bit for bit",
 
 TEST_CASE("DenseBlocks: the dense form has block g in rows and columns g kg, ..., and zeros elsewhere") {
   Cpu<double> cpu;
-  auto const W = host_matrix<double>(2, 4, [](Index i, Index j) { return static_cast<double>(10 * i + j + 1); });
+  auto const W =
+      host_matrix<double>(2, 4, [](Index i, Index j) { return static_cast<double>(10 * i + j + 1); });
   auto const dense = DenseBlocks{2}.dense(cpu, to_device(cpu, W));
   double const expected[4][4] = {{1, 2, 0, 0}, {11, 12, 0, 0}, {0, 0, 3, 4}, {0, 0, 13, 14}};
   CHECK(dense == host_matrix<double>(4, 4, [&](Index i, Index j) { return expected[i][j]; }));

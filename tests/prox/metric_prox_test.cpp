@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/prox/lambda_max.hpp"
 #include "detrame/prox/unrolled.hpp"
 #include "laws/archetype.hpp"
 #include "prox/problem.hpp"
@@ -13,12 +12,6 @@ namespace {
 
 using formula::NonnegativeShrinkage;
 using formula::SoftShrinkage;
-
-/// k = 12, of condition 20, with active and inactive entries in each column.
-template <class P>
-P medium_problem(typename P::Backend& b, Index N = 9) {
-  return {b, definite_matrix<double>(12, 20, seed(200)), normal_matrix<double>(12, N, seed(201)), .15, .05};
-}
 
 Index count_zeros(HostMatrix<double> const& u) {
   Index count = 0;
@@ -33,7 +26,6 @@ Index count_zeros(HostMatrix<double> const& u) {
   Problem<Cpu<float>, SoftShrinkage>, Problem<Cpu<double>, NonnegativeShrinkage>, \
       Problem<archetype::Loops<float>, NonnegativeShrinkage>, Problem<archetype::Loops<double>, SoftShrinkage>
 #define TWO Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
-#define NONNEGATIVE Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
 
 TEST_CASE_TEMPLATE("(M3) <Q (z - u), y - u> + psi(u) <= psi(y) for every y in the domain", P, MODELS) {
   typename P::Backend b;
@@ -79,7 +71,7 @@ TEST_CASE_TEMPLATE("(M4) u is the prox if and only if it is a fixed point of The
     return mapped([&](double ui, double v) { return formula::Subgradient<A>{}(ui, v, p.lambda, p.beta); }, u, g);
   };
   auto const u_star = p.solution();
-  CHECK(max_abs(defect(u_star)) <= static_cast<double>(tolerance<Scalar>(12, 10)));
+  CHECK(max_abs(defect(u_star)) <= P::reachable + static_cast<double>(tolerance<Scalar>(12, 10)));
   for (std::uint64_t n = 0; n < 20; ++n) {  // elsewhere: the defect is 0 where the subgradient is, and only there
     auto const y = mapped([](double a, double x) { return A::two_sided ? a * x : std::max(a * x, 0.); },
                           normal_matrix<double>(12, 9, seed(240 + n)), mapped([](double x) { return double(x > 0); },
@@ -99,6 +91,7 @@ TEST_CASE_TEMPLATE("(C4) |u - u*| <= residual / (lambda_min + beta), wherever a 
   using Scalar = typename P::Scalar;
   auto const p = medium_problem<P>(b);
   auto const u_star = p.solution();
+  double const own = P::reachable / .1;  // how far u_star itself may be: lambda_min + beta = .1
   for (By recursion : {By::jacobi, By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista})
     for (Index limit : {0, 1, 2, 3, 7, 20, 60}) {
       auto const result = p.solve(recursion, Until{.tolerance = 0, .limit = limit});
@@ -110,7 +103,7 @@ TEST_CASE_TEMPLATE("(C4) |u - u*| <= residual / (lambda_min + beta), wherever a 
         farthest = std::max(farthest, std::sqrt(square));
       }
       double const size = max_abs(u) + max_abs(u_star);
-      CHECK(farthest <= static_cast<double>(result.bound) + static_cast<double>(tolerance<Scalar>(12 * 20, size)));
+      CHECK(farthest <= static_cast<double>(result.bound) + own + static_cast<double>(tolerance<Scalar>(12 * 20, size)));
       if (limit == 0) CHECK(farthest > static_cast<double>(result.bound) / 100);  // not vacuous
       auto const r = to_host(b, typename P::Backend::ConstView(residual(b, p.Q, p.psi, p.z, result.u)));
       CHECK(max_abs(r) == doctest::Approx(static_cast<double>(result.residual)).epsilon(1e-3));
@@ -139,81 +132,7 @@ TEST_CASE_TEMPLATE("(M5) T updates of metric_prox are T updates of eq. (20) with
   check(ForwardBackward{.1}, Unroll<5>{});
 }
 
-TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe steps and sweeps do", P, NONNEGATIVE) {
-  typename P::Backend b;
-  using Scalar = typename P::Scalar;
-  auto const p = coherent_problem(b);
-  double const eps = static_cast<double>(tolerance<Scalar>(40, 1));
-  // It alternates between 2.6733 1 and 0 ...
-  CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<3>{}).u)) == doctest::Approx(2.7 / 1.01).epsilon(eps));
-  CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<4>{}).u)) == 0);
-  auto const printed = p.solve(By::jacobi);
-  CHECK(printed.status == Status::cycling);
-  CHECK(static_cast<double>(printed.residual) > 1);
-  // ... where the solution is .96085 1.
-  for (By recursion : safe_recursions) {
-    CAPTURE(recursion);
-    auto const result = p.solve(recursion);
-    REQUIRE(result.status == Status::residual_reached);
-    for (Index i = 0; i < 3; ++i)
-      CHECK(std::abs(p.on_host(result.u)(i, 0) - 2.7 / 2.81) <= static_cast<double>(result.bound) + eps);
-  }
-}
-
-TEST_CASE("(E3) (M7) on Gaussian dictionaries eq. (24) converges at k/m = 1/2, hardly at 2; Gauss-Seidel always") {
-  Cpu<double> b(1);
-  Index converged_wide = 0;
-  for (std::uint64_t trial = 0; trial < 8; ++trial) {
-    auto const narrow = gaussian_problem(b, 64, 32, 4, 300 + 3 * trial), wide = gaussian_problem(b, 64, 128, 4, 330 + 3 * trial);
-    CHECK(narrow.solve(By::jacobi, Until{.tolerance = 1e-8}).status == Status::residual_reached);
-    converged_wide += wide.solve(By::jacobi, Until{.tolerance = 1e-8}).status == Status::residual_reached;
-    CHECK(narrow.solve(By::gauss_seidel, Until{.tolerance = 1e-8}).status == Status::residual_reached);
-    CHECK(wide.solve(By::gauss_seidel, Until{.tolerance = 1e-8, .limit = 20000}).status == Status::residual_reached);
-  }
-  CHECK(converged_wide == 0);
-}
-
-TEST_CASE_TEMPLATE("(M8) u = 0 is the answer if and only if lambda >= lambda_max", P, MODELS) {
-  typename P::Backend b;
-  using Scalar = typename P::Scalar;
-  auto const p = medium_problem<P>(b);
-  auto const top = rounded<double>(to_host(b, typename P::Backend::ConstView(lambda_max(b, p.Q, p.psi, p.z))));  // 1 x 9
-  double const highest = max_abs(top);
-  for (double share : {1 + 1e-4, 1 - 1e-4}) {
-    P const q(b, p.Q_host, p.z_host, highest * share, p.beta);
-    auto const result = q.solve(By::gershgorin, Until{.limit = 5000});
-    CHECK((result.status == Status::all_zero) == (share > 1));
-    if (share > 1) {
-      CHECK(max_abs(q.on_host(result.u)) == 0);
-      CHECK(result.iterations == 0);
-      CHECK(result.bound == 0);
-    }
-    for (Index j = 0; j < 9; ++j)
-      CHECK((result.column_status[static_cast<std::size_t>(j)] == Status::all_zero) == (highest * share >= top(0, j)));
-  }
-  // No absolute value for u >= 0: with -z it is another number, and may be negative.
-  P const one(b, identity<double>(2), HostMatrix<double>(2, 1, -1.), 0, .1);
-  auto const negative = to_host(b, typename P::Backend::ConstView(lambda_max(b, one.Q, one.psi, one.z)))(0, 0);
-  bool const two_sided = P::Activation::two_sided;
-  CHECK(negative == (two_sided ? Scalar(1) : Scalar(-1)));
-  CHECK((one.solve(By::gershgorin).status == Status::all_zero) == !two_sided);
-}
-
-TEST_CASE("(M8) of a synthesis problem, from D^T x - d alone") {
-  archetype::Loops<double> b;
-  auto const D = unit_norm_dictionary<double>(6, 10, seed(400));
-  auto const d = normal_matrix<double>(10, 1, seed(401)), x = normal_matrix<double>(6, 5, seed(402));
-  Synthesis<archetype::Loops<double>> const synthesis{to_device(b, D), .1, .1, .2, to_device(b, d)};
-  auto const top = to_host(b, lambda_max(b, synthesis, to_device(b, x)));
-  auto const Dtx = product(transposed(D), x);
-  for (Index j = 0; j < 5; ++j) {
-    double largest = -1e9;
-    for (Index i = 0; i < 10; ++i) largest = std::max(largest, Dtx(i, j) - d(i, 0));
-    CHECK(std::abs(top(0, j) - largest) <= tolerance<double>(8, 3));
-  }
-}
-
-TEST_CASE_TEMPLATE("(F1) the fixed points of the recursion solve w = M u + q >= 0, u >= 0, <u, w> = 0", P, NONNEGATIVE) {
+TEST_CASE_TEMPLATE("(F1) the fixed points of the recursion solve w = M u + q >= 0, u >= 0, <u, w> = 0", P, TWO) {
   typename P::Backend b;
   auto const p = medium_problem<P>(b);
   auto const u = p.solution();
@@ -288,7 +207,7 @@ TEST_CASE_TEMPLATE("(M3) alpha into beta, scale, permutation, split and blocks c
 
 TEST_CASE("(M3) the bits do not depend on the number of threads, nor z on the call") {
   Cpu<double> one(1);
-  Problem<Cpu<double>, NonnegativeShrinkage> const p = gaussian_problem(one, 64, 64, 300, 430);
+  Problem<Cpu<double>, NonnegativeShrinkage> const p = gaussian_problem(one, 64, 64, 300, Signals::of_30_percent_of_the_atoms, 430);
   auto const z_before = to_host(one, Cpu<double>::ConstView(p.z));
   for (By recursion : safe_recursions) {
     auto const u = p.solve(recursion, Until{.limit = 20});

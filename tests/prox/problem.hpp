@@ -78,20 +78,29 @@ struct Problem {
   }
 };
 
-/// Unit-norm Gaussian atoms, m x k, alpha = beta = .01, lambda = .1, and z = Q^{-1} D^T x of signals that 30 % of the
-/// atoms made: maths.md, section 2.
+/// k = 12, of condition 20, with active and inactive entries in each column.
+template <class P>
+P medium_problem(typename P::Backend& b, Index N = 9) {
+  return {b, definite_matrix<double>(12, 20, seed(200)), normal_matrix<double>(12, N, seed(201)), .15, .05};
+}
+
+/// How the signals of gaussian_problem are drawn.
+enum class Signals { of_unit_norm, of_30_percent_of_the_atoms };
+
+/// Unit-norm Gaussian atoms, m x k, alpha = beta = .01, lambda = .1, and z = Q^{-1} D^T x: maths.md, section 2.
 template <Backend B>
-Problem<B, formula::NonnegativeShrinkage> gaussian_problem(B& b, Index m, Index k, Index N, std::uint64_t n) {
+Problem<B, formula::NonnegativeShrinkage> gaussian_problem(B& b, Index m, Index k, Index N, Signals signals,
+                                                           std::uint64_t n) {
+  using Scalar = typename B::Scalar;
   auto const D = unit_norm_dictionary<double>(m, k, seed(n));
+  auto const codes = mapped([](double a, double p) { return p < .3 ? std::abs(a) : 0.; },
+                            normal_matrix<double>(k, N, seed(n + 1)), uniform_matrix<double>(k, N, seed(n + 2)));
+  auto const x = signals == Signals::of_unit_norm ? unit_norm_dictionary<double>(m, N, seed(n + 3)) : product(D, codes);
   auto Q = product(transposed(D), D);
   for (Index i = 0; i < k; ++i) Q(i, i) += .01;
-  auto const size = normal_matrix<double>(k, N, seed(n + 1)), kept = uniform_matrix<double>(k, N, seed(n + 2));
-  auto const codes = mapped([](double a, double p) { return p < .3 ? std::abs(a) : 0.; }, size, kept);
-  auto const Qz = product(transposed(D), product(D, codes));
-  auto const Q_device = to_device(b, rounded<typename B::Scalar>(Q));
   typename B::Matrix z = zeros(b, k, N);
-  REQUIRE(definite_solve(b, Q_device, to_device(b, rounded<typename B::Scalar>(Qz)), z));
-  return {b, Q, rounded<double>(to_host(b, z)), .1, .01};
+  REQUIRE(definite_solve(b, to_device(b, rounded<Scalar>(Q)), to_device(b, rounded<Scalar>(product(transposed(D), x))), z));
+  return {b, Q, rounded<double>(to_host(b, typename B::ConstView(z))), .1, .01};
 }
 
 /// maths.md, section 2: k = 3, Q = .1 I + .9 1 1^T, beta = .01, lambda = .1, z = 1. The solution is .96085 1.

@@ -14,14 +14,52 @@
 #error "a header for the device includes Eigen"
 #endif
 
-__global__ void relu_of(detrame::MatrixView<float> y) {
-  for (detrame::Index j = 0; j < y.cols(); ++j) {
-    for (detrame::Index i = 0; i < y.rows(); ++i) y(i, j) = detrame::formula::relu(y(i, j));
-  }
+namespace {
+
+using detrame::Index;
+using detrame::MatrixView;
+using detrame::Random;
+namespace formula = detrame::formula;
+
+/// f(y_ij, x_ij) for every entry: a map, as a device would run it.
+template <class F, class Scalar>
+__global__ void map(F f, MatrixView<Scalar> y, MatrixView<Scalar const> x) {
+  Index const i = blockIdx.x * blockDim.x + threadIdx.x, j = blockIdx.y;
+  if (i < y.rows() && j < y.cols()) f(y(i, j), x(i, j));
 }
 
-__global__ void assign_all(detrame::MatrixView<double> y, double x) {
-  for (detrame::Index j = 0; j < y.cols(); ++j) {
-    for (detrame::Index i = 0; i < y.rows(); ++i) detrame::formula::Assign{}(y(i, j), x);
-  }
+/// y_i = sum_j term(x_ij), one thread a row.
+template <class Term, class Scalar>
+__global__ void sum_rows(Term term, MatrixView<Scalar> y, MatrixView<Scalar const> x) {
+  Index const i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= y.rows()) return;
+  Scalar sum(0);
+  for (Index j = 0; j < x.cols(); ++j) sum += term(x.middle_cols(j, 1)(i, 0));
+  y(i, 0) = sum;
+}
+
+/// The numbers, activations and fused updates of a layer.
+template <class Activation, class Scalar>
+__global__ void layer(Random random, MatrixView<Scalar> y) {
+  Index const i = threadIdx.x, j = blockIdx.x;
+  auto const position = static_cast<std::uint64_t>(i + j * y.rows());
+  Scalar g = 0, u = 0;
+  formula::FirstUpdate<Activation>{}(random.normal<Scalar>(position), g, u, random.uniform<Scalar>(position), Scalar(1),
+                                     Scalar(.1));
+  formula::NextUpdate<Activation>{}(Scalar(.5), u, g, Scalar(.1));
+  formula::ReluPullback{}(g, u, u);
+  y(i, j) = u + g + formula::relu(g) + formula::soft_threshold(g, Scalar(.1)) + static_cast<Scalar>(random.below(7, position));
+  formula::Dropout<Scalar> const dropout{random, 0, y.rows(), Scalar(.2)};
+  dropout(i, j, y(i, j), g);
+}
+
+}  // namespace
+
+void launch(MatrixView<float> y, MatrixView<float const> x, MatrixView<double> z) {
+  map<<<dim3(1, 1), 32>>>(formula::Relu{}, y, x);
+  map<<<dim3(1, 1), 32>>>(formula::Axpy<float>{2}, y, x);
+  sum_rows<<<1, 32>>>(formula::Square{}, y, x);
+  sum_rows<<<1, 32>>>(formula::Magnitude{}, y, x);
+  layer<formula::NonnegativeShrinkage><<<1, 32>>>(Random(1, 2), y);
+  layer<formula::SoftShrinkage><<<1, 32>>>(Random(1, 2), z);
 }

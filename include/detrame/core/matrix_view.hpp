@@ -53,11 +53,9 @@ class MatrixView {
     requires detail::ColumnMajorStorage<M, Scalar>
   MatrixView(M&& m) : MatrixView(m.data(), m.rows(), m.cols(), m.outerStride()) {}
 
-  DETRAME_HOST_DEVICE constexpr operator MatrixView<Scalar const>() const
-    requires(!std::is_const_v<Scalar>)
-  {
-    return {data_, rows_, cols_, stride_};
-  }
+  template <class Other>
+    requires(!std::is_const_v<Other> && std::is_same_v<Other const, Scalar>)
+  DETRAME_HOST_DEVICE constexpr MatrixView(MatrixView<Other> v) : MatrixView(v.data(), v.rows(), v.cols(), v.stride()) {}
 
   DETRAME_HOST_DEVICE constexpr Scalar* data() const { return data_; }
   DETRAME_HOST_DEVICE constexpr Index rows() const { return rows_; }

@@ -111,7 +111,7 @@ class Pivoting {
     team_.once([&] {
       int size = 0;
       Scalar above = std::numeric_limits<Scalar>::infinity();
-      for (Scalar level : {LEVELS}) {
+      for (Scalar level : {Scalar(.05), Scalar(0)}) {
         Scalar const from = level * largest;
         for (int i = 0; i < n_; ++i)
           if (sign_[i] != 0 && std::abs(u_[i]) < above && std::abs(u_[i]) >= from) support_[size++] = i;

@@ -12,29 +12,31 @@ namespace detrame {
 
 namespace detail {
 
-/// Refuses blocks that are not finite and symmetric. What differs by rounding alone, 4 kg eps max |q|, passes.
+/// Refuses blocks that are not finite and symmetric; a difference of rounding, 4 kg eps max |q|, passes.
 template <class Scalar>
 void require_symmetric(char const* who, HostMatrix<Scalar> const& Q) {
   Index const kg = Q.rows();
   Scalar largest(0);
   for (Index j = 0; j < Q.cols(); ++j)
     for (Index i = 0; i < kg; ++i) {
-      if (!std::isfinite(Q(i, j))) throw DomainError(message(who, ": Q has an entry ", Q(i, j), ", must be finite"));
+      if (!std::isfinite(Q(i, j)))
+        throw DomainError(message(who, ": Q has an entry ", Q(i, j), ", must be finite"));
       largest = std::max(largest, std::abs(Q(i, j)));
     }
-  Scalar const rounding = Scalar(4) * static_cast<Scalar>(kg) * std::numeric_limits<Scalar>::epsilon() * largest;
+  Scalar const rounding =
+      Scalar(4) * static_cast<Scalar>(kg) * std::numeric_limits<Scalar>::epsilon() * largest;
   for (Index j = 0; j < Q.cols(); ++j)
     for (Index i = 0; i < kg; ++i) {
       Index const first = j / kg * kg;
       Scalar const mirrored = Q(j - first, first + i);
       if (std::abs(Q(i, j) - mirrored) > rounding)
-        throw DomainError(message(who, ": Q is not symmetric: ", mirrored, " in row ", j, ", column ", first + i, ", ",
-                                  Q(i, j), " across the diagonal"));
+        throw DomainError(message(who, ": Q is not symmetric: ", mirrored, " in row ", j, ", column ",
+                                  first + i, ", ", Q(i, j), " across the diagonal"));
     }
 }
 
-/// The smallest eigenvalue of a symmetric block less the rounding of its computation, k eps lambda_max; refuses
-/// what is not positive after that.
+/// The smallest eigenvalue of a symmetric block less the rounding of its computation, k eps lambda_max;
+/// refuses what is not positive after that.
 template <Backend B>
 typename B::Scalar require_definite(B& backend, char const* who, typename B::ConstView Q) {
   using Scalar = typename B::Scalar;
@@ -54,8 +56,8 @@ typename B::Scalar require_definite(B& backend, char const* who, typename B::Con
 ///   Q = diag(Q_1, ..., Q_n),   each Q_g: kg x kg
 ///
 /// Shapes    blocks: kg x k, the Q_g side by side, with kg a divisor of k.
-/// Requires  k >= 1 and kg divides k, else ShapeError; finite, symmetric up to rounding, positive definite beyond
-///           rounding, else DomainError. All is checked here, once.
+/// Requires  k >= 1 and kg divides k, else ShapeError; finite, symmetric up to rounding, positive definite
+///           beyond rounding, else DomainError. All is checked here, once.
 /// Ensures   (1) weights() is exactly symmetric: the mean of blocks and its transpose.
 ///           (2) lambda_min() is the smallest computed eigenvalue less k eps lambda_max, and positive.
 /// Cost      construction about 4/3 k kg^2; apply 2 k kg N flops.
@@ -69,7 +71,8 @@ class BlockDiagonalMetric {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
 
-  BlockDiagonalMetric(B& backend, Matrix const& blocks) : BlockDiagonalMetric(backend, blocks, "BlockDiagonalMetric") {}
+  BlockDiagonalMetric(B& backend, Matrix const& blocks)
+      : BlockDiagonalMetric(backend, blocks, "BlockDiagonalMetric") {}
 
   Index dim() const { return Q_.cols(); }
   DenseBlocks structure() const { return {Q_.cols() / Q_.rows()}; }
@@ -77,10 +80,14 @@ class BlockDiagonalMetric {
   Scalar lambda_min() const { return lambda_min_; }
 
   /// QV = Q V. V, QV: k x N.
-  void apply(typename B::Lane& lane, ConstView V, View QV) const { structure().apply(lane, weights(), V, QV); }
+  void apply(typename B::Lane& lane, ConstView V, View QV) const {
+    structure().apply(lane, weights(), V, QV);
+  }
 
   Matrix diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
-  Matrix absolute_row_sums(B& backend) const { return detrame::absolute_row_sums(backend, structure(), weights()); }
+  Matrix absolute_row_sums(B& backend) const {
+    return detrame::absolute_row_sums(backend, structure(), weights());
+  }
   Matrix dense(B& backend) const { return to_device(backend, structure().dense(backend, weights())); }
 
  protected:
@@ -93,7 +100,8 @@ class BlockDiagonalMetric {
     Q_ = symmetric_part(backend, blocks);
     lambda_min_ = std::numeric_limits<Scalar>::infinity();
     for (Index first = 0; first < k; first += kg)
-      lambda_min_ = std::min(lambda_min_, detail::require_definite(backend, who, weights().middle_cols(first, kg)));
+      lambda_min_ =
+          std::min(lambda_min_, detail::require_definite(backend, who, weights().middle_cols(first, kg)));
   }
 
  private:

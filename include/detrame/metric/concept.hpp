@@ -29,19 +29,20 @@ concept penalty_vectors = requires(P const& psi) {
 };
 
 template <class P>
-concept penalty_value = requires(P const& psi, typename P::Backend::Lane& lane, typename P::Backend::ConstView U,
-                                 typename P::Backend::View out) { psi.value(lane, U, out); };
+concept penalty_value =
+    requires(P const& psi, typename P::Backend::Lane& lane, typename P::Backend::ConstView U,
+             typename P::Backend::View out) { psi.value(lane, U, out); };
 
 }  // namespace has
 
 template <class P>
-concept Penalty = Backend<typename P::Backend> && has::activation<P> && has::penalty_vectors<P> &&
-                  has::penalty_value<P>;
+concept Penalty =
+    Backend<typename P::Backend> && has::activation<P> && has::penalty_vectors<P> && has::penalty_value<P>;
 
-/// A metric |v|_Q^2 = <v, Q v> on R^k, with Q symmetric and positive definite (checked where it is made).  (M3)
+/// A metric |v|_Q^2 = <v, Q v> on R^k, with Q symmetric and positive definite.                          (M3)
 ///
-/// Laws (tests/laws/metric_laws.hpp): Q is symmetric; <v, Q v> >= lambda_min |v|^2 with lambda_min > 0; apply,
-/// diagonal and absolute_row_sums are those of dense; weights hold Q in the layout of structure.
+/// Laws (tests/laws/metric_laws.hpp): Q is symmetric; <v, Q v> >= lambda_min |v|^2 with lambda_min > 0;
+/// apply, diagonal and absolute_row_sums are those of dense; weights hold Q in the layout of structure.
 namespace has {
 
 template <class M>

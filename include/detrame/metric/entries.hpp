@@ -60,12 +60,18 @@ typename B::Matrix diagonal(B& backend, DenseBlocks const& structure, typename B
 
 /// The sums of |q_il| over l: k x 1. They dominate Q: diag(sums) - Q is positive semi-definite (Gershgorin).
 template <Backend B>
-typename B::Matrix absolute_row_sums(B& backend, DenseBlocks const& structure, typename B::ConstView Q) {
-  typename B::Matrix out = zeros(backend, Q.cols(), 1);
+void absolute_row_sums(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
+                       typename B::View out) {
   Index const kg = Q.rows();
+  each(backend.lane(), formula::Fill<typename B::Scalar>{0}, out);
   for (Index g = 0; g < structure.groups; ++g)
-    row_sums(backend.lane(), typename B::View(out).middle_rows(g * kg, kg), formula::Magnitude{},
-             Q.middle_cols(g * kg, kg));
+    row_sums(backend.lane(), out.middle_rows(g * kg, kg), formula::Magnitude{}, Q.middle_cols(g * kg, kg));
+}
+template <Backend B>
+typename B::Matrix absolute_row_sums(B& backend, DenseBlocks const& structure, typename B::ConstView Q) {
+  typename B::Matrix out;
+  resize(backend, out, Q.cols(), 1);
+  absolute_row_sums(backend, structure, Q, out);
   return out;
 }
 

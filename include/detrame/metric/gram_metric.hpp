@@ -35,8 +35,9 @@ void gram_pullback(B& backend, typename B::ConstView D, typename B::ConstView Q_
 ///
 /// Shapes    D: m x k, a column an atom.
 /// Requires  k >= 1, else ShapeError; D finite, alpha > 0 and finite, else DomainError. m = 0 is Q = alpha I.
-/// Ensures   (1) weights() is exactly symmetric. (2) lambda_min() = alpha, a bound that holds for the Q of the
-///           formula; the stored one may differ from it by rounding, k eps |D|^2.
+/// Ensures   (1) weights() is exactly symmetric.
+///           (2) lambda_min() = alpha, which bounds the Q of the formula; the stored one may differ from that
+///               by rounding, k eps |D|^2.
 /// Cost      construction 2 m k^2 flops; apply 2 k^2 N, or 4 m k N where that is less. Nothing is inverted.
 /// Tested    tests/metric/metric_test.cpp
 template <Backend B>
@@ -49,7 +50,8 @@ class GramMetric {
   using ConstView = typename B::ConstView;
 
   GramMetric(B& backend, Matrix D, Scalar alpha) : D_(std::move(D)), alpha_(alpha) {
-    if (D_.cols() < 1) throw ShapeError(message("GramMetric: D is ", D_.rows(), " x 0, must have an atom or more"));
+    if (D_.cols() < 1)
+      throw ShapeError(message("GramMetric: D is ", D_.rows(), " x 0, must have an atom or more"));
     if (!(alpha > Scalar(0)) || !std::isfinite(alpha))
       throw DomainError(message("GramMetric: alpha = ", alpha, ", must be > 0 and finite"));
     HostMatrix<Scalar> const host = to_host(backend, this->D());  // m x k
@@ -80,7 +82,9 @@ class GramMetric {
   }
 
   Matrix diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
-  Matrix absolute_row_sums(B& backend) const { return detrame::absolute_row_sums(backend, structure(), weights()); }
+  Matrix absolute_row_sums(B& backend) const {
+    return detrame::absolute_row_sums(backend, structure(), weights());
+  }
   Matrix dense(B&) const { return Q_; }
 
  private:

@@ -14,8 +14,8 @@ namespace detrame {
 ///
 ///   A = sum_j lambda_j v_j v_j^T,   result = sum_j max(lambda_j, low) v_j v_j^T
 ///
-/// One-sided Jacobi: the columns of H = A + shift I, definite by Gershgorin, are rotated until they are orthogonal
-/// to working precision; then column j is (lambda_j + shift) v_j.
+/// One-sided Jacobi: the columns of H = A + shift I, definite by Gershgorin, are rotated until they are
+/// orthogonal to working precision; then column j is (lambda_j + shift) v_j.
 ///
 /// Shapes    A: k x k, symmetric, finite.
 /// Ensures   eigenvalues to about k eps |A|.
@@ -72,16 +72,17 @@ inline HostMatrix<double> with_eigenvalues_at_least(HostMatrix<double> const& A,
 ///   W' = the W nearest to W~ in |S^{1/2} (W - W~) S^{-1/2}|_F with diag(s) (diag(h') - W) symmetric and
 ///        S^{-1/2} diag(s) (diag(h') - W) S^{-1/2} >= low I,   S = diag(s),  low = 4 tolerance (1 + |.|_1)
 ///
-/// That is: h and b first, each nearest in its own row; then, for this s and this h', the nearest W. Another s may
-/// give a nearer one. W' may have a diagonal although W~ has none: D0 is another constraint. Components stay apart.
+/// That is: h and b first, each nearest in its own row; then, for this s and this h', the nearest W. Another
+/// s may give a nearer one. W' may have a diagonal although W~ has none: D0 is another constraint. Components
+/// stay apart.
 ///
 /// Requires  finite parameters; tolerance > 0, that of untie. low makes Q definite although h' may be 1.
 /// Ensures   untie says of the result that it is a prox.
 /// Cost      about 40 kg^2 k flops, on the host.
-/// Tested    tests/metric/untie_test.cpp (F2): a prox; W~ - W' makes an obtuse angle with all others; idempotent
+/// Tested    tests/metric/untie_test.cpp (F2): a prox, idempotent, an obtuse angle with all others
 template <Backend B>
-Recurrence<B> nearest_tied(B& backend, Recurrence<B> const& recurrence,
-                           Symmetriser const& by, double tolerance) {
+Recurrence<B> nearest_tied(B& backend, Recurrence<B> const& recurrence, Symmetriser const& by,
+                           double tolerance) {
   using Scalar = typename B::Scalar;
   HostMatrix<Scalar> W = to_host(backend, recurrence.W_tilde);  // kg x k
   HostMatrix<Scalar> h = to_host(backend, recurrence.h);        // k x 1
@@ -93,9 +94,12 @@ Recurrence<B> nearest_tied(B& backend, Recurrence<B> const& recurrence,
   Index const kg = W.rows();
   for (Index first = 0; first < W.cols(); first += kg) {
     auto const root = [&](Index i) { return std::sqrt(by.s[static_cast<std::size_t>(first + i)]); };
-    auto const scaled = [&](Index i, Index l) { return static_cast<double>(W(i, first + l)) * root(i) / root(l); };
+    auto const scaled = [&](Index i, Index l) {
+      return static_cast<double>(W(i, first + l)) * root(i) / root(l);
+    };
     auto const together = [&](Index i, Index l) {
-      return by.component[static_cast<std::size_t>(first + i)] == by.component[static_cast<std::size_t>(first + l)];
+      return by.component[static_cast<std::size_t>(first + i)] ==
+             by.component[static_cast<std::size_t>(first + l)];
     };
     auto const h_of = [&](Index i) { return static_cast<double>(h(first + i, 0)); };
     HostMatrix<double> const Q = host_matrix<double>(kg, kg, [&](Index i, Index l) {

@@ -14,8 +14,8 @@ namespace detrame {
 /// Use it by its names NonnegativeElasticNet<B> and ElasticNet<B>.
 ///
 /// Shapes    lambda, beta: k x 1.
-/// Requires  k >= 1; every lambda_i, beta_i >= 0 and not NaN: else DomainError with the first that is not. lambda
-///           and beta of k rows and 1 column, else ShapeError.
+/// Requires  k >= 1; every lambda_i, beta_i >= 0 and not NaN: else DomainError with the first that is not.
+///           lambda and beta of k rows and 1 column, else ShapeError.
 /// Ensures   value: out_j = psi(U column j), infinity outside the domain.
 /// Tested    tests/metric/metric_test.cpp
 template <Backend B, class Activation_>
@@ -30,14 +30,16 @@ class SeparablePenalty {
   static constexpr char const* name = Activation::two_sided ? "ElasticNet" : "NonnegativeElasticNet";
 
   SeparablePenalty(B& backend, Index k, Scalar lambda, Scalar beta)
-      : SeparablePenalty((require_rows(k), to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("lambda", lambda)))),
-                         to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("beta", beta)))) {}
+      : SeparablePenalty(
+            (require_rows(k), to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("lambda", lambda)))),
+            to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("beta", beta)))) {}
 
-  SeparablePenalty(B& backend, Matrix lambda, Matrix beta) : SeparablePenalty(std::move(lambda), std::move(beta)) {
+  SeparablePenalty(B& backend, Matrix lambda, Matrix beta)
+      : SeparablePenalty(std::move(lambda), std::move(beta)) {
     require_rows(lambda_.rows());
     if (lambda_.cols() != 1 || beta_.cols() != 1 || beta_.rows() != lambda_.rows())
-      throw ShapeError(message(name, ": lambda is ", lambda_.rows(), " x ", lambda_.cols(), ", beta is ", beta_.rows(),
-                               " x ", beta_.cols(), ", must be columns of equal length"));
+      throw ShapeError(message(name, ": lambda is ", lambda_.rows(), " x ", lambda_.cols(), ", beta is ",
+                               beta_.rows(), " x ", beta_.cols(), ", must be columns of equal length"));
     require_entries(backend, "lambda", lambda_);
     require_entries(backend, "beta", beta_);
   }
@@ -48,7 +50,8 @@ class SeparablePenalty {
 
   /// out_j = psi(u_j). U: k x N. out: 1 x N.
   void value(typename B::Lane& lane, ConstView U, View out) const {
-    column_sums(lane, out, formula::PenaltyTerm<Activation::two_sided>{}, U, PerRow{lambda()}, PerRow{beta()});
+    column_sums(lane, out, formula::PenaltyTerm<Activation::two_sided>{}, U, PerRow{lambda()},
+                PerRow{beta()});
   }
 
  private:
@@ -61,8 +64,7 @@ class SeparablePenalty {
   }
   static void require_entries(B& backend, char const* what, ConstView v) {
     HostMatrix<Scalar> const host = to_host(backend, v);  // k x 1
-    for (Index i = 0; i < host.rows(); ++i)
-      at_least_0(message(what, "(", i, ")").c_str(), host(i, 0));
+    for (Index i = 0; i < host.rows(); ++i) at_least_0(message(what, "(", i, ")").c_str(), host(i, 0));
   }
 
   Matrix lambda_, beta_;  // k x 1

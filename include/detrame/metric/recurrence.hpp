@@ -26,7 +26,8 @@ struct Recurrence {
     structure.check(who, k);
     auto const require = [who](char const* what, typename B::Matrix const& v, Index rows, Index cols) {
       if (v.rows() != rows || v.cols() != cols)
-        throw ShapeError(message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
+        throw ShapeError(
+            message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
     };
     require("W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
     require("h", h, k, 1);
@@ -42,7 +43,7 @@ struct Step {
   typename B::Matrix Theta;
 };
 
-/// gamma and Theta = diag(Q): a zero diagonal in W~ where gamma = 1, which is eq. (24). It need not converge. (M7)
+/// gamma and Theta = diag(Q). W~ has a zero diagonal where gamma = 1. It need not converge.             (M7)
 template <Backend B, Metric M>
 Step<B> diagonal_step(B& backend, M const& Q, typename B::Scalar gamma) {
   return {gamma, Q.diagonal(backend)};
@@ -64,8 +65,8 @@ Step<B> gershgorin_step(B& backend, M const& Q) {
 /// Shapes    Q, W_tilde: kg x k.  lambda, beta, Theta, h, b: k x 1.
 template <Backend B>
 void tie(B& backend, DenseBlocks const& structure, typename B::ConstView Q, typename B::ConstView lambda,
-         typename B::ConstView beta, typename B::Scalar gamma, typename B::ConstView Theta, typename B::View W_tilde,
-         typename B::View h, typename B::View b) {
+         typename B::ConstView beta, typename B::Scalar gamma, typename B::ConstView Theta,
+         typename B::View W_tilde, typename B::View h, typename B::View b) {
   using Scalar = typename B::Scalar;
   Index const kg = Q.rows();
   each(backend.lane(), formula::TiedShrinkage<Scalar>{gamma}, h, b, Theta, lambda, beta);
@@ -83,7 +84,8 @@ void check_tie(B& backend, char const* who, M const& Q, Psi const& psi, Step<B> 
   Index const k = Q.dim();
   if (psi.dim() != k) throw ShapeError(message(who, ": psi has ", psi.dim(), " rows, Q is ", k, " x ", k));
   if (step.Theta.rows() != k || step.Theta.cols() != 1)
-    throw ShapeError(message(who, ": Theta is ", step.Theta.rows(), " x ", step.Theta.cols(), ", Q is ", k, " x ", k));
+    throw ShapeError(
+        message(who, ": Theta is ", step.Theta.rows(), " x ", step.Theta.cols(), ", Q is ", k, " x ", k));
   if (!(step.gamma > Scalar(0))) throw DomainError(message(who, ": gamma = ", step.gamma, ", must be > 0"));
   HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);  // k x 1
   for (Index i = 0; i < k; ++i)
@@ -98,10 +100,10 @@ void check_tie(B& backend, char const* who, M const& Q, Psi const& psi, Step<B> 
 ///
 /// Shapes    Q: k x k.  step.Theta: k x 1.  The structure of W~ is that of Q.
 /// Requires  sizes that agree, else ShapeError; gamma > 0, Theta > 0, else DomainError.
-/// Ensures   (1) the fixed points of the recursion are prox^Q_psi(z) alone, whatever the step; that it converges
-///               is another claim, with its own certificate (C1).
+/// Ensures   (1) the fixed points of the recursion are prox^Q_psi(z) alone, whatever the step; that it
+///               converges is another claim, with its own certificate (C1).
 ///           (2) with coordinate_step, eq. (24) corrected: a diagonal of exact zeros,
-///               w_il = -q_il / (q_ii + beta_i).                                                       (M7, E4)
+///               w_il = -q_il / (q_ii + beta_i).                                                     (M7, E4)
 ///           (3) h o z - W~ z = gamma S^{-1} Q z: with Q z = D^T x - d, no Q^{-1} is ever needed.
 /// Adjoint   tie_pullback
 /// Cost      5 k kg flops; allocates the result.
@@ -114,7 +116,8 @@ Recurrence<B> tie(B& backend, M const& Q, Psi const& psi, Step<B> const& step) {
   resize(backend, out.W_tilde, Q.weights().rows(), Q.weights().cols());
   resize(backend, out.h, Q.dim(), 1);
   resize(backend, out.b, Q.dim(), 1);
-  tie(backend, out.structure, Q.weights(), psi.lambda(), psi.beta(), step.gamma, step.Theta, out.W_tilde, out.h, out.b);
+  tie(backend, out.structure, Q.weights(), psi.lambda(), psi.beta(), step.gamma, step.Theta, out.W_tilde,
+      out.h, out.b);
   return out;
 }
 

@@ -5,15 +5,17 @@
 
 namespace detrame {
 
-/// The adjoint of `tie`, written where the caller says; returns gamma_bar. Nothing is checked or allocated but
-/// scratch. All outputs are assigned, and Q_bar is symmetrised.
+/// The adjoint of `tie`, written where the caller says; returns gamma_bar. Nothing is checked or allocated
+/// but scratch. All outputs are assigned, and Q_bar is symmetrised.
 /// Shapes    Q, W_bar, Q_bar: kg x k.  All others: k x 1.
 template <Backend B>
 typename B::Scalar tie_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
-                                typename B::ConstView lambda, typename B::ConstView beta, typename B::Scalar gamma,
-                                typename B::ConstView Theta, typename B::ConstView W_bar, typename B::ConstView h_bar,
-                                typename B::ConstView b_bar, typename B::View Q_bar, typename B::View lambda_bar,
-                                typename B::View beta_bar, typename B::View Theta_bar) {
+                                typename B::ConstView lambda, typename B::ConstView beta,
+                                typename B::Scalar gamma, typename B::ConstView Theta,
+                                typename B::ConstView W_bar, typename B::ConstView h_bar,
+                                typename B::ConstView b_bar, typename B::View Q_bar,
+                                typename B::View lambda_bar, typename B::View beta_bar,
+                                typename B::View Theta_bar) {
   using Scalar = typename B::Scalar;
   using View = typename B::View;
   using ConstView = typename B::ConstView;
@@ -32,8 +34,8 @@ typename B::Scalar tie_pullback(B& backend, DenseBlocks const& structure, typena
     each(lane, formula::TiedWeightPullback<Scalar>{gamma}, one_sided.middle_cols(g * kg, kg), W_bar_g,
          PerRow{Theta.middle_rows(g * kg, kg)}, PerRow{beta.middle_rows(g * kg, kg)});
   }
-  each(lane, formula::TiedRowPullback<Scalar>{gamma}, Theta_bar, lambda_bar, beta_bar, gamma_bar, Theta, lambda, beta,
-       h_bar, b_bar, w, r);
+  each(lane, formula::TiedRowPullback<Scalar>{gamma}, Theta_bar, lambda_bar, beta_bar, gamma_bar, Theta,
+       lambda, beta, h_bar, b_bar, w, r);
   symmetric_part(backend, one_sided, Q_bar);
   return sum_to_host(lane, gamma_bar);
 }
@@ -55,23 +57,25 @@ struct TieCotangent {
 ///
 /// Shapes    bar: as the Recurrence that tie returns.
 /// Requires  as tie; bar of the shapes of tie's result, else ShapeError.
-/// Ensures   <Q_bar, dQ> is the derivative in every symmetric direction dQ. Theta and gamma count as arguments of
-///           their own; where Theta is made of Q, add coordinate_step_pullback or gershgorin_step_pullback.
+/// Ensures   <Q_bar, dQ> is the derivative in every symmetric direction dQ. Theta and gamma count as
+///           arguments of their own; where Theta is made of Q, add coordinate_step_pullback or
+///           gershgorin_step_pullback.
 /// Cost      about 6 k kg flops; allocates the result.
 /// Tested    tests/metric/recurrence_test.cpp
 template <Backend B, Metric M, Penalty Psi>
-TieCotangent<B> tie_pullback(B& backend, M const& Q, Psi const& psi, Step<B> const& step, Recurrence<B> const& bar) {
+TieCotangent<B> tie_pullback(B& backend, M const& Q, Psi const& psi, Step<B> const& step,
+                             Recurrence<B> const& bar) {
   detail::check_tie(backend, "tie_pullback", Q, psi, step);
   bar.check("tie_pullback");
   if (bar.dim() != Q.dim() || bar.structure != Q.structure())
-    throw ShapeError(message("tie_pullback: bar has ", bar.dim(), " rows in ", bar.structure.groups, " groups, Q has ",
-                             Q.dim(), " in ", Q.structure().groups));
+    throw ShapeError(message("tie_pullback: bar has ", bar.dim(), " rows in ", bar.structure.groups,
+                             " groups, Q has ", Q.dim(), " in ", Q.structure().groups));
   TieCotangent<B> out{};
   resize(backend, out.Q_bar, Q.weights().rows(), Q.weights().cols());
   for (auto* const v : {&out.lambda_bar, &out.beta_bar, &out.Theta_bar}) resize(backend, *v, Q.dim(), 1);
   out.gamma_bar =
-      tie_pullback(backend, Q.structure(), Q.weights(), psi.lambda(), psi.beta(), step.gamma, step.Theta, bar.W_tilde,
-                   bar.h, bar.b, out.Q_bar, out.lambda_bar, out.beta_bar, out.Theta_bar);
+      tie_pullback(backend, Q.structure(), Q.weights(), psi.lambda(), psi.beta(), step.gamma, step.Theta,
+                   bar.W_tilde, bar.h, bar.b, out.Q_bar, out.lambda_bar, out.beta_bar, out.Theta_bar);
   return out;
 }
 
@@ -85,8 +89,8 @@ void coordinate_step_pullback(B& backend, DenseBlocks const& structure, typename
                  PerRow{Theta_bar.middle_rows(g * kg, kg)});
 }
 
-/// Theta_i = sum_l |q_il|: Q_bar_il += sign(q_il) (Theta_bar_i + Theta_bar_l) / 2, the symmetrised adjoint; not
-/// differentiable where q_il = 0, and 0 there. Q, Q_bar: kg x k.
+/// Theta_i = sum_l |q_il|: Q_bar_il += sign(q_il) (Theta_bar_i + Theta_bar_l) / 2, the symmetrised adjoint;
+/// not differentiable where q_il = 0, and 0 there. Q, Q_bar: kg x k.
 template <Backend B>
 void gershgorin_step_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
                               typename B::ConstView Theta_bar, typename B::View Q_bar) {

@@ -18,14 +18,14 @@ struct Symmetriser {
   std::vector<double> s;
   std::vector<Index> component;
   Index components = 0;
-  double asymmetry = 0;   ///< the largest |s_i w_il - s_l w_li|, in units of size (below)
+  double asymmetry = 0;    ///< the largest |s_i w_il - s_l w_li|, in units of size (below)
   Index row = 0, col = 0;  ///< where it is
 };
 
 namespace detail {
 
-/// How strongly rows i and l are coupled, whatever s is: sqrt |w_il w_li / ((1 - w_ii) (1 - w_ll))|. At most 1
-/// where diag(s) (I - W) is symmetric and definite.
+/// How strongly rows i and l are coupled, whatever s is: sqrt |w_il w_li / ((1 - w_ii) (1 - w_ll))|. At most
+/// 1 where diag(s) (I - W) is symmetric and definite.
 inline double coupling(HostMatrix<double> const& W, Index i, Index l) {
   double const self = std::abs((1 - W(i, i)) * (1 - W(l, l)));
   return std::sqrt(std::abs(W(i, l) * W(l, i)) / (self > 0 ? self : 1.0));
@@ -34,7 +34,8 @@ inline double coupling(HostMatrix<double> const& W, Index i, Index l) {
 /// The unit in which the asymmetry of entry (i, l) is counted: what the entry can be at most, or what it is.
 inline double entry_size(HostMatrix<double> const& W, std::vector<double> const& s, Index i, Index l) {
   auto const a = [&](Index r) { return std::abs(s[static_cast<std::size_t>(r)] * (1 - W(r, r))); };
-  double const upper = s[static_cast<std::size_t>(i)] * W(i, l), lower = s[static_cast<std::size_t>(l)] * W(l, i);
+  double const upper = s[static_cast<std::size_t>(i)] * W(i, l),
+               lower = s[static_cast<std::size_t>(l)] * W(l, i);
   return std::max({std::sqrt(a(i) * a(l)), std::abs(upper), std::abs(lower)});
 }
 
@@ -61,7 +62,8 @@ inline Symmetriser symmetriser(HostMatrix<double> const& W, double negligible) {
     std::size_t const i = static_cast<std::size_t>(next);
     if (strongest[i] > negligible) {
       out.component[i] = out.components - 1;
-      out.s[i] = out.s[static_cast<std::size_t>(parent[i])] * std::abs(W(parent[i], next) / W(next, parent[i]));
+      out.s[i] =
+          out.s[static_cast<std::size_t>(parent[i])] * std::abs(W(parent[i], next) / W(next, parent[i]));
     } else {
       out.component[i] = out.components++;
       std::fill(strongest.begin(), strongest.end(), 0.0);
@@ -84,8 +86,8 @@ inline Symmetriser symmetriser(HostMatrix<double> const& W, double negligible) {
   for (Index l = 0; l < k; ++l)
     for (Index i = 0; i < l; ++i) {
       double const size = detail::entry_size(W, out.s, i, l);
-      double const d =
-          std::abs(out.s[static_cast<std::size_t>(i)] * W(i, l) - out.s[static_cast<std::size_t>(l)] * W(l, i));
+      double const d = std::abs(out.s[static_cast<std::size_t>(i)] * W(i, l) -
+                                out.s[static_cast<std::size_t>(l)] * W(l, i));
       if (size > 0 && d / size > out.asymmetry) {
         out.asymmetry = d / size;
         out.row = i;

@@ -22,7 +22,8 @@ struct Synthesis {
 
   void check(char const* who) const {
     if (D.cols() < 1 || d.rows() != D.cols() || d.cols() != 1)
-      throw ShapeError(message(who, ": d is ", d.rows(), " x ", d.cols(), ", D is ", D.rows(), " x ", D.cols()));
+      throw ShapeError(
+          message(who, ": d is ", d.rows(), " x ", d.cols(), ", D is ", D.rows(), " x ", D.cols()));
     if (!(alpha > Scalar(0))) throw DomainError(message(who, ": alpha = ", alpha, ", must be > 0"));
     require_at_least(who, "beta", beta, Scalar(0));
     require_at_least(who, "lambda", lambda, Scalar(0));
@@ -41,20 +42,21 @@ struct Synthesis {
 ///
 ///   L(a) = 1/2 |x - D a|^2 + alpha/2 |a|^2 + <d, a> + psi(a)
 ///
-/// Shapes    X: m x N.  A: k x N.  Result: 1 x N.  Of synthesis, D, alpha and d are read; lambda and beta are psi's.
+/// Shapes    X: m x N.  A: k x N.  Result: 1 x N.  Of synthesis, D, alpha and d are read; lambda and beta are
+///           psi's.
 /// Requires  sizes that agree, else ShapeError.
 /// Tested    tests/metric/recurrence_test.cpp (M2)
 template <Backend B, Penalty Psi>
-typename B::Matrix objective(B& backend, Synthesis<B> const& synthesis, Psi const& psi, typename B::Input const X,
-                             typename B::Input const A) {
+typename B::Matrix objective(B& backend, Synthesis<B> const& synthesis, Psi const& psi,
+                             typename B::Input const X, typename B::Input const A) {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   using Scalar = typename B::Scalar;
   ConstView const x = X, a = A, D = synthesis.D, d = synthesis.d;
   synthesis.check("objective");
   if (x.rows() != D.rows() || a.rows() != D.cols() || x.cols() != a.cols() || psi.dim() != a.rows())
-    throw ShapeError(message("objective: X is ", x.rows(), " x ", x.cols(), ", A is ", a.rows(), " x ", a.cols(),
-                             ", psi has ", psi.dim(), " rows, D is ", D.rows(), " x ", D.cols()));
+    throw ShapeError(message("objective: X is ", x.rows(), " x ", x.cols(), ", A is ", a.rows(), " x ",
+                             a.cols(), ", psi has ", psi.dim(), " rows, D is ", D.rows(), " x ", D.cols()));
   typename B::Matrix out;
   resize(backend, out, 1, x.cols());
   View const value = out;
@@ -90,8 +92,8 @@ typename B::Matrix objective(B& backend, M const& Q, Psi const& psi, typename B:
   using Scalar = typename B::Scalar;
   ConstView const z = Z, u = U;
   if (z.rows() != Q.dim() || u.rows() != Q.dim() || z.cols() != u.cols() || psi.dim() != Q.dim())
-    throw ShapeError(message("objective: Z is ", z.rows(), " x ", z.cols(), ", U is ", u.rows(), " x ", u.cols(),
-                             ", psi has ", psi.dim(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
+    throw ShapeError(message("objective: Z is ", z.rows(), " x ", z.cols(), ", U is ", u.rows(), " x ",
+                             u.cols(), ", psi has ", psi.dim(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
   typename B::Matrix out;
   resize(backend, out, 1, z.cols());
   View const value = out;
@@ -120,7 +122,8 @@ struct Transform {
 namespace detail {
 /// Q^{-1} of two right-hand sides side by side, k x (m + 1).
 template <Backend B>
-void gram_solve(B& backend, char const* who, GramMetric<B> const& Q, typename B::ConstView rhs, typename B::View out) {
+void gram_solve(B& backend, char const* who, GramMetric<B> const& Q, typename B::ConstView rhs,
+                typename B::View out) {
   if (!definite_solve(backend, Q.weights(), rhs, out))
     throw DomainError(message(who, ": Q = D^T D + ", Q.alpha(), " I is not definite to working precision"));
 }
@@ -177,17 +180,17 @@ TransformCotangent<B> transform_pullback(B& backend, Synthesis<B> const& synthes
   Transform<B> const primal = transform(backend, synthesis);
   Index const m = synthesis.D.rows(), k = synthesis.D.cols();
   if (bar.W.rows() != k || bar.W.cols() != m || bar.c.rows() != k || bar.c.cols() != 1)
-    throw ShapeError(message("transform_pullback: W_bar is ", bar.W.rows(), " x ", bar.W.cols(), ", c_bar is ",
-                             bar.c.rows(), " x ", bar.c.cols(), ", D is ", m, " x ", k));
+    throw ShapeError(message("transform_pullback: W_bar is ", bar.W.rows(), " x ", bar.W.cols(),
+                             ", c_bar is ", bar.c.rows(), " x ", bar.c.cols(), ", D is ", m, " x ", k));
   GramMetric<B> const Q = synthesis.metric(backend);
   TransformCotangent<B> out{zeros(backend, m, k), zeros(backend, k, 1), Scalar(0)};
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  View const rhs = lane.scratch(k, m + 1);       // k x (m + 1), W_bar beside c_bar
-  View const V = lane.scratch(k, m + 1);         // k x (m + 1)
-  View const Wc = lane.scratch(k, m + 1);        // k x (m + 1), W beside c
-  View const one_sided = lane.scratch(k, k);     // k x k, -V Wc^T
-  View const Q_bar = lane.scratch(k, k);         // k x k
+  View const rhs = lane.scratch(k, m + 1);         // k x (m + 1), W_bar beside c_bar
+  View const V = lane.scratch(k, m + 1);           // k x (m + 1)
+  View const Wc = lane.scratch(k, m + 1);          // k x (m + 1), W beside c
+  View const one_sided = lane.scratch(k, k);       // k x k, -V Wc^T
+  View const Q_bar = lane.scratch(k, k);           // k x k
   View const diagonal_Q_bar = lane.scratch(k, 1);  // k x 1
   each(lane, formula::Assign{}, rhs.middle_cols(0, m), bar.W);
   each(lane, formula::Assign{}, rhs.middle_cols(m, 1), bar.c);

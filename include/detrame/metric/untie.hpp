@@ -22,19 +22,19 @@ struct UntieReport {
   bool definite = false;        ///< Q + diag(beta) > 0, beyond the tolerance
   bool scalar_penalty = false;  ///< is_prox, and one lambda and one beta serve all rows
 
-  Index components = 0;           ///< of the graph of W~
-  std::vector<Index> component;   ///< which one a row belongs to
-  HostMatrix<Scalar> s;           ///< k x 1
-  HostMatrix<Scalar> Q;           ///< k x k
-  HostMatrix<Scalar> lambda_i;    ///< k x 1
-  HostMatrix<Scalar> beta_i;      ///< k x 1
-  Scalar asymmetry = 0;           ///< largest |s_i w_il - s_l w_li|, relative to what the entry can be
-  Scalar smallest_of_Q = 0;       ///< smallest eigenvalue of Q where Q + diag(beta) has unit diagonal
-  Scalar smallest_of_sum = 0;     ///< smallest eigenvalue of Q + diag(beta) where it has unit diagonal
-  Scalar lambda_spread = 0;       ///< (max - min) / max of lambda_i, 0 where all are 0
-  Scalar beta_spread = 0;         ///< the same of beta_i
-  Recurrence<B> nearest;          ///< the parameters themselves where they are a prox, else nearest_tied
-  std::string explanation;        ///< all of that in words
+  Index components = 0;          ///< of the graph of W~
+  std::vector<Index> component;  ///< which one a row belongs to
+  HostMatrix<Scalar> s;          ///< k x 1
+  HostMatrix<Scalar> Q;          ///< k x k
+  HostMatrix<Scalar> lambda_i;   ///< k x 1
+  HostMatrix<Scalar> beta_i;     ///< k x 1
+  Scalar asymmetry = 0;          ///< largest |s_i w_il - s_l w_li|, relative to what the entry can be
+  Scalar smallest_of_Q = 0;      ///< smallest eigenvalue of Q where Q + diag(beta) has unit diagonal
+  Scalar smallest_of_sum = 0;    ///< smallest eigenvalue of Q + diag(beta) where it has unit diagonal
+  Scalar lambda_spread = 0;      ///< (max - min) / max of lambda_i, 0 where all are 0
+  Scalar beta_spread = 0;        ///< the same of beta_i
+  Recurrence<B> nearest;         ///< the parameters themselves where they are a prox, else nearest_tied
+  std::string explanation;       ///< all of that in words
 };
 
 namespace detail {
@@ -50,7 +50,8 @@ Scalar spread(HostMatrix<Scalar> const& v) {
   return high > Scalar(0) ? (high - low) / high : Scalar(0);
 }
 
-/// Whether v is constant up to tolerance times v_i + unit_i. A beta_i = s_i (1 - h_i) is known to eps s_i only.
+/// Whether v is constant up to tolerance times v_i + unit_i. A beta_i = s_i (1 - h_i) is known to eps s_i
+/// only.
 template <class Scalar>
 bool constant(HostMatrix<Scalar> const& v, HostMatrix<Scalar> const& unit, Scalar tolerance) {
   Scalar mean(0);
@@ -60,8 +61,8 @@ bool constant(HostMatrix<Scalar> const& v, HostMatrix<Scalar> const& unit, Scala
   return true;
 }
 
-/// The free factor of each component, so that its mean of `terms` is that of all; false, and s is as it was, where
-/// some component's mean is not positive.
+/// The free factor of each component, so that its mean of `terms` is that of all; false, and s is as it was,
+/// where some component's mean is not positive.
 inline bool equalise(Symmetriser& by, std::vector<double> const& term) {
   std::vector<double> sum(static_cast<std::size_t>(by.components), 0.0), count = sum;
   for (std::size_t i = 0; i < term.size(); ++i) {
@@ -90,11 +91,13 @@ void require_finite(char const* what, HostMatrix<Scalar> const& A) {
 
 /// The smallest eigenvalue of A scaled by root on both sides. A: k x k.
 template <Backend B>
-typename B::Scalar smallest_eigenvalue(B& backend, HostMatrix<double> const& A, std::vector<double> const& root) {
+typename B::Scalar smallest_eigenvalue(B& backend, HostMatrix<double> const& A,
+                                       std::vector<double> const& root) {
   using Scalar = typename B::Scalar;
   auto const scaled = to_device(backend, host_matrix<Scalar>(A.rows(), A.cols(), [&](Index i, Index l) {
-    return static_cast<Scalar>(A(i, l) / root[static_cast<std::size_t>(i)] / root[static_cast<std::size_t>(l)]);
-  }));
+                                  return static_cast<Scalar>(A(i, l) / root[static_cast<std::size_t>(i)] /
+                                                             root[static_cast<std::size_t>(l)]);
+                                }));
   return symmetric_eigenvalues(backend, scaled).front();
 }
 
@@ -112,22 +115,23 @@ bool in_range(HostMatrix<Scalar> const& v, Scalar low, Scalar high, char const* 
 
 }  // namespace detail
 
-/// The metric and the penalty whose proximity operator the fixed points of a recursion are, or a report of why
-/// there is none.                                                                                     (F2)
+/// The metric and the penalty whose proximity operator the fixed points of a recursion are, or a report of
+/// why there is none.                                                                                    (F2)
 ///
 ///   s_i w_il = s_l w_li,  s > 0              Q = diag(s) (diag(h) - W~) >= 0,   Q + diag(beta) > 0
 ///   beta_i = s_i (1 - h_i) >= 0              lambda_i = s_i b_i >= 0
 ///
-/// gamma and Theta are absorbed in s, so any diagonal of W~ will do. The factor of s that is free in each component
-/// is chosen so that the components' mean lambda_i agree, else their mean beta_i, else their mean s_i; over all
-/// rows the mean of s is then 1.
+/// gamma and Theta are absorbed in s, so any diagonal of W~ will do. The factor of s that is free in each
+/// component is chosen so that the components' mean lambda_i agree, else their mean beta_i, else their mean
+/// s_i; over all rows the mean of s is then 1.
 ///
 /// Requires  shapes that fit, else ShapeError; finite parameters and k >= 1, else DomainError.
-/// Ensures   (1) is_prox if and only if such s, Q, lambda_i and beta_i exist, up to the tolerance: relative to
-///               what an entry can be for the symmetry, at unit diagonal of Q + diag(beta) for eigenvalues.
+/// Ensures   (1) is_prox if and only if such s, Q, lambda_i and beta_i exist, up to the tolerance: relative
+///               to what an entry can be for the symmetry, at unit diagonal of Q + diag(beta) for
+///               eigenvalues.
 ///           (2) untie(tie(Q, psi, step)) gives back Q, lambda and beta up to the components' factors.
-///           (3) scalar_penalty if and only if is_prox and some choice of the factors makes lambda_i and beta_i
-///               constant, up to the tolerance.
+///           (3) scalar_penalty if and only if is_prox and some choice of the factors makes lambda_i and
+///               beta_i constant, up to the tolerance.
 /// Cost      about 8/3 k^3 flops for eigenvalues, and nearest_tied where it is no prox; on the host.
 /// Source    docs/maths.md (F2)
 /// Tested    tests/metric/untie_test.cpp
@@ -137,12 +141,13 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence, typename B::Sc
   recurrence.check("untie");
   Index const k = recurrence.dim();
   require_at_least("untie", "k", k, Index{1});
-  auto const W = recurrence.structure.dense(backend, recurrence.W_tilde);                 // k x k
-  auto const h = to_host(backend, recurrence.h), b = to_host(backend, recurrence.b);      // k x 1
+  auto const W = recurrence.structure.dense(backend, recurrence.W_tilde);             // k x k
+  auto const h = to_host(backend, recurrence.h), b = to_host(backend, recurrence.b);  // k x 1
   detail::require_finite("W_tilde", W);
   detail::require_finite("h", h);
   detail::require_finite("b", b);
-  HostMatrix<double> const W_tilde = host_matrix<double>(k, k, [&](Index i, Index l) -> double { return W(i, l); });
+  HostMatrix<double> const W_tilde =
+      host_matrix<double>(k, k, [&](Index i, Index l) -> double { return W(i, l); });
 
   UntieReport<B> out;
   std::string wrong;
@@ -162,9 +167,10 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence, typename B::Sc
   out.symmetrisable = out.asymmetry <= tolerance;
   auto const s = [&](Index i) { return by.s[static_cast<std::size_t>(i)]; };
   if (!out.symmetrisable)
-    wrong += message("; W_tilde is not symmetrisable: s_i W_tilde(i, l) = ", s(by.row) * W_tilde(by.row, by.col),
-                     " and s_l W_tilde(l, i) = ", s(by.col) * W_tilde(by.col, by.row), " at i = ", by.row,
-                     ", l = ", by.col);
+    wrong +=
+        message("; W_tilde is not symmetrisable: s_i W_tilde(i, l) = ", s(by.row) * W_tilde(by.row, by.col),
+                " and s_l W_tilde(l, i) = ", s(by.col) * W_tilde(by.col, by.row), " at i = ", by.row,
+                ", l = ", by.col);
 
   auto const per_row = [&](auto f) {
     return host_matrix<Scalar>(k, 1, [&](Index i, Index) { return static_cast<Scalar>(f(i)); });
@@ -198,14 +204,17 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence, typename B::Sc
   out.is_prox = out.h_in_range && out.b_in_range && out.symmetrisable && out.psd && out.definite;
   out.scalar_penalty = out.is_prox && detail::constant(out.lambda_i, HostMatrix<Scalar>(k, 1), tolerance) &&
                        detail::constant(out.beta_i, out.s, tolerance);
-  out.nearest = out.is_prox ? recurrence : nearest_tied(backend, recurrence, by, static_cast<double>(tolerance));
+  out.nearest =
+      out.is_prox ? recurrence : nearest_tied(backend, recurrence, by, static_cast<double>(tolerance));
   if (!out.is_prox)
     out.explanation = "not a prox: " + wrong.substr(2);
   else if (out.scalar_penalty)
-    out.explanation = message("a prox, in ", out.components, " component(s), with one lambda and one beta for all rows");
+    out.explanation =
+        message("a prox, in ", out.components, " component(s), with one lambda and one beta for all rows");
   else
-    out.explanation = message("a prox, in ", out.components, " component(s), with penalties by row: lambda spreads by ",
-                              out.lambda_spread, ", beta by ", out.beta_spread);
+    out.explanation =
+        message("a prox, in ", out.components, " component(s), with penalties by row: lambda spreads by ",
+                out.lambda_spread, ", beta by ", out.beta_spread);
   return out;
 }
 

@@ -7,13 +7,13 @@
 
 namespace detrame {
 
-/// A structure says which linear maps of R^k (at every site) a set of weights W stands for. It is a cheap value
-/// that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the k x k matrix that it
-/// makes of W.
+/// A structure says which linear maps of R^k (at every site) a set of weights W stands for. It is a cheap
+/// value that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the k x k matrix
+/// that it makes of W.
 ///
 ///   weight_rows(k), weight_cols(k)      the shape of W
 ///   check(who, k)                       throws DomainError where there is no such map of k rows
-///   unit()                              how many neighbouring columns of a batch W~ mixes: the sites of a sample
+///   unit()                              the sites of a sample: how many neighbouring columns W~ mixes
 ///   map(lane, W, U, f, args...)         f(v_ij, args_ij...) for every entry of V = W~ U
 ///   map_adjoint(lane, W, P, f, args...) the same for V = W~^T P
 ///   apply, apply_adjoint(lane, W, U, V) V = W~ U, V = W~^T U
@@ -21,12 +21,12 @@ namespace detrame {
 ///   zero_diagonal(lane, W)              the projection of W~ on D0, the maps with a zero diagonal
 ///   dense(b, W), from_dense(W~)         W~ itself, on the host, and back
 ///
-/// `map` and `map_adjoint` are where a kernel that fuses the product with what follows it is put in; their args
-/// are views of k rows, PerRow or PerColumn, and what f writes is not read by the product.
+/// `map` and `map_adjoint` are where a kernel that fuses the product with what follows it is put in; their
+/// args are views of k rows, PerRow or PerColumn, and what f writes is not read by the product.
 ///
-/// Laws (tests/laws/operator_laws.hpp): apply is linear; <W~ U, P> = <U, W~^T P>; add_gradient is the derivative
-/// of <W~ U, P>; map is apply, then f; apply agrees with dense; from_dense inverts dense; zero_diagonal is
-/// idempotent, touches the diagonal alone and leaves none.
+/// Laws (tests/laws/operator_laws.hpp): apply is linear; <W~ U, P> = <U, W~^T P>; add_gradient is the
+/// derivative of <W~ U, P>; map is apply, then f; apply agrees with dense; from_dense inverts dense;
+/// zero_diagonal is idempotent, touches the diagonal alone and leaves none.
 namespace has {
 
 template <class S>
@@ -50,13 +50,15 @@ concept gradient = requires(S const& s, typename B::Lane& lane, typename B::Cons
                             typename B::Scalar sign) { s.add_gradient(lane, x, x, sign, y); };
 
 template <class S, class B>
-concept zero_diagonal = requires(S const& s, typename B::Lane& lane, typename B::View W) { s.zero_diagonal(lane, W); };
+concept zero_diagonal =
+    requires(S const& s, typename B::Lane& lane, typename B::View W) { s.zero_diagonal(lane, W); };
 
 template <class S, class B>
-concept dense_form = requires(S const& s, B& b, typename B::ConstView W, HostMatrix<typename B::Scalar> const& host) {
-  { s.dense(b, W) } -> std::same_as<HostMatrix<typename B::Scalar>>;
-  { s.from_dense(host) } -> std::same_as<HostMatrix<typename B::Scalar>>;
-};
+concept dense_form =
+    requires(S const& s, B& b, typename B::ConstView W, HostMatrix<typename B::Scalar> const& host) {
+      { s.dense(b, W) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+      { s.from_dense(host) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+    };
 
 }  // namespace has
 

@@ -57,7 +57,8 @@ struct DenseBlocks {
 
   /// W_bar_g += sign P_g U_g^T, the gradient of sign <W~ U, P>
   template <class Lane, class Cotangents, class Batch, class Scalar, class Weights>
-  void add_gradient(Lane& lane, Cotangents const& P, Batch const& U, Scalar sign, Weights const& W_bar) const {
+  void add_gradient(Lane& lane, Cotangents const& P, Batch const& U, Scalar sign,
+                    Weights const& W_bar) const {
     Index const kg = W_bar.rows();
     for (Index g = 0; g < groups; ++g)
       gemm(lane, sign, rows(P, g, kg), Op::none, rows(U, g, kg), Op::transposed, 1, block(W_bar, g));
@@ -79,7 +80,8 @@ struct DenseBlocks {
     });
   }
 
-  /// W of a k x k matrix: ShapeError where it is not square, DomainError where it has an entry off the blocks.
+  /// W of a k x k matrix: ShapeError where it is not square, DomainError where it has an entry off the
+  /// blocks.
   template <class Scalar>
   HostMatrix<Scalar> from_dense(HostMatrix<Scalar> const& W_tilde) const {
     Index const k = W_tilde.rows();
@@ -90,8 +92,8 @@ struct DenseBlocks {
     for (Index j = 0; j < k; ++j)
       for (Index i = 0; i < k; ++i)
         if (i / kg != j / kg && W_tilde(i, j) != Scalar(0))
-          throw DomainError(message("DenseBlocks: W_tilde(", i, ", ", j, ") = ", W_tilde(i, j), " is off the ", groups,
-                                    " diagonal blocks"));
+          throw DomainError(message("DenseBlocks: W_tilde(", i, ", ", j, ") = ", W_tilde(i, j),
+                                    " is off the ", groups, " diagonal blocks"));
     return host_matrix<Scalar>(kg, k, [&](Index i, Index j) { return W_tilde(j / kg * kg + i, j); });
   }
 

@@ -145,7 +145,7 @@ class ProxRun {
 /// Tested    tests/prox/metric_prox_test.cpp
 template <Backend B, Metric M, Penalty P, Recursion<M, P> R>
 ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
-                          Until const& until) {
+                          Until const& until = {}) {
   using Scalar = typename B::Scalar;
   typename B::ConstView const Z = z;
   detail::check_problem("metric_prox", Q, psi, Z);

@@ -1,4 +1,4 @@
-// expect: PerRow: takes a view; a matrix would be copied
+// expect: PerRow: takes a view
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 

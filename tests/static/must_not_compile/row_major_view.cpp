@@ -6,4 +6,4 @@
 
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-detrame::MatrixView<float const> view_of(RowMajor const& m) { return m; }
+auto view_of(RowMajor const& m) { return detrame::MatrixView<float const>(m); }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/layer/dictionary_exact.hpp"
+#include "detrame/layer/dictionary_unrolled.hpp"
+#include "laws/everywhere.hpp"
+
+namespace detrame {
+
+using laws::everywhere;
+using laws::LayerAt;
+using laws::LayerModel;
+using Host = HostMatrix<double>;
+
+/// alpha >= .3 and |D| <= 2, so the condition of D^T D + alpha I is at most 15; predict solves without a tape.
+#define DETRAME_COMMA ,
+constexpr laws::LayerFacts solved{.conditioning = 15, .predict_allocates = true};
+
+TEST_CASE("(M1) (A3) Dictionary solved exactly obeys the laws of a layer") {
+  everywhere<Dictionary<6, Exact>, Shape{5}>(solved);
+  everywhere<Dictionary<4, Exact>, Shape{5, 2, 3}>(solved);
+}
+
+TEST_CASE("(M6) (A1) Dictionary unrolled obeys the laws of a layer") {
+  everywhere<Dictionary<6, Unrolled<Jacobi, Unroll<3>>>, Shape{5}>(solved);
+  everywhere<Dictionary<4, Unrolled<Gershgorin, Unroll<2>>>, Shape{5, 2, 3}>(solved);
+  everywhere<Dictionary<4, Unrolled<Gershgorin, Unroll<1>>>, Shape{5}>(solved);
+}
+
+template <class Solver>
+using Coding = LayerModel<Bind<Dictionary<8, Solver>, Shape{5}, Cpu<double>>>;
+
+TEST_CASE("(M1) Dictionary<k, Exact> satisfies the optimality conditions of its problem") {
+  Coding<Exact> layer;
+  LayerAt<double> const at(layer, 20, 1);
+  Host const &D = at.theta[0], &d = at.theta[1];
+  double const lambda = at.theta[2](0, 0), alpha = at.theta[3](0, 0), beta = at.theta[4](0, 0);
+  Host const u = at.outcome().y;                                            // 8 x 20
+  Host const misfit = test::mapped([](double a, double b) { return a - b; }, test::product(D, u), at.x);
+  Host const D_misfit = test::product(test::transposed(D), misfit);
+  Index active = 0;
+  for (Index j = 0; j < 20; ++j)
+    for (Index i = 0; i < 8; ++i) {
+      double const g = D_misfit(i, j) + (alpha + beta) * u(i, j) + d(i, 0) + lambda;
+      CHECK(u(i, j) >= 0);
+      CHECK(g >= -test::tolerance<double>(13, 8));
+      if (u(i, j) > 0) CHECK(std::abs(g) <= test::tolerance<double>(13, 8));
+      active += u(i, j) > 0;
+    }
+  REQUIRE((active > 20 && active < 140));                                   // not vacuous: some are, some are not
+}
+
+TEST_CASE("(A4) as T grows, map and gradient of the unrolled dictionary become those of the exact one") {
+  auto const outcome = [](auto&& layer) { return LayerAt<double>(layer, 20, 2).outcome(); };
+  auto const exact = outcome(Coding<Exact>()), short_of = outcome(Coding<Unrolled<Gershgorin, Unroll<8>>>()),
+             there = outcome(Coding<Unrolled<Gershgorin, Unroll<400>>>());
+  REQUIRE(test::max_abs_difference(short_of.y, exact.y) > 1e-3);            // 8 updates are not yet there
+  double const rounding = test::tolerance<double>(400, 15);
+  CHECK(test::max_abs_difference(there.y, exact.y) <= rounding);
+  CHECK(test::max_abs_difference(there.x_bar, exact.x_bar) <= rounding);
+  for (std::size_t i = 0; i < 5; ++i)
+    CHECK(test::relative_difference(there.theta_bar[i], exact.theta_bar[i]) <= 400 * rounding);
+}
+
+TEST_CASE_TEMPLATE("(F1) a dictionary layer depends on alpha and beta only through alpha + beta", Solver, Exact,
+                   Unrolled<Jacobi DETRAME_COMMA Unroll<3>>, Unrolled<Gershgorin DETRAME_COMMA Unroll<3>>) {
+  Coding<Solver> layer;
+  LayerAt<double> at(layer, 20, 3);
+  auto const before = at.outcome();
+  double const shift = 0.03125;
+  at.theta[3](0, 0) += shift, at.theta[4](0, 0) -= shift;
+  auto const after = at.outcome();
+  CHECK(test::max_abs_difference(after.y, before.y) <= test::tolerance<double>(40, 15));
+  CHECK(test::max_abs_difference(after.x_bar, before.x_bar) <= test::tolerance<double>(40, 15));
+  CHECK(test::relative_difference(before.theta_bar[3], before.theta_bar[4]) <= test::tolerance<double>(160, 15));
+}
+
+TEST_CASE_TEMPLATE("Dictionary refuses alpha <= 0, beta < 0 and lambda < 0, by name and value", Solver, Exact,
+                   Unrolled<Jacobi DETRAME_COMMA Unroll<3>>) {
+  Coding<Solver> layer;
+  auto const refused = [&](std::size_t i, double value, char const* text) {
+    LayerAt<double> at(layer, 2, 4);
+    at.theta[i](0, 0) = value;
+    test::check_throws_with<DomainError>([&] { layer.forward(at.theta, at.x, {}); }, text);
+    test::check_throws_with<DomainError>([&] { layer.predict(at.theta, at.x, 2); }, text);
+  };
+  refused(3, 0, "alpha = 0, must be > 0");
+  refused(4, -0.5, "beta = -0.5, must be >= 0");
+  refused(2, -0.5, "lambda = -0.5, must be >= 0");
+}
+
+}  // namespace detrame

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/prox/safe_steps.hpp"
+#include "laws/archetype.hpp"
+#include "prox/problem.hpp"
+
+namespace detrame {
+
+using namespace detrame::test;
+using formula::NonnegativeShrinkage;
+using formula::SoftShrinkage;
+
+#define BACKENDS Cpu<double>, archetype::Loops<float>
+#define MODELS Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, SoftShrinkage>
+
+namespace {
+
+/// max over columns of |A - B|_S
+double distance(HostMatrix<double> const& S, HostMatrix<double> const& A, HostMatrix<double> const& B) {
+  double largest = 0;
+  for (Index j = 0; j < A.cols(); ++j) {
+    double square = 0;
+    for (Index i = 0; i < A.rows(); ++i) square += S(i, 0) * (A(i, j) - B(i, j)) * (A(i, j) - B(i, j));
+    largest = std::max(largest, std::sqrt(square));
+  }
+  return largest;
+}
+
+/// Q with off-diagonal entries of size `coupling`: eq. (24) contracts where it is small.
+HostMatrix<double> coupled_matrix(Index k, double coupling, std::uint64_t n) {
+  auto const V = normal_matrix<double>(k, 2 * k, seed(n));
+  auto const gram = product(V, transposed(V));
+  return host_matrix<double>(k, k, [&](Index i, Index j) {
+    return i == j ? 1 + .1 * static_cast<double>(i % 3) : coupling * gram(i, j) / static_cast<double>(2 * k);
+  });
+}
+
+template <class P>
+P contracting_problem(typename P::Backend& b) {
+  return {b, coupled_matrix(8, .5, 600), normal_matrix<double>(8, 6, seed(601)), .1, .05};
+}
+
+template <Backend B>
+HostMatrix<double> double_of(B& b, typename B::ConstView v) {
+  return rounded<double>(to_host(b, v));
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("(C1) an update draws points together by kappa in the norm of S, and W~ attains it", B, BACKENDS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  for (Index groups : {1, 2}) {  // W~ of any kind: not symmetric in S
+    Index const kg = 6, k = groups * kg;
+    auto const W = mapped([](double w) { return .3 * w; }, normal_matrix<double>(kg, k, seed(610)));
+    auto const S = uniform_matrix<double>(k, 1, seed(611), .2, 3);
+    auto const half = HostMatrix<Scalar>(k, 1, Scalar(.5));
+    Recurrence<B> const r{{groups}, to_device(b, rounded<Scalar>(W)), to_device(b, half), to_device(b, half)};
+    double const kappa = static_cast<double>(contraction_factor(b, r, to_device(b, rounded<Scalar>(S))));
+    auto const dense = host_matrix<double>(k, k, [&](Index i, Index j) { return i / kg == j / kg ? W(i % kg, j) : 0; });
+    HostMatrix<double> const zero(k, 1);
+    double attained = 0;
+    for (std::uint64_t n = 0; n < 20; ++n) {
+      auto const u = normal_matrix<double>(k, 1, seed(620 + n)), v = normal_matrix<double>(k, 1, seed(650 + n)),
+                 G = normal_matrix<double>(k, 1, seed(680 + n));
+      auto const update = [&](HostMatrix<double> const& x, auto activation) {
+        return mapped([&](double w, double g) { return activation(w + g, .1); }, product(dense, x), G);
+      };
+      double const before = distance(S, u, v);
+      CHECK(distance(S, update(u, NonnegativeShrinkage{}), update(v, NonnegativeShrinkage{})) <= kappa * before * 1.0001);
+      CHECK(distance(S, update(u, SoftShrinkage{}), update(v, SoftShrinkage{})) <= kappa * before * 1.0001);
+      auto x = u;  // power iteration on (S^{1/2} W~ S^{-1/2})^T (...)
+      for (int step = 0; step < 200; ++step) {
+        auto const y = mapped([](double w, double s) { return s * w; }, product(dense, x), S);
+        x = mapped([](double w, double s) { return w / s; }, product(transposed(dense), y), S);
+        double const size = distance(S, x, zero);
+        x = mapped([=](double w) { return w / size; }, x);
+      }
+      attained = std::max(attained, distance(S, product(dense, x), zero) / distance(S, x, zero));
+    }
+    CHECK(kappa == doctest::Approx(attained).epsilon(1e-4));
+  }
+}
+
+TEST_CASE_TEMPLATE("(C1) for eq. (24), kappa < 1 if and only if 2 diag Q + beta I - Q is positive definite", B, BACKENDS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  Index contracting = 0, trials = 0;
+  for (std::uint64_t n = 0; n < 12; ++n)
+    for (double coupling : {.3, .7, 1.}) {
+      auto const Q = coupled_matrix(5, coupling, 700 + n);
+      double const beta = .05;
+      auto const device_Q = to_device(b, rounded<Scalar>(Q));
+      if (!(symmetric_eigenvalues(b, device_Q).front() > Scalar(.01))) continue;
+      DenseMetric<B> const metric(b, device_Q);
+      NonnegativeElasticNet<B> const psi(b, 5, Scalar(.1), static_cast<Scalar>(beta));
+      auto const condition = host_matrix<double>(5, 5, [&](Index i, Index j) { return i == j ? Q(i, i) + beta : -Q(i, j); });
+      auto const least = static_cast<double>(symmetric_eigenvalues(b, to_device(b, rounded<Scalar>(condition))).front());
+      if (std::abs(least) < 1e-4) continue;
+      auto const kappa = contraction(b, metric, psi, Jacobi{}).kappa;
+      CHECK((kappa < 1) == (least > 0));
+      ++trials, contracting += least > 0;
+      CHECK(contraction(b, metric, psi, Gershgorin{}).kappa < 1);  // always
+    }
+  REQUIRE((contracting > 0 && contracting < trials));
+}
+
+TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enough", P, MODELS) {
+  typename P::Backend b;
+  using Scalar = typename P::Scalar;
+  auto const p = contracting_problem<P>(b);
+  auto const u_star = p.solution();
+  auto const check = [&](auto const& recursion, By by) {
+    auto const known = contraction(b, p.Q, p.psi, recursion);
+    REQUIRE(known.kappa < 1);
+    auto const S = double_of<typename P::Backend>(b, known.S);
+    double const rounding = P::reachable / .2 + static_cast<double>(tolerance<Scalar>(8 * 30, 3));
+    auto const u_1 = p.on_host(p.solve(by, Until{.tolerance = 0, .limit = 1}).u);
+    auto const start = static_cast<Scalar>(distance(S, u_1, HostMatrix<double>(8, 6)));
+    auto last = HostMatrix<double>(8, 6);
+    for (Index T = 1; T < 30; ++T) {
+      auto const u = p.on_host(p.solve(by, Until{.tolerance = 0, .limit = T}).u);
+      double const error = distance(S, u, u_star);
+      auto const before = a_priori_bound(b, p.Q, p.psi, p.z, recursion, T);
+      REQUIRE(before.has_value());
+      CHECK(error <= static_cast<double>(*before) + rounding);
+      CHECK(static_cast<double>(*before) == doctest::Approx(static_cast<double>(*a_priori_bound(known.kappa, start, T))).epsilon(1e-4));
+      auto const after = a_posteriori_bound(known.kappa, static_cast<Scalar>(distance(S, u, last)));
+      CHECK(error <= static_cast<double>(*after) + rounding);
+      if (T < 4) CHECK(error > 0.001 * static_cast<double>(*after));  // not vacuous
+      last = u;
+    }
+    for (double wanted : {.3, .01, 1e-3}) {
+      auto const T = steps_for(b, p.Q, p.psi, p.z, recursion, static_cast<Scalar>(wanted));
+      REQUIRE(T.has_value());
+      CHECK(distance(S, p.on_host(p.solve(by, Until{.tolerance = 0, .limit = *T}).u), u_star) <= wanted + rounding);
+      CHECK(*a_priori_bound(known.kappa, start, *T) <= static_cast<Scalar>(wanted * 1.0001));
+      if (*T > 0) CHECK(*a_priori_bound(known.kappa, start, *T - 1) > static_cast<Scalar>(wanted * .9999));  // and needed
+    }
+  };
+  check(Jacobi{}, By::jacobi);
+  check(Gershgorin{}, By::gershgorin);
+}
+
+TEST_CASE("(C2) (C3) where kappa >= 1 there is no bound, not a number") {
+  for (double kappa : {1., 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    CHECK_FALSE(a_priori_bound(kappa, 1., 1000).has_value());
+    CHECK_FALSE(a_posteriori_bound(kappa, 1e-9).has_value());
+    CHECK_FALSE(steps_for(kappa, 1., .1).has_value());
+  }
+  CHECK(*a_priori_bound(.5, 3., 0) == 6);
+  CHECK(*a_priori_bound(0., 3., 1) == 0);
+  CHECK(*a_posteriori_bound(.5, 3.) == 3);
+  CHECK(*steps_for(.5, 1., 1. / 512) == 10);  // 2^{1-T} <= 2^{-9}
+  CHECK(*steps_for(0., 1., .1) == 1);
+  CHECK(*steps_for(.5, 0., .1) == 0);
+  check_throws_with<DomainError>([] { steps_for(.5, 1., 0.); }, "steps_for: tolerance = 0, must be > 0");
+  Cpu<double> b(1);
+  auto const p = coherent_problem(b);
+  CHECK(contraction(b, p.Q, p.psi, Jacobi{}).kappa == doctest::Approx(1.8 / 1.01));
+  CHECK_FALSE(a_priori_bound(b, p.Q, p.psi, p.z, Jacobi{}, 100).has_value());
+  CHECK_FALSE(steps_for(b, p.Q, p.psi, p.z, Jacobi{}, .1).has_value());
+}
+
+TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at every T", P, MODELS) {
+  typename P::Backend b;
+  P const p(b, definite_matrix<double>(10, 1000, seed(620)), normal_matrix<double>(10, 1, seed(621)), .02, 0);
+  auto const u_star = p.solution();
+  auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+  auto const objective = [&](HostMatrix<double> const& u) {
+    auto const g = p.gradient(u);
+    double sum = p.value(u, 0);
+    for (Index i = 0; i < 10; ++i) sum += .5 * g(i, 0) * (u(i, 0) - p.z_host(i, 0));
+    return sum;
+  };
+  double const least = objective(u_star), size = distance(Theta, u_star, HostMatrix<double>(10, 1));
+  double const rounding = static_cast<double>(tolerance<typename P::Scalar>(10 * 60, 1));
+  Index nearly = 0;
+  for (Index T = 1; T < 60; ++T) {
+    double const excess = objective(p.on_host(p.solve(By::fista, Until{.tolerance = 0, .limit = T}).u)) - least;
+    CHECK(excess <= fista_bound(size, T) + rounding);
+    nearly += excess > .02 * fista_bound(size, T);
+  }
+  CHECK(nearly > 0);  // not vacuous
+  check_throws_with<DomainError>([] { fista_bound(1., 0); }, "fista_bound: T = 0, must be >= 1");
+}
+
+TEST_CASE_TEMPLATE("(C6) forward-backward converges below safe_gamma, and need not above", P, MODELS) {
+  typename P::Backend b;
+  using Scalar = typename P::Scalar;
+  P const p(b, definite_matrix<double>(7, 30, seed(630)), mapped([](double x) { return std::abs(x); }, normal_matrix<double>(7, 4, seed(631))), 0, 0);
+  Scalar const gamma = safe_gamma(b, p.Q, p.Q.diagonal(b));
+  auto const run = [&](double share) {
+    return metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{share * static_cast<double>(gamma)}, Until{.tolerance = 1e-4, .limit = 20000}).status;
+  };
+  CHECK(run(.05) == Status::residual_reached);
+  CHECK(run(.5) == Status::residual_reached);
+  CHECK(run(.99) == Status::residual_reached);
+  CHECK(run(1.05) >= Status::cycling);  // lambda = beta = 0 and all of z active: nothing helps
+  CHECK(contraction(b, p.Q, p.psi, ForwardBackward{.99 * static_cast<double>(gamma)}).kappa < 1);
+  CHECK(contraction(b, p.Q, p.psi, ForwardBackward{1.01 * static_cast<double>(gamma)}).kappa > 1);
+  check_throws_with<ShapeError>([&] { safe_gamma(b, p.Q, zeros(b, 3, 1)); }, "safe_gamma: Theta is 3 x 1, must be 7 x 1");
+  check_throws_with<DomainError>([&] { safe_gamma(b, p.Q, zeros(b, 7, 1)); }, "safe_gamma: Theta(0) = 0, must be > 0");
+}
+
+TEST_CASE_TEMPLATE("(E4) (24) with delta: a W~ that is diagonal misses the solution; with 1 - delta it is a fixed point", P, MODELS) {
+  typename P::Backend b;
+  auto const p = contracting_problem<P>(b);
+  auto const u = p.solution();
+  auto const u_z = mapped([](double x, double y) { return x - y; }, u, p.z_host);
+  auto const defect = [&](bool as_printed) {  // of u <- A(h o z + W~ (u - z), b)
+    double largest = 0;
+    for (Index j = 0; j < 6; ++j)
+      for (Index i = 0; i < 8; ++i) {
+        double const s = p.Q_host(i, i) + p.beta;
+        double t = p.Q_host(i, i) / s * p.z_host(i, j);
+        for (Index l = 0; l < 8; ++l)
+          if ((i == l) == as_printed) t -= p.Q_host(i, l) / s * u_z(l, j);
+        largest = std::max(largest, std::abs(u(i, j) - typename P::Activation{}(t, p.lambda / s)));
+      }
+    return largest;
+  };
+  CHECK(defect(true) > .1);
+  CHECK(defect(false) <= P::reachable + static_cast<double>(tolerance<typename P::Scalar>(8, 5)));
+}
+
+TEST_CASE_TEMPLATE("(E5) (28): gamma = 1.5, Q = 1, Theta = .1 cycles, though the printed bound allows gamma < 2", B, BACKENDS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  DenseMetric<B> const Q(b, to_device(b, HostMatrix<Scalar>(1, 1, 1)));
+  NonnegativeElasticNet<B> const psi(b, 1, Scalar(0), Scalar(0));
+  auto const Theta = to_device(b, HostMatrix<Scalar>(1, 1, Scalar(.1)));
+  // Printed: 2 / |Theta^{-1/2} Q Theta^{1/2}| = 2. Corrected: 2 / |Theta^{-1/2} Q Theta^{-1/2}| = .2
+  CHECK(safe_gamma(b, Q, Theta) == doctest::Approx(.2));
+  auto const iterate = [&](double gamma, Index T) {  // u <- relu(theta^{-1} (theta u - gamma (u - 1))), u* = 1
+    double u = 0;
+    for (Index t = 0; t < T; ++t) u = formula::relu((.1 * u - gamma * (u - 1)) / .1);
+    return u;
+  };
+  CHECK(iterate(1.5, 1) == doctest::Approx(15));
+  CHECK(iterate(1.5, 1000) == 0);
+  CHECK(iterate(1.5, 1001) == doctest::Approx(15));
+  CHECK(iterate(.19, 1000) == doctest::Approx(1));
+  Step<B> const step{Scalar(1.5), Theta};
+  auto const tied = tie(b, Q, psi, step);
+  CHECK(contraction_factor(b, tied, Theta) == doctest::Approx(14));
+  Step<B> const safe{Scalar(.19), Theta};
+  CHECK(contraction_factor(b, tie(b, Q, psi, safe), Theta) == doctest::Approx(.9).epsilon(1e-4));
+}
+
+TEST_CASE_TEMPLATE("(E6) (31): with lambda a second time the fixed point is not the prox", P, MODELS) {
+  typename P::Backend b;
+  auto const p = contracting_problem<P>(b);
+  auto const fixed_point = [&](double threshold) {  // of u <- A(h z - s v, threshold), v = Q (u - z), Gershgorin's step
+    HostMatrix<double> u(8, 6);
+    auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+    for (int t = 0; t < 3000; ++t) {
+      auto const v = p.gradient(u);
+      u = host_matrix<double>(8, 6, [&](Index i, Index j) {
+        double const s = Theta(i, 0) + p.beta;
+        return typename P::Activation{}((Theta(i, 0) * u(i, j) - v(i, j)) / s, threshold / s);
+      });
+    }
+    return u;
+  };
+  auto const u = p.solution();
+  double const tol = P::reachable / .2 + static_cast<double>(tolerance<typename P::Scalar>(8 * 8, 5));
+  CHECK(max_abs_difference(fixed_point(p.lambda), u) <= tol);
+  CHECK(max_abs_difference(fixed_point(p.lambda * p.lambda), u) > .01);
+}
+
+}  // namespace detrame
