@@ -20,7 +20,8 @@ struct Problem {
   Index T;
 
   Problem(Index k, Index T_, Index N)
-      : W_tilde(B::Matrix::Random(k, k) * (.5f / std::sqrt(static_cast<float>(k)))),  // entries in (-1, 1), scaled
+      : W_tilde(B::Matrix::Random(k, k) *
+                (.5f / std::sqrt(static_cast<float>(k)))),  // entries in (-1, 1), scaled
         h(B::Matrix::Constant(k, 1, .9f)),
         b(B::Matrix::Constant(k, 1, .01f)),
         Z(B::Matrix::Random(k, N)),
@@ -39,7 +40,8 @@ struct Problem {
   }
   void pullback(B& cpu, bool stored) {
     unrolled_prox_pullback(cpu, DenseBlocks{}, formula::NonnegativeShrinkage{}, W_tilde, h, b, Z, T, U,
-                           stored ? B::ConstView(states) : B::ConstView(), U_bar, Z_bar, W_tilde_bar, h_bar, b_bar);
+                           stored ? B::ConstView(states) : B::ConstView(), U_bar, Z_bar, W_tilde_bar, h_bar,
+                           b_bar);
   }
 };
 
@@ -64,8 +66,8 @@ void dense(benchmark::State& state, What what, Index k, Index T, Index N, int th
 
 int const registered = [] {
   auto const add = [](char const* name, What what, Index k, Index T, int threads) {
-    auto const full = "QMetricReLU/dense/" + std::string(name) + "/k:" + std::to_string(k) + "/T:" + std::to_string(T) +
-                      "/N:1024/threads:" + std::to_string(threads);
+    auto const full = "QMetricReLU/dense/" + std::string(name) + "/k:" + std::to_string(k) +
+                      "/T:" + std::to_string(T) + "/N:1024/threads:" + std::to_string(threads);
     benchmark::RegisterBenchmark(full.c_str(), dense, what, k, T, Index{1024}, threads)->UseRealTime();
   };
   for (int threads : {1, 2})

@@ -12,7 +12,8 @@
 /// In flop/s, the best of a few rounds of about 20 ms. Measured, because clocks and neighbours vary.
 inline double fma_peak(int threads) {
   using Packet = Eigen::internal::packet_traits<float>::type;
-  constexpr int accumulators = 12, width = Eigen::internal::packet_traits<float>::size;  // 12 >= latency x units
+  constexpr int accumulators = 12,
+                width = Eigen::internal::packet_traits<float>::size;  // 12 >= latency x units
   constexpr long steps = 2'000'000;
   double best = 0;
   for (int round = 0; round < 7; ++round) {
@@ -33,6 +34,7 @@ inline double fma_peak(int threads) {
     double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     static float volatile sink;
     sink = sum;  // so that none of it can be left out
+    static_cast<void>(sink);
     best = std::max(best, 2. * threads * static_cast<double>(steps) * accumulators * width / seconds);
   }
   return best;

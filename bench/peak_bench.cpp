@@ -24,7 +24,8 @@ void product(benchmark::State& state, Index k, Index N, int threads) {
   Cpu<float>::Matrix V = Cpu<float>::Matrix::Zero(k, N);
   for (auto _ : state) {
     each_chunk(cpu, Batch{N}, 2 * k, [&](CpuLane<float>& lane, Columns c) {
-      gemm(lane, 1, W, Op::none, columns(Cpu<float>::ConstView(U), c), Op::none, 0, columns(Cpu<float>::View(V), c));
+      gemm(lane, 1, W, Op::none, columns(Cpu<float>::ConstView(U), c), Op::none, 0,
+           columns(Cpu<float>::View(V), c));
     });
     benchmark::ClobberMemory();
   }
@@ -39,8 +40,8 @@ int const registered = [] {
     auto const end = "/threads:" + std::to_string(threads);
     benchmark::RegisterBenchmark(("peak/fma/float" + end).c_str(), peak, threads)->Iterations(1);
     for (Index k : {64, 256, 1024})
-      benchmark::RegisterBenchmark(("peak/product/float/k:" + std::to_string(k) + "/N:1024" + end).c_str(), product, k,
-                                   Index{1024}, threads)
+      benchmark::RegisterBenchmark(("peak/product/float/k:" + std::to_string(k) + "/N:1024" + end).c_str(),
+                                   product, k, Index{1024}, threads)
           ->UseRealTime();
   }
   return 0;

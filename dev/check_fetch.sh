@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Hides the packages of Eigen, doctest and Google Benchmark, so that they are fetched from Debian's source archives,
-# then builds and runs one test and the smallest programs. Exit status 77: no mirror answers here.
+# then builds Google Benchmark and runs one test. Exit status 77: no mirror answers here.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,10 +12,10 @@ python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], time
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cmake -S "$root" -B "$work" -DCMAKE_BUILD_TYPE=Release -DDETRAME_BUILD_BENCH=ON -DDETRAME_BUILD_EXAMPLES=OFF \
-  -DDETRAME_WERROR=ON -DDETRAME_TEST_SUBSET='^(data|two_units)$' -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON \
+cmake -S "$root" -B "$work" -DDETRAME_BUILD_BENCH=ON -DDETRAME_BUILD_EXAMPLES=OFF \
+  -DDETRAME_WERROR=ON -DDETRAME_TEST_SUBSET='^data$' -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON \
   -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON -DCMAKE_DISABLE_FIND_PACKAGE_benchmark=ON >"$work/log" 2>&1 ||
   { tail -n 40 "$work/log"; exit 1; }
 grep 'detrame:' "$work/log"
-cmake --build "$work" --target data two_units benchmark_main >"$work/log" 2>&1 || { tail -n 40 "$work/log"; exit 1; }
+cmake --build "$work" --target data benchmark_main >"$work/log" 2>&1 || { tail -n 40 "$work/log"; exit 1; }
 ctest --test-dir "$work" --output-on-failure

@@ -27,7 +27,8 @@ Eigen::MatrixXd read(char const* file) {
   if (rows.empty()) throw FormatError(message(file, ": expected a matrix, found nothing"));
   Eigen::MatrixXd D(static_cast<Index>(rows.size()), static_cast<Index>(rows.front().size()));
   for (Index i = 0; i < D.rows(); ++i)
-    for (Index j = 0; j < D.cols(); ++j) D(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
+    for (Index j = 0; j < D.cols(); ++j)
+      D(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
   return D;
 }
 
@@ -36,8 +37,8 @@ Eigen::MatrixXd read(char const* file) {
 int main(int argc, char** argv) try {
   Cpu<double> cpu;
   std::srand(1);
-  Eigen::MatrixXd const D = argc > 1 ? read(argv[1]) : Eigen::MatrixXd::Random(20, 30);        // m x k
-  Eigen::MatrixXd const X = D * Eigen::MatrixXd::Random(D.cols(), 100).cwiseMax(0);           // m x N
+  Eigen::MatrixXd const D = argc > 1 ? read(argv[1]) : Eigen::MatrixXd::Random(20, 30);  // m x k
+  Eigen::MatrixXd const X = D * Eigen::MatrixXd::Random(D.cols(), 100).cwiseMax(0);      // m x N
   Synthesis<Cpu<double>> const problem{D, .1, .01, .1, Eigen::MatrixXd::Constant(D.cols(), 1, .05)};
   auto const Q = problem.metric(cpu);
   auto const psi = problem.penalty(cpu);
@@ -47,16 +48,19 @@ int main(int argc, char** argv) try {
   Eigen::MatrixXd const Z = (F * X).colwise() - c.col(0);
   auto const code = require_optimal(exact_synthesis(cpu, problem, X));
   auto const prox = require_optimal(exact_prox(cpu, Q, psi, Z));
-  std::cout << "Theorem 3.1, largest difference of both sides: " << (code.u - prox.u).cwiseAbs().maxCoeff() << '\n';
+  std::cout << "Theorem 3.1, largest difference of both sides: " << (code.u - prox.u).cwiseAbs().maxCoeff()
+            << '\n';
 
   // Theorem 4.1: the prox is a fixed point of the tied recursion, whatever its step (here eq. (24)).
   auto const tied = tie(cpu, Q, psi, coordinate_step(cpu, Q));
   Eigen::MatrixXd const G = tied.h.col(0).asDiagonal() * Z + tied.W_tilde * (prox.u - Z);
   Eigen::MatrixXd const next = (G.colwise() - tied.b.col(0)).cwiseMax(0);
-  std::cout << "Theorem 4.1, how far the prox is from its update: " << (next - prox.u).cwiseAbs().maxCoeff() << '\n';
+  std::cout << "Theorem 4.1, how far the prox is from its update: " << (next - prox.u).cwiseAbs().maxCoeff()
+            << '\n';
 
   double const kappa = contraction(cpu, Q, psi, Jacobi()).kappa;
-  std::cout << "eq. (24) has kappa = " << kappa << (kappa < 1 ? ": certified\n" : ": no certificate, use Gershgorin()\n");
+  std::cout << "eq. (24) has kappa = " << kappa
+            << (kappa < 1 ? ": certified\n" : ": no certificate, use Gershgorin()\n");
 } catch (std::exception const& e) {
   std::cerr << "02_verify_theorems: " << e.what() << '\n';
   return 1;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A network as one type, trained by Algorithm 2 on points of two spirals.
-#include <detrame/detrame.hpp>
 #include <cmath>
+#include <detrame/detrame.hpp>
 #include <iostream>
 
 using namespace detrame;
 
-using Prox = QMetricReLU<Full, Unroll<3>>;                                     // three updates of eq. (20)
-using Recipe = Stack<Dense<32>, Prox, Dense<32>, Prox, Dense<2>>;              // no shapes, no backend
-using Net = Bind<Recipe, Shape{2}, Cpu<float>>;                                // the same, for points of the plane
+using Prox = QMetricReLU<Full, Unroll<3>>;                         // three updates of eq. (20)
+using Recipe = Stack<Dense<32>, Prox, Dense<32>, Prox, Dense<2>>;  // no shapes, no backend
+using Net = Bind<Recipe, Shape{2}, Cpu<float>>;                    // the same, for points of the plane
 
 // using Wrong = Bind<Repeat<3, Dense<5>>, Shape{2}, Cpu<float>>;              // refused: a block must keep its shape
 
@@ -28,7 +28,8 @@ int main() {
   auto theta = net.parameters(cpu);
   initialise(cpu, theta, ReluStart(), 1);
   std::cout << parameter_count(theta) << " parameters:";
-  visit([](std::string_view path, Kind, auto const& p) { std::cout << ' ' << path << ' ' << p.rows() << 'x' << p.cols(); },
+  visit([](std::string_view path, Kind,
+           auto const& p) { std::cout << ' ' << path << ' ' << p.rows() << 'x' << p.cols(); },
         theta);
   std::cout << '\n';
 

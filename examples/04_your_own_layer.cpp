@@ -43,10 +43,11 @@ struct Scales {
       each(backend.lane(), times, y, x, PerRow{ConstView(theta.s)});
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar, Parameters& theta_bar) const {
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                       Parameters& theta_bar) const {
       resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
-      predict(backend, theta, y_bar, tape.x_bar);                                        // x_bar = s o y_bar
-      row_sums(backend.lane(), theta_bar.s, formula::Product(), y_bar, tape.x);          // s_bar += rowsum(y_bar o x)
+      predict(backend, theta, y_bar, tape.x_bar);                                // x_bar = s o y_bar
+      row_sums(backend.lane(), theta_bar.s, formula::Product(), y_bar, tape.x);  // s_bar += rowsum(y_bar o x)
       return tape.x_bar;
     }
   };

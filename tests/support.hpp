@@ -40,10 +40,12 @@ HostMatrix<Scalar> normal_matrix(Index rows, Index cols, std::uint64_t seed) {
 
 /// Independent entries, uniform in [low, high].
 template <class Scalar>
-HostMatrix<Scalar> uniform_matrix(Index rows, Index cols, std::uint64_t seed, double low = 0, double high = 1) {
+HostMatrix<Scalar> uniform_matrix(Index rows, Index cols, std::uint64_t seed, double low = 0,
+                                  double high = 1) {
   Random const random(seed, 1);
   return host_matrix<Scalar>(rows, cols, [&](Index i, Index j) {
-    return static_cast<Scalar>(low + (high - low) * random.uniform<double>(static_cast<std::uint64_t>(i + j * rows)));
+    return static_cast<Scalar>(low + (high - low) *
+                                         random.uniform<double>(static_cast<std::uint64_t>(i + j * rows)));
   });
 }
 
@@ -162,7 +164,8 @@ Scalar max_abs(HostMatrix<Scalar> const& A) {
 template <class Scalar>
 Scalar max_abs_difference(HostMatrix<Scalar> const& A, HostMatrix<Scalar> const& B) {
   if (A.rows() != B.rows() || A.cols() != B.cols())
-    throw ShapeError(message("max_abs_difference: ", A.rows(), " x ", A.cols(), " and ", B.rows(), " x ", B.cols()));
+    throw ShapeError(
+        message("max_abs_difference: ", A.rows(), " x ", A.cols(), " and ", B.rows(), " x ", B.cols()));
   return max_abs(mapped([](Scalar a, Scalar b) { return a - b; }, A, B));
 }
 
@@ -198,7 +201,8 @@ void check_throws_with(F&& f, std::string const& fragment, char const* file = __
     else
       CHECK(true);
   } catch (std::exception const& error) {
-    ADD_FAIL_CHECK_AT(file, line, "another type was thrown: \"" << error.what() << "\"; expected: " << fragment);
+    ADD_FAIL_CHECK_AT(file, line,
+                      "another type was thrown: \"" << error.what() << "\"; expected: " << fragment);
   }
 }
 

@@ -31,7 +31,7 @@ int main(int argc, char** argv) try {
 
   std::printf("detrame %d.%d.%d on 1,797 handwritten digits of 8 x 8 pixels\n\n", DETRAME_VERSION_MAJOR,
               DETRAME_VERSION_MINOR, DETRAME_VERSION_PATCH);
-  demo::Digits const digits = demo::read_digits(DETRAME_DIGITS_FOLDER);
+  demo::Digits const digits = demo::read_digits(DETRAME_DATA_DIR "/digits");
   demo::check_theorems(digits);
   demo::print_depth_table(digits, out);
   demo::train_networks(digits, 5, out);

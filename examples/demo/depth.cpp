@@ -95,9 +95,12 @@ void print_depth_table(Digits const& digits, std::filesystem::path const& out) {
   Problem p{cpu, synthesis.metric(cpu), synthesis.penalty(cpu), W * to_device(cpu, X_host), {}};
   p.U_star = require_optimal(exact_prox(cpu, p.Q, p.psi, p.Z)).u;
 
-  std::printf("2. Depth: how far T updates are from the exact prox (64 atoms, alpha .1, beta .01, lambda .1, 360 samples)\n\n"
-              "distance is the largest |U_T - U*| / |U*| over the samples; bound is what is known of it before the run;\n"
-              "time is one thread's, and includes the residual by which each result is judged.\n\n");
+  std::printf(
+      "2. Depth: how far T updates are from the exact prox (64 atoms, alpha .1, beta .01, lambda .1, 360 "
+      "samples)\n\n"
+      "distance is the largest |U_T - U*| / |U*| over the samples; bound is what is known of it before the "
+      "run;\n"
+      "time is one thread's, and includes the residual by which each result is judged.\n\n");
   std::ostringstream csv;
   csv << "recursion,T,distance,bound,microseconds_per_sample,status\n";
   double const gamma = 0.99 * safe_gamma(cpu, p.Q, p.Q.diagonal(cpu));

@@ -38,15 +38,15 @@ void check_one(B& cpu, Digits const& digits, Index k, double alpha) {
   auto const Q = synthesis.metric(cpu);
   auto const psi = synthesis.penalty(cpu);
   auto const [W, c] = transform(cpu, synthesis);
-  Matrix const Z = (W * X).colwise() - c.col(0);                      // k x N
+  Matrix const Z = (W * X).colwise() - c.col(0);  // k x N
 
   auto const code = require_optimal(exact_synthesis(cpu, synthesis, X));
   auto const prox = require_optimal(exact_prox(cpu, Q, psi, Z));
   Matrix const fixed = coordinate_map(Q.dense(cpu), Z, prox.u, synthesis.lambda, synthesis.beta);
   double const active = (code.u.array() > 0).cast<double>().mean();
 
-  std::printf("  %3td atoms, alpha %-5g %5.1f %% active  3.1: %.1e   4.1: %.1e   KKT %.1e\n", k, alpha, 100 * active,
-              (code.u - prox.u).cwiseAbs().maxCoeff(), (fixed - prox.u).cwiseAbs().maxCoeff(),
+  std::printf("  %3td atoms, alpha %-5g %5.1f %% active  3.1: %.1e   4.1: %.1e   KKT %.1e\n", k, alpha,
+              100 * active, (code.u - prox.u).cwiseAbs().maxCoeff(), (fixed - prox.u).cwiseAbs().maxCoeff(),
               std::max(code.largest_residual, prox.largest_residual));
 
   auto const paper = metric_prox(cpu, Q, psi, Z, Jacobi(), Until{.tolerance = 1e-8, .limit = 1000});
@@ -55,26 +55,36 @@ void check_one(B& cpu, Digits const& digits, Index k, double alpha) {
     stuck += status == Status::diverged || status == Status::cycling || status == Status::not_finite;
   double const kappa = contraction(cpu, Q, psi, Jacobi()).kappa;
   double const gershgorin = contraction(cpu, Q, psi, Gershgorin()).kappa;
-  std::printf("      eq. (20) with eq. (24): kappa = %.3g, %s; %td of %td samples diverge or cycle."
-              " Gershgorin: kappa = %.5f\n",
-              kappa, kappa < 1 ? "certified" : "refused", stuck, paper.u.cols(), gershgorin);
+  std::printf(
+      "      eq. (20) with eq. (24): kappa = %.3g, %s; %td of %td samples diverge or cycle."
+      " Gershgorin: kappa = %.5f\n",
+      kappa, kappa < 1 ? "certified" : "refused", stuck, paper.u.cols(), gershgorin);
 }
 
 }  // namespace
 
 void check_theorems(Digits const& digits) {
-  std::printf("1. The theorems, on dictionaries of digits (atoms of norm 1, 360 samples, beta .01, lambda .1, double)\n\n"
-              "Theorem 3.1: the sparse code argmin_{a>=0} 1/2|x-Da|^2 + lambda|a|_1 + (alpha+beta)/2|a|^2 is the prox\n"
-              "of F x in the metric Q = D'D + alpha I. Both sides are solved by the exact solver, from different data;\n"
-              "the column 3.1 is the largest difference. Theorem 4.1: the prox is the fixed point of solving one row at\n"
-              "a time; the column 4.1 is how far the solution is from that. KKT is the residual of the optimality\n"
-              "conditions, recomputed from the data. The paper then updates all rows at once, eq. (20) with the weights\n"
-              "of eq. (24): a contraction where kappa < 1, refused a certificate otherwise.\n\n");
+  std::printf(
+      "1. The theorems, on dictionaries of digits (atoms of norm 1, 360 samples, beta .01, lambda .1, "
+      "double)\n\n"
+      "Theorem 3.1: the sparse code argmin_{a>=0} 1/2|x-Da|^2 + lambda|a|_1 + (alpha+beta)/2|a|^2 is the "
+      "prox\n"
+      "of F x in the metric Q = D'D + alpha I. Both sides are solved by the exact solver, from different "
+      "data;\n"
+      "the column 3.1 is the largest difference. Theorem 4.1: the prox is the fixed point of solving one row "
+      "at\n"
+      "a time; the column 4.1 is how far the solution is from that. KKT is the residual of the optimality\n"
+      "conditions, recomputed from the data. The paper then updates all rows at once, eq. (20) with the "
+      "weights\n"
+      "of eq. (24): a contraction where kappa < 1, refused a certificate otherwise.\n\n");
   B cpu;
   for (Index const k : {32, 64, 96})
     for (double const alpha : {0.01, 1.}) check_one(cpu, digits, k, alpha);
-  std::printf("\nDigits resemble one another, so D'D is far from diagonal and eq. (24) does not contract: use Gershgorin's\n"
-              "weights, whose kappa is always below 1, or train the weights (part 3), which needs no convergence.\n\n");
+  std::printf(
+      "\nDigits resemble one another, so D'D is far from diagonal and eq. (24) does not contract: use "
+      "Gershgorin's\n"
+      "weights, whose kappa is always below 1, or train the weights (part 3), which needs no "
+      "convergence.\n\n");
 }
 
 }  // namespace demo

@@ -31,7 +31,8 @@ Run train_one(Digits const& digits, Start const& start, double rate, int epochs,
   auto theta = net.parameters(cpu);
   initialise(cpu, theta, start, seed);
 
-  TrainingOptions options{.epochs = epochs, .batch = 128, .schedule = step_schedule(rate, .2, epochs, {.3, .6, .8})};
+  TrainingOptions options{
+      .epochs = epochs, .batch = 128, .schedule = step_schedule(rate, .2, epochs, {.3, .6, .8})};
   options.seed = seed;
   Run run{};
   auto const begin = std::chrono::steady_clock::now();

@@ -27,7 +27,7 @@ struct Mean {
   double mean, deviation;
 };
 
-Mean mean(std::vector<Run> const& runs, double Run::*what) {
+Mean mean(std::vector<Run> const& runs, double Run::* what) {
   double sum = 0, squares = 0;
   double const n = static_cast<double>(runs.size());
   for (Run const& run : runs) sum += run.*what;
@@ -67,10 +67,12 @@ void train_all(std::vector<Network>& networks, int seeds) {
 }  // namespace
 
 void train_networks(Digits const& digits, int seeds, std::filesystem::path const& out) {
-  std::printf("3. Training: 64 -> 96 -> 64 -> 10 with Algorithm 2, %d seeds, %td digits to train, %td to validate,\n"
-              "   %td to test. Plain: ReLU. DeTraMe: T updates with free W~, h, b, started as a ReLU network. DDL [27]:\n"
-              "   dictionaries solved exactly, gradients by the implicit adjoint, 20 epochs in place of 60.\n\n",
-              seeds, digits.train.samples(), digits.validation.samples(), digits.test.samples());
+  std::printf(
+      "3. Training: 64 -> 96 -> 64 -> 10 with Algorithm 2, %d seeds, %td digits to train, %td to validate,\n"
+      "   %td to test. Plain: ReLU. DeTraMe: T updates with free W~, h, b, started as a ReLU network. DDL "
+      "[27]:\n"
+      "   dictionaries solved exactly, gradients by the implicit adjoint, 20 epochs in place of 60.\n\n",
+      seeds, digits.train.samples(), digits.validation.samples(), digits.test.samples());
   std::vector<Network> networks;
   networks.push_back({"plain ReLU", 0, [&](std::uint64_t seed) { return train_plain(digits, seed); }});
   for (int const T : {1, 2, 3, 5, 8})
@@ -78,19 +80,20 @@ void train_networks(Digits const& digits, int seeds, std::filesystem::path const
   networks.push_back({"DDL, exact", 0, [&](std::uint64_t seed) { return train_dictionaries(digits, seed); }});
   train_all(networks, seeds);
 
-  std::printf("    %-12s  %2s   %-15s  %-15s  %10s  %8s\n", "network", "T", "validation %", "test %", "train loss",
-              "s a run");
+  std::printf("    %-12s  %2s   %-15s  %-15s  %10s  %8s\n", "network", "T", "validation %", "test %",
+              "train loss", "s a run");
   std::ostringstream csv;
   csv << "network,T,seed,validation,test,loss,seconds\n";
   for (Network const& network : networks) {
     Mean const v = mean(network.runs, &Run::validation), t = mean(network.runs, &Run::test);
     std::printf("    %-12s  %2s   %5.2f +- %-5.2f   %5.2f +- %-5.2f   %10.2e  %8.2f\n", network.name.c_str(),
-                network.T > 0 ? std::to_string(network.T).c_str() : "-", 100 * v.mean, 100 * v.deviation, 100 * t.mean,
-                100 * t.deviation, mean(network.runs, &Run::loss).mean, mean(network.runs, &Run::seconds).mean);
+                network.T > 0 ? std::to_string(network.T).c_str() : "-", 100 * v.mean, 100 * v.deviation,
+                100 * t.mean, 100 * t.deviation, mean(network.runs, &Run::loss).mean,
+                mean(network.runs, &Run::seconds).mean);
     for (std::size_t seed = 0; seed < network.runs.size(); ++seed) {
       Run const& r = network.runs[seed];
-      csv << network.name << ',' << network.T << ',' << seed + 1 << ',' << r.validation << ',' << r.test << ','
-          << r.loss << ',' << r.seconds << '\n';
+      csv << network.name << ',' << network.T << ',' << seed + 1 << ',' << r.validation << ',' << r.test
+          << ',' << r.loss << ',' << r.seconds << '\n';
     }
   }
   write_file(out / "training.csv", csv.str());
@@ -98,8 +101,8 @@ void train_networks(Digits const& digits, int seeds, std::filesystem::path const
     return mean(a.runs, &Run::validation).mean < mean(b.runs, &Run::validation).mean;
   };
   Network const& chosen = *std::max_element(networks.begin() + 1, networks.end() - 1, better);
-  std::printf("\n   By validation accuracy one would choose T = %d: %.2f %% on the test digits.\n\n", chosen.T,
-              100 * mean(chosen.runs, &Run::test).mean);
+  std::printf("\n   By validation accuracy one would choose T = %d: %.2f %% on the test digits.\n\n",
+              chosen.T, 100 * mean(chosen.runs, &Run::test).mean);
 }
 
 }  // namespace demo

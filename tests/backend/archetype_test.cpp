@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/backend/cpu/backend.hpp"
 #include "laws/archetype.hpp"
+
+#include "detrame/backend/cpu/backend.hpp"
 #include "laws/backend_laws.hpp"
 
 namespace detrame {
@@ -10,7 +11,8 @@ TEST_CASE("backend laws: archetype::Loops<double>") { laws::backend_laws<archety
 
 /// Memory behind a view is out of reach above the verbs.
 template <class View>
-concept Transparent = requires(View v) { v.data(); } || requires(View v) { v(0, 0); } || requires(View v) { v.stride(); };
+concept Transparent =
+    requires(View v) { v.data(); } || requires(View v) { v(0, 0); } || requires(View v) { v.stride(); };
 static_assert(Transparent<MatrixView<float>> && !Transparent<archetype::View<float>> &&
               !Transparent<archetype::Loops<float>::Matrix>);
 
@@ -21,7 +23,7 @@ TEST_CASE_TEMPLATE("backend: Loops and Cpu agree within the stated bounds", Scal
     Index const depth = 33, rows = n, cols = 31;
     auto const a = test::normal_matrix<Scalar>(rows, depth, test::seed(1));
     auto const x = test::normal_matrix<Scalar>(depth, cols, test::seed(2));
-    auto const run = [&](auto& b) {                                        // a product, a map, a sum
+    auto const run = [&](auto& b) {  // a product, a map, a sum
       auto const A = to_device(b, a), X = to_device(b, x);
       auto Y = zeros(b, rows, cols), sums = zeros(b, 1, cols);
       gemm(b.lane(), Scalar(1), A, Op::none, X, Op::none, Scalar(0), Y);
@@ -33,10 +35,11 @@ TEST_CASE_TEMPLATE("backend: Loops and Cpu agree within the stated bounds", Scal
     auto const [Y, sums] = run(cpu);
     auto const [Y_loops, sums_loops] = run(loops);
     for (Index j = 0; j < cols; ++j) {
-      double largest = 0;                                                  // of |A||B| in this column
+      double largest = 0;  // of |A||B| in this column
       for (Index i = 0; i < rows; ++i) {
         double scale = 0;
-        for (Index l = 0; l < depth; ++l) scale += std::abs(static_cast<double>(a(i, l)) * static_cast<double>(x(l, j)));
+        for (Index l = 0; l < depth; ++l)
+          scale += std::abs(static_cast<double>(a(i, l)) * static_cast<double>(x(l, j)));
         CHECK(std::abs(Y(i, j) - Y_loops(i, j)) <= test::tolerance<Scalar>(depth, scale));
         largest = std::max(largest, scale);
       }
@@ -55,7 +58,8 @@ TEST_CASE("archetype: misuse throws") {
   refuses([&] { each(b.lane(), formula::Assign(), x, y); }, "each: an argument of 4 x 3 beside 3 x 4");
   refuses([&] { each(b.lane(), formula::Assign(), v.middle_cols(0, 3), v.middle_cols(1, 3)); }, "overlap");
   refuses([&] { gemm(b.lane(), 1, x, Op::none, z, Op::none, 0, y); }, "4 columns of op(A), 3 rows of op(B)");
-  refuses([&] { gemm(b.lane(), 1, x, Op::none, y, Op::none, 0, v.middle_cols(0, 3)); }, "C overlaps a factor");
+  refuses([&] { gemm(b.lane(), 1, x, Op::none, y, Op::none, 0, v.middle_cols(0, 3)); },
+          "C overlaps a factor");
   refuses([&] { b.lane().scratch(1, 1); }, "without a frame");
   refuses([&] { v.middle_rows(2, 2); }, "rows [2, 4) of 3");
   refuses([&] { each_chunk(b, Batch{7, 2}, 1, [](B::Lane&, Columns) {}); }, "7 columns in samples of 2");

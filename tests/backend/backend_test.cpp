@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
+
 #include "laws/backend_laws.hpp"
 
 namespace detrame {

@@ -48,14 +48,18 @@ class Step {
                  gemm(lane, Scalar(1), ys, Op::none, xs, Op::transposed, Scalar(1), sums[0]);
                  row_sums(lane, sums[1], formula::Product(), ys, xs);
                });
-    each_column(backend, c.rows(), 7, [](auto const&, Index j, Scalar* scratch, auto v) {
-      scratch[6] = Scalar(2);
-      v(j, 0) *= scratch[6];
-    }, c_bar);
+    each_column(
+        backend, c.rows(), 7,
+        [](auto const&, Index j, Scalar* scratch, auto v) {
+          scratch[6] = Scalar(2);
+          v(j, 0) *= scratch[6];
+        },
+        c_bar);
   }
 
   bool same_bits(Step const& other) const {
-    return Y == other.Y && W_bar == other.W_bar && c_bar == other.c_bar && Y.allFinite() && Y.cwiseAbs().maxCoeff() > 0;
+    return Y == other.Y && W_bar == other.W_bar && c_bar == other.c_bar && Y.allFinite() &&
+           Y.cwiseAbs().maxCoeff() > 0;
   }
 
  private:
@@ -97,7 +101,7 @@ TEST_CASE("Cpu: a large product on a lane does not depend on the threads that Ei
       int const of_eigen = Eigen::nbThreads();
       gemm(b.lane(), 1, A, Op::none, x, Op::none, 0, C);
       CHECK(C == C_alone);
-      CHECK(Eigen::nbThreads() == of_eigen);                               // nor are they touched
+      CHECK(Eigen::nbThreads() == of_eigen);  // nor are they touched
       CHECK(omp_get_max_threads() == threads);
     }
     omp_set_num_threads(before);
@@ -132,12 +136,12 @@ TEST_CASE("Cpu: the counter of allocations counts new, aligned new, malloc and E
 
 TEST_CASE_TEMPLATE("Cpu: no allocation after the first step", Scalar, float, double) {
   for (int threads : {1, 2, 3})
-    for (Index N : {700, 100, 5}) {                                        // many chunks, fewer than threads, one
+    for (Index N : {700, 100, 5}) {  // many chunks, fewer than threads, one
       CAPTURE(threads);
       CAPTURE(N);
       Cpu<Scalar> b(threads);
       Step<Scalar> step(b, 96, N);
-      CHECK(allocations(step) > 0);                                        // the counter is not asleep
+      CHECK(allocations(step) > 0);  // the counter is not asleep
       for (int again = 0; again < 20; ++again) CHECK(allocations([&] { step(); }) == 0);
     }
 }
@@ -174,7 +178,7 @@ TEST_CASE("Arena: what is taken is aligned, apart from the rest, and given back 
     double* inside = nullptr;
     {
       auto const inner = arena.frame();
-      inside = arena.take<double>(1 << 16);                                // more than a block: the arena grows
+      inside = arena.take<double>(1 << 16);  // more than a block: the arena grows
       std::fill_n(inside, 1 << 16, 3.0);
     }
     float* const y = arena.take<float>(100);
@@ -182,8 +186,8 @@ TEST_CASE("Arena: what is taken is aligned, apart from the rest, and given back 
     std::fill_n(x, 100, 1.0);
     std::fill_n(y, 100, 2.0f);
     CHECK((*a == 'a' && std::all_of(x, x + 100, [](double t) { return t == 1.0; })));
-    for (void const* p : {static_cast<void const*>(a), static_cast<void const*>(x), static_cast<void const*>(inside),
-                          static_cast<void const*>(y)})
+    for (void const* p : {static_cast<void const*>(a), static_cast<void const*>(x),
+                          static_cast<void const*>(inside), static_cast<void const*>(y)})
       CHECK(reinterpret_cast<std::uintptr_t>(p) % Arena::alignment == 0);
     if (repetition > 0) CHECK(static_cast<void*>(y) == static_cast<void*>(inside));  // one block: reused
   }

@@ -20,7 +20,8 @@ TEST_CASE("errors: a number out of its range is refused by name, value and range
   check_throws_with<DomainError>([] { require_at_least("Penalty", "lambda", -0.1, 0.0); },
                                  "Penalty: lambda = -0.1, must be >= 0");
   check_throws_with<DomainError>(
-      [] { require_at_least("Penalty", "beta", std::numeric_limits<float>::quiet_NaN(), 0.0f); }, "beta = nan");
+      [] { require_at_least("Penalty", "beta", std::numeric_limits<float>::quiet_NaN(), 0.0f); },
+      "beta = nan");
   CHECK_NOTHROW(require_at_least("Penalty", "lambda", 0.0, 0.0));
   CHECK_NOTHROW(require_at_least("Penalty", "lambda", std::numeric_limits<double>::infinity(), 0.0));
 }
@@ -28,7 +29,8 @@ TEST_CASE("errors: a number out of its range is refused by name, value and range
 TEST_CASE("errors: callers catch them as what they are") {
   CHECK(std::is_base_of_v<std::invalid_argument, ShapeError>);
   CHECK(std::is_base_of_v<std::domain_error, DomainError>);
-  CHECK((std::is_base_of_v<std::runtime_error, FormatError> && std::is_base_of_v<std::runtime_error, NotConverged> &&
+  CHECK((std::is_base_of_v<std::runtime_error, FormatError> &&
+         std::is_base_of_v<std::runtime_error, NotConverged> &&
          std::is_base_of_v<std::runtime_error, NotCertified>));
 }
 

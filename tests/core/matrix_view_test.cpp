@@ -23,7 +23,8 @@ static_assert(can_be_viewed<ColumnMajor const&> && can_be_written<ColumnMajor&>)
 static_assert(can_be_viewed<HostMatrix<double> const&> && can_be_written<HostMatrix<double>&>);
 static_assert(can_be_viewed<Eigen::VectorXd const&> && can_be_written<Eigen::Block<ColumnMajor>>);
 static_assert(can_be_viewed<MatrixView<double>>);
-static_assert(!can_be_viewed<RowMajor const&> && !can_be_viewed<Strided>, "another layout would be read wrongly");
+static_assert(!can_be_viewed<RowMajor const&> && !can_be_viewed<Strided>,
+              "another layout would be read wrongly");
 static_assert(!can_be_viewed<Eigen::MatrixXf const&>, "another scalar type");
 static_assert(!can_be_viewed<decltype(ColumnMajor() + ColumnMajor())>, "an expression has no memory");
 static_assert(!can_be_written<ColumnMajor const&> && !can_be_written<HostMatrix<double> const&> &&

@@ -41,7 +41,8 @@ TEST_CASE("visit: calls with path, kind and the tensors of all values, in a fixe
   std::vector<Kind> kinds;
   std::set<void const*> tensors;
   visit(
-      [&](std::string_view path, Kind kind, HostMatrix<float>& t, HostMatrix<float>& t_bar, HostMatrix<float> const& v) {
+      [&](std::string_view path, Kind kind, HostMatrix<float>& t, HostMatrix<float>& t_bar,
+          HostMatrix<float> const& v) {
         paths.emplace_back(path);
         kinds.push_back(kind);
         tensors.insert({&t, &t_bar, &v});

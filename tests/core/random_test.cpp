@@ -28,7 +28,7 @@ bool is_about(double x, double y, double deviation, std::size_t n) {
 }  // namespace
 
 TEST_CASE("Random: Philox4x32-10 gives the known answers of Random123") {
-  constexpr Random zero(0, 0);                                             // counter 0, key 0
+  constexpr Random zero(0, 0);  // counter 0, key 0
   constexpr std::array<std::uint32_t, 4> known = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
   for (std::uint64_t p = 0; p < 4; ++p) CHECK(zero.bits(p) == known[p]);
   static_assert(zero.bits(0) == 0x6627e8d5, "known while compiling too");
@@ -100,7 +100,7 @@ TEST_CASE("Random: below(n) takes each of 0 ... n - 1, none else") {
       REQUIRE((i >= 0 && i < n));
       ++count[static_cast<std::size_t>(i)];
     }
-    for (int c : count) CHECK((c > 0 && std::abs(c - 100) <= 60));         // 100 +- 10 expected
+    for (int c : count) CHECK((c > 0 && std::abs(c - 100) <= 60));  // 100 +- 10 expected
   }
 }
 
@@ -114,7 +114,8 @@ TEST_CASE("Random: a shuffle is a permutation, its places even, and the same aga
     std::vector<Index> sorted = order;
     std::sort(sorted.begin(), sorted.end());
     REQUIRE(sorted == std::vector<Index>{0, 1, 2, 3, 4});
-    for (std::size_t i = 0; i < 5; ++i) mean[i][static_cast<std::size_t>(order[i])] += 1.0 / static_cast<double>(shuffles);
+    for (std::size_t i = 0; i < 5; ++i)
+      mean[i][static_cast<std::size_t>(order[i])] += 1.0 / static_cast<double>(shuffles);
   }
   for (auto const& row : mean)
     for (double share : row) CHECK(is_about(share, 0.2, 0.4, shuffles));
@@ -130,7 +131,8 @@ TEST_CASE("Random: a shuffle is a permutation, its places even, and the same aga
 TEST_CASE("Draw: each layer, each step and each seed has numbers of its own") {
   Draw const draw{.seed = seed(7), .step = 3, .first_sample = 128};
   std::vector<std::uint32_t> first;
-  for (Draw const& d : {draw, draw.at(0), draw.at(1), draw.at(0).at(0), draw.at(0).at(1), draw.at(1).at(0), draw.at(2)}) {
+  for (Draw const& d :
+       {draw, draw.at(0), draw.at(1), draw.at(0).at(0), draw.at(0).at(1), draw.at(1).at(0), draw.at(2)}) {
     CHECK((d.seed == draw.seed && d.step == draw.step && d.first_sample == draw.first_sample));
     first.push_back(d.random().bits(0));
   }

@@ -49,7 +49,8 @@ IdxArray array(std::vector<Index> dims, Bytes bytes) { return {"f", std::move(di
 }  // namespace
 
 TEST_CASE("idx: what was written is read, for 1, 2, 3 and 4 dimensions") {
-  for (std::vector<std::uint32_t> const& dims : {std::vector<std::uint32_t>{5}, {2, 3}, {2, 3, 4}, {2, 2, 2, 3}}) {
+  for (std::vector<std::uint32_t> const& dims :
+       {std::vector<std::uint32_t>{5}, {2, 3}, {2, 3, 4}, {2, 2, 2, 3}}) {
     IdxArray const a = parse(idx_file(dims));
     REQUIRE(a.dims.size() == dims.size());
     CHECK(std::equal(dims.begin(), dims.end(), a.dims.begin()));
@@ -66,30 +67,37 @@ TEST_CASE("idx: a file that is cut, too long, of another type or hostile is refu
   auto const cut = [&](std::size_t n) { return Bytes(good.begin(), good.begin() + static_cast<Index>(n)); };
   refuses({}, "f: at byte 0: expected the 4 bytes 00 00 08 n of an idx file, found the end of the file");
   refuses(cut(3), "f: at byte 3: expected the 4 bytes 00 00 08 n of an idx file, found the end of the file");
-  refuses(cut(10), "f: at byte 10: expected 2 sizes of 4 bytes each, found the end of the file in the size of "
-                   "dimension 2");
-  refuses(cut(17), "f: at byte 17: expected 2 x 3 entries from byte 12 on, found the end of the file after 5");
+  refuses(cut(10),
+          "f: at byte 10: expected 2 sizes of 4 bytes each, found the end of the file in the size of "
+          "dimension 2");
+  refuses(cut(17),
+          "f: at byte 17: expected 2 x 3 entries from byte 12 on, found the end of the file after 5");
   Bytes longer = good;
   longer.push_back(0);
   refuses(longer, "f: at byte 18: expected the end of the file after 2 x 3 entries, found 1 bytes more");
-  refuses({0, 0, 13, 1, 0, 0, 0, 0}, "f: at byte 0: expected the 4 bytes 00 00 08 n of an idx file of unsigned bytes, "
-                                     "found 00 00 0d 01");
+  refuses({0, 0, 13, 1, 0, 0, 0, 0},
+          "f: at byte 0: expected the 4 bytes 00 00 08 n of an idx file of unsigned bytes, "
+          "found 00 00 0d 01");
   refuses({'P', '6', '\n', '8'}, "found 50 36 0a 38");
   refuses({0, 0, 8, 0, 7}, "f: at byte 3: expected at least 1 dimension, found 0");
-  refuses({0x1f, 0x8b, 8, 0, 0, 0}, "f: at byte 0: the file is compressed with gzip, unpack it first (gunzip)");
+  refuses({0x1f, 0x8b, 8, 0, 0, 0},
+          "f: at byte 0: the file is compressed with gzip, unpack it first (gunzip)");
 
   Bytes hostile{0, 0, 8, 2, 255, 255, 255, 255, 1, 0, 0, 0};  // 64 PB announced
-  refuses(hostile, "f: at byte 12: expected 4294967295 x 16777216 entries from byte 12 on, found the end of the file "
-                   "after 0");
+  refuses(hostile,
+          "f: at byte 12: expected 4294967295 x 16777216 entries from byte 12 on, found the end of the file "
+          "after 0");
   hostile = {0, 0, 8, 3};
   hostile.resize(16, 255);
-  refuses(hostile, "f: at byte 4: expected sizes whose product fits 63 bits, found 4294967295 x 4294967295 x "
-                   "4294967295");
+  refuses(hostile,
+          "f: at byte 4: expected sizes whose product fits 63 bits, found 4294967295 x 4294967295 x "
+          "4294967295");
   std::fill_n(hostile.begin() + 4, 4, std::uint8_t{0});  // 0 x 4294967295 x 4294967295 has no entries
   refuses(hostile, "expected sizes whose product fits 63 bits");
 
-  check_throws_with<FormatError>([] { read_idx("no/such/file"); }, "no/such/file: expected an idx file, found no such "
-                                                                    "file");
+  check_throws_with<FormatError>([] { read_idx("no/such/file"); },
+                                 "no/such/file: expected an idx file, found no such "
+                                 "file");
   check_throws_with<FormatError>([] { read_idx(digits); }, "found something that is not a file");
 }
 
@@ -105,9 +113,15 @@ TEST_CASE("idx: a mutated file either reads whole or throws FormatError, and not
       switch (random.below(5, position++)) {
         case 0: file.resize(static_cast<std::size_t>(random.below(size + 1, position++))); break;
         case 1: file.insert(at, static_cast<std::uint8_t>(random.below(256, position++))); break;
-        case 2: if (size > 0) file.erase(at); break;
-        case 3: if (size > 0) *at = static_cast<std::uint8_t>(*at ^ (1 << random.below(8, position++))); break;
-        default: if (size > 0) *at = static_cast<std::uint8_t>(random.below(256, position++)); break;
+        case 2:
+          if (size > 0) file.erase(at);
+          break;
+        case 3:
+          if (size > 0) *at = static_cast<std::uint8_t>(*at ^ (1 << random.below(8, position++)));
+          break;
+        default:
+          if (size > 0) *at = static_cast<std::uint8_t>(random.below(256, position++));
+          break;
       }
     }
     try {
@@ -141,9 +155,11 @@ TEST_CASE("the digits: 1,797 samples of 8 x 8 in 0 ... 16, ten classes, and the 
   CHECK(histogram == std::vector<int>{178, 182, 177, 183, 181, 182, 181, 179, 174, 180});
 }
 
-TEST_CASE_TEMPLATE("the digits as a batch: the first 1,437 train, the other 360 test", Scalar, float, double) {
-  auto const all = read_labelled_images<Scalar>(digits / "digits-images-idx3-ubyte",
-                                                digits / "digits-labels-idx1-ubyte", {.maximum = 16, .classes = 10});
+TEST_CASE_TEMPLATE("the digits as a batch: the first 1,437 train, the other 360 test", Scalar, float,
+                   double) {
+  auto const all =
+      read_labelled_images<Scalar>(digits / "digits-images-idx3-ubyte", digits / "digits-labels-idx1-ubyte",
+                                   {.maximum = 16, .classes = 10});
   CHECK(all.shape == Shape{1, 8, 8});
   CHECK(all.images.rows() == 1);
   CHECK(all.images.cols() == 64 * 1797);
@@ -162,8 +178,9 @@ TEST_CASE_TEMPLATE("the digits as a batch: the first 1,437 train, the other 360 
   CHECK(test.images(0, 0) == all.images(0, 64 * 1437));
   CHECK(split(train, 0).first.samples() == 0);
   CHECK(split(train, 1437).second.images.cols() == 0);
-  check_throws_with<DomainError>([&] { split(all, 1798); }, "split: n = 1798, must be in 0 ... 1797, the number of "
-                                                            "samples");
+  check_throws_with<DomainError>([&] { split(all, 1798); },
+                                 "split: n = 1798, must be in 0 ... 1797, the number of "
+                                 "samples");
   check_throws_with<DomainError>([&] { subset(all, 1790, 8); }, "subset: samples 1790 ... 1797 of 1797");
 }
 
@@ -177,15 +194,19 @@ TEST_CASE("labelled images: channels last, one column a site; counts, pixels and
   CHECK(data.images(2, 0) == 0.5);  // third channel of the first site
   CHECK(data.images(0, 1) == 0.75);
   CHECK(data.labels == std::vector<int>{2, 0});
-  CHECK(labelled_images<float>(array({2, 3}, {0, 1, 2, 3, 4, 0}), array({2}, {0, 0}), scale).shape == Shape{3});
+  CHECK(labelled_images<float>(array({2, 3}, {0, 1, 2, 3, 4, 0}), array({2}, {0, 0}), scale).shape ==
+        Shape{3});
   CHECK(labelled_images<float>(array({0, 8, 8}, {}), array({0}, {}), scale).samples() == 0);
 
   auto const refuse = [&](IdxArray const& images, IdxArray const& labels, std::string const& text) {
     check_throws_with<FormatError>([&] { labelled_images<float>(images, labels, scale); }, text);
   };
-  refuse(array({2, 2}, {0, 1, 5, 0}), array({2}, {0, 0}), "f: at byte 14: expected a pixel of at most 4, found 5");
-  refuse(array({2, 2}, {0, 1, 2, 0}), array({2}, {0, 3}), "f: at byte 9: expected a label in 0 ... 2, found 3");
-  refuse(array({2, 2}, {0, 1, 2, 0}), array({1}, {0}), "f: expected 2 labels, one for each image of f, found 1");
+  refuse(array({2, 2}, {0, 1, 5, 0}), array({2}, {0, 0}),
+         "f: at byte 14: expected a pixel of at most 4, found 5");
+  refuse(array({2, 2}, {0, 1, 2, 0}), array({2}, {0, 3}),
+         "f: at byte 9: expected a label in 0 ... 2, found 3");
+  refuse(array({2, 2}, {0, 1, 2, 0}), array({1}, {0}),
+         "f: expected 2 labels, one for each image of f, found 1");
   refuse(array({2, 2}, {0, 1, 2, 0}), array({2, 1}, {0, 0}), "f: expected 1 dimension of labels, found 2");
   refuse(array({2}, {0, 1}), array({2}, {0, 0}), "f: expected 2, 3 or 4 dimensions of images, found 1");
   IdxArray const image = array({1, 1}, {0}), label = array({1}, {0});

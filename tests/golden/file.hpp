@@ -58,11 +58,12 @@ inline Quantities read(std::istream& in, std::string const& file) {
     return std::vector<std::string>();
   };
   for (auto header = next_line(); !header.empty(); header = next_line()) {
-    if (header.size() != 3) throw FormatError(message(where, ": expected \"name rows cols\", found ", header.size(),
-                                                      " words"));
+    if (header.size() != 3)
+      throw FormatError(message(where, ": expected \"name rows cols\", found ", header.size(), " words"));
     std::string const name = header[0];
     Index const rows = size(where, header[1]), cols = size(where, header[2]);
-    if (quantities.contains(name)) throw FormatError(message(where, ": ", name, " stands in this file twice"));
+    if (quantities.contains(name))
+      throw FormatError(message(where, ": ", name, " stands in this file twice"));
     std::vector<std::vector<double>> entries;  // grows with the file, not with what the header announces
     for (Index i = 0; i < rows && cols > 0; ++i) {
       auto const row = next_line();
@@ -87,7 +88,8 @@ inline Quantities read(std::string const& file) {
 }
 
 /// The matrix as rows x cols, a vector also from its transposed form.
-inline HostMatrix<double> shaped(std::string const& name, HostMatrix<double> const& m, Index rows, Index cols) {
+inline HostMatrix<double> shaped(std::string const& name, HostMatrix<double> const& m, Index rows,
+                                 Index cols) {
   if (m.rows() == rows && m.cols() == cols) return m;
   if ((rows == 1 || cols == 1) && m.rows() == cols && m.cols() == rows)
     return detrame::host_matrix<double>(rows, cols, [&](Index i, Index j) { return m(j, i); });

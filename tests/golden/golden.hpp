@@ -50,7 +50,8 @@ class Golden {
   static constexpr double accuracy = 1e-9;
 
   bool has(std::initializer_list<char const*> names) const {
-    return std::any_of(names.begin(), names.end(), [&](char const* name) { return quantities_.contains(name); });
+    return std::any_of(names.begin(), names.end(),
+                       [&](char const* name) { return quantities_.contains(name); });
   }
 
   void fail(std::string const& name, std::string const& reason) {
@@ -119,19 +120,21 @@ class Golden {
       if (!digits.empty() && digits.size() < 5 && digits.find_first_not_of("0123456789") == std::string::npos)
         updates.insert(std::stol(digits));
     }
-    for (Index const T : updates) compare(prefix + std::to_string(T), states(run, T), largest(to_host(b_, run.Z)));
+    for (Index const T : updates)
+      compare(prefix + std::to_string(T), states(run, T), largest(to_host(b_, run.Z)));
   }
 
   /// The adjoint of U_T, from stored and from recomputed states.
-  void compare_adjoint(Run const& run, Matrix const& U_bar, Index T, std::string const& dZ, std::string const& dW) {
+  void compare_adjoint(Run const& run, Matrix const& U_bar, Index T, std::string const& dZ,
+                       std::string const& dW) {
     Index const k = run.Z.rows(), N = run.Z.cols();
     Matrix U = detrame::zeros(b_, k, N), kept = detrame::zeros(b_, k, (T - 1) * N);
     Matrix Z_bar = detrame::zeros(b_, k, N), W_bar = detrame::zeros(b_, k, k);
     Matrix h_bar = detrame::zeros(b_, k, 1), b_bar = detrame::zeros(b_, k, 1);
     auto const& r = run.r;
     unrolled_prox(b_, r.structure, NonnegativeShrinkage{}, r.W_tilde, r.h, r.b, run.Z, T, U, kept);
-    unrolled_prox_pullback(b_, r.structure, NonnegativeShrinkage{}, r.W_tilde, r.h, r.b, run.Z, T, U, kept, U_bar,
-                           Z_bar, W_bar, h_bar, b_bar);
+    unrolled_prox_pullback(b_, r.structure, NonnegativeShrinkage{}, r.W_tilde, r.h, r.b, run.Z, T, U, kept,
+                           U_bar, Z_bar, W_bar, h_bar, b_bar);
     double const cotangents = largest(to_host(b_, U_bar)), points = largest(to_host(b_, run.Z));
     double const samples = static_cast<double>(N);
     compare(dZ, Z_bar, cotangents);
@@ -144,7 +147,8 @@ class Golden {
     Index const k = length("d", given("d"));
     HostMatrix<double> const D = atoms(k);
     HostMatrix<double> const X = with_rows("X", given("X"), D.rows());
-    detrame::Synthesis<B> const synthesis{device(D), scalar("alpha"), scalar("beta"), scalar("lambda_"), column("d", k)};
+    detrame::Synthesis<B> const synthesis{device(D), scalar("alpha"), scalar("beta"), scalar("lambda_"),
+                                          column("d", k)};
     Matrix const x = device(X), U_bar = device(shaped("ubar", given("ubar"), k, X.cols()));
     auto const Q = synthesis.metric(b_);
     auto const psi = synthesis.penalty(b_);
@@ -215,7 +219,8 @@ class Golden {
       U = further;
     }
     known_.insert("U_limit");
-    fail("U_limit", "cannot be checked: the recursion has not converged after " + std::to_string(limit) + " updates");
+    fail("U_limit",
+         "cannot be checked: the recursion has not converged after " + std::to_string(limit) + " updates");
   }
 
   B& b_;

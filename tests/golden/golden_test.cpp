@@ -10,7 +10,8 @@ using detrame::test::check_throws_with;
 
 namespace {
 
-std::filesystem::path const folder = std::filesystem::path(DETRAME_DATA_DIR).parent_path() / "tests" / "golden";
+std::filesystem::path const folder =
+    std::filesystem::path(DETRAME_DATA_DIR).parent_path() / "tests" / "golden";
 
 golden::Quantities file(char const* name) { return golden::read((folder / name).string()); }
 
@@ -27,7 +28,9 @@ Verdict verdict(golden::Quantities quantities) {
   return {passed, report.str()};
 }
 
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
+bool contains(std::string const& text, std::string const& part) {
+  return text.find(part) != std::string::npos;
+}
 
 golden::Quantities parse(std::string const& text) {
   std::istringstream in(text);
@@ -37,7 +40,8 @@ golden::Quantities parse(std::string const& text) {
 }  // namespace
 
 TEST_CASE("golden: (M2) (M3) (M5) (M6) (M7) (C1) (A1) (A2) (A3) reproduce values computed elsewhere") {
-  for (char const* const name : {"tied_small.txt", "tied_overcomplete.txt", "tied_medium.txt", "free_dense.txt"}) {
+  for (char const* const name :
+       {"tied_small.txt", "tied_overcomplete.txt", "tied_medium.txt", "free_dense.txt"}) {
     Verdict const v = verdict(file(name));
     INFO(v.report);
     CHECK(v.passed);
@@ -93,7 +97,8 @@ TEST_CASE("golden: a shape that does not fit fails with both shapes; NaN passes 
 }
 
 TEST_CASE("golden: a free recursion without a fixed point in reach is not judged by U_limit") {
-  golden::Quantities q = parse("W 2 2\n0 -2\n-2 0\nh 2 1\n.5\n.5\nb 1 2\n.1 .1\nZ 2 1\n1\n1\nubar 2 1\n1\n1\n");
+  golden::Quantities q =
+      parse("W 2 2\n0 -2\n-2 0\nh 2 1\n.5\n.5\nb 1 2\n.1 .1\nZ 2 1\n1\n1\nubar 2 1\n1\n1\n");
   CHECK(contains(verdict(q).report, "f: U_limit cannot be checked: the recursion has not converged"));
 }
 
@@ -118,16 +123,19 @@ TEST_CASE("golden: a malformed file is refused with its line") {
   refuses("D 1 2\n1 2,\n", "f: line 2: expected a finite number, found \"2,\"");
   refuses("D 1 1\nnan\n", "f: line 2: expected a finite number, found \"nan\"");
   refuses("D 1 1\n1\nD 1 1\n1\n", "f: line 3: D stands in this file twice");
-  check_throws_with<FormatError>([] { golden::read("no/such/file"); }, "no/such/file: cannot be opened for reading");
+  check_throws_with<FormatError>([] { golden::read("no/such/file"); },
+                                 "no/such/file: cannot be opened for reading");
 }
 
 // ---- figures that the paper prints, against its own tables ---------------------------------------------------
 
-TEST_CASE("(E9) Table 5: 0.1605 s is the training time of 12 layers over 50,000 images; the factor in testing is 267") {
-  double const total_training = 8023.02, images = 50000;             // Table 7; CIFAR-10
+TEST_CASE(
+    "(E9) Table 5: 0.1605 s is the training time of 12 layers over 50,000 images; the factor in testing is "
+    "267") {
+  double const total_training = 8023.02, images = 50000;                            // Table 7; CIFAR-10
   double const printed_training = .1605, ddl_testing = 9.40e-2, testing = 3.52e-4;  // Table 5
   CHECK(std::abs(total_training / images - printed_training) < .00005);
-  CHECK(std::round(ddl_testing / testing) == 267);                   // "a factor 100" in the text
+  CHECK(std::round(ddl_testing / testing) == 267);  // "a factor 100" in the text
 }
 
 TEST_CASE("(E10) the median gain of PlainNet on CIFAR-10 in Table 4 is 4.14 %, printed 3.99 %") {

@@ -11,6 +11,6 @@
 
 int main() {
   detrame::Cpu<double> cpu(1);
-  std::cout << "detrame " << DETRAME_VERSION_MAJOR << '.' << DETRAME_VERSION_MINOR << '.' << DETRAME_VERSION_PATCH
-            << " on " << cpu.threads() << " thread\n";
+  std::cout << "detrame " << DETRAME_VERSION_MAJOR << '.' << DETRAME_VERSION_MINOR << '.'
+            << DETRAME_VERSION_PATCH << " on " << cpu.threads() << " thread\n";
 }

@@ -45,9 +45,11 @@ class AnyLayer {
   struct Allocations {
     long training, inference;
   };
-  virtual Allocations allocations_of_a_second_run(Parameters const& theta, Host const& x, Host const& y_bar) = 0;
+  virtual Allocations allocations_of_a_second_run(Parameters const& theta, Host const& x,
+                                                  Host const& y_bar) = 0;
   /// Only where Scalar is double.
-  virtual std::vector<PullbackCheck> check(Parameters const& theta, Host const& x, PullbackCheckOptions const&) = 0;
+  virtual std::vector<PullbackCheck> check(Parameters const& theta, Host const& x,
+                                           PullbackCheckOptions const&) = 0;
 };
 
 /// Transfers that are compiled once a backend: in every layer's copy of the model they would cost most of its time.
@@ -81,7 +83,8 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   explicit LayerModel(auto... arguments) : b_(arguments...) {
     this->input = L::input;
     this->output = L::output;
-    visit([&](std::string_view, Kind kind, auto const& p) { this->parameters.push_back({kind, p.rows(), p.cols()}); },
+    visit([&](std::string_view, Kind kind,
+              auto const& p) { this->parameters.push_back({kind, p.rows(), p.cols()}); },
           layer_.parameters(b_));
   }
 
@@ -100,7 +103,9 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) override {
     auto bar = there(theta_bar);
     Host const x_bar = fetched(b_, run_pullback(there(theta), tape_, sent(b_, y_bar), bar));
-    visit([&, i = std::size_t(0)](std::string_view, Kind, auto& g) mutable { theta_bar[i++] = fetched(b_, g); }, bar);
+    visit(
+        [&, i = std::size_t(0)](std::string_view, Kind, auto& g) mutable { theta_bar[i++] = fetched(b_, g); },
+        bar);
     return x_bar;
   }
 
@@ -128,7 +133,8 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
     return {training, test::allocations(infer)};
   }
 
-  std::vector<PullbackCheck> check(Parameters const& theta, Host const& x, PullbackCheckOptions const& options) override {
+  std::vector<PullbackCheck> check(Parameters const& theta, Host const& x,
+                                   PullbackCheckOptions const& options) override {
     if constexpr (std::is_same_v<Scalar, double>)
       return check_pullback(b_, layer_, there(theta), sent(b_, x), options);
     else
@@ -138,16 +144,20 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
  private:
   [[gnu::noinline]] Theta there(Parameters const& theta) {
     auto out = layer_.parameters(b_);
-    visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = sent(b_, theta[i++]); }, out);
+    visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = sent(b_, theta[i++]); },
+          out);
     return out;
   }
   [[gnu::noinline]] ConstView run_forward(Theta const& theta, ConstView x, Tape& tape, Draw draw) {
     return layer_.forward(b_, theta, x, tape, draw);
   }
-  [[gnu::noinline]] ConstView run_pullback(Theta const& theta, Tape& tape, ConstView y_bar, Theta& theta_bar) {
+  [[gnu::noinline]] ConstView run_pullback(Theta const& theta, Tape& tape, ConstView y_bar,
+                                           Theta& theta_bar) {
     return layer_.pullback(b_, theta, tape, y_bar, theta_bar);
   }
-  [[gnu::noinline]] void run_predict(Theta const& theta, ConstView x, View y) { layer_.predict(b_, theta, x, y); }
+  [[gnu::noinline]] void run_predict(Theta const& theta, ConstView x, View y) {
+    layer_.predict(b_, theta, x, y);
+  }
 
   B b_;
   L layer_;

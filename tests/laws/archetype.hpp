@@ -35,18 +35,19 @@ class View {
   Index rows() const { return raw_.rows(); }
   Index cols() const { return raw_.cols(); }
   View middle_cols(Index first, Index count) const {
-    require(0 <= first && 0 <= count && first + count <= cols(), "columns [", first, ", ", first + count, ") of ",
-            cols());
+    require(0 <= first && 0 <= count && first + count <= cols(), "columns [", first, ", ", first + count,
+            ") of ", cols());
     return View(raw_.middle_cols(first, count));
   }
   View middle_rows(Index first, Index count) const {
-    require(0 <= first && 0 <= count && first + count <= rows(), "rows [", first, ", ", first + count, ") of ", rows());
+    require(0 <= first && 0 <= count && first + count <= rows(), "rows [", first, ", ", first + count,
+            ") of ", rows());
     return View(raw_.middle_rows(first, count));
   }
   bool contiguous() const { return raw_.contiguous(); }
   View reshaped(Index rows, Index cols) const {
-    require(contiguous() && rows * cols == raw_.rows() * raw_.cols(), raw_.rows(), " x ", raw_.cols(), " as ", rows,
-            " x ", cols);
+    require(contiguous() && rows * cols == raw_.rows() * raw_.cols(), raw_.rows(), " x ", raw_.cols(), " as ",
+            rows, " x ", cols);
     return View(raw_.reshaped(rows, cols));
   }
   operator View<Scalar const>() const
@@ -243,7 +244,8 @@ bool overlap(MatrixView<S> a, MatrixView<R> b) {
 template <class A, class B>
 void require_same_or_apart(char const* who, A const& a, B const& b) {
   if constexpr (A::writable || B::writable) {
-    bool const same = a.raw.data() == b.raw.data() && a.raw.rows() == b.raw.rows() && a.raw.cols() == b.raw.cols();
+    bool const same =
+        a.raw.data() == b.raw.data() && a.raw.rows() == b.raw.rows() && a.raw.cols() == b.raw.cols();
     require(same || !overlap(a.raw, b.raw), who, ": arguments overlap");
   }
 }
@@ -259,8 +261,8 @@ void check_arguments(char const* who, First const& first, Args const&... args) {
 template <class G, class First, class... Args>
 void loop(char const* who, G const& g, First const& first, Args const&... args) {
   Index const rows = first.raw.rows(), cols = first.raw.cols();
-  (require(args.fits(rows, cols), who, ": an argument of ", args.raw.rows(), " x ", args.raw.cols(), " beside ", rows,
-           " x ", cols),
+  (require(args.fits(rows, cols), who, ": an argument of ", args.raw.rows(), " x ", args.raw.cols(),
+           " beside ", rows, " x ", cols),
    ...);
   check_arguments(who, first, args...);
   for (Index i = rows - 1; i >= 0; --i)
@@ -280,7 +282,8 @@ void require_shape(char const* who, View<S> out, Index rows, Index cols) {
 template <class Scalar, class F, class First, class... Args>
 void each(Lane<Scalar>&, F const& f, First&& first, Args&&... args) {
   detail::loop(
-      "each", [&](Index, Index, auto&&... entry) { f(entry...); }, detail::argument(first), detail::argument(args)...);
+      "each", [&](Index, Index, auto&&... entry) { f(entry...); }, detail::argument(first),
+      detail::argument(args)...);
 }
 
 template <class Scalar, class F, class First, class... Args>
@@ -291,18 +294,20 @@ void each_indexed(Lane<Scalar>&, F const& f, First&& first, Args&&... args) {
 }
 
 template <class Scalar>
-void copy_entries(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> from, std::type_identity_t<View<Scalar>> to) {
+void copy_entries(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> from,
+                  std::type_identity_t<View<Scalar>> to) {
   auto const x = Access::raw(from);
   auto const y = Access::raw(to);
-  require(x.rows() * x.cols() == y.rows() * y.cols(), "copy_entries: ", x.rows(), " x ", x.cols(), " to ", y.rows(),
-          " x ", y.cols());
+  require(x.rows() * x.cols() == y.rows() * y.cols(), "copy_entries: ", x.rows(), " x ", x.cols(), " to ",
+          y.rows(), " x ", y.cols());
   require(!detail::overlap(x, y), "copy_entries: arguments overlap");
-  for (Index n = 0; n < x.rows() * x.cols(); ++n) y(n % y.rows(), n / y.rows()) = x(n % x.rows(), n / x.rows());
+  for (Index n = 0; n < x.rows() * x.cols(); ++n)
+    y(n % y.rows(), n / y.rows()) = x(n % x.rows(), n / x.rows());
 }
 
 template <class Scalar>
-void gather_columns(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> from, std::span<Index const> indices,
-                    std::type_identity_t<View<Scalar>> out) {
+void gather_columns(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> from,
+                    std::span<Index const> indices, std::type_identity_t<View<Scalar>> out) {
   detail::require_shape("gather_columns", out, from.rows(), static_cast<Index>(indices.size()));
   auto const x = Access::raw(from);
   auto const y = Access::raw(out);
@@ -315,16 +320,19 @@ void gather_columns(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> from,
 }
 
 template <class Scalar, class F, class First, class... Args>
-void row_sums(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& f, First&& first, Args&&... args) {
+void row_sums(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& f, First&& first,
+              Args&&... args) {
   auto const lead = detail::argument(first);
   detail::require_shape("row_sums", out, lead.raw.rows(), 1);
   auto const sum = Access::raw(out);
   detail::loop(
-      "row_sums", [&](Index i, Index, auto&&... entry) { sum(i, 0) += f(entry...); }, lead, detail::argument(args)...);
+      "row_sums", [&](Index i, Index, auto&&... entry) { sum(i, 0) += f(entry...); }, lead,
+      detail::argument(args)...);
 }
 
 template <class Scalar, class F, class First, class... Args>
-void column_sums(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& f, First&& first, Args&&... args) {
+void column_sums(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& f, First&& first,
+                 Args&&... args) {
   auto const lead = detail::argument(first);
   detail::require_shape("column_sums", out, 1, lead.raw.cols());
   auto const sum = Access::raw(out);
@@ -341,15 +349,16 @@ Scalar larger(Scalar a, Scalar b) {
 }
 
 template <class Scalar, class F, class First, class... Args>
-void column_max(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& f, First&& first, Args&&... args) {
+void column_max(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& f, First&& first,
+                Args&&... args) {
   auto const lead = detail::argument(first);
   detail::require_shape("column_max", out, 1, lead.raw.cols());
   auto const largest = Access::raw(out);
   for (Index j = 0; j < largest.cols(); ++j) largest(0, j) = -std::numeric_limits<Scalar>::infinity();
   detail::loop(
       "column_max",
-      [&](Index, Index j, auto&&... entry) { largest(0, j) = larger<Scalar>(largest(0, j), f(entry...)); }, lead,
-      detail::argument(args)...);
+      [&](Index, Index j, auto&&... entry) { largest(0, j) = larger<Scalar>(largest(0, j), f(entry...)); },
+      lead, detail::argument(args)...);
 }
 
 template <class Scalar>
@@ -362,15 +371,16 @@ Scalar sum_to_host(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> v) {
 template <class Scalar>
 Scalar max_to_host(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> v) {
   Scalar largest = -std::numeric_limits<Scalar>::infinity();
-  detail::loop("max_to_host", [&](Index, Index, Scalar x) { largest = larger(largest, x); }, detail::argument(v));
+  detail::loop(
+      "max_to_host", [&](Index, Index, Scalar x) { largest = larger(largest, x); }, detail::argument(v));
   return largest;
 }
 
 // ---- products ---------------------------------------------------------------------------------------------------
 
 template <class Scalar>
-void gemm(Lane<Scalar>&, std::type_identity_t<Scalar> alpha, std::type_identity_t<ConstView<Scalar>> A, Op op_A,
-          std::type_identity_t<ConstView<Scalar>> B, Op op_B, std::type_identity_t<Scalar> beta,
+void gemm(Lane<Scalar>&, std::type_identity_t<Scalar> alpha, std::type_identity_t<ConstView<Scalar>> A,
+          Op op_A, std::type_identity_t<ConstView<Scalar>> B, Op op_B, std::type_identity_t<Scalar> beta,
           std::type_identity_t<View<Scalar>> C) {
   auto const a = Access::raw(A);
   auto const b = Access::raw(B);
@@ -401,8 +411,8 @@ void gemm_each(Lane<Scalar>& lane, std::type_identity_t<ConstView<Scalar>> A, Op
 // ---- chunks -----------------------------------------------------------------------------------------------------
 
 inline void require_whole_samples(Batch batch) {
-  require(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0, "a batch of ", batch.columns,
-          " columns in samples of ", batch.unit);
+  require(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0, "a batch of ",
+          batch.columns, " columns in samples of ", batch.unit);
 }
 
 template <class Scalar, class F>
@@ -416,8 +426,8 @@ void each_chunk(Loops<Scalar>& backend, Batch batch, Index scalars_per_column, F
 
 /// The one chunk adds to the sums themselves: what f must not do is assign.
 template <class Scalar, std::size_t n, class F>
-void sum_chunks(Loops<Scalar>& backend, Batch batch, Index scalars_per_column, std::array<View<Scalar>, n> const& sums,
-                F&& f) {
+void sum_chunks(Loops<Scalar>& backend, Batch batch, Index scalars_per_column,
+                std::array<View<Scalar>, n> const& sums, F&& f) {
   each_chunk(backend, batch, scalars_per_column, [&](Lane<Scalar>& lane, Columns c) { f(lane, c, sums); });
 }
 
@@ -458,7 +468,8 @@ class Team {
     return largest;
   }
 
-  void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X, Scalar* out) const {
+  void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
+                      Scalar* out) const {
     require(0 <= count && count <= height, "inner_products: ", count, " columns at once");
     for (Index a = 0; a < count; ++a)
       for (Index c = 0; c < width; ++c) {
@@ -501,7 +512,8 @@ template <class Scalar, class F, class... Views>
 void each_column(Loops<Scalar>&, Index N, Index scratch_size, F&& f, Views&&... views) {
   require(N >= 0 && scratch_size >= 0, "each_column: ", N, " columns, ", scratch_size, " scalars of scratch");
   for (Index j = N - 1; j >= 0; --j) {
-    std::vector<Scalar> scratch(static_cast<std::size_t>(scratch_size), std::numeric_limits<Scalar>::quiet_NaN());
+    std::vector<Scalar> scratch(static_cast<std::size_t>(scratch_size),
+                                std::numeric_limits<Scalar>::quiet_NaN());
     f(Team<Scalar>(), j, scratch.data(), detail::argument(views).raw...);
   }
 }
@@ -510,8 +522,8 @@ template <class Scalar>
 bool definite_solve(Loops<Scalar>& backend, std::type_identity_t<ConstView<Scalar>> A,
                     std::type_identity_t<ConstView<Scalar>> rhs, std::type_identity_t<View<Scalar>> out) {
   Index const k = A.rows();
-  require(A.cols() == k && rhs.rows() == k, "definite_solve: A is ", k, " x ", A.cols(), ", rhs has ", rhs.rows(),
-          " rows");
+  require(A.cols() == k && rhs.rows() == k, "definite_solve: A is ", k, " x ", A.cols(), ", rhs has ",
+          rhs.rows(), " rows");
   detail::require_shape("definite_solve", out, k, rhs.cols());
   Team<Scalar> const team;
   auto const a = Access::raw(A);
@@ -555,7 +567,8 @@ std::vector<Scalar> symmetric_eigenvalues(Loops<Scalar>& backend, std::type_iden
       for (Index q = p + 1; q < k; ++q) {
         if (S(p, q) == Scalar(0)) continue;
         Scalar const theta = (S(q, q) - S(p, p)) / (Scalar(2) * S(p, q));
-        Scalar const t = (theta < Scalar(0) ? Scalar(-1) : Scalar(1)) / (std::abs(theta) + std::hypot(theta, Scalar(1)));
+        Scalar const t =
+            (theta < Scalar(0) ? Scalar(-1) : Scalar(1)) / (std::abs(theta) + std::hypot(theta, Scalar(1)));
         Scalar const c = Scalar(1) / std::hypot(t, Scalar(1)), s = t * c;
         for (Index i = 0; i < k; ++i) {
           Scalar const x = S(i, p), y = S(i, q);

@@ -34,8 +34,8 @@ struct Framed {
         rows(inside.rows()),
         cols(inside.cols()),
         whole(to_device(b, host_matrix<Scalar>(rows + 3, cols + 2, [&](Index i, Index j) {
-          return i >= 1 && i <= rows && j >= 1 && j <= cols ? inside(i - 1, j - 1) : marker;
-        }))) {}
+                          return i >= 1 && i <= rows && j >= 1 && j <= cols ? inside(i - 1, j - 1) : marker;
+                        }))) {}
 
   typename B::View view() { return typename B::View(whole).middle_cols(1, cols).middle_rows(1, rows); }
   HostMatrix<Scalar> host() { return to_host(backend, view()); }
@@ -119,8 +119,9 @@ void views_reach_the_entries_they_name(B& b) {
         host_matrix<Scalar>(5, 4, [&](Index i, Index j) { return x(i + 3, j + 2); }));
   CHECK(to_host(b, columns(v, Columns{9, 1})) ==
         host_matrix<Scalar>(12, 1, [&](Index i, Index) { return x(i, 9); }));
-  CHECK(to_host(b, v.middle_cols(5, 5).reshaped(4, 15)) ==
-        host_matrix<Scalar>(4, 15, [&](Index i, Index j) { return x((i + 4 * j) % 12, 5 + (i + 4 * j) / 12); }));
+  CHECK(to_host(b, v.middle_cols(5, 5).reshaped(4, 15)) == host_matrix<Scalar>(4, 15, [&](Index i, Index j) {
+          return x((i + 4 * j) % 12, 5 + (i + 4 * j) / 12);
+        }));
   CHECK(v.middle_cols(4, 0).cols() == 0);
   CHECK(v.middle_rows(12, 0).rows() == 0);
   CHECK(!v.middle_rows(0, 11).contiguous());
@@ -177,7 +178,8 @@ template <Backend B>
 void each_maps_every_entry(B& b) {
   using Scalar = typename B::Scalar;
   at_awkward_sizes([&](Index rows, Index cols) {
-    auto const y = small_integers<Scalar>(rows, cols, seed(1)), x = small_integers<Scalar>(rows, cols, seed(2));
+    auto const y = small_integers<Scalar>(rows, cols, seed(1)),
+               x = small_integers<Scalar>(rows, cols, seed(2));
     auto const v = small_integers<Scalar>(rows, 1, seed(3)), w = small_integers<Scalar>(1, cols, seed(4));
     Framed<B> Y(b, y), X(b, x), V(b, v), W(b, w);
     each(b.lane(), FourArguments(), Y.view(), X.view(), PerRow{V.view()}, PerColumn{W.view()});
@@ -186,10 +188,10 @@ void each_maps_every_entry(B& b) {
           }));
     CHECK((Y.margin_survived() && X.host() == x && V.host() == v && W.host() == w));
 
-    typename B::Matrix const const_x = to_device(b, x);                    // matrices and const matrices too,
+    typename B::Matrix const const_x = to_device(b, x);  // matrices and const matrices too,
     typename B::Matrix m = to_device(b, y);
     each(b.lane(), formula::Subtract(), m, const_x);
-    each(b.lane(), formula::Add(), m, m);                                  // and one matrix twice
+    each(b.lane(), formula::Add(), m, m);  // and one matrix twice
     CHECK(to_host(b, m) == mapped([](Scalar s, Scalar t) { return 2 * (s - t); }, y, x));
 
     each_indexed(b.lane(), PlusPlace(), Y.view(), X.view());
@@ -212,7 +214,8 @@ void nan_goes_through_activations(B& b) {
   auto y = zeros(b, 33, 1);
   each(b.lane(), formula::Relu(), y, X);
   auto const host = to_host(b, y);
-  CHECK((std::isnan(host(2, 0)) && std::isnan(host(32, 0)) && host(3, 0) == infinity<Scalar> && host(4, 0) == 0));
+  CHECK((std::isnan(host(2, 0)) && std::isnan(host(32, 0)) && host(3, 0) == infinity<Scalar> &&
+         host(4, 0) == 0));
   CHECK(host(0, 0) == 0);
 }
 
@@ -223,8 +226,8 @@ void copy_entries_keeps_their_order(B& b) {
     auto const x = normal_matrix<Scalar>(6, n, seed(5));
     Framed<B> X(b, x), Y(b, HostMatrix<Scalar>(2, 3 * n, nan<Scalar>));
     copy_entries(b.lane(), X.view(), Y.view());
-    CHECK(Y.host() ==
-          host_matrix<Scalar>(2, 3 * n, [&](Index i, Index j) { return x((i + 2 * j) % 6, (i + 2 * j) / 6); }));
+    CHECK(Y.host() == host_matrix<Scalar>(
+                          2, 3 * n, [&](Index i, Index j) { return x((i + 2 * j) % 6, (i + 2 * j) / 6); }));
     CHECK(Y.margin_survived());
   }
 }
@@ -254,7 +257,8 @@ template <Backend B>
 void sums_are_sums(B& b) {
   using Scalar = typename B::Scalar;
   at_awkward_sizes([&](Index rows, Index cols) {
-    auto const x = small_integers<Scalar>(rows, cols, seed(1)), y = small_integers<Scalar>(rows, cols, seed(2));
+    auto const x = small_integers<Scalar>(rows, cols, seed(1)),
+               y = small_integers<Scalar>(rows, cols, seed(2));
     auto const r = small_integers<Scalar>(rows, 1, seed(3)), w = small_integers<Scalar>(1, cols, seed(4));
     HostMatrix<Scalar> by_row = r, by_column(1, cols), weighted(1, cols), largest(1, cols, -infinity<Scalar>);
     Scalar all(0), top = -infinity<Scalar>;
@@ -275,8 +279,8 @@ void sums_are_sums(B& b) {
     column_sums(b.lane(), C.view(), formula::Product(), X.view(), Y.view());
     column_sums(b.lane(), weighted_C.view(), three, X.view(), PerRow{R_before.view()}, PerColumn{W.view()});
     column_max(b.lane(), L.view(), formula::Difference(), X.view(), Y.view());
-    CHECK((R.host() == by_row && R.margin_survived()));                    // added
-    CHECK((C.host() == by_column && C.margin_survived()));                 // assigned
+    CHECK((R.host() == by_row && R.margin_survived()));     // added
+    CHECK((C.host() == by_column && C.margin_survived()));  // assigned
     CHECK((weighted_C.host() == weighted && weighted_C.margin_survived()));
     CHECK((L.host() == largest && L.margin_survived()));
     CHECK(sum_to_host(b.lane(), X.view()) == all);
@@ -329,20 +333,23 @@ void check_gemm(B& b, Index rows, Index cols, Index depth, Op op_A, Op op_B, dou
   CAPTURE(cols);
   CAPTURE(depth);
   bool const plain_A = op_A == Op::none, plain_B = op_B == Op::none;
-  auto const A = plain_A ? normal_matrix<Scalar>(rows, depth, seed(1)) : normal_matrix<Scalar>(depth, rows, seed(1));
-  auto const B_ = plain_B ? normal_matrix<Scalar>(depth, cols, seed(2)) : normal_matrix<Scalar>(cols, depth, seed(2));
-  auto const C = beta == 0 ? HostMatrix<Scalar>(rows, cols, nan<Scalar>) : normal_matrix<Scalar>(rows, cols, seed(3));
+  auto const A =
+      plain_A ? normal_matrix<Scalar>(rows, depth, seed(1)) : normal_matrix<Scalar>(depth, rows, seed(1));
+  auto const B_ =
+      plain_B ? normal_matrix<Scalar>(depth, cols, seed(2)) : normal_matrix<Scalar>(cols, depth, seed(2));
+  auto const C =
+      beta == 0 ? HostMatrix<Scalar>(rows, cols, nan<Scalar>) : normal_matrix<Scalar>(rows, cols, seed(3));
   Framed<B> framed_A(b, A), framed_B(b, B_), framed_C(b, C);
-  gemm(b.lane(), static_cast<Scalar>(alpha), framed_A.view(), op_A, framed_B.view(), op_B, static_cast<Scalar>(beta),
-       framed_C.view());
+  gemm(b.lane(), static_cast<Scalar>(alpha), framed_A.view(), op_A, framed_B.view(), op_B,
+       static_cast<Scalar>(beta), framed_C.view());
   auto const got = framed_C.host();
   Index wrong = 0;
   for (Index j = 0; j < cols; ++j)
     for (Index i = 0; i < rows; ++i) {
       double exact = beta == 0 ? 0 : beta * static_cast<double>(C(i, j)), scale = std::abs(exact);
       for (Index l = 0; l < depth; ++l) {
-        double const term =
-            alpha * static_cast<double>(plain_A ? A(i, l) : A(l, i)) * static_cast<double>(plain_B ? B_(l, j) : B_(j, l));
+        double const term = alpha * static_cast<double>(plain_A ? A(i, l) : A(l, i)) *
+                            static_cast<double>(plain_B ? B_(l, j) : B_(j, l));
         exact += term;
         scale += std::abs(term);
       }
@@ -396,7 +403,8 @@ void gemm_each_is_a_product_and_a_map(B& b) {
       Index const depth = 5;
       auto const a = op == Op::none ? small_integers<Scalar>(rows, depth, seed(1))
                                     : small_integers<Scalar>(depth, rows, seed(1));
-      auto const u = small_integers<Scalar>(depth, cols, seed(2)), x = small_integers<Scalar>(rows, cols, seed(3));
+      auto const u = small_integers<Scalar>(depth, cols, seed(2)),
+                 x = small_integers<Scalar>(rows, cols, seed(3));
       auto const h = small_integers<Scalar>(rows, 1, seed(4));
       Framed<B> A(b, a), U(b, u), X(b, x), Y(b, HostMatrix<Scalar>(rows, cols, nan<Scalar>)), H(b, h);
       gemm_each(b.lane(), A.view(), op, U.view(), AfterProduct(), Y.view(), X.view(), PerRow{H.view()});
@@ -459,10 +467,11 @@ void sum_chunks_adds_what_a_serial_sum_adds(B& b) {
         auto const before = small_integers<Scalar>(k, k, seed(2)), r = small_integers<Scalar>(k, 1, seed(3));
         Framed<B> squares(b, before), rows(b, r);
         typename B::ConstView const from = X;
-        sum_chunks(b, Batch{N, unit}, scalars_per_column, std::array<typename B::View, 2>{squares.view(), rows.view()},
+        sum_chunks(b, Batch{N, unit}, scalars_per_column,
+                   std::array<typename B::View, 2>{squares.view(), rows.view()},
                    [&](typename B::Lane& lane, Columns c, auto const& sum) {
-                     gemm(lane, Scalar(1), columns(from, c), Op::none, columns(from, c), Op::transposed, Scalar(1),
-                          sum[0]);
+                     gemm(lane, Scalar(1), columns(from, c), Op::none, columns(from, c), Op::transposed,
+                          Scalar(1), sum[0]);
                      row_sums(lane, sum[1], formula::Identity(), columns(from, c));
                    });
         auto const gram = product(x, transposed(x));
@@ -507,7 +516,7 @@ void what_a_chunk_throws_arrives(B& b) {
         });
       },
       "in each_column");
-  each_chunk_computes_the_whole_batch(b);                                  // and the backend still works
+  each_chunk_computes_the_whole_batch(b);  // and the backend still works
 }
 
 // ---- columns, factorisations -------------------------------------------------------------------------------------
@@ -523,7 +532,8 @@ void each_column_works_on_every_column(B& b) {
       auto const u = normal_matrix<Scalar>(k, N, seed(2));
       auto const A = definite_matrix<Scalar>(k, 10, seed(1));
       auto const device_A = to_device(b, A);
-      Framed<B> Z(b, product(A, u)), U(b, HostMatrix<Scalar>(k, N, nan<Scalar>)), S(b, HostMatrix<Scalar>(2, N));
+      Framed<B> Z(b, product(A, u)), U(b, HostMatrix<Scalar>(k, N, nan<Scalar>)),
+          S(b, HostMatrix<Scalar>(2, N));
       std::atomic<int> refused = 0;
       each_column(
           b, N, Team::factor_size(k) + Team::padded(k),
@@ -548,8 +558,9 @@ void each_column_works_on_every_column(B& b) {
       CHECK(refused == 0);
       auto const got = U.host(), reports = S.host();
       CHECK(max_abs_difference(got, u) <= tolerance<Scalar>(k, 10 * static_cast<double>(max_abs(u))));
-      CHECK(max_abs_difference(HostMatrix<Scalar>(host_matrix<Scalar>(1, N, [&](Index, Index j) { return reports(0, j); })),
-                               product(HostMatrix<Scalar>(1, k, Scalar(1)), got)) <=
+      CHECK(max_abs_difference(
+                HostMatrix<Scalar>(host_matrix<Scalar>(1, N, [&](Index, Index j) { return reports(0, j); })),
+                product(HostMatrix<Scalar>(1, k, Scalar(1)), got)) <=
             tolerance<Scalar>(k, static_cast<double>(k) * static_cast<double>(max_abs(u))));
       for (Index j = 0; j < N; ++j) {
         Scalar largest(0);
@@ -558,9 +569,10 @@ void each_column_works_on_every_column(B& b) {
       }
       CHECK((U.margin_survived() && S.margin_survived() && Z.margin_survived()));
     }
-  auto m = zeros(b, 2, 3);                                                 // a matrix is passed by reference too
+  auto m = zeros(b, 2, 3);  // a matrix is passed by reference too
   each_column(b, 3, 0, [](auto const&, Index j, Scalar*, auto x) { x(1, j) = static_cast<Scalar>(j); }, m);
-  CHECK(to_host(b, m) == host_matrix<Scalar>(2, 3, [](Index i, Index j) { return static_cast<Scalar>(i * j); }));
+  CHECK(to_host(b, m) ==
+        host_matrix<Scalar>(2, 3, [](Index i, Index j) { return static_cast<Scalar>(i * j); }));
 }
 
 /// The products of up to `height` columns of A with `width` columns side by side, and maxima that do not lose NaN.
@@ -569,18 +581,19 @@ void a_team_multiplies_columns_side_by_side(B& b) {
   using Scalar = typename B::Scalar;
   using Team = typename B::Team;
   for (Index n : awkward_sizes) {
-    auto const a = small_integers<Scalar>(n, Team::height, seed(1)), x = small_integers<Scalar>(n, Team::width, seed(2));
+    auto const a = small_integers<Scalar>(n, Team::height, seed(1)),
+               x = small_integers<Scalar>(n, Team::width, seed(2));
     Framed<B> A(b, a), X(b, x), out(b, HostMatrix<Scalar>(Team::height, Team::width, nan<Scalar>));
     for (Index count = 1; count <= Team::height; ++count) {
       each_column(
           b, 1, (n + Team::height) * Team::width,
           [n, count](auto const& team, Index, Scalar* by_rows, auto left, auto right, auto result) {
             Scalar* const products = by_rows + n * Team::width;
-            team.each(n * Team::width, [&](Index i) { by_rows[i] = right(i / Team::width, i % Team::width); });
+            team.each(n * Team::width,
+                      [&](Index i) { by_rows[i] = right(i / Team::width, i % Team::width); });
             team.inner_products(left.data(), left.stride(), n, count, by_rows, products);
-            team.each(count * Team::width, [&](Index i) {
-              result(i / Team::width, i % Team::width) = products[i];
-            });
+            team.each(count * Team::width,
+                      [&](Index i) { result(i / Team::width, i % Team::width) = products[i]; });
           },
           A.view(), X.view(), out.view());
       auto const got = out.host(), expected = product(transposed(a), x);
@@ -590,9 +603,12 @@ void a_team_multiplies_columns_side_by_side(B& b) {
     }
   }
   auto largest = zeros(b, 1, 33);
-  each_column(b, 33, 0, [](auto const& team, Index j, Scalar*, auto m) {
-    m(0, j) = team.max(32, [j](Index i) { return i == j ? nan<Scalar> : Scalar(-1); });
-  }, largest);
+  each_column(
+      b, 33, 0,
+      [](auto const& team, Index j, Scalar*, auto m) {
+        m(0, j) = team.max(32, [j](Index i) { return i == j ? nan<Scalar> : Scalar(-1); });
+      },
+      largest);
   auto const host = to_host(b, largest);
   for (Index j = 0; j < 32; ++j) CHECK(std::isnan(host(0, j)));
   CHECK(host(0, 32) == 0);
@@ -622,9 +638,11 @@ void a_factor_stops_at_the_first_bad_row(B& b) {
       auto const at = [&](Index i, Index j) { return A(i == bad ? 3 : i, j == bad ? 3 : j); };
       CHECK(rows_factored(b, n, at) == bad);
       for (Scalar entry : {Scalar(-1), Scalar(0), nan<Scalar>, infinity<Scalar>}) {
-        CHECK(rows_factored(b, n, [&](Index i, Index j) { return i == bad && j == bad ? entry : A(i, j); }) == bad);
+        CHECK(rows_factored(b, n, [&](Index i, Index j) { return i == bad && j == bad ? entry : A(i, j); }) ==
+              bad);
         if (!(std::abs(entry) <= 1))
-          CHECK(rows_factored(b, n, [&](Index i, Index j) { return i == bad && j == 1 ? entry : A(i, j); }) == bad);
+          CHECK(rows_factored(b, n, [&](Index i, Index j) { return i == bad && j == 1 ? entry : A(i, j); }) ==
+                bad);
       }
       CHECK(rows_factored(b, n, [&](Index i, Index j) { return A(i, j); }) == n);
     }
@@ -635,7 +653,8 @@ bool solve_accepts(B& b, HostMatrix<typename B::Scalar> const& A) {
   using Scalar = typename B::Scalar;
   auto const device_A = to_device(b, A);
   auto out = to_device(b, HostMatrix<Scalar>(A.rows(), 1, Scalar(5)));
-  bool const accepted = definite_solve(b, device_A, to_device(b, HostMatrix<Scalar>(A.rows(), 1, Scalar(1))), out);
+  bool const accepted =
+      definite_solve(b, device_A, to_device(b, HostMatrix<Scalar>(A.rows(), 1, Scalar(1))), out);
   if (!accepted) CHECK(to_host(b, out) == HostMatrix<Scalar>(A.rows(), 1, Scalar(5)));
   return accepted;
 }
@@ -652,8 +671,8 @@ void only_definite_matrices_are_solved(B& b) {
                         Case{1, 0, nan<Scalar>, false}, Case{infinity<Scalar>, 0, 1, false},
                         Case{1, 0, infinity<Scalar>, false}})
     CHECK(solve_accepts(b, host_matrix<Scalar>(2, 2, [&](Index i, Index j) {
-            return i != j ? q.c : (i == 0 ? q.a : q.d);
-          })) == q.definite);
+                          return i != j ? q.c : (i == 0 ? q.a : q.d);
+                        })) == q.definite);
 }
 
 template <Backend B>
@@ -667,12 +686,12 @@ void definite_solve_solves(B& b) {
       auto const u = normal_matrix<Scalar>(k, n, seed(2));
       auto const rhs = product(A, u);
       for (Index j = 0; j < k; ++j)
-        for (Index i = 0; i < j; ++i) A(i, j) = nan<Scalar>;               // the upper triangle is not read
+        for (Index i = 0; i < j; ++i) A(i, j) = nan<Scalar>;  // the upper triangle is not read
       Framed<B> framed_A(b, A), R(b, rhs), U(b, HostMatrix<Scalar>(k, n));
       CHECK(definite_solve(b, framed_A.view(), R.view(), U.view()));
       CHECK(max_abs_difference(U.host(), u) <= tolerance<Scalar>(k, condition * 4));
       CHECK(U.margin_survived());
-      CHECK(definite_solve(b, framed_A.view(), R.view(), R.view()));       // in place
+      CHECK(definite_solve(b, framed_A.view(), R.view(), R.view()));  // in place
       CHECK(R.host() == U.host());
     }
   }
@@ -685,19 +704,23 @@ void eigenvalues_are_known_ones(B& b) {
     double const condition = 100;
     auto A = definite_matrix<Scalar>(k, condition, seed(1));
     for (Index j = 0; j < k; ++j)
-      for (Index i = 0; i < j; ++i) A(i, j) = nan<Scalar>;                 // the upper triangle is not read
+      for (Index i = 0; i < j; ++i) A(i, j) = nan<Scalar>;  // the upper triangle is not read
     Framed<B> framed(b, A);
     auto const values = symmetric_eigenvalues(b, framed.view());
     CHECK(values.size() == static_cast<std::size_t>(k));
     CHECK(std::is_sorted(values.begin(), values.end()));
     for (Index l = 0; l < k; ++l) {
-      double const expected = k == 1 ? 1 : std::pow(condition, -static_cast<double>(k - 1 - l) / static_cast<double>(k - 1));
-      CHECK(std::abs(static_cast<double>(values[static_cast<std::size_t>(l)]) - expected) <= tolerance<Scalar>(k, 1));
+      double const expected =
+          k == 1 ? 1 : std::pow(condition, -static_cast<double>(k - 1 - l) / static_cast<double>(k - 1));
+      CHECK(std::abs(static_cast<double>(values[static_cast<std::size_t>(l)]) - expected) <=
+            tolerance<Scalar>(k, 1));
     }
   }
-  HostMatrix<Scalar> const indefinite = host_matrix<Scalar>(2, 2, [](Index i, Index j) { return Scalar(i + j == 1); });
+  HostMatrix<Scalar> const indefinite =
+      host_matrix<Scalar>(2, 2, [](Index i, Index j) { return Scalar(i + j == 1); });
   auto const values = symmetric_eigenvalues(b, to_device(b, indefinite));
-  CHECK((std::abs(values[0] + 1) <= tolerance<Scalar>(2, 1) && std::abs(values[1] - 1) <= tolerance<Scalar>(2, 1)));
+  CHECK((std::abs(values[0] + 1) <= tolerance<Scalar>(2, 1) &&
+         std::abs(values[1] - 1) <= tolerance<Scalar>(2, 1)));
   for (Scalar bad : {nan<Scalar>, infinity<Scalar>}) {
     HostMatrix<Scalar> A(3, 3, Scalar(1));
     A(2, 0) = bad;

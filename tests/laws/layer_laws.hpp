@@ -59,7 +59,8 @@ struct LayerAt {
       : layer(l),
         samples(samples_),
         x(short_numbers(normal_matrix<double>(l.input.channels, samples * l.input.sites(), seed(n)))),
-        y_bar(short_numbers(normal_matrix<double>(l.output.channels, samples * l.output.sites(), seed(n + 50)))) {
+        y_bar(short_numbers(
+            normal_matrix<double>(l.output.channels, samples * l.output.sites(), seed(n + 50)))) {
     for (auto const& p : l.parameters) theta.push_back(short_numbers(some_parameter(p, seed(n += 100))));
   }
 
@@ -78,7 +79,8 @@ struct LayerAt {
 
   /// Rounding relative to the largest entry: sums over channels, a few one after the other, and over columns.
   Scalar rounding(LayerFacts facts) const {
-    return tolerance<Scalar>(8 * (layer.input.channels + layer.output.channels) + x.cols(), facts.conditioning);
+    return tolerance<Scalar>(8 * (layer.input.channels + layer.output.channels) + x.cols(),
+                             facts.conditioning);
   }
 
   static Host short_numbers(HostMatrix<double> const& A) { return rounded<Scalar>(rounded<float>(A)); }
@@ -88,9 +90,9 @@ struct LayerAt {
 inline void pullback_is_the_gradient(AnyLayer<double>& layer) {
   LayerAt<double> const at(layer, 4, 1);
   auto const here = at.outcome();
-  REQUIRE(norm(here.x_bar) > 0);                                            // not vacuous: every argument matters
+  REQUIRE(norm(here.x_bar) > 0);  // not vacuous: every argument matters
   for (auto const& g : here.theta_bar) REQUIRE(norm(g) > 0);
-  if (!here.support.empty()) {                                              // and so do the masks
+  if (!here.support.empty()) {  // and so do the masks
     REQUIRE(std::count(here.support.begin(), here.support.end(), true) > 0);
     REQUIRE(std::count(here.support.begin(), here.support.end(), false) > 0);
   }
@@ -154,7 +156,8 @@ void a_batch_is_its_parts(AnyLayer<Scalar>& layer, LayerFacts facts) {
     for (std::size_t i = 0; i < sums.size(); ++i)
       sums[i] = mapped([](Scalar s, Scalar g) { return s + g; }, sums[i], out.theta_bar[i]);
   }
-  for (std::size_t i = 0; i < sums.size(); ++i) CHECK(relative_difference(sums[i], whole.theta_bar[i]) <= rounding);
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    CHECK(relative_difference(sums[i], whole.theta_bar[i]) <= rounding);
 }
 
 /// A tape serves batches of any size, one after the other; a batch without samples is legal.
@@ -197,7 +200,7 @@ void wrong_shapes_are_refused(AnyLayer<Scalar>& layer) {
   for (Host const& wrong : {Host(at.y_bar.rows(), y_cols + 1), Host(at.y_bar.rows() + 1, y_cols)})
     refused("y_bar is " + size(wrong), [&] { layer.pullback(at.theta, wrong, theta_bar); });
 
-  for (std::size_t i = 0; i < at.theta.size(); ++i) {                       // one tensor has a row too many
+  for (std::size_t i = 0; i < at.theta.size(); ++i) {  // one tensor has a row too many
     auto theta = at.theta;
     theta[i] = Host(at.theta[i].rows() + 1, at.theta[i].cols(), Scalar(0.1));
     refused(size(theta[i]), [&] { layer.forward(theta, at.x, at.draw); });

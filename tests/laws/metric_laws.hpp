@@ -80,4 +80,28 @@ void row_sums_dominate(typename M::Backend& b, M const& Q) {
   CHECK(eigenvalues.front() >= -tolerance<Scalar>(Q.dim(), 2.0 * max_abs(sums)));
 }
 
+/// All laws for a collection of metrics, which offers for_each(f): a test case of its own subcases.
+template <Backend B, class Metrics>
+void metric_laws(B& b, Metrics const& metrics) {
+  auto const frame = b.lane().frame();
+  SUBCASE("Q = Q^T, bit for bit") {
+    metrics.for_each([&](auto const& Q) { metric_is_symmetric(b, Q); });
+  }
+  SUBCASE("0 < lambda_min |v|^2 <= <v, Q v>") {
+    metrics.for_each([&](auto const& Q) { lambda_min_bounds_from_below(b, Q); });
+  }
+  SUBCASE("apply is the product with the dense form") {
+    metrics.for_each([&](auto const& Q) { metric_applies_its_dense_form(b, Q); });
+  }
+  SUBCASE("diagonal and row sums are those of the dense form") {
+    metrics.for_each([&](auto const& Q) { metric_tells_its_entries(b, Q); });
+  }
+  SUBCASE("weights are the dense form in the structure's layout") {
+    metrics.for_each([&](auto const& Q) { metric_weights_are_its_dense_form(b, Q); });
+  }
+  SUBCASE("Q <= diag(row sums of |Q|)") {
+    metrics.for_each([&](auto const& Q) { row_sums_dominate(b, Q); });
+  }
+}
+
 }  // namespace detrame::laws

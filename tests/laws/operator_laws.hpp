@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vector>
+
 #include "detrame/operator/concept.hpp"
 #include "support.hpp"
 
@@ -173,6 +175,47 @@ template <Backend B, StructureOn<B> S>
 void from_dense_inverts_dense(B& b, S const& s, Index k, Index N) {
   Operands<B, S> const o(b, s, k, N);
   CHECK(s.from_dense(o.dense) == o.W);
+}
+
+/// A structure, for k rows and N columns.
+template <Structure S>
+struct StructureCase {
+  S structure;
+  Index k, N;
+};
+
+/// All laws for one kind of structure on one backend, at every size: a test case of its own subcases.
+template <Backend B, StructureOn<B> S>
+void structure_laws(std::vector<StructureCase<S>> const& cases) {
+  B b;
+  auto const each = [&](auto law) {
+    for (auto const& [structure, k, N] : cases) {
+      CAPTURE(k);
+      CAPTURE(N);
+      law(structure, k, N);
+    }
+  };
+  SUBCASE("W~ (2 U - 3 P) = 2 W~ U - 3 W~ P") {
+    each([&](S const& s, Index k, Index N) { apply_is_linear(b, s, k, N); });
+  }
+  SUBCASE("<W~ U, P> = <U, W~^T P>") {
+    each([&](S const& s, Index k, Index N) { adjoint_identity(b, s, k, N); });
+  }
+  SUBCASE("add_gradient adds the derivative of s <W~ U, P>") {
+    each([&](S const& s, Index k, Index N) { gradient_is_the_derivative(b, s, k, N); });
+  }
+  SUBCASE("apply and its adjoint are the products with the dense form") {
+    each([&](S const& s, Index k, Index N) { apply_agrees_with_dense(b, s, k, N); });
+  }
+  SUBCASE("map is apply, then f, with arguments of every kind") {
+    each([&](S const& s, Index k, Index N) { map_is_apply_then_f(b, s, k, N); });
+  }
+  SUBCASE("zero_diagonal is the projection on D0") {
+    each([&](S const& s, Index k, Index N) { zero_diagonal_projects(b, s, k, N); });
+  }
+  SUBCASE("from_dense(dense(W)) = W") {
+    each([&](S const& s, Index k, Index N) { from_dense_inverts_dense(b, s, k, N); });
+  }
 }
 
 }  // namespace detrame::laws

@@ -14,7 +14,8 @@ using Right = Bind<Dense<4>, Shape{4}, B>;
 using RightQ = Bind<QMetricReLU<Full, Unroll<2>>, Shape{4}, B>;
 
 struct MissingTranspose : Right {
-  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar, Parameters& bar) const {
+  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar,
+                        Parameters& bar) const {
     Right::pullback(b, theta, tape, y_bar, bar);
     gemm(b.lane(), 1, theta.W, Op::none, y_bar, Op::none, 0, tape.x_bar);
     return tape.x_bar;
@@ -22,7 +23,8 @@ struct MissingTranspose : Right {
 };
 
 struct WrongSignOfC : Right {
-  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar, Parameters& bar) const {
+  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar,
+                        Parameters& bar) const {
     Parameters own = parameters(b);
     Right::pullback(b, theta, tape, y_bar, own);
     bar.W += own.W;
@@ -32,14 +34,16 @@ struct WrongSignOfC : Right {
 };
 
 struct AssignsW : Right {
-  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar, Parameters& bar) const {
+  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar,
+                        Parameters& bar) const {
     bar.W.setZero();
     return Right::pullback(b, theta, tape, y_bar, bar);
   }
 };
 
 struct GivesNan : Right {
-  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar, Parameters& bar) const {
+  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar,
+                        Parameters& bar) const {
     Right::pullback(b, theta, tape, y_bar, bar);
     tape.x_bar(0, 0) = std::numeric_limits<double>::quiet_NaN();
     return tape.x_bar;
@@ -48,7 +52,8 @@ struct GivesNan : Right {
 
 /// P_t = (...) o 1[U_t > 0] in place of U_{t+1}: the last mask is that of U_1, the one before of U_0 = 0.
 struct MaskOfTheStateBefore : RightQ {
-  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView u_bar, Parameters& bar) const {
+  B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView u_bar,
+                        Parameters& bar) const {
     Tape shifted = tape;
     shifted.u = tape.states;
     shifted.states.setZero();
@@ -64,7 +69,8 @@ std::vector<PullbackCheck> checks_of(L const& layer = {}) {
   laws::LayerModel<L> model;
   laws::LayerAt<double> const at(model, 6, 1);
   auto theta = layer.parameters(b);
-  visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = to_device(b, at.theta[i++]); }, theta);
+  visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = to_device(b, at.theta[i++]); },
+        theta);
   return check_pullback(b, layer, theta, to_device(b, at.x), {.seed = test::seed(2)});
 }
 
@@ -91,7 +97,9 @@ TEST_CASE("check_pullback agrees with right pullbacks: three directions for each
 
 TEST_CASE("check_pullback finds a missing transpose") { only_fails_for<MissingTranspose>("x"); }
 TEST_CASE("check_pullback finds a wrong sign of c") { only_fails_for<WrongSignOfC>("c"); }
-TEST_CASE("check_pullback finds a pullback that assigns in place of adding") { only_fails_for<AssignsW>("W"); }
+TEST_CASE("check_pullback finds a pullback that assigns in place of adding") {
+  only_fails_for<AssignsW>("W");
+}
 TEST_CASE("check_pullback calls no NaN a success") { only_fails_for<GivesNan>("x"); }
 
 TEST_CASE("(A1) check_pullback finds the mask of U_t in place of U_{t+1}") {
@@ -104,7 +112,7 @@ TEST_CASE("(A1) check_pullback finds the mask of U_t in place of U_{t+1}") {
 TEST_CASE("check_pullback says so where a kink lies between its two points") {
   using L = Bind<ReLU, Shape{3}, B>;
   B b;
-  auto const x = to_device(b, Host(3, 1, 1e-7));                            // closer to 0 than the step
+  auto const x = to_device(b, Host(3, 1, 1e-7));  // closer to 0 than the step
   for (auto const& check : check_pullback(b, L(), {}, x)) {
     CHECK_FALSE(check.same_support);
     CHECK_FALSE(check.agrees());

@@ -33,7 +33,7 @@ TEST_CASE("(M1) Dictionary<k, Exact> satisfies the optimality conditions of its 
   LayerAt<double> const at(layer, 20, 1);
   Host const &D = at.theta[0], &d = at.theta[1];
   double const lambda = at.theta[2](0, 0), alpha = at.theta[3](0, 0), beta = at.theta[4](0, 0);
-  Host const u = at.outcome().y;                                            // 8 x 20
+  Host const u = at.outcome().y;  // 8 x 20
   Host const misfit = test::mapped([](double a, double b) { return a - b; }, test::product(D, u), at.x);
   Host const D_misfit = test::product(test::transposed(D), misfit);
   Index active = 0;
@@ -45,14 +45,14 @@ TEST_CASE("(M1) Dictionary<k, Exact> satisfies the optimality conditions of its 
       if (u(i, j) > 0) CHECK(std::abs(g) <= test::tolerance<double>(13, 8));
       active += u(i, j) > 0;
     }
-  REQUIRE((active > 20 && active < 140));                                   // not vacuous: some are, some are not
+  REQUIRE((active > 20 && active < 140));  // not vacuous: some are, some are not
 }
 
 TEST_CASE("(A4) as T grows, map and gradient of the unrolled dictionary become those of the exact one") {
   auto const outcome = [](auto&& layer) { return LayerAt<double>(layer, 20, 2).outcome(); };
   auto const exact = outcome(Coding<Exact>()), short_of = outcome(Coding<Unrolled<Gershgorin, Unroll<8>>>()),
              there = outcome(Coding<Unrolled<Gershgorin, Unroll<400>>>());
-  REQUIRE(test::max_abs_difference(short_of.y, exact.y) > 1e-3);            // 8 updates are not yet there
+  REQUIRE(test::max_abs_difference(short_of.y, exact.y) > 1e-3);  // 8 updates are not yet there
   double const rounding = test::tolerance<double>(400, 15);
   CHECK(test::max_abs_difference(there.y, exact.y) <= rounding);
   CHECK(test::max_abs_difference(there.x_bar, exact.x_bar) <= rounding);
@@ -60,8 +60,9 @@ TEST_CASE("(A4) as T grows, map and gradient of the unrolled dictionary become t
     CHECK(test::relative_difference(there.theta_bar[i], exact.theta_bar[i]) <= 400 * rounding);
 }
 
-TEST_CASE_TEMPLATE("(F1) a dictionary layer depends on alpha and beta only through alpha + beta", Solver, Exact,
-                   Unrolled<Jacobi DETRAME_COMMA Unroll<3>>, Unrolled<Gershgorin DETRAME_COMMA Unroll<3>>) {
+TEST_CASE_TEMPLATE("(M1) a dictionary layer depends on alpha and beta only through alpha + beta", Solver,
+                   Exact, Unrolled<Jacobi DETRAME_COMMA Unroll<3>>,
+                   Unrolled<Gershgorin DETRAME_COMMA Unroll<3>>) {
   Coding<Solver> layer;
   LayerAt<double> at(layer, 20, 3);
   auto const before = at.outcome();
@@ -70,7 +71,8 @@ TEST_CASE_TEMPLATE("(F1) a dictionary layer depends on alpha and beta only throu
   auto const after = at.outcome();
   CHECK(test::max_abs_difference(after.y, before.y) <= test::tolerance<double>(40, 15));
   CHECK(test::max_abs_difference(after.x_bar, before.x_bar) <= test::tolerance<double>(40, 15));
-  CHECK(test::relative_difference(before.theta_bar[3], before.theta_bar[4]) <= test::tolerance<double>(160, 15));
+  CHECK(test::relative_difference(before.theta_bar[3], before.theta_bar[4]) <=
+        test::tolerance<double>(160, 15));
 }
 
 TEST_CASE_TEMPLATE("Dictionary refuses alpha <= 0, beta < 0 and lambda < 0, by name and value", Solver, Exact,

@@ -37,24 +37,28 @@ TEST_CASE("(N2) Dense is W x - c at every site") {
   LayerAt<double> const at(dense, 3, 1);
   Host const &W = at.theta[0], &c = at.theta[1];
   REQUIRE(test::norm(c) > 0);
-  Host const Wx = test::product(W, at.x);                                   // 4 x 18
+  Host const Wx = test::product(W, at.x);  // 4 x 18
   Host const z = host_matrix<double>(4, 18, [&](Index i, Index j) { return Wx(i, j) - c(i, 0); });
   CHECK(test::max_abs_difference(at.outcome().y, z) <= test::tolerance<double>(6, 4));
 }
 
 TEST_CASE("ReLU is max(0, x), with derivative 0 at the kink") {
   LayerModel<Bind<ReLU, Shape{4}, Cpu<double>>> relu;
-  Host const x = host_matrix<double>(4, 1, [](Index i, Index) { return static_cast<double>(i) - 1; });  // -1 0 1 2
+  Host const x =
+      host_matrix<double>(4, 1, [](Index i, Index) { return static_cast<double>(i) - 1; });  // -1 0 1 2
   std::vector<Host> none;
-  CHECK(relu.forward(none, x, {}) == host_matrix<double>(4, 1, [](Index i, Index) { return i < 2 ? 0. : double(i - 1); }));
-  CHECK(relu.pullback(none, Host(4, 1, 7.), none) == host_matrix<double>(4, 1, [](Index i, Index) { return i < 2 ? 0. : 7.; }));
+  CHECK(relu.forward(none, x, {}) ==
+        host_matrix<double>(4, 1, [](Index i, Index) { return i < 2 ? 0. : double(i - 1); }));
+  CHECK(relu.pullback(none, Host(4, 1, 7.), none) ==
+        host_matrix<double>(4, 1, [](Index i, Index) { return i < 2 ? 0. : 7.; }));
 }
 
-TEST_CASE("(N1) Reshape keeps the numbers of a sample in their order: channels first, then sites row by row") {
+TEST_CASE(
+    "(N1) Reshape keeps the numbers of a sample in their order: channels first, then sites row by row") {
   LayerModel<Bind<Flatten, Shape{2, 2, 3}, Cpu<double>>> flatten;
   LayerModel<Bind<Reshape<Shape{2, 2, 3}>, Shape{12}, archetype::Loops<double>>> unflatten;
-  Host const x = test::normal_matrix<double>(2, 4 * 6, test::seed(1));     // 4 samples
-  Host const y = flatten.predict({}, x, 4);                                 // 12 x 4
+  Host const x = test::normal_matrix<double>(2, 4 * 6, test::seed(1));  // 4 samples
+  Host const y = flatten.predict({}, x, 4);                             // 12 x 4
   for (Index sample = 0; sample < 4; ++sample)
     for (Index site = 0; site < 6; ++site)
       for (Index channel = 0; channel < 2; ++channel)
@@ -87,8 +91,9 @@ double share_of_zeros(Host const& A) {
          static_cast<double>(A.rows() * A.cols());
 }
 
-TEST_CASE_TEMPLATE("Dropout drops its rate of the entries, keeps the mean, and is the identity in inference", R,
-                   std::integral_constant<int, 0>, std::integral_constant<int, 1>, std::integral_constant<int, 3>) {
+TEST_CASE_TEMPLATE("Dropout drops its rate of the entries, keeps the mean, and is the identity in inference",
+                   R, std::integral_constant<int, 0>, std::integral_constant<int, 1>,
+                   std::integral_constant<int, 3>) {
   constexpr Rate rate{R::value / 4.};
   Host const y = dropped_ones<rate>(Draw{.seed = test::seed(1)});
   double const p = rate.value, four_sigma = 4 * std::sqrt(p * (1 - p) / 48000);
@@ -105,22 +110,27 @@ TEST_CASE("Dropout: seed, step, place of the layer and place of the sample each 
   Draw const draw{.seed = 3, .step = 5, .first_sample = 0};
   Draw seed = draw, step = draw, sample = draw;
   seed.seed = 4, step.step = 6, sample.first_sample = 500;
-  auto const independent = [](Host const& A, Host const& B) {               // entries agree by chance, half of them
+  auto const independent = [](Host const& A, Host const& B) {  // entries agree by chance, half of them
     Host const unequal = test::mapped([](double a, double b) { return a == b ? 0. : 1.; }, A, B);
     CHECK(std::abs(share_of_zeros(unequal) - .5) <= 4 * std::sqrt(.25 / 48000));
   };
   Host const y = dropped_ones<Rate{.5}>(draw);
   CHECK(y == dropped_ones<Rate{.5}>(draw));
-  std::vector<Host> const others{dropped_ones<Rate{.5}>(seed), dropped_ones<Rate{.5}>(step),
-                                 dropped_ones<Rate{.5}>(draw.at(0)), dropped_ones<Rate{.5}>(draw.at(1)),
-                                 dropped_ones<Rate{.5}>(draw.at(0).at(0)), dropped_ones<Rate{.5}>(sample)};
+  std::vector<Host> const others{dropped_ones<Rate{.5}>(seed),
+                                 dropped_ones<Rate{.5}>(step),
+                                 dropped_ones<Rate{.5}>(draw.at(0)),
+                                 dropped_ones<Rate{.5}>(draw.at(1)),
+                                 dropped_ones<Rate{.5}>(draw.at(0).at(0)),
+                                 dropped_ones<Rate{.5}>(sample)};
   for (std::size_t i = 0; i < others.size(); ++i) {
     independent(y, others[i]);
     for (std::size_t j = 0; j < i; ++j) independent(others[i], others[j]);
   }
-  Host const shifted = laws::columns_of(dropped_ones<Rate{.5}>({.seed = 3, .step = 5, .first_sample = 100}), 0, 1600);
-  CHECK(shifted == laws::columns_of(y, 400, 1600));                         // samples keep their masks
-  independent(laws::columns_of(y, 0, 1999), laws::columns_of(y, 1, 1999));  // neighbouring sites do not share them
+  Host const shifted =
+      laws::columns_of(dropped_ones<Rate{.5}>({.seed = 3, .step = 5, .first_sample = 100}), 0, 1600);
+  CHECK(shifted == laws::columns_of(y, 400, 1600));  // samples keep their masks
+  independent(laws::columns_of(y, 0, 1999),
+              laws::columns_of(y, 1, 1999));  // neighbouring sites do not share them
 }
 
 }  // namespace detrame

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/layer/q_metric_relu.hpp"
+
 #include "detrame/layer/relu.hpp"
 #include "laws/everywhere.hpp"
 
@@ -22,21 +23,23 @@ TEST_CASE("(M5) QMetricReLU is T updates of eq. (20), written out") {
   LayerModel<Bind<QMetricReLU<Blocks<2>, Unroll<3>>, Shape{6, 1, 2}, Cpu<double>>> layer;
   LayerAt<double> const at(layer, 5, 1);
   Host const &W = at.theta[0], &h = at.theta[1], &b = at.theta[2], &z = at.x;
-  Host u(6, 10);                                                            // U_0 = 0
+  Host u(6, 10);  // U_0 = 0
   for (int t = 0; t < 3; ++t)
     u = host_matrix<double>(6, 10, [&](Index i, Index j) {
       double v = h(i, 0) * z(i, j) - b(i, 0);
-      for (Index l = 0; l < 3; ++l) v += W(i % 3, i / 3 * 3 + l) * (u(i / 3 * 3 + l, j) - z(i / 3 * 3 + l, j));
+      for (Index l = 0; l < 3; ++l)
+        v += W(i % 3, i / 3 * 3 + l) * (u(i / 3 * 3 + l, j) - z(i / 3 * 3 + l, j));
       return std::max(v, 0.);
     });
   REQUIRE(test::max_abs(u) > 0);
   CHECK(test::max_abs_difference(at.outcome().y, u) <= test::tolerance<double>(3 * 4, 10));
 }
 
-TEST_CASE_TEMPLATE("(A1) to recompute the states or to store them gives the same bits", T, Unroll<1>, Unroll<2>, Unroll<5>) {
+TEST_CASE_TEMPLATE("(A1) to recompute the states or to store them gives the same bits", T, Unroll<1>,
+                   Unroll<2>, Unroll<5>) {
   auto stored = laws::outcome_of<QMetricReLU<Full, T, StoreStates>, Shape{6, 2, 3}>(40, 1);
   auto recomputed = laws::outcome_of<QMetricReLU<Full, T, RecomputeStates>, Shape{6, 2, 3}>(40, 1);
-  stored.support.clear(), recomputed.support.clear();                       // the one thing the tapes differ in
+  stored.support.clear(), recomputed.support.clear();  // the one thing the tapes differ in
   CHECK(stored == recomputed);
 }
 

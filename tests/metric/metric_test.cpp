@@ -11,7 +11,7 @@ namespace detrame {
 
 using namespace detrame::test;
 
-#define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
+#define DETRAME_BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
 
 static_assert(Metric<DenseMetric<Cpu<float>>> && Metric<DenseMetric<archetype::Loops<double>>>);
 static_assert(Metric<GramMetric<Cpu<float>>> && Metric<GramMetric<archetype::Loops<double>>>);
@@ -67,22 +67,13 @@ struct Metrics {
 
 }  // namespace
 
-#define LAW(statement, law)                                          \
-  TEST_CASE_TEMPLATE("metric: " statement, B, BACKENDS) {            \
-    B b;                                                             \
-    auto const frame = b.lane().frame();                             \
-    Metrics<B>(b).for_each([&](auto const& Q) { laws::law(b, Q); }); \
-  }
-
-LAW("Q = Q^T, bit for bit", metric_is_symmetric)
-LAW("0 < lambda_min |v|^2 <= <v, Q v>", lambda_min_bounds_from_below)
-LAW("apply is the product with the dense form", metric_applies_its_dense_form)
-LAW("diagonal and row sums are those of the dense form", metric_tells_its_entries)
-LAW("weights are the dense form in the structure's layout", metric_weights_are_its_dense_form)
-LAW("Q <= diag(row sums of |Q|)", row_sums_dominate)
+TEST_CASE_TEMPLATE("(M3) the metrics obey their laws", B, DETRAME_BACKENDS) {
+  B b;
+  laws::metric_laws(b, Metrics<B>(b));
+}
 
 TEST_CASE_TEMPLATE("metric: lambda_min is the smallest eigenvalue but for rounding, of all blocks", B,
-                   BACKENDS) {
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const check = [](Scalar found, double smallest, Index k) {
@@ -92,7 +83,8 @@ TEST_CASE_TEMPLATE("metric: lambda_min is the smallest eigenvalue but for roundi
   check(BlockDiagonalMetric<B>(b, to_device(b, blocks<Scalar>(3, 5))).lambda_min(), 1.0 / 30, 5);
 }
 
-TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is the adjoint", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is the adjoint", B,
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const m = 4, k = 7;
@@ -116,7 +108,8 @@ TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is
         tolerance<Scalar>(k, norm(Q_bar) * norm(D) * norm(dD)));
 }
 
-TEST_CASE_TEMPLATE("metric: an asymmetry of rounding is averaged, a larger one refused", B, BACKENDS) {
+TEST_CASE_TEMPLATE("metric: an asymmetry of rounding is averaged, a larger one refused", B,
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Scalar const ulp = std::numeric_limits<Scalar>::epsilon();
@@ -174,7 +167,7 @@ TEST_CASE("metric: what is not one is refused, with a sentence") {
 // ---- penalties --------------------------------------------------------------------------------------------
 
 TEST_CASE_TEMPLATE("(M1) psi(u) = lambda |u|_1 + beta/2 |u|^2, infinite below 0 where it is one-sided", B,
-                   BACKENDS) {
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const U = to_device(b, host_matrix<Scalar>(2, 3, [](Index i, Index j) {

@@ -11,7 +11,7 @@ namespace detrame {
 using namespace detrame::test;
 using naive::in_double;
 
-#define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
+#define DETRAME_BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
 
 namespace {
 
@@ -34,7 +34,7 @@ HostMatrix<double> transformed(B& b, Transform<B> const& t, HostMatrix<double> c
 }  // namespace
 
 TEST_CASE_TEMPLATE("(M2, E7) (7) - (11) = 1/2 (|x|^2 - |F x|_Q^2 - |c|_Q^2) + <x, D c>, whatever a is", B,
-                   BACKENDS) {
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const m = 5, k = 8, N = 3;
@@ -67,7 +67,7 @@ TEST_CASE_TEMPLATE("(M2, E7) (7) - (11) = 1/2 (|x|^2 - |F x|_Q^2 - |c|_Q^2) + <x
   }
 }
 
-TEST_CASE_TEMPLATE("(M2) Q F = D^T and Q c = d", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(M2) Q F = D^T and Q c = d", B, DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   for (Index m : {1, 5, 12}) {

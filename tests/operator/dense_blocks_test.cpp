@@ -7,43 +7,37 @@
 
 namespace detrame {
 
-#define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
-
 static_assert(StructureOn<DenseBlocks, Cpu<float>> && StructureOn<DenseBlocks, Cpu<double>>);
 static_assert(StructureOn<DenseBlocks, archetype::Loops<float>>);
 
 namespace {
+
 /// One block, many, and blocks of one row; awkward numbers of rows and columns.
-template <class Law>
-void for_structures(Law&& law) {
-  struct Case {
-    Index groups, k, N;
-  };
-  for (Case const c :
-       {Case{1, 1, 1}, {1, 5, 3}, {1, 33, 7}, {2, 6, 4}, {3, 33, 5}, {7, 7, 3}, {4, 36, 0}, {1, 0, 3}}) {
-    CAPTURE(c.groups);
-    CAPTURE(c.k);
-    CAPTURE(c.N);
-    law(DenseBlocks{c.groups}, c.k, c.N);
-  }
+template <Backend B>
+void obeys_the_laws() {
+  laws::structure_laws<B, DenseBlocks>({{{1}, 1, 1},
+                                        {{1}, 5, 3},
+                                        {{1}, 33, 7},
+                                        {{2}, 6, 4},
+                                        {{3}, 33, 5},
+                                        {{7}, 7, 3},
+                                        {{4}, 36, 0},
+                                        {{1}, 0, 3}});
 }
+
 }  // namespace
 
-#define LAW(statement, law)                                                                 \
-  TEST_CASE_TEMPLATE("DenseBlocks: " statement, B, BACKENDS) {                              \
-    B b;                                                                                    \
-    for_structures([&](DenseBlocks const& s, Index k, Index N) { laws::law(b, s, k, N); }); \
-  }
+TEST_CASE("(M5) DenseBlocks obeys the laws of a structure: Cpu<float>") { obeys_the_laws<Cpu<float>>(); }
+TEST_CASE("(M5) DenseBlocks obeys the laws of a structure: Cpu<double>") { obeys_the_laws<Cpu<double>>(); }
+TEST_CASE("(M5) DenseBlocks obeys the laws of a structure: Loops<float>") {
+  obeys_the_laws<archetype::Loops<float>>();
+}
+TEST_CASE("(M5) DenseBlocks obeys the laws of a structure: Loops<double>") {
+  obeys_the_laws<archetype::Loops<double>>();
+}
 
-LAW("W~ (2 U - 3 P) = 2 W~ U - 3 W~ P", apply_is_linear)
-LAW("<W~ U, P> = <U, W~^T P>", adjoint_identity)
-LAW("add_gradient adds the derivative of s <W~ U, P>", gradient_is_the_derivative)
-LAW("apply and its adjoint are the products with the dense form", apply_agrees_with_dense)
-LAW("map is apply, then f, with arguments of every kind", map_is_apply_then_f)
-LAW("zero_diagonal is the projection on D0", zero_diagonal_projects)
-LAW("from_dense(dense(W)) = W", from_dense_inverts_dense)
-
-TEST_CASE_TEMPLATE("DenseBlocks: n groups are n maps of one group, bit for bit", B, BACKENDS) {
+TEST_CASE_TEMPLATE("DenseBlocks: n groups are n maps of one group, bit for bit", B, Cpu<float>, Cpu<double>,
+                   archetype::Loops<double>) {
   using ConstView = typename B::ConstView;
   using View = typename B::View;
   B b;

@@ -47,7 +47,8 @@ HostMatrix<double> double_of(B& b, typename B::ConstView v) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(C1) an update draws points together by kappa in the norm of S, and W~ attains it", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(C1) an update draws points together by kappa in the norm of S, and W~ attains it", B,
+                   BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   for (Index groups : {1, 2}) {  // W~ of any kind: not symmetric in S
@@ -57,17 +58,20 @@ TEST_CASE_TEMPLATE("(C1) an update draws points together by kappa in the norm of
     auto const half = HostMatrix<Scalar>(k, 1, Scalar(.5));
     Recurrence<B> const r{{groups}, to_device(b, rounded<Scalar>(W)), to_device(b, half), to_device(b, half)};
     double const kappa = static_cast<double>(contraction_factor(b, r, to_device(b, rounded<Scalar>(S))));
-    auto const dense = host_matrix<double>(k, k, [&](Index i, Index j) { return i / kg == j / kg ? W(i % kg, j) : 0; });
+    auto const dense =
+        host_matrix<double>(k, k, [&](Index i, Index j) { return i / kg == j / kg ? W(i % kg, j) : 0; });
     HostMatrix<double> const zero(k, 1);
     double attained = 0;
     for (std::uint64_t n = 0; n < 20; ++n) {
-      auto const u = normal_matrix<double>(k, 1, seed(620 + n)), v = normal_matrix<double>(k, 1, seed(650 + n)),
+      auto const u = normal_matrix<double>(k, 1, seed(620 + n)),
+                 v = normal_matrix<double>(k, 1, seed(650 + n)),
                  G = normal_matrix<double>(k, 1, seed(680 + n));
       auto const update = [&](HostMatrix<double> const& x, auto activation) {
         return mapped([&](double w, double g) { return activation(w + g, .1); }, product(dense, x), G);
       };
       double const before = distance(S, u, v);
-      CHECK(distance(S, update(u, NonnegativeShrinkage{}), update(v, NonnegativeShrinkage{})) <= kappa * before * 1.0001);
+      CHECK(distance(S, update(u, NonnegativeShrinkage{}), update(v, NonnegativeShrinkage{})) <=
+            kappa * before * 1.0001);
       CHECK(distance(S, update(u, SoftShrinkage{}), update(v, SoftShrinkage{})) <= kappa * before * 1.0001);
       auto x = u;  // power iteration on (S^{1/2} W~ S^{-1/2})^T (...)
       for (int step = 0; step < 200; ++step) {
@@ -82,7 +86,8 @@ TEST_CASE_TEMPLATE("(C1) an update draws points together by kappa in the norm of
   }
 }
 
-TEST_CASE_TEMPLATE("(C1) for eq. (24), kappa < 1 if and only if 2 diag Q + beta I - Q is positive definite", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(C1) for eq. (24), kappa < 1 if and only if 2 diag Q + beta I - Q is positive definite",
+                   B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index contracting = 0, trials = 0;
@@ -94,8 +99,10 @@ TEST_CASE_TEMPLATE("(C1) for eq. (24), kappa < 1 if and only if 2 diag Q + beta 
       if (!(symmetric_eigenvalues(b, device_Q).front() > Scalar(.01))) continue;
       DenseMetric<B> const metric(b, device_Q);
       NonnegativeElasticNet<B> const psi(b, 5, Scalar(.1), static_cast<Scalar>(beta));
-      auto const condition = host_matrix<double>(5, 5, [&](Index i, Index j) { return i == j ? Q(i, i) + beta : -Q(i, j); });
-      auto const least = static_cast<double>(symmetric_eigenvalues(b, to_device(b, rounded<Scalar>(condition))).front());
+      auto const condition =
+          host_matrix<double>(5, 5, [&](Index i, Index j) { return i == j ? Q(i, i) + beta : -Q(i, j); });
+      auto const least =
+          static_cast<double>(symmetric_eigenvalues(b, to_device(b, rounded<Scalar>(condition))).front());
       if (std::abs(least) < 1e-4) continue;
       auto const kappa = contraction(b, metric, psi, Jacobi{}).kappa;
       CHECK((kappa < 1) == (least > 0));
@@ -124,7 +131,8 @@ TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enoug
       auto const before = a_priori_bound(b, p.Q, p.psi, p.z, recursion, T);
       REQUIRE(before.has_value());
       CHECK(error <= static_cast<double>(*before) + rounding);
-      CHECK(static_cast<double>(*before) == doctest::Approx(static_cast<double>(*a_priori_bound(known.kappa, start, T))).epsilon(1e-4));
+      CHECK(static_cast<double>(*before) ==
+            doctest::Approx(static_cast<double>(*a_priori_bound(known.kappa, start, T))).epsilon(1e-4));
       auto const after = a_posteriori_bound(known.kappa, static_cast<Scalar>(distance(S, u, last)));
       CHECK(error <= static_cast<double>(*after) + rounding);
       if (T < 4) CHECK(error > 0.001 * static_cast<double>(*after));  // not vacuous
@@ -133,9 +141,12 @@ TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enoug
     for (double wanted : {.3, .01, 1e-3}) {
       auto const T = steps_for(b, p.Q, p.psi, p.z, recursion, static_cast<Scalar>(wanted));
       REQUIRE(T.has_value());
-      CHECK(distance(S, p.on_host(p.solve(by, Until{.tolerance = 0, .limit = *T}).u), u_star) <= wanted + rounding);
+      CHECK(distance(S, p.on_host(p.solve(by, Until{.tolerance = 0, .limit = *T}).u), u_star) <=
+            wanted + rounding);
       CHECK(*a_priori_bound(known.kappa, start, *T) <= static_cast<Scalar>(wanted * 1.0001));
-      if (*T > 0) CHECK(*a_priori_bound(known.kappa, start, *T - 1) > static_cast<Scalar>(wanted * .9999));  // and needed
+      if (*T > 0)
+        CHECK(*a_priori_bound(known.kappa, start, *T - 1) >
+              static_cast<Scalar>(wanted * .9999));  // and needed
     }
   };
   check(Jacobi{}, By::jacobi);
@@ -143,7 +154,8 @@ TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enoug
 }
 
 TEST_CASE("(C2) (C3) where kappa >= 1 there is no bound, not a number") {
-  for (double kappa : {1., 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  for (double kappa :
+       {1., 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     CHECK_FALSE(a_priori_bound(kappa, 1., 1000).has_value());
     CHECK_FALSE(a_posteriori_bound(kappa, 1e-9).has_value());
     CHECK_FALSE(steps_for(kappa, 1., .1).has_value());
@@ -177,7 +189,8 @@ TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at eve
   double const rounding = static_cast<double>(tolerance<typename P::Scalar>(10 * 60, 1));
   Index nearly = 0;
   for (Index T = 1; T < 60; ++T) {
-    double const excess = objective(p.on_host(p.solve(By::fista, Until{.tolerance = 0, .limit = T}).u)) - least;
+    double const excess =
+        objective(p.on_host(p.solve(By::fista, Until{.tolerance = 0, .limit = T}).u)) - least;
     CHECK(excess <= fista_bound(size, T) + rounding);
     nearly += excess > .02 * fista_bound(size, T);
   }
@@ -188,10 +201,13 @@ TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at eve
 TEST_CASE_TEMPLATE("(C6) forward-backward converges below safe_gamma, and need not above", P, MODELS) {
   typename P::Backend b;
   using Scalar = typename P::Scalar;
-  P const p(b, definite_matrix<double>(7, 30, seed(630)), mapped([](double x) { return std::abs(x); }, normal_matrix<double>(7, 4, seed(631))), 0, 0);
+  P const p(b, definite_matrix<double>(7, 30, seed(630)),
+            mapped([](double x) { return std::abs(x); }, normal_matrix<double>(7, 4, seed(631))), 0, 0);
   Scalar const gamma = safe_gamma(b, p.Q, p.Q.diagonal(b));
   auto const run = [&](double share) {
-    return metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{share * static_cast<double>(gamma)}, Until{.tolerance = 1e-4, .limit = 20000}).status;
+    return metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{share * static_cast<double>(gamma)},
+                       Until{.tolerance = 1e-4, .limit = 20000})
+        .status;
   };
   CHECK(run(.05) == Status::residual_reached);
   CHECK(run(.5) == Status::residual_reached);
@@ -199,11 +215,15 @@ TEST_CASE_TEMPLATE("(C6) forward-backward converges below safe_gamma, and need n
   CHECK(run(1.05) >= Status::cycling);  // lambda = beta = 0 and all of z active: nothing helps
   CHECK(contraction(b, p.Q, p.psi, ForwardBackward{.99 * static_cast<double>(gamma)}).kappa < 1);
   CHECK(contraction(b, p.Q, p.psi, ForwardBackward{1.01 * static_cast<double>(gamma)}).kappa > 1);
-  check_throws_with<ShapeError>([&] { safe_gamma(b, p.Q, zeros(b, 3, 1)); }, "safe_gamma: Theta is 3 x 1, must be 7 x 1");
-  check_throws_with<DomainError>([&] { safe_gamma(b, p.Q, zeros(b, 7, 1)); }, "safe_gamma: Theta(0) = 0, must be > 0");
+  check_throws_with<ShapeError>([&] { safe_gamma(b, p.Q, zeros(b, 3, 1)); },
+                                "safe_gamma: Theta is 3 x 1, must be 7 x 1");
+  check_throws_with<DomainError>([&] { safe_gamma(b, p.Q, zeros(b, 7, 1)); },
+                                 "safe_gamma: Theta(0) = 0, must be > 0");
 }
 
-TEST_CASE_TEMPLATE("(E4) (24) with delta: a W~ that is diagonal misses the solution; with 1 - delta it is a fixed point", P, MODELS) {
+TEST_CASE_TEMPLATE(
+    "(E4) (24) with delta: a W~ that is diagonal misses the solution; with 1 - delta it is a fixed point", P,
+    MODELS) {
   typename P::Backend b;
   auto const p = contracting_problem<P>(b);
   auto const u = p.solution();
@@ -224,7 +244,9 @@ TEST_CASE_TEMPLATE("(E4) (24) with delta: a W~ that is diagonal misses the solut
   CHECK(defect(false) <= P::reachable + static_cast<double>(tolerance<typename P::Scalar>(8, 5)));
 }
 
-TEST_CASE_TEMPLATE("(E5) (28): gamma = 1.5, Q = 1, Theta = .1 cycles, though the printed bound allows gamma < 2", B, BACKENDS) {
+TEST_CASE_TEMPLATE(
+    "(E5) (28): gamma = 1.5, Q = 1, Theta = .1 cycles, though the printed bound allows gamma < 2", B,
+    BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   DenseMetric<B> const Q(b, to_device(b, HostMatrix<Scalar>(1, 1, 1)));
@@ -232,7 +254,8 @@ TEST_CASE_TEMPLATE("(E5) (28): gamma = 1.5, Q = 1, Theta = .1 cycles, though the
   auto const Theta = to_device(b, HostMatrix<Scalar>(1, 1, Scalar(.1)));
   // Printed: 2 / |Theta^{-1/2} Q Theta^{1/2}| = 2. Corrected: 2 / |Theta^{-1/2} Q Theta^{-1/2}| = .2
   CHECK(safe_gamma(b, Q, Theta) == doctest::Approx(.2));
-  auto const iterate = [&](double gamma, Index T) {  // u <- relu(theta^{-1} (theta u - gamma (u - 1))), u* = 1
+  auto const iterate = [&](double gamma,
+                           Index T) {  // u <- relu(theta^{-1} (theta u - gamma (u - 1))), u* = 1
     double u = 0;
     for (Index t = 0; t < T; ++t) u = formula::relu((.1 * u - gamma * (u - 1)) / .1);
     return u;
@@ -251,18 +274,19 @@ TEST_CASE_TEMPLATE("(E5) (28): gamma = 1.5, Q = 1, Theta = .1 cycles, though the
 TEST_CASE_TEMPLATE("(E6) (31): with lambda a second time the fixed point is not the prox", P, MODELS) {
   typename P::Backend b;
   auto const p = contracting_problem<P>(b);
-  auto const fixed_point = [&](double threshold) {  // of u <- A(h z - s v, threshold), v = Q (u - z), Gershgorin's step
-    HostMatrix<double> u(8, 6);
-    auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
-    for (int t = 0; t < 3000; ++t) {
-      auto const v = p.gradient(u);
-      u = host_matrix<double>(8, 6, [&](Index i, Index j) {
-        double const s = Theta(i, 0) + p.beta;
-        return typename P::Activation{}((Theta(i, 0) * u(i, j) - v(i, j)) / s, threshold / s);
-      });
-    }
-    return u;
-  };
+  auto const fixed_point =
+      [&](double threshold) {  // of u <- A(h z - s v, threshold), v = Q (u - z), Gershgorin's step
+        HostMatrix<double> u(8, 6);
+        auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+        for (int t = 0; t < 3000; ++t) {
+          auto const v = p.gradient(u);
+          u = host_matrix<double>(8, 6, [&](Index i, Index j) {
+            double const s = Theta(i, 0) + p.beta;
+            return typename P::Activation{}((Theta(i, 0) * u(i, j) - v(i, j)) / s, threshold / s);
+          });
+        }
+        return u;
+      };
   auto const u = p.solution();
   double const tol = P::reachable / .2 + static_cast<double>(tolerance<typename P::Scalar>(8 * 8, 5));
   CHECK(max_abs_difference(fixed_point(p.lambda), u) <= tol);

@@ -27,7 +27,8 @@ struct Problem {
   SeparablePenalty<B, Activation_> psi;
   Matrix z;
 
-  Problem(B& backend, HostMatrix<double> const& Q_, HostMatrix<double> const& z_, double lambda_, double beta_)
+  Problem(B& backend, HostMatrix<double> const& Q_, HostMatrix<double> const& z_, double lambda_,
+          double beta_)
       : b(backend),
         Q_host(Q_),
         z_host(z_),
@@ -56,7 +57,9 @@ struct Problem {
     return metric_prox(b, metric, psi, z, Fista{}, until);
   }
 
-  HostMatrix<double> on_host(Matrix const& u) const { return rounded<double>(to_host(b, typename B::ConstView(u))); }
+  HostMatrix<double> on_host(Matrix const& u) const {
+    return rounded<double>(to_host(b, typename B::ConstView(u)));
+  }
 
   /// A residual that is small beside what a test compares, and can be had.
   static constexpr double reachable = sizeof(Scalar) == 8 ? 1e-12 : 2e-5;
@@ -93,21 +96,24 @@ Problem<B, formula::NonnegativeShrinkage> gaussian_problem(B& b, Index m, Index 
                                                            std::uint64_t n) {
   using Scalar = typename B::Scalar;
   auto const D = unit_norm_dictionary<double>(m, k, seed(n));
-  auto const codes = mapped([](double a, double p) { return p < .3 ? std::abs(a) : 0.; },
-                            normal_matrix<double>(k, N, seed(n + 1)), uniform_matrix<double>(k, N, seed(n + 2)));
-  auto const x = signals == Signals::of_unit_norm ? unit_norm_dictionary<double>(m, N, seed(n + 3)) : product(D, codes);
+  auto const codes =
+      mapped([](double a, double p) { return p < .3 ? std::abs(a) : 0.; },
+             normal_matrix<double>(k, N, seed(n + 1)), uniform_matrix<double>(k, N, seed(n + 2)));
+  auto const x =
+      signals == Signals::of_unit_norm ? unit_norm_dictionary<double>(m, N, seed(n + 3)) : product(D, codes);
   auto Q = product(transposed(D), D);
   for (Index i = 0; i < k; ++i) Q(i, i) += .01;
   typename B::Matrix z = zeros(b, k, N);
-  REQUIRE(definite_solve(b, to_device(b, rounded<Scalar>(Q)), to_device(b, rounded<Scalar>(product(transposed(D), x))), z));
+  REQUIRE(definite_solve(b, to_device(b, rounded<Scalar>(Q)),
+                         to_device(b, rounded<Scalar>(product(transposed(D), x))), z));
   return {b, Q, rounded<double>(to_host(b, typename B::ConstView(z))), .1, .01};
 }
 
 /// maths.md, section 2: k = 3, Q = .1 I + .9 1 1^T, beta = .01, lambda = .1, z = 1. The solution is .96085 1.
 template <Backend B, class Activation = formula::NonnegativeShrinkage>
 Problem<B, Activation> coherent_problem(B& b) {
-  return {b, host_matrix<double>(3, 3, [](Index i, Index j) { return i == j ? 1 : .9; }), HostMatrix<double>(3, 1, 1), .1,
-          .01};
+  return {b, host_matrix<double>(3, 3, [](Index i, Index j) { return i == j ? 1 : .9; }),
+          HostMatrix<double>(3, 1, 1), .1, .01};
 }
 
 }  // namespace detrame::test

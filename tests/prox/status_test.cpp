@@ -11,7 +11,8 @@ using formula::NonnegativeShrinkage;
 using formula::SoftShrinkage;
 
 #define MODELS Problem<Cpu<float>, SoftShrinkage>, Problem<archetype::Loops<double>, NonnegativeShrinkage>
-#define NONNEGATIVE Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
+#define NONNEGATIVE \
+  Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
 
 namespace {
 
@@ -21,14 +22,17 @@ P scalar_problem(typename P::Backend& b, HostMatrix<double> const& z, double lam
   return {b, identity<double>(1), z, lambda, beta};
 }
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+constexpr double nan = std::numeric_limits<double>::quiet_NaN(),
+                 infinity = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
 TEST_CASE("a status is named after the inequality that fired, from best to worst") {
-  Status const order[] = {Status::unrolled,        Status::all_zero, Status::residual_reached, Status::iteration_limit,
-                          Status::cycling,         Status::diverged, Status::not_finite};
-  char const* const names[] = {"unrolled", "all_zero", "residual_reached", "iteration_limit", "cycling", "diverged", "not_finite"};
+  Status const order[] = {Status::unrolled,        Status::all_zero, Status::residual_reached,
+                          Status::iteration_limit, Status::cycling,  Status::diverged,
+                          Status::not_finite};
+  char const* const names[] = {"unrolled", "all_zero", "residual_reached", "iteration_limit",
+                               "cycling",  "diverged", "not_finite"};
   for (std::size_t i = 0; i < 7; ++i) CHECK(name(order[i]) == names[i]);
   for (std::size_t i = 1; i < 7; ++i) CHECK(order[i - 1] < order[i]);
 }
@@ -36,7 +40,9 @@ TEST_CASE("a status is named after the inequality that fired, from best to worst
 TEST_CASE_TEMPLATE("residual_reached: |r| <= tolerance, and not one update before", P, NONNEGATIVE) {
   typename P::Backend b;
   auto const p = scalar_problem<P>(b, HostMatrix<double>(1, 1, 1));
-  auto const by_half = [&](Until const& until) { return metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{.5}, until); };
+  auto const by_half = [&](Until const& until) {
+    return metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{.5}, until);
+  };
   auto const result = by_half(Until{.tolerance = 1. / 1024, .limit = 100});  // r = 2^-t
   CHECK(result.status == Status::residual_reached);
   CHECK(result.iterations == 10);
@@ -47,36 +53,42 @@ TEST_CASE_TEMPLATE("residual_reached: |r| <= tolerance, and not one update befor
   CHECK(limited.iterations == 9);
   CHECK(limited.residual == typename P::Scalar(1. / 512));
   CHECK(&require_converged(result) == &result.u);
-  check_throws_with<NotConverged>([&] { require_converged(limited); },
-                                  "the status is iteration_limit, the residual 0.00195312 after 9 iterations");
+  check_throws_with<NotConverged>(
+      [&] { require_converged(limited); },
+      "the status is iteration_limit, the residual 0.00195312 after 9 iterations");
 }
 
-TEST_CASE_TEMPLATE("iteration_limit: slow is neither cycling nor diverging, from one side or from both", P, NONNEGATIVE) {
+TEST_CASE_TEMPLATE("iteration_limit: slow is neither cycling nor diverging, from one side or from both", P,
+                   NONNEGATIVE) {
   typename P::Backend b;
   auto const p = scalar_problem<P>(b, HostMatrix<double>(1, 1, 1));
   for (double gamma : {1e-3, 1.999, 1.9995}) {  // the error is (1 - gamma)^t
     CAPTURE(gamma);
-    auto const result = metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{gamma}, Until{.tolerance = 1e-6, .limit = 2000});
+    auto const result =
+        metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{gamma}, Until{.tolerance = 1e-6, .limit = 2000});
     CHECK(result.status == Status::iteration_limit);
-    CHECK(static_cast<double>(result.residual) ==
-          doctest::Approx(std::pow(std::abs(1 - gamma), 2000)).epsilon(sizeof(typename P::Scalar) == 8 ? 1e-9 : .05));
+    CHECK(static_cast<double>(result.residual) == doctest::Approx(std::pow(std::abs(1 - gamma), 2000))
+                                                      .epsilon(sizeof(typename P::Scalar) == 8 ? 1e-9 : .05));
   }
 }
 
 TEST_CASE_TEMPLATE("cycling: an iterate comes back, exactly or in the limit", P, NONNEGATIVE) {
   typename P::Backend b;
   auto const p = scalar_problem<P>(b, HostMatrix<double>(1, 1, 1));
-  auto const at_2 = metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{2}, Until{.limit = 100});  // 0, 2, 0, 2, ...
+  auto const at_2 =
+      metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{2}, Until{.limit = 100});  // 0, 2, 0, 2, ...
   CHECK(at_2.status == Status::cycling);
   CHECK(at_2.iterations < 20);
-  auto const beyond = metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{2.5}, Until{.limit = 100});  // 0, 2.5, 0, ...
+  auto const beyond =
+      metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{2.5}, Until{.limit = 100});  // 0, 2.5, 0, ...
   CHECK(beyond.status == Status::cycling);
   // Only in the limit: u <- relu(-(1 + s) u + (2 + s) z) overshoots a little more each time until it meets 0.
   auto const slowly = metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{2.01}, Until{.limit = 5000});
   CHECK(slowly.status == Status::cycling);
 }
 
-TEST_CASE("diverged: |u| beyond what the solution can be, over sqrt(eps); or out of the range of the scalar") {
+TEST_CASE(
+    "diverged: |u| beyond what the solution can be, over sqrt(eps); or out of the range of the scalar") {
   Cpu<double> b(1);
   auto const p = coherent_problem<Cpu<double>, SoftShrinkage>(b);  // no u >= 0 that would stop it
   auto const result = p.solve(By::jacobi, Until{.limit = 10000});
@@ -87,7 +99,8 @@ TEST_CASE("diverged: |u| beyond what the solution can be, over sqrt(eps); or out
   auto const q = coherent_problem<archetype::Loops<float>, SoftShrinkage>(c);
   CHECK(q.solve(By::jacobi, Until{.limit = 10000}).status == Status::diverged);
   // So far in one step that it overflows.
-  auto const far = scalar_problem<Problem<archetype::Loops<float>, SoftShrinkage>>(c, HostMatrix<double>(1, 1, 10));
+  auto const far =
+      scalar_problem<Problem<archetype::Loops<float>, SoftShrinkage>>(c, HostMatrix<double>(1, 1, 10));
   auto const leap = metric_prox(c, far.Q, far.psi, far.z, ForwardBackward{1e38}, Until{});
   CHECK(leap.status == Status::diverged);
   CHECK(leap.iterations == 1);
@@ -122,26 +135,31 @@ TEST_CASE_TEMPLATE("a batch has the status of its worst column, and each column 
     return result.column_status;
   };
   using All = std::vector<Status>;
-  CHECK(statuses({.25, -3, .5}, Status::all_zero) == All{Status::all_zero, Status::all_zero, Status::all_zero});
+  CHECK(statuses({.25, -3, .5}, Status::all_zero) ==
+        All{Status::all_zero, Status::all_zero, Status::all_zero});
   CHECK(statuses({.25, 1}, Status::cycling) == All{Status::all_zero, Status::cycling});
-  CHECK(statuses({nan, 1, .25}, Status::not_finite) == All{Status::not_finite, Status::cycling, Status::all_zero});
+  CHECK(statuses({nan, 1, .25}, Status::not_finite) ==
+        All{Status::not_finite, Status::cycling, Status::all_zero});
   CHECK(statuses({}, Status::residual_reached).empty());
 }
 
 TEST_CASE_TEMPLATE("a column that is done is left alone: it does not depend on its neighbours", P, MODELS) {
   typename P::Backend b;
   using Scalar = typename P::Scalar;
-  P const both(b, definite_matrix<double>(5, 30, seed(500)), normal_matrix<double>(5, 2, seed(501)), .05, .01);
+  P const both(b, definite_matrix<double>(5, 30, seed(500)), normal_matrix<double>(5, 2, seed(501)), .05,
+               .01);
   for (By recursion : safe_recursions) {
     auto const together = both.solve(recursion, Until{.tolerance = 1e-3, .limit = 2000});
     REQUIRE(together.status == Status::residual_reached);
     auto const u = both.on_host(together.u);
     for (Index j = 0; j < 2; ++j) {
-      P const alone(b, both.Q_host, host_matrix<double>(5, 1, [&](Index i, Index) { return both.z_host(i, j); }), .05, .01);
+      P const alone(b, both.Q_host,
+                    host_matrix<double>(5, 1, [&](Index i, Index) { return both.z_host(i, j); }), .05, .01);
       auto const result = alone.solve(recursion, Until{.tolerance = 1e-3, .limit = 2000});
       CHECK(result.iterations <= together.iterations);
-      CHECK(max_abs_difference(alone.on_host(result.u), host_matrix<double>(5, 1, [&](Index i, Index) { return u(i, j); })) <=
-            static_cast<double>(tolerance<Scalar>(5 * result.iterations, 3)));
+      CHECK(max_abs_difference(alone.on_host(result.u), host_matrix<double>(5, 1, [&](Index i, Index) {
+                                 return u(i, j);
+                               })) <= static_cast<double>(tolerance<Scalar>(5 * result.iterations, 3)));
     }
   }
 }
@@ -151,26 +169,36 @@ TEST_CASE("refusals of metric_prox, by name and size") {
   auto const p = coherent_problem(b);
   NonnegativeElasticNet<Cpu<double>> const four(b, 4, .1, .1);
   Cpu<double>::Matrix const z = Cpu<double>::Matrix::Zero(7, 1), u = Cpu<double>::Matrix::Zero(3, 2);
-  check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, p.psi, z, Gershgorin{}); }, "metric_prox: z has 7 rows, Q is 3 x 3");
-  check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, four, p.z, Gershgorin{}); }, "metric_prox: psi has 4 rows, Q is 3 x 3");
-  check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, p.psi, z, Gershgorin{}, Unroll<1>{}); }, "z has 7 rows, Q is 3 x 3");
+  check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, p.psi, z, Gershgorin{}); },
+                                "metric_prox: z has 7 rows, Q is 3 x 3");
+  check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, four, p.z, Gershgorin{}); },
+                                "metric_prox: psi has 4 rows, Q is 3 x 3");
+  check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, p.psi, z, Gershgorin{}, Unroll<1>{}); },
+                                "z has 7 rows, Q is 3 x 3");
   check_throws_with<ShapeError>([&] { residual(b, p.Q, p.psi, p.z, u); }, "residual: u is 3 x 2, z is 3 x 1");
-  check_throws_with<ShapeError>([&] { lambda_max(b, p.Q, p.psi, z); }, "lambda_max: z has 7 rows, Q is 3 x 3");
-  check_throws_with<DomainError>([&] { p.solve(By::gershgorin, Until{.tolerance = -1}); }, "tolerance = -1, must be >= 0");
-  check_throws_with<DomainError>([&] { p.solve(By::gershgorin, Until{.tolerance = nan}); }, "tolerance = nan, must be >= 0");
-  check_throws_with<DomainError>([&] { p.solve(By::gershgorin, Until{.limit = -1}); }, "limit = -1, must be >= 0");
-  check_throws_with<DomainError>([&] { metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{0}); }, "gamma = 0, must be > 0");
+  check_throws_with<ShapeError>([&] { lambda_max(b, p.Q, p.psi, z); },
+                                "lambda_max: z has 7 rows, Q is 3 x 3");
+  check_throws_with<DomainError>([&] { p.solve(By::gershgorin, Until{.tolerance = -1}); },
+                                 "tolerance = -1, must be >= 0");
+  check_throws_with<DomainError>([&] { p.solve(By::gershgorin, Until{.tolerance = nan}); },
+                                 "tolerance = nan, must be >= 0");
+  check_throws_with<DomainError>([&] { p.solve(By::gershgorin, Until{.limit = -1}); },
+                                 "limit = -1, must be >= 0");
+  check_throws_with<DomainError>([&] { metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{0}); },
+                                 "gamma = 0, must be > 0");
   Cpu<double>::Matrix const outside = Cpu<double>::Matrix::Constant(3, 1, -1);
   CHECK(residual(b, p.Q, p.psi, p.z, outside)(0, 0) == infinity);
 }
 
-TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe steps and sweeps do", P, NONNEGATIVE) {
+TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe steps and sweeps do", P,
+                   NONNEGATIVE) {
   typename P::Backend b;
   using Scalar = typename P::Scalar;
   auto const p = coherent_problem(b);
   double const eps = static_cast<double>(tolerance<Scalar>(40, 1));
   // It alternates between 2.6733 1 and 0 ...
-  CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<3>{}).u)) == doctest::Approx(2.7 / 1.01).epsilon(eps));
+  CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<3>{}).u)) ==
+        doctest::Approx(2.7 / 1.01).epsilon(eps));
   CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<4>{}).u)) == 0);
   auto const printed = p.solve(By::jacobi);
   CHECK(printed.status == Status::cycling);
@@ -185,7 +213,8 @@ TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe
   }
 }
 
-TEST_CASE("(E3) (M7) on Gaussian dictionaries eq. (24) converges at k/m = 1/2, not at 2; Gauss-Seidel always") {
+TEST_CASE(
+    "(E3) (M7) on Gaussian dictionaries eq. (24) converges at k/m = 1/2, not at 2; Gauss-Seidel always") {
   Cpu<double> b(1);
   for (std::uint64_t trial = 0; trial < 8; ++trial) {
     auto const narrow = gaussian_problem(b, 64, 32, 4, Signals::of_unit_norm, 300 + 4 * trial);
@@ -202,7 +231,8 @@ TEST_CASE_TEMPLATE("(M8) u = 0 is the answer if and only if lambda >= lambda_max
   typename P::Backend b;
   using Scalar = typename P::Scalar;
   auto const p = medium_problem<P>(b);
-  auto const top = rounded<double>(to_host(b, typename P::Backend::ConstView(lambda_max(b, p.Q, p.psi, p.z))));  // 1 x 9
+  auto const top =
+      rounded<double>(to_host(b, typename P::Backend::ConstView(lambda_max(b, p.Q, p.psi, p.z))));  // 1 x 9
   double const highest = max_abs(top);
   for (double share : {1 + 1e-4, 1 - 1e-4}) {
     P const q(b, p.Q_host, p.z_host, highest * share, p.beta);
@@ -214,11 +244,13 @@ TEST_CASE_TEMPLATE("(M8) u = 0 is the answer if and only if lambda >= lambda_max
       CHECK(result.bound == 0);
     }
     for (Index j = 0; j < 9; ++j)
-      CHECK((result.column_status[static_cast<std::size_t>(j)] == Status::all_zero) == (highest * share >= top(0, j)));
+      CHECK((result.column_status[static_cast<std::size_t>(j)] == Status::all_zero) ==
+            (highest * share >= top(0, j)));
   }
   // No absolute value for u >= 0: with -z it is another number, and may be negative.
   P const one(b, identity<double>(2), HostMatrix<double>(2, 1, -1.), 0, .1);
-  auto const negative = to_host(b, typename P::Backend::ConstView(lambda_max(b, one.Q, one.psi, one.z)))(0, 0);
+  auto const negative =
+      to_host(b, typename P::Backend::ConstView(lambda_max(b, one.Q, one.psi, one.z)))(0, 0);
   bool const two_sided = P::Activation::two_sided;
   CHECK(negative == (two_sided ? Scalar(1) : Scalar(-1)));
   CHECK((one.solve(By::gershgorin).status == Status::all_zero) == !two_sided);

@@ -68,7 +68,8 @@ struct Unrolled {
   HostMatrix<Scalar> forward(Matrix* states = nullptr) const {
     Matrix U;
     resize(backend, U, k, N);
-    unrolled_prox(backend, structure, A{}, W, h, b, Z, T, U, states ? typename B::View(*states) : typename B::View());
+    unrolled_prox(backend, structure, A{}, W, h, b, Z, T, U,
+                  states ? typename B::View(*states) : typename B::View());
     return to_host(backend, U);
   }
 
@@ -81,8 +82,10 @@ struct Unrolled {
     };
     Matrix Z_bar, W_bar = filled(W), h_bar = filled(h), b_bar = filled(b);
     resize(backend, Z_bar, k, N);
-    unrolled_prox_pullback(backend, structure, A{}, W, h, b, Z, T, U, states, U_bar, Z_bar, W_bar, h_bar, b_bar);
-    return {to_host(backend, Z_bar), to_host(backend, W_bar), to_host(backend, h_bar), to_host(backend, b_bar)};
+    unrolled_prox_pullback(backend, structure, A{}, W, h, b, Z, T, U, states, U_bar, Z_bar, W_bar, h_bar,
+                           b_bar);
+    return {to_host(backend, Z_bar), to_host(backend, W_bar), to_host(backend, h_bar),
+            to_host(backend, b_bar)};
   }
 };
 
@@ -97,7 +100,8 @@ HostMatrix<double> as_printed(Data const& d) {
       for (Index i = 0; i < d.k; ++i) {
         Index const first = i - i % kg;
         double sum = d.h(i, 0) * d.Z(i, j);
-        for (Index l = 0; l < kg; ++l) sum += d.W(i - first, first + l) * (last(first + l, j) - d.Z(first + l, j));
+        for (Index l = 0; l < kg; ++l)
+          sum += d.W(i - first, first + l) * (last(first + l, j) - d.Z(first + l, j));
         U(i, j) = A{}(sum, d.b(i, 0));
       }
   }
@@ -122,20 +126,27 @@ struct On {
 }  // namespace
 
 // Every backend and scalar, and both activations, each on a host and on the archetype.
-#define MODELS                                                                \
-  On<Cpu<float>, NonnegativeShrinkage>, On<Cpu<double>, SoftShrinkage>,       \
+#define MODELS                                                          \
+  On<Cpu<float>, NonnegativeShrinkage>, On<Cpu<double>, SoftShrinkage>, \
       On<archetype::Loops<float>, SoftShrinkage>, On<archetype::Loops<double>, NonnegativeShrinkage>
 #define DOUBLES On<Cpu<double>, SoftShrinkage>, On<archetype::Loops<double>, NonnegativeShrinkage>
 #define NONNEGATIVE On<Cpu<float>, NonnegativeShrinkage>, On<archetype::Loops<double>, NonnegativeShrinkage>
 
-TEST_CASE_TEMPLATE("(M5) the unroll is eq. (20), T times from 0, with T products instead of T + 1", Model, MODELS) {
+TEST_CASE_TEMPLATE("(M5) the unroll is eq. (20), T times from 0, with T products instead of T + 1", Model,
+                   MODELS) {
   using A = typename Model::Activation;
   using Scalar = typename Model::Backend::Scalar;
   typename Model::Backend backend;
   struct Case {
     Index groups, kg, N, T;
   };
-  for (Case const c : {Case{1, 1, 1, 1}, {1, 12, 7, 1}, {1, 12, 7, 4}, {3, 5, 33, 3}, {1, 33, 70, 6}, {1, 5, 3, 0}, {1, 5, 0, 3}}) {
+  for (Case const c : {Case{1, 1, 1, 1},
+                       {1, 12, 7, 1},
+                       {1, 12, 7, 4},
+                       {3, 5, 33, 3},
+                       {1, 33, 70, 6},
+                       {1, 5, 3, 0},
+                       {1, 5, 0, 3}}) {
     CAPTURE(c.kg);
     CAPTURE(c.T);
     Data const d(c.groups, c.kg, c.N, c.T, 10);
@@ -181,8 +192,8 @@ TEST_CASE_TEMPLATE("(A1) <U_bar, dU> is <pullback(U_bar), (dW~, dh, db, dZ)>", M
       auto const dW = draw(d.W, 0), dh = draw(d.h, 1), db = draw(d.b, 2), dZ = draw(d.Z, 3);
       auto dU = zeros(backend, d.k, d.N);
       unrolled_prox_jvp(backend, d.structure, A{}, unrolled.W, unrolled.h, unrolled.b, unrolled.Z, T,
-                        to_device(backend, dW), to_device(backend, dh), to_device(backend, db), to_device(backend, dZ),
-                        dU);
+                        to_device(backend, dW), to_device(backend, dh), to_device(backend, db),
+                        to_device(backend, dZ), dU);
       double const terms[] = {inner(bar.W, dW), inner(bar.h, dh), inner(bar.b, db), inner(bar.Z, dZ)};
       double const lhs = inner(to_host(backend, dU), rounded<Scalar>(d.U_bar));
       double size = 0;
@@ -226,7 +237,8 @@ TEST_CASE_TEMPLATE("(A1) the pullback is the derivative: central differences whe
               HostMatrix<double>(d.k, d.N, 1));
       double const measured = (inner(ahead, d.U_bar) - inner(behind, d.U_bar)) / (2 * step);
       double const claimed = inner(bar.W, dW) + inner(bar.h, dh) + inner(bar.b, db) + inner(bar.Z, dZ);
-      double const scale = std::abs(claimed) + norm(d.U_bar) * std::pow(norm(dZ) + norm(dW), 2);  // third derivatives
+      double const scale =
+          std::abs(claimed) + norm(d.U_bar) * std::pow(norm(dZ) + norm(dW), 2);  // third derivatives
       CHECK(std::abs(measured - claimed) <= 10 * step * step * scale);
     }
   }
@@ -236,8 +248,9 @@ TEST_CASE("(A1) in float the gradients are those of double, but for rounding") {
   Cpu<float> single;
   archetype::Loops<double> twice;
   Data const d(1, 24, 50, 4, 70);
-  auto const margins = to_host(twice, kink_margin(twice, d.structure, NonnegativeShrinkage{}, to_device(twice, d.W),
-                                                  to_device(twice, d.h), to_device(twice, d.b), to_device(twice, d.Z), 4));
+  auto const margins =
+      to_host(twice, kink_margin(twice, d.structure, NonnegativeShrinkage{}, to_device(twice, d.W),
+                                 to_device(twice, d.h), to_device(twice, d.b), to_device(twice, d.Z), 4));
   auto const f = Unrolled<Cpu<float>, NonnegativeShrinkage>(single, d).pullback(true);
   auto const g = Unrolled<archetype::Loops<double>, NonnegativeShrinkage>(twice, d).pullback(true);
   Index compared = 0;
@@ -245,13 +258,15 @@ TEST_CASE("(A1) in float the gradients are those of double, but for rounding") {
     if (!(margins(0, j) > tolerance<float>(d.k * 4, 3))) continue;  // a mask may have flipped
     ++compared;
     for (Index i = 0; i < d.k; ++i)
-      CHECK(std::abs(static_cast<double>(f.Z(i, j)) - g.Z(i, j)) <= static_cast<double>(tolerance<float>(d.k * 4, 3)));
+      CHECK(std::abs(static_cast<double>(f.Z(i, j)) - g.Z(i, j)) <=
+            static_cast<double>(tolerance<float>(d.k * 4, 3)));
   }
   CHECK(compared > d.N / 2);
 }
 
-TEST_CASE_TEMPLATE("(A1) cotangents of parameters are added, that of Z is assigned; T = 0 and N = 0 add nothing", Model,
-                   MODELS) {
+TEST_CASE_TEMPLATE(
+    "(A1) cotangents of parameters are added, that of Z is assigned; T = 0 and N = 0 add nothing", Model,
+    MODELS) {
   using B = typename Model::Backend;
   using A = typename Model::Activation;
   using Scalar = typename B::Scalar;
@@ -282,7 +297,8 @@ TEST_CASE_TEMPLATE("(A1) states that are computed once more give the same bits",
   typename Model::Backend backend;
   for (Index T : {1, 2, 5})
     for (Index N : {1, 300}) {
-      Unrolled<typename Model::Backend, typename Model::Activation> const unrolled(backend, Data(2, 10, N, T, 90));
+      Unrolled<typename Model::Backend, typename Model::Activation> const unrolled(backend,
+                                                                                   Data(2, 10, N, T, 90));
       CHECK(unrolled.pullback(true) == unrolled.pullback(false));
     }
 }
@@ -318,8 +334,8 @@ TEST_CASE("(M5) (A1) nothing is allocated after the first call") {
   Matrix W_bar = Matrix::Zero(16, d.k), h_bar = Matrix::Zero(d.k, 1), b_bar = Matrix::Zero(d.k, 1);
   auto const step = [&](Cpu<double>::View kept) {
     unrolled_prox(backend, d.structure, SoftShrinkage{}, p.W, p.h, p.b, p.Z, d.T, U, kept);
-    unrolled_prox_pullback(backend, d.structure, SoftShrinkage{}, p.W, p.h, p.b, p.Z, d.T, U, kept, p.U_bar, Z_bar, W_bar,
-                           h_bar, b_bar);
+    unrolled_prox_pullback(backend, d.structure, SoftShrinkage{}, p.W, p.h, p.b, p.Z, d.T, U, kept, p.U_bar,
+                           Z_bar, W_bar, h_bar, b_bar);
   };
   CHECK(allocations([&] { step(states); }) > 0);
   CHECK(allocations([&] { step(states); }) == 0);
@@ -327,8 +343,9 @@ TEST_CASE("(M5) (A1) nothing is allocated after the first call") {
   CHECK(allocations([&] { step({}); }) == 0);
 }
 
-TEST_CASE_TEMPLATE("(M5) columns do not see one another, nor do blocks; a batch may be split and atoms permuted", Model,
-                   MODELS) {
+TEST_CASE_TEMPLATE(
+    "(M5) columns do not see one another, nor do blocks; a batch may be split and atoms permuted", Model,
+    MODELS) {
   using B = typename Model::Backend;
   using A = typename Model::Activation;
   using Scalar = typename B::Scalar;
@@ -343,7 +360,8 @@ TEST_CASE_TEMPLATE("(M5) columns do not see one another, nor do blocks; a batch 
   part.N = 130;
   part.Z = host_matrix<double>(d.k, 130, [&](Index i, Index j) { return d.Z(i, 70 + j); });
   CHECK(max_abs_difference(Unrolled<B, A>(backend, part).forward(),
-                           host_matrix<Scalar>(d.k, 130, [&](Index i, Index j) { return U(i, 70 + j); })) <= tol);
+                           host_matrix<Scalar>(d.k, 130, [&](Index i, Index j) { return U(i, 70 + j); })) <=
+        tol);
 
   Data other = d;  // all columns but 3 are others
   for (Index j = 0; j < d.N; ++j)
@@ -364,7 +382,8 @@ TEST_CASE_TEMPLATE("(M5) columns do not see one another, nor do blocks; a batch 
   Unrolled<B, A> const backwards(backend, reversed);
   CHECK(max_abs_difference(backwards.forward(), permuted(U, false)) <= tol);
   if (sizeof(Scalar) == 8)  // in float a mask may flip
-    CHECK(max_abs_difference(backwards.pullback(true).W, permuted(bar.W, true)) <= tolerance<Scalar>(12 * 5 * 200, 3));
+    CHECK(max_abs_difference(backwards.pullback(true).W, permuted(bar.W, true)) <=
+          tolerance<Scalar>(12 * 5 * 200, 3));
 
   Data const blocks(3, 4, 50, 4, 130);
   auto const U_blocks = Unrolled<B, A>(backend, blocks).forward();
@@ -376,12 +395,14 @@ TEST_CASE_TEMPLATE("(M5) columns do not see one another, nor do blocks; a batch 
     one.W = host_matrix<double>(4, 4, [&](Index i, Index j) { return blocks.W(i, 4 * g + j); });
     one.h = rows(blocks.h), one.b = rows(blocks.b), one.Z = rows(blocks.Z);
     CHECK(max_abs_difference(Unrolled<B, A>(backend, one).forward(),
-                             host_matrix<Scalar>(4, 50, [&](Index i, Index j) { return U_blocks(4 * g + i, j); })) <=
-          tolerance<Scalar>(4 * 4, 3));
+                             host_matrix<Scalar>(4, 50, [&](Index i, Index j) {
+                               return U_blocks(4 * g + i, j);
+                             })) <= tolerance<Scalar>(4 * 4, 3));
   }
 }
 
-TEST_CASE_TEMPLATE("(F2) a free recurrence may have several fixed points, or cycle for ever", Model, NONNEGATIVE) {
+TEST_CASE_TEMPLATE("(F1) a free recurrence may have several fixed points, or cycle for ever", Model,
+                   NONNEGATIVE) {
   using B = typename Model::Backend;
   using A = typename Model::Activation;
   using Scalar = typename B::Scalar;
@@ -412,10 +433,12 @@ TEST_CASE_TEMPLATE("(A1) the margin is the distance of the pre-activations to th
   using Scalar = typename B::Scalar;
   B backend;
   auto const W = to_device(backend, HostMatrix<Scalar>(1, 1, Scalar(-.5)));
-  auto const h = to_device(backend, HostMatrix<Scalar>(1, 1, 1)), b = to_device(backend, HostMatrix<Scalar>(1, 1, Scalar(.25)));
-  auto const z = to_device(backend, host_matrix<Scalar>(1, 3, [](Index, Index j) {
-                             return j == 0 ? Scalar(1) : j == 1 ? Scalar(-1) : std::numeric_limits<Scalar>::quiet_NaN();
-                           }));
+  auto const h = to_device(backend, HostMatrix<Scalar>(1, 1, 1)),
+             b = to_device(backend, HostMatrix<Scalar>(1, 1, Scalar(.25)));
+  auto const z =
+      to_device(backend, host_matrix<Scalar>(1, 3, [](Index, Index j) {
+                  return j == 0 ? Scalar(1) : j == 1 ? Scalar(-1) : std::numeric_limits<Scalar>::quiet_NaN();
+                }));
   // G = 1.5 z; z = 1: pre-activations 1.5, then 1.5 - .5 (1.25) = .875; z = -1: -1.5
   auto const margin = [&](Index T, Index j) {
     return to_host(backend, kink_margin(backend, DenseBlocks{}, A{}, W, h, b, z, T))(0, j);
@@ -443,21 +466,26 @@ TEST_CASE("(M5) refusals: shapes and T, by name and size") {
   using Matrix = Cpu<double>::Matrix;
   Matrix const W = Matrix::Zero(3, 3), h = Matrix::Zero(3, 1), Z = Matrix::Zero(3, 2);
   Matrix U = Matrix::Zero(3, 2), states = Matrix::Zero(3, 3);
-  auto const call = [&](DenseBlocks s, Matrix const& W_, Matrix const& h_, Index T, Matrix& U_, Cpu<double>::View kept) {
+  auto const call = [&](DenseBlocks s, Matrix const& W_, Matrix const& h_, Index T, Matrix& U_,
+                        Cpu<double>::View kept) {
     unrolled_prox(backend, s, SoftShrinkage{}, W_, h_, h, Z, T, U_, kept);
   };
   Matrix const W_wide = Matrix::Zero(3, 4), h_long = Matrix::Zero(4, 1);
   Matrix U_wide = Matrix::Zero(3, 3);
-  check_throws_with<ShapeError>([&] { call({}, W_wide, h, 2, U, {}); }, "unrolled_prox: W_tilde is 3 x 4, must be 3 x 3");
-  check_throws_with<ShapeError>([&] { call({}, W, h_long, 2, U, {}); }, "unrolled_prox: h is 4 x 1, must be 3 x 1");
-  check_throws_with<ShapeError>([&] { call({}, W, h, 2, U_wide, {}); }, "unrolled_prox: U is 3 x 3, must be 3 x 2");
-  check_throws_with<ShapeError>([&] { call({}, W, h, 2, U, states); }, "unrolled_prox: states is 3 x 3, must be 3 x 2");
+  check_throws_with<ShapeError>([&] { call({}, W_wide, h, 2, U, {}); },
+                                "unrolled_prox: W_tilde is 3 x 4, must be 3 x 3");
+  check_throws_with<ShapeError>([&] { call({}, W, h_long, 2, U, {}); },
+                                "unrolled_prox: h is 4 x 1, must be 3 x 1");
+  check_throws_with<ShapeError>([&] { call({}, W, h, 2, U_wide, {}); },
+                                "unrolled_prox: U is 3 x 3, must be 3 x 2");
+  check_throws_with<ShapeError>([&] { call({}, W, h, 2, U, states); },
+                                "unrolled_prox: states is 3 x 3, must be 3 x 2");
   check_throws_with<DomainError>([&] { call({}, W, h, -1, U, {}); }, "unrolled_prox: T = -1, must be >= 0");
   check_throws_with<DomainError>([&] { call({2}, W, h, 2, U, {}); }, "unrolled_prox: 2 groups");
   check_throws_with<ShapeError>(
       [&] {
-        unrolled_prox_pullback(backend, DenseBlocks{}, SoftShrinkage{}, W, h, h, Z, 1, U, {}, U_wide, U, U_wide,
-                               states, states);
+        unrolled_prox_pullback(backend, DenseBlocks{}, SoftShrinkage{}, W, h, h, Z, 1, U, {}, U_wide, U,
+                               U_wide, states, states);
       },
       "unrolled_prox_pullback: U_bar is 3 x 3, U is 3 x 2");
 }

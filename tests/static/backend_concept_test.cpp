@@ -261,8 +261,9 @@ using stub::Clause;
 /// Which of the small concepts a type satisfies, in the order of `Backend`.
 template <class B>
 constexpr std::array<bool, 14> satisfied = {
-    has::scalar<B>, has::matrix<B>, has::views<B>, has::transfer<B>, has::lane<B>, has::chunks<B>,  has::each<B>,
-    has::reshape<B>, has::gather<B>, has::sums<B>, has::gemm<B>,     has::team<B>, has::columns<B>, has::factorisations<B>};
+    has::scalar<B>, has::matrix<B>, has::views<B>,   has::transfer<B>,      has::lane<B>,
+    has::chunks<B>, has::each<B>,   has::reshape<B>, has::gather<B>,        has::sums<B>,
+    has::gemm<B>,   has::team<B>,   has::columns<B>, has::factorisations<B>};
 
 /// Exactly the place-th small concept fails where this clause is missing, and Backend with it.
 template <Clause missing, int place>
@@ -277,23 +278,26 @@ constexpr bool all_lack_only = (lacks_only<missing, place> && ...);
 
 static_assert(detrame::Backend<stub::Backend<Clause::none>>);
 static_assert(all_lack_only<0, Clause::real_scalar>);
-static_assert(all_lack_only<1, Clause::matrix_default, Clause::matrix_copy, Clause::matrix_rows, Clause::matrix_cols>);
-static_assert(all_lack_only<2, Clause::matrix_to_view, Clause::matrix_to_const_view, Clause::view_to_const_view, Clause::input_to_const_view,
-                            Clause::view_rows, Clause::view_cols, Clause::middle_cols, Clause::middle_rows,
-                            Clause::reshaped, Clause::contiguous>);
+static_assert(
+    all_lack_only<1, Clause::matrix_default, Clause::matrix_copy, Clause::matrix_rows, Clause::matrix_cols>);
+static_assert(
+    all_lack_only<2, Clause::matrix_to_view, Clause::matrix_to_const_view, Clause::view_to_const_view,
+                  Clause::input_to_const_view, Clause::view_rows, Clause::view_cols, Clause::middle_cols,
+                  Clause::middle_rows, Clause::reshaped, Clause::contiguous>);
 static_assert(all_lack_only<3, Clause::to_device, Clause::to_host, Clause::resize>);
 static_assert(all_lack_only<4, Clause::lane, Clause::frame, Clause::scratch>);
 static_assert(all_lack_only<5, Clause::each_chunk, Clause::sum_chunks>);
-static_assert(all_lack_only<6, Clause::each, Clause::each_per_row, Clause::each_per_column, Clause::each_indexed>);
+static_assert(
+    all_lack_only<6, Clause::each, Clause::each_per_row, Clause::each_per_column, Clause::each_indexed>);
 static_assert(all_lack_only<7, Clause::copy_entries>);
 static_assert(all_lack_only<8, Clause::gather_columns>);
 static_assert(all_lack_only<9, Clause::row_sums, Clause::column_sums, Clause::column_max, Clause::sum_to_host,
                             Clause::max_to_host>);
 static_assert(all_lack_only<10, Clause::gemm, Clause::gemm_each>);
-static_assert(all_lack_only<11, Clause::team_scalar, Clause::team_width, Clause::team_height, Clause::team_tile,
-                            Clause::factor_size, Clause::factor_place, Clause::padded, Clause::team_each,
-                            Clause::team_once, Clause::team_sum, Clause::team_max, Clause::inner_products,
-                            Clause::cholesky, Clause::cholesky_solve>);
+static_assert(all_lack_only<11, Clause::team_scalar, Clause::team_width, Clause::team_height,
+                            Clause::team_tile, Clause::factor_size, Clause::factor_place, Clause::padded,
+                            Clause::team_each, Clause::team_once, Clause::team_sum, Clause::team_max,
+                            Clause::inner_products, Clause::cholesky, Clause::cholesky_solve>);
 static_assert(all_lack_only<12, Clause::each_column>);
 static_assert(all_lack_only<13, Clause::definite_solve, Clause::symmetric_eigenvalues>);
 

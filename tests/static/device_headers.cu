@@ -44,11 +44,12 @@ __global__ void layer(Random random, MatrixView<Scalar> y) {
   Index const i = threadIdx.x, j = blockIdx.x;
   auto const position = static_cast<std::uint64_t>(i + j * y.rows());
   Scalar g = 0, u = 0;
-  formula::FirstUpdate<Activation>{}(random.normal<Scalar>(position), g, u, random.uniform<Scalar>(position), Scalar(1),
-                                     Scalar(.1));
+  formula::FirstUpdate<Activation>{}(random.normal<Scalar>(position), g, u, random.uniform<Scalar>(position),
+                                     Scalar(1), Scalar(.1));
   formula::NextUpdate<Activation>{}(Scalar(.5), u, g, Scalar(.1));
   formula::ReluPullback{}(g, u, u);
-  y(i, j) = u + g + formula::relu(g) + formula::soft_threshold(g, Scalar(.1)) + static_cast<Scalar>(random.below(7, position));
+  y(i, j) = u + g + formula::relu(g) + formula::soft_threshold(g, Scalar(.1)) +
+            static_cast<Scalar>(random.below(7, position));
   formula::Dropout<Scalar> const dropout{random, 0, y.rows(), Scalar(.2)};
   dropout(i, j, y(i, j), g);
 }

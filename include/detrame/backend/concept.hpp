@@ -50,12 +50,12 @@ concept views = std::convertible_to<typename B::Matrix&, typename B::View> &&
                 };
 
 template <class B>
-concept transfer =
-    requires(B& b, HostMatrix<typename B::Scalar> const& host, typename B::ConstView v, typename B::Matrix& m) {
-      { to_device(b, host) } -> std::same_as<typename B::Matrix>;
-      { to_host(b, v) } -> std::same_as<HostMatrix<typename B::Scalar>>;
-      resize(b, m, Index{}, Index{});
-    };
+concept transfer = requires(B& b, HostMatrix<typename B::Scalar> const& host, typename B::ConstView v,
+                            typename B::Matrix& m) {
+  { to_device(b, host) } -> std::same_as<typename B::Matrix>;
+  { to_host(b, v) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+  resize(b, m, Index{}, Index{});
+};
 
 template <class B>
 concept lane = requires(B& b, typename B::Lane& lane) {
@@ -98,25 +98,31 @@ concept sums = requires(typename B::Lane& lane, typename B::View out, typename B
 };
 
 template <class B>
-concept gemm = requires(typename B::Lane& lane, typename B::Scalar s, typename B::ConstView x, typename B::View y) {
-  gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
-  gemm_each(lane, x, Op::none, x, [](auto, auto&) {}, y);
-};
+concept gemm =
+    requires(typename B::Lane& lane, typename B::Scalar s, typename B::ConstView x, typename B::View y) {
+      gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
+      gemm_each(lane, x, Op::none, x, [](auto, auto&) {}, y);
+    };
 
 /// What works on a column, or on a few side by side, within a kernel of each_column.
 template <class B>
-concept team = requires(typename B::Team const& team, Index n, typename B::Scalar const* x, typename B::Scalar* y) {
-  requires std::same_as<typename B::Team::Scalar, typename B::Scalar>;
-  { B::Team::width + B::Team::height + B::Team::tile } -> std::convertible_to<Index>;
-  { B::Team::factor_size(n) + B::Team::factor_place(n, n) + B::Team::padded(n) } -> std::same_as<Index>;
-  team.each(n, [](Index) {});
-  team.once([] {});
-  { team.sum(n, [](Index) { return typename B::Scalar(); }) } -> std::same_as<typename B::Scalar>;
-  { team.max(n, [](Index) { return typename B::Scalar(); }) } -> std::same_as<typename B::Scalar>;
-  team.inner_products(x, n, n, n, x, y);
-  { team.cholesky(y, n, n) } -> std::same_as<Index>;
-  team.cholesky_solve(x, n, y);
-};
+concept team =
+    requires(typename B::Team const& team, Index n, typename B::Scalar const* x, typename B::Scalar* y) {
+      requires std::same_as<typename B::Team::Scalar, typename B::Scalar>;
+      { B::Team::width + B::Team::height + B::Team::tile } -> std::convertible_to<Index>;
+      { B::Team::factor_size(n) + B::Team::factor_place(n, n) + B::Team::padded(n) } -> std::same_as<Index>;
+      team.each(n, [](Index) {});
+      team.once([] {});
+      {
+        team.sum(n, [](Index) { return typename B::Scalar(); })
+      } -> std::same_as<typename B::Scalar>;
+      {
+        team.max(n, [](Index) { return typename B::Scalar(); })
+      } -> std::same_as<typename B::Scalar>;
+      team.inner_products(x, n, n, n, x, y);
+      { team.cholesky(y, n, n) } -> std::same_as<Index>;
+      team.cholesky_solve(x, n, y);
+    };
 
 template <class B>
 concept columns = requires(B& b, typename B::View y) {
@@ -133,8 +139,8 @@ concept factorisations = requires(B& b, typename B::ConstView A, typename B::Vie
 
 template <class B>
 concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> &&
-                  has::chunks<B> && has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> && has::gemm<B> &&
-                  has::team<B> && has::columns<B> && has::factorisations<B>;
+                  has::chunks<B> && has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> &&
+                  has::gemm<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
 
 /// A rows x cols matrix of zeros.
 template <Backend B>

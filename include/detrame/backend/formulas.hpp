@@ -282,7 +282,8 @@ struct CrossEntropyTerm {
 template <class Scalar>
 struct CrossEntropyPullback {
   Scalar scale;
-  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar y, Scalar t, Scalar m, Scalar s, Scalar mass) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar y, Scalar t, Scalar m, Scalar s,
+                                      Scalar mass) const {
     y_bar = scale * (std::exp(y - m) / s * mass - t);
   }
 };
@@ -393,7 +394,8 @@ struct TiedShrinkage {
 template <class Scalar>
 struct TiedWeight {
   Scalar gamma;
-  DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& w, Scalar q, Scalar theta, Scalar beta) const {
+  DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& w, Scalar q, Scalar theta,
+                                      Scalar beta) const {
     w = ((i == l ? theta : Scalar(0)) - gamma * q) / (theta + gamma * beta);
   }
 };
@@ -412,9 +414,9 @@ struct TiedWeightPullback {
 template <class Scalar>
 struct TiedRowPullback {
   Scalar gamma;
-  DETRAME_HOST_DEVICE void operator()(Scalar& theta_bar, Scalar& lambda_bar, Scalar& beta_bar, Scalar& gamma_bar,
-                                      Scalar theta, Scalar lambda, Scalar beta, Scalar h_bar, Scalar b_bar, Scalar w,
-                                      Scalar r) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar& theta_bar, Scalar& lambda_bar, Scalar& beta_bar,
+                                      Scalar& gamma_bar, Scalar theta, Scalar lambda, Scalar beta,
+                                      Scalar h_bar, Scalar b_bar, Scalar w, Scalar r) const {
     Scalar const s = theta + gamma * beta;
     Scalar const s_bar = -(theta * (w + h_bar) + gamma * (lambda * b_bar - r)) / (s * s);
     theta_bar = (w + h_bar) / s + s_bar;
@@ -461,7 +463,8 @@ struct SubtractProduct {
 /// du_next <- 1[u_next != 0] (v + w + dg - sign(u_next) db).
 struct UpdateTangent {
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next, Scalar db) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next,
+                                      Scalar db) const {
     du_next = u_next != Scalar(0) ? v + w + dg - (u_next > Scalar(0) ? db : -db) : Scalar(0);
   }
 };
@@ -560,7 +563,8 @@ struct StoreDifference {
 template <class Activation>
 struct ProximalStep {
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar h, Scalar s, Scalar b, Scalar active) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar h, Scalar s, Scalar b,
+                                      Scalar active) const {
     u = active != Scalar(0) ? Activation{}(h * u - s * v, b) : u;
   }
 };
@@ -569,8 +573,8 @@ struct ProximalStep {
 template <class Activation, class Scalar>
 struct AcceleratedStep {
   Scalar momentum;
-  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar& u_last, Scalar v, Scalar& v_last, Scalar h, Scalar s, Scalar b,
-                                      Scalar active) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar& u_last, Scalar v, Scalar& v_last, Scalar h, Scalar s,
+                                      Scalar b, Scalar active) const {
     Scalar const y = u + momentum * (u - u_last), v_y = v + momentum * (v - v_last);
     u_last = u;
     v_last = v;

@@ -25,7 +25,9 @@ class HostMatrix {
   Scalar* data() { return entries_.data(); }
   Scalar const* data() const { return entries_.data(); }
   Scalar& operator()(Index i, Index j) { return entries_[static_cast<std::size_t>(i + j * rows_)]; }
-  Scalar const& operator()(Index i, Index j) const { return entries_[static_cast<std::size_t>(i + j * rows_)]; }
+  Scalar const& operator()(Index i, Index j) const {
+    return entries_[static_cast<std::size_t>(i + j * rows_)];
+  }
 
   friend bool operator==(HostMatrix const&, HostMatrix const&) = default;
 

@@ -55,7 +55,8 @@ class MatrixView {
 
   template <class Other>
     requires(!std::is_const_v<Other> && std::is_same_v<Other const, Scalar>)
-  DETRAME_HOST_DEVICE constexpr MatrixView(MatrixView<Other> v) : MatrixView(v.data(), v.rows(), v.cols(), v.stride()) {}
+  DETRAME_HOST_DEVICE constexpr MatrixView(MatrixView<Other> v)
+      : MatrixView(v.data(), v.rows(), v.cols(), v.stride()) {}
 
   DETRAME_HOST_DEVICE constexpr Scalar* data() const { return data_; }
   DETRAME_HOST_DEVICE constexpr Index rows() const { return rows_; }

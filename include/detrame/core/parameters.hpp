@@ -49,7 +49,8 @@ class Path {
   Path operator/(std::string_view part) const {
     Path longer = *this;
     if (size_ + part.size() > capacity)
-      throw ShapeError(message("Path: ", std::string_view(*this), part, " has more than ", capacity, " characters"));
+      throw ShapeError(
+          message("Path: ", std::string_view(*this), part, " has more than ", capacity, " characters"));
     for (char const c : part) longer.text_[longer.size_++] = c;
     return longer;
   }

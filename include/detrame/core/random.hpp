@@ -16,7 +16,8 @@ namespace detrame {
 /// Philox4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 class Random {
  public:
-  DETRAME_HOST_DEVICE constexpr Random(std::uint64_t seed, std::uint64_t stream) : seed_(seed), stream_(stream) {}
+  DETRAME_HOST_DEVICE constexpr Random(std::uint64_t seed, std::uint64_t stream)
+      : seed_(seed), stream_(stream) {}
 
   /// 32 uniform bits at a position.
   DETRAME_HOST_DEVICE constexpr std::uint32_t bits(std::uint64_t position) const {
@@ -44,7 +45,8 @@ class Random {
 
   /// Uniform in {0, ..., n - 1}.
   DETRAME_HOST_DEVICE constexpr Index below(Index n, std::uint64_t position) const {
-    return static_cast<Index>((static_cast<std::uint64_t>(bits(position)) * static_cast<std::uint64_t>(n)) >> 32);
+    return static_cast<Index>((static_cast<std::uint64_t>(bits(position)) * static_cast<std::uint64_t>(n)) >>
+                              32);
   }
 
  private:

@@ -78,8 +78,8 @@ inline Index entry_count(IdxArray const& array) {
   for (Index const dim : array.dims) {
     empty = empty || dim == 0;
     if (dim > 0 && product > std::numeric_limits<Index>::max() / dim)
-      throw idx_error(array.name, 4, "expected sizes whose product fits ", 8 * sizeof(Index) - 1, " bits, found ",
-                      product_text(array.dims));
+      throw idx_error(array.name, 4, "expected sizes whose product fits ", 8 * sizeof(Index) - 1,
+                      " bits, found ", product_text(array.dims));
     if (dim > 0) product *= dim;
   }
   return empty ? 0 : product;
@@ -103,12 +103,13 @@ inline IdxArray read_idx(std::istream& in, std::string const& name) {
   if (!in || size < 0) throw FormatError(message(name, ": cannot be read: the size of the file is unknown"));
 
   IdxArray array{name, std::vector<Index>(static_cast<std::size_t>(detail::read_idx_magic(in, name))), {}};
-  for (Index i = 0; Index& dim : array.dims) {
+  for (Index i = 0; Index & dim : array.dims) {
     std::array<std::uint8_t, 4> big_endian{};
     Index const found = detail::read_bytes(in, big_endian.data(), 4);
     if (found < 4)
       throw detail::idx_error(name, 4 + 4 * i + found, "expected ", array.dims.size(),
-                              " sizes of 4 bytes each, found the end of the file in the size of dimension ", i + 1);
+                              " sizes of 4 bytes each, found the end of the file in the size of dimension ",
+                              i + 1);
     for (std::uint8_t const byte : big_endian) dim = dim * 256 + byte;
     ++i;
   }
@@ -116,15 +117,17 @@ inline IdxArray read_idx(std::istream& in, std::string const& name) {
   Index const start = array.offset(0), rest = size - start;
   Index const entries = detail::entry_count(array);
   if (entries > rest)
-    throw detail::idx_error(name, size, "expected ", detail::product_text(array.dims), " entries from byte ", start,
-                            " on, found the end of the file after ", rest);
+    throw detail::idx_error(name, size, "expected ", detail::product_text(array.dims), " entries from byte ",
+                            start, " on, found the end of the file after ", rest);
   if (entries < rest)
     throw detail::idx_error(name, start + entries, "expected the end of the file after ",
-                            detail::product_text(array.dims), " entries, found ", rest - entries, " bytes more");
+                            detail::product_text(array.dims), " entries, found ", rest - entries,
+                            " bytes more");
 
   array.bytes.resize(static_cast<std::size_t>(entries));
   if (Index const found = detail::read_bytes(in, array.bytes.data(), entries); found < entries)
-    throw detail::idx_error(name, start + found, "expected ", entries - found, " bytes more, but reading failed");
+    throw detail::idx_error(name, start + found, "expected ", entries - found,
+                            " bytes more, but reading failed");
   return array;
 }
 
@@ -132,8 +135,9 @@ inline IdxArray read_idx(std::istream& in, std::string const& name) {
 inline IdxArray read_idx(std::filesystem::path const& file) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(file, error))
-    throw FormatError(message(file.string(), ": expected an idx file, found ",
-                              std::filesystem::exists(file, error) ? "something that is not a file" : "no such file"));
+    throw FormatError(
+        message(file.string(), ": expected an idx file, found ",
+                std::filesystem::exists(file, error) ? "something that is not a file" : "no such file"));
   std::ifstream in(file, std::ios::binary);
   if (!in) throw FormatError(message(file.string(), ": cannot be opened for reading"));
   return read_idx(in, file.string());

@@ -60,8 +60,8 @@ LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& l
   if (labels.dims.size() != 1)
     throw FormatError(message(labels.name, ": expected 1 dimension of labels, found ", labels.dims.size()));
   if (labels.dims[0] != samples)
-    throw FormatError(message(labels.name, ": expected ", samples, " labels, one for each image of ", images.name,
-                              ", found ", labels.dims[0]));
+    throw FormatError(message(labels.name, ": expected ", samples, " labels, one for each image of ",
+                              images.name, ", found ", labels.dims[0]));
 
   LabelledImages<Scalar> data{shape, {shape.channels, shape.sites() * samples}, {}, scale.classes};
   for (Index i = 0; std::uint8_t const byte : images.bytes) {
@@ -83,8 +83,8 @@ LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& l
 /// Reads two idx files: read_labelled_images<float>("…-images-idx3-ubyte", "…-labels-idx1-ubyte",
 /// {.maximum = 255, .classes = 10}).
 template <class Scalar>
-LabelledImages<Scalar> read_labelled_images(std::filesystem::path const& images, std::filesystem::path const& labels,
-                                            ImageScale scale) {
+LabelledImages<Scalar> read_labelled_images(std::filesystem::path const& images,
+                                            std::filesystem::path const& labels, ImageScale scale) {
   return labelled_images<Scalar>(read_idx(images), read_idx(labels), scale);
 }
 
@@ -104,7 +104,8 @@ LabelledImages<Scalar> subset(LabelledImages<Scalar> const& data, Index first, I
 template <class Scalar>
 std::pair<LabelledImages<Scalar>, LabelledImages<Scalar>> split(LabelledImages<Scalar> const& data, Index n) {
   if (n < 0 || n > data.samples())
-    throw DomainError(message("split: n = ", n, ", must be in 0 ... ", data.samples(), ", the number of samples"));
+    throw DomainError(
+        message("split: n = ", n, ", must be in 0 ... ", data.samples(), ", the number of samples"));
   return {subset(data, 0, n), subset(data, n, data.samples() - n)};
 }
 

@@ -26,12 +26,12 @@ struct ActiveSet {
   static constexpr Index scratch_size(Index n, Index data_rows) {
     Index const side_by_side = 3 * n + data_rows + Seed<Activation, Team>::scratch_rows + Team::height;
     return Team::width * side_by_side + 4 * Team::padded(n) +
-           Pivoting<Activation::two_sided, Team>::scratch_size(n);
+           Basis<Activation::two_sided, Team>::scratch_size(n);
   }
 
   template <class Team, class Data>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index first, typename Team::Scalar* scratch, Data const& data,
-                                      MatrixView<typename Team::Scalar const> Q,
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index first, typename Team::Scalar* scratch,
+                                      Data const& data, MatrixView<typename Team::Scalar const> Q,
                                       MatrixView<typename Team::Scalar const> beta,
                                       MatrixView<typename Team::Scalar const> lambda,
                                       MatrixView<typename Team::Scalar> u,
@@ -39,13 +39,13 @@ struct ActiveSet {
     using Scalar = typename Team::Scalar;
     constexpr Index width = Team::width;
     Index const n = Q.rows();
-    Scalar* const U = scratch;                                             // n x width, side by side
-    Scalar* const r = U + n * width;                                       // n x width, side by side
-    Scalar* const g = r + (n + Team::height) * width;                      // n x width, by columns
-    Scalar* const V = g + n * width;                                       // data rows x width, of either kind
-    Scalar* const rows = V + data.scratch_rows() * width;                  // a few rows x width
+    Scalar* const U = scratch;                             // n x width, side by side
+    Scalar* const r = U + n * width;                       // n x width, side by side
+    Scalar* const g = r + (n + Team::height) * width;      // n x width, by columns
+    Scalar* const V = g + n * width;                       // data rows x width, of either kind
+    Scalar* const rows = V + data.scratch_rows() * width;  // a few rows x width
     Scalar* const root = rows + Seed<Activation, Team>::scratch_rows * width;
-    Scalar* const column = root + Team::padded(n);                         // three columns
+    Scalar* const column = root + Team::padded(n);  // three columns
 
     team.each(n, [=](Index i) { root[i] = std::sqrt(Q(i, i) + beta(i, 0)); });
     Scalar const largest_root = team.max(n, [=](Index i) { return root[i]; });
@@ -64,15 +64,13 @@ struct ActiveSet {
         u_c[i] = U[i * width + c];
         r_c[i] = r[i * width + c];
       });
-      Pivoting<Activation::two_sided, Team> pivoting(team, Q, beta, lambda, root, r_c, u_c, slack,
-                                                     column + 3 * Team::padded(n));
-      auto const end = pivoting.run(data.magnitude(team, first + c, root, largest_root), largest_root, pivot_limit);
+      Basis<Activation::two_sided, Team> basis(team, Q, beta, lambda, root, r_c, u_c, slack,
+                                               data.magnitude(team, first + c, root, largest_root),
+                                               largest_root, column + 3 * Team::padded(n));
+      auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit);
       team.each(n, [=](Index i) { u(i, first + c) = u_c[i]; });
-      ExactStatus const status = end.ended      ? ExactStatus::inaccurate
-                                 : end.singular ? ExactStatus::singular
-                                                : ExactStatus::iteration_limit;
       team.once([=] {
-        report(Index(Report::status), first + c) = static_cast<Scalar>(static_cast<int>(status));
+        report(Index(Report::status), first + c) = static_cast<Scalar>(static_cast<int>(end.status));
         report(Index(Report::pivots), first + c) = static_cast<Scalar>(end.pivots);
       });
     }
@@ -88,10 +86,10 @@ struct MetricTask {
   ActiveSet<Activation> solve;
 
   template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch, MatrixView<Scalar const> Q,
-                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
-                                      MatrixView<Scalar const> z, MatrixView<Scalar> u,
-                                      MatrixView<Scalar> report) const {
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
+                                      MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
+                                      MatrixView<Scalar const> lambda, MatrixView<Scalar const> z,
+                                      MatrixView<Scalar> u, MatrixView<Scalar> report) const {
     Index const n = Q.rows(), blocks = Q.cols() / n, block = task % blocks, row = block * n;
     auto const Q_block = Q.middle_cols(row, n);
     MetricData<Scalar> const data{Q_block, z.middle_rows(row, n)};
@@ -106,8 +104,8 @@ template <Backend B>
 bool prepare(B& backend, char const* who, Index k, Index N, ExactOptions options, ExactResult<B>& result) {
   require_at_least(who, "pivot_limit", options.pivot_limit, Index{0});
   if (options.warm_start && (result.u.rows() != k || result.u.cols() != N))
-    throw ShapeError(message(who, ": the guess is ", result.u.rows(), " x ", result.u.cols(), ", the solution ", k,
-                             " x ", N));
+    throw ShapeError(message(who, ": the guess is ", result.u.rows(), " x ", result.u.cols(),
+                             ", the solution ", k, " x ", N));
   reserve(backend, result.u, k, N);
   return options.warm_start;
 }
@@ -148,19 +146,22 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, typename B::Input z, Exa
   ConstView const Z = z, weights = Q.weights();
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
   if (Z.rows() != k || psi.dim() != k)
-    throw ShapeError(message("exact_prox: z has ", Z.rows(), " rows, psi has ", psi.dim(), ", Q is ", k, " x ", k));
+    throw ShapeError(
+        message("exact_prox: z has ", Z.rows(), " rows, psi has ", psi.dim(), ", Q is ", k, " x ", k));
   bool const warm = exact::prepare(backend, "exact_prox", k, N, options, result);
   auto const frame = backend.lane().frame();
   View const report = backend.lane().scratch(blocks * Index(exact::Report::count), N);
-  each_column(backend, (N + Team::width - 1) / Team::width * blocks, Solver::template scratch_size<Team>(n, n),
-              exact::MetricTask<Activation>{{warm, options.pivot_limit}}, weights, psi.beta(), psi.lambda(), Z,
-              View(result.u), report);
+  each_column(backend, (N + Team::width - 1) / Team::width * blocks,
+              Solver::template scratch_size<Team>(n, n),
+              exact::MetricTask<Activation>{{warm, options.pivot_limit}}, weights, psi.beta(), psi.lambda(),
+              Z, View(result.u), report);
   exact::finish(backend, Q.lambda_min(), psi.beta(), report, result);
 }
 
 /// The same, as a value.
 template <Backend B, Metric M, Penalty Psi>
-ExactResult<B> exact_prox(B& backend, M const& Q, Psi const& psi, typename B::Input z, ExactOptions options = {}) {
+ExactResult<B> exact_prox(B& backend, M const& Q, Psi const& psi, typename B::Input z,
+                          ExactOptions options = {}) {
   ExactResult<B> result;
   exact_prox(backend, Q, psi, std::move(z), result, options);
   return result;

@@ -19,9 +19,9 @@ namespace detrame::exact {
 template <class Activation, class Team, class Data>
 DETRAME_HOST_DEVICE void certify(Team const& team, Data const& data,
                                  MatrixView<typename Team::Scalar const> beta,
-                                 MatrixView<typename Team::Scalar const> lambda, typename Team::Scalar const* root,
-                                 Index first, typename Team::Scalar* V, typename Team::Scalar* g,
-                                 MatrixView<typename Team::Scalar> u,
+                                 MatrixView<typename Team::Scalar const> lambda,
+                                 typename Team::Scalar const* root, Index first, typename Team::Scalar* V,
+                                 typename Team::Scalar* g, MatrixView<typename Team::Scalar> u,
                                  MatrixView<typename Team::Scalar> report) {
   using Scalar = typename Team::Scalar;
   Index const n = u.rows(), count = u.cols() - first < Team::width ? u.cols() - first : Team::width;
@@ -30,32 +30,30 @@ DETRAME_HOST_DEVICE void certify(Team const& team, Data const& data,
   for (Index c = 0; c < count; ++c) {
     Index const j = first + c;
     auto const gradient = [=](Index i) { return g[i + c * n] + beta(i, 0) * u(i, j); };
-    Scalar const residual = team.max(n, [=](Index i) {
-      return std::abs(u(i, j) - Activation{}(u(i, j) - gradient(i), lambda(i, 0)));
-    });
+    Scalar const residual = team.max(
+        n, [=](Index i) { return std::abs(u(i, j) - Activation{}(u(i, j) - gradient(i), lambda(i, 0))); });
     Scalar const square = team.sum(n, [=](Index i) {
       Scalar const t = gradient(i), l = lambda(i, 0);
-      Scalar const s = u(i, j) > Scalar(0)   ? t + l
-                       : u(i, j) < Scalar(0) ? t - l
-                                             : Activation{}(-t, l);
+      Scalar const s = u(i, j) > Scalar(0) ? t + l : u(i, j) < Scalar(0) ? t - l : Activation{}(-t, l);
       return s * s;
     });
     Scalar const terms = team.sum(n, [=](Index i) { return root[i] * std::abs(u(i, j)); });
     Scalar const largest = team.max(n, [=](Index i) { return std::abs(u(i, j)); });
     Scalar const rounding = std::numeric_limits<Scalar>::epsilon() *
                             (data.magnitude(team, j, root, largest_root) + largest_root * terms + largest);
-    bool const finite = residual <= std::numeric_limits<Scalar>::max() && square <= std::numeric_limits<Scalar>::max();
-    ExactStatus const status = !finite                    ? ExactStatus::not_finite
-                               : residual <= 32 * rounding ? ExactStatus::optimal
-                                                           : static_cast<ExactStatus>(
-                                                                 static_cast<int>(report(Index(Report::status), j)));
+    bool const finite =
+        residual <= std::numeric_limits<Scalar>::max() && square <= std::numeric_limits<Scalar>::max();
+    ExactStatus const status =
+        !finite ? ExactStatus::not_finite
+        : residual <= 32 * rounding
+            ? ExactStatus::optimal
+            : static_cast<ExactStatus>(static_cast<int>(report(Index(Report::status), j)));
     team.once([=] {
       report(Index(Report::residual), j) = residual;
       report(Index(Report::square), j) = square;
       report(Index(Report::status), j) = static_cast<Scalar>(static_cast<int>(status));
     });
-    if (!finite)
-      team.each(n, [=](Index i) { u(i, j) = std::numeric_limits<Scalar>::quiet_NaN(); });
+    if (!finite) team.each(n, [=](Index i) { u(i, j) = std::numeric_limits<Scalar>::quiet_NaN(); });
   }
 }
 

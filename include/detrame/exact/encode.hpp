@@ -72,7 +72,8 @@ struct LargestSlope {
 template <Backend B>
 void require_codes(char const* who, Synthesis<B> const& synthesis, typename B::ConstView A) {
   if (A.rows() != synthesis.D.cols())
-    throw ShapeError(message(who, ": A has ", A.rows(), " rows, D is ", synthesis.D.rows(), " x ", synthesis.D.cols()));
+    throw ShapeError(
+        message(who, ": A has ", A.rows(), " rows, D is ", synthesis.D.rows(), " x ", synthesis.D.cols()));
 }
 
 }  // namespace exact
@@ -80,7 +81,8 @@ void require_codes(char const* who, Synthesis<B> const& synthesis, typename B::C
 /// The sparse codes of samples, with their certificate: exact_synthesis by its common name.             (M1)
 /// Shapes    X: m x N. The codes, result.u: k x N.
 template <Backend B>
-ExactResult<B> encode(B& backend, Synthesis<B> const& synthesis, typename B::Input X, ExactOptions options = {}) {
+ExactResult<B> encode(B& backend, Synthesis<B> const& synthesis, typename B::Input X,
+                      ExactOptions options = {}) {
   return exact_synthesis(backend, synthesis, std::move(X), options);
 }
 
@@ -107,15 +109,16 @@ typename B::Matrix decode(B& backend, Synthesis<B> const& synthesis, typename B:
 /// Cost      4 m k flops a column.
 /// Tested    tests/exact/encode_test.cpp
 template <Backend B>
-typename B::Matrix duality_gap(B& backend, Synthesis<B> const& synthesis, typename B::Input X, typename B::Input A) {
+typename B::Matrix duality_gap(B& backend, Synthesis<B> const& synthesis, typename B::Input X,
+                               typename B::Input A) {
   using Scalar = typename B::Scalar;
   using ConstView = typename B::ConstView;
   ConstView const x = X, a = A, D = synthesis.D, d = synthesis.d;
   synthesis.check("duality_gap");
   exact::require_codes<B>("duality_gap", synthesis, a);
   if (x.rows() != D.rows() || x.cols() != a.cols())
-    throw ShapeError(message("duality_gap: X is ", x.rows(), " x ", x.cols(), ", A is ", a.rows(), " x ", a.cols(),
-                             ", D is ", D.rows(), " x ", D.cols()));
+    throw ShapeError(message("duality_gap: X is ", x.rows(), " x ", x.cols(), ", A is ", a.rows(), " x ",
+                             a.cols(), ", D is ", D.rows(), " x ", D.cols()));
   typename B::Matrix gap;
   resize(backend, gap, 1, a.cols());
   each_column(backend, a.cols(), D.rows() + D.cols(),
@@ -140,8 +143,8 @@ struct PathPoint {
 ///           <= 0 every code is zero for every lambda >= 0, and the path is that one point.
 /// Tested    tests/exact/encode_test.cpp
 template <Backend B>
-std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis, typename B::Input X, Index count,
-                                              typename B::Scalar ratio) {
+std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis, typename B::Input X,
+                                              Index count, typename B::Scalar ratio) {
   using Scalar = typename B::Scalar;
   using ConstView = typename B::ConstView;
   require_at_least("regularisation_path", "count", count, Index{1});
@@ -151,7 +154,8 @@ std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis
   synthesis.lambda = Scalar(0);
   synthesis.check("regularisation_path");
   if (x.rows() != D.rows())
-    throw ShapeError(message("regularisation_path: X has ", x.rows(), " rows, D is ", D.rows(), " x ", D.cols()));
+    throw ShapeError(
+        message("regularisation_path: X has ", x.rows(), " rows, D is ", D.rows(), " x ", D.cols()));
   auto const frame = backend.lane().frame();
   typename B::View const slopes = backend.lane().scratch(1, x.cols());
   each_column(backend, x.cols(), 0, exact::LargestSlope<Scalar>{}, D, d, x, slopes);

@@ -8,7 +8,7 @@ namespace detrame {
 namespace exact {
 
 /// v_A = (Q_AA + diag(beta_A))^{-1} u_bar_A with A = {i: u_i != 0}, v = 0 off A; one task is one diagonal block of
-/// Q and one column. Where Q_AA is not definite to working precision, v is NaN. A kernel of each_column.
+/// Q and one column. Where u has NaN, or Q_AA is not definite to working precision, v_A is NaN. A kernel of each_column.
 struct ImplicitSolve {
   template <class Team>
   static constexpr Index scratch_size(Index n) {
@@ -16,11 +16,12 @@ struct ImplicitSolve {
   }
 
   template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch, MatrixView<Scalar const> Q,
-                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
-                                      MatrixView<Scalar const> u_bar, MatrixView<Scalar> v) const {
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
+                                      MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
+                                      MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
+                                      MatrixView<Scalar> v) const {
     Index const n = Q.rows(), blocks = Q.cols() / n, first = task % blocks * n, j = task / blocks;
-    Scalar* const support = scratch;                                         // the members of A, as numbers
+    Scalar* const support = scratch;  // the members of A, as numbers
     Scalar* const x = scratch + n;
     Scalar* const factor = x + Team::padded(n);
     Index size = 0;
@@ -36,11 +37,12 @@ struct ImplicitSolve {
       for (Index q = 0; q <= p; ++q) factor[Team::factor_place(p, q)] = Q(i, first + member(q));
       factor[Team::factor_place(p, p)] += beta(first + i, 0);
     });
-    bool const definite = team.cholesky(factor, size, 0) == size;
-    if (definite) team.cholesky_solve(factor, size, x);
+    Scalar const size_of_u = team.max(n, [=](Index i) { return std::abs(u(first + i, j)); });
+    bool const solvable = size_of_u == size_of_u && team.cholesky(factor, size, 0) == size;
+    if (solvable) team.cholesky_solve(factor, size, x);
     team.each(n, [=](Index i) { v(first + i, j) = Scalar(0); });
     team.each(size, [=](Index p) {
-      v(first + member(p), j) = definite ? x[p] : std::numeric_limits<Scalar>::quiet_NaN();
+      v(first + member(p), j) = solvable ? x[p] : std::numeric_limits<Scalar>::quiet_NaN();
     });
   }
 };
@@ -51,7 +53,8 @@ struct PenaltyCotangent {
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index i, Scalar*, MatrixView<Scalar const> u,
                                       MatrixView<Scalar const> v, MatrixView<Scalar> lambda_bar,
                                       MatrixView<Scalar> beta_bar) const {
-    Scalar const signs = team.sum(u.cols(), [=](Index j) { return u(i, j) < Scalar(0) ? -v(i, j) : v(i, j); });
+    Scalar const signs =
+        team.sum(u.cols(), [=](Index j) { return u(i, j) < Scalar(0) ? -v(i, j) : v(i, j); });
     Scalar const products = team.sum(u.cols(), [=](Index j) { return u(i, j) * v(i, j); });
     team.once([=] {
       lambda_bar(i, 0) = -signs;
@@ -127,15 +130,16 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, typename B::Inp
   using ConstView = typename B::ConstView;
   ConstView const Z = z, U = u, U_bar = u_bar, weights = Q.weights();
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows();
-  if (Z.rows() != k || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N || U_bar.cols() != N)
-    throw ShapeError(message("exact_prox_pullback: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ", U.cols(),
-                             ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ", psi.dim(), " rows, Q is ",
-                             k, " x ", k));
+  if (Z.rows() != k || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
+      U_bar.cols() != N)
+    throw ShapeError(message("exact_prox_pullback: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ",
+                             U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
+                             psi.dim(), " rows, Q is ", k, " x ", k));
   for (auto* const batch : {&bar.v, &bar.z_bar}) exact::reserve(backend, *batch, k, N);
   for (auto* const column : {&bar.lambda_bar, &bar.beta_bar}) exact::reserve(backend, *column, k, 1);
   exact::reserve(backend, bar.Q_bar, n, k);
-  each_column(backend, k / n * N, exact::ImplicitSolve::scratch_size<typename B::Team>(n), exact::ImplicitSolve{},
-              weights, psi.beta(), U, U_bar, View(bar.v));
+  each_column(backend, k / n * N, exact::ImplicitSolve::scratch_size<typename B::Team>(n),
+              exact::ImplicitSolve{}, weights, psi.beta(), U, U_bar, View(bar.v));
   ConstView const v = bar.v;
   each_column(backend, k, 0, exact::PenaltyCotangent{}, U, v, View(bar.lambda_bar), View(bar.beta_bar));
   each_column(backend, N, 0, exact::BlockProduct{n}, weights, v, View(bar.z_bar));

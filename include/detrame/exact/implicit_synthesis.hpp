@@ -32,7 +32,8 @@ struct DictionaryGradient {
     team.each(E.rows(), [=](Index i) { D_bar(i, c) = Scalar(0); });
     for (Index j = 0; j < u.cols(); ++j) {
       Scalar const u_c = u(c, j), v_c = v(c, j);
-      if (u_c != Scalar(0)) team.each(E.rows(), [=](Index i) { D_bar(i, c) += E(i, j) * v_c - Dv(i, j) * u_c; });
+      if (u_c != Scalar(0))
+        team.each(E.rows(), [=](Index i) { D_bar(i, c) += E(i, j) * v_c - Dv(i, j) * u_c; });
     }
     Scalar const sum = team.sum(u.cols(), [=](Index j) { return v(c, j); });
     team.once([=] { d_bar(c, 0) = -sum; });
@@ -56,8 +57,8 @@ struct Total {
 template <Backend B>
 struct SynthesisCotangent {
   typename B::Matrix X_bar, D_bar, d_bar, lambda_bar, alpha_bar, beta_bar;
-  typename B::Matrix v;                         ///< k x N, the solution of the adjoint system
-  typename B::Matrix lambda_rows, beta_rows;    ///< k x 1, the cotangents of penalties row by row
+  typename B::Matrix v;                       ///< k x N, the solution of the adjoint system
+  typename B::Matrix lambda_rows, beta_rows;  ///< k x 1, the cotangents of penalties row by row
 };
 
 /// The gradient of <u, u_bar>, u = M_D(x) of the synthesis problem, from the solution itself.           (A3)
@@ -85,19 +86,22 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
   ConstView const x = X, U = u, U_bar = u_bar, D = synthesis.D;
   synthesis.check("exact_synthesis_pullback");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
-  if (x.rows() != m || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N || U_bar.cols() != N)
-    throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", N, ", u is ", U.rows(), " x ",
-                             U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ", psi.dim(),
-                             " rows, D is ", m, " x ", k));
+  if (x.rows() != m || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
+      U_bar.cols() != N)
+    throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", N, ", u is ", U.rows(),
+                             " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
+                             psi.dim(), " rows, D is ", m, " x ", k));
   exact::reserve(backend, bar.v, k, N);
   exact::reserve(backend, bar.X_bar, m, N);
   exact::reserve(backend, bar.D_bar, m, k);
-  for (auto* const column : {&bar.d_bar, &bar.lambda_rows, &bar.beta_rows}) exact::reserve(backend, *column, k, 1);
-  for (auto* const number : {&bar.lambda_bar, &bar.alpha_bar, &bar.beta_bar}) exact::reserve(backend, *number, 1, 1);
+  for (auto* const column : {&bar.d_bar, &bar.lambda_rows, &bar.beta_rows})
+    exact::reserve(backend, *column, k, 1);
+  for (auto* const number : {&bar.lambda_bar, &bar.alpha_bar, &bar.beta_bar})
+    exact::reserve(backend, *number, 1, 1);
 
   auto const frame = backend.lane().frame();
-  View const Q = backend.lane().scratch(k, k);                             // k x k
-  View const E = backend.lane().scratch(m, N);                             // m x N
+  View const Q = backend.lane().scratch(k, k);  // k x k
+  View const E = backend.lane().scratch(m, N);  // m x N
   each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
               exact::Gram<Scalar>{synthesis.alpha}, D, Q);
   each_column(backend, N, exact::ImplicitSolve::scratch_size<Team>(k), exact::ImplicitSolve{}, ConstView(Q),
@@ -105,8 +109,8 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
   ConstView const v = bar.v;
   each_column(backend, N, 0, exact::BlockProduct{k}, D, v, View(bar.X_bar));
   each_column(backend, N, 0, exact::Misfit{}, D, x, U, E);
-  each_column(backend, k, 0, exact::DictionaryGradient{}, ConstView(E), ConstView(bar.X_bar), U, v, View(bar.D_bar),
-              View(bar.d_bar));
+  each_column(backend, k, 0, exact::DictionaryGradient{}, ConstView(E), ConstView(bar.X_bar), U, v,
+              View(bar.D_bar), View(bar.d_bar));
   each_column(backend, k, 0, exact::PenaltyCotangent{}, U, v, View(bar.lambda_rows), View(bar.beta_rows));
   each_column(backend, 1, 0, exact::Total{}, ConstView(bar.lambda_rows), View(bar.lambda_bar));
   each_column(backend, 1, 0, exact::Total{}, ConstView(bar.beta_rows), View(bar.beta_bar));
@@ -115,8 +119,8 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
 
 /// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
 template <Backend B>
-void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, typename B::Input X, typename B::Input u,
-                              typename B::Input u_bar, SynthesisCotangent<B>& bar) {
+void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, typename B::Input X,
+                              typename B::Input u, typename B::Input u_bar, SynthesisCotangent<B>& bar) {
   exact_synthesis_pullback(backend, synthesis, synthesis.penalty(backend), std::move(X), std::move(u),
                            std::move(u_bar), bar);
 }

@@ -16,7 +16,8 @@ namespace detrame::exact {
 
 /// out_ic = A(i, first + c)
 template <class Team, class Scalar>
-DETRAME_HOST_DEVICE void load_columns(Team const& team, MatrixView<Scalar const> A, Index first, Scalar* out) {
+DETRAME_HOST_DEVICE void load_columns(Team const& team, MatrixView<Scalar const> A, Index first,
+                                      Scalar* out) {
   team.each(A.rows(), [=](Index i) {
     for (Index c = 0; c < Team::width; ++c)
       out[i * Team::width + c] = first + c < A.cols() ? A(i, first + c) : Scalar(0);
@@ -27,20 +28,20 @@ DETRAME_HOST_DEVICE void load_columns(Team const& team, MatrixView<Scalar const>
 template <class Team, class Scalar>
 DETRAME_HOST_DEVICE void multiply(Team const& team, MatrixView<Scalar const> A, Scalar const* X, Scalar* r) {
   for (Index i = 0; i < A.cols(); i += Team::height)
-    team.inner_products(&A(0, i), A.stride(), A.rows(), A.cols() - i < Team::height ? A.cols() - i : Team::height, X,
-                        r + i * Team::width);
+    team.inner_products(&A(0, i), A.stride(), A.rows(),
+                        A.cols() - i < Team::height ? A.cols() - i : Team::height, X, r + i * Team::width);
 }
 
 /// Y += A X by columns, four columns of A at a time, in plain loops: for certificates.
 template <class Team, class Scalar>
-DETRAME_HOST_DEVICE void add_product(Team const& team, MatrixView<Scalar const> A, Index count, Scalar const* X,
-                                     Scalar* Y) {
+DETRAME_HOST_DEVICE void add_product(Team const& team, MatrixView<Scalar const> A, Index count,
+                                     Scalar const* X, Scalar* Y) {
   Index const rows = A.rows(), n = A.cols();
   Index l = 0;
   for (; l + 4 <= n; l += 4)
     for (Index c = 0; c < count; ++c) {
       Scalar const *a0 = &A(0, l), *a1 = &A(0, l + 1), *a2 = &A(0, l + 2), *a3 = &A(0, l + 3);
-      Scalar const *const x = X + l + c * n;
+      Scalar const* const x = X + l + c * n;
       Scalar const x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
       Scalar* const y = Y + c * rows;
       team.each(rows, [=](Index i) { y[i] += (a0[i] * x0 + a1[i] * x1) + (a2[i] * x2 + a3[i] * x3); });
@@ -87,8 +88,8 @@ struct MetricData {
 
   /// g = Q (u - z) for `count` columns of u. V: n scalars a column of scratch. g: n a column.
   template <class Team>
-  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u, Scalar* V,
-                                    Scalar* g) const {
+  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u,
+                                    Scalar* V, Scalar* g) const {
     Index const n = Q.rows();
     auto const point = z;
     for (Index c = 0; c < count; ++c)
@@ -101,7 +102,8 @@ struct MetricData {
 
   /// An upper bound of the terms that make r_i in column j, by |q_il| <= root_i root_l with root_i^2 = q_ii.
   template <class Team>
-  DETRAME_HOST_DEVICE Scalar magnitude(Team const& team, Index j, Scalar const* root, Scalar largest_root) const {
+  DETRAME_HOST_DEVICE Scalar magnitude(Team const& team, Index j, Scalar const* root,
+                                       Scalar largest_root) const {
     auto const data = *this;
     return largest_root * team.sum(Q.rows(), [=](Index l) { return root[l] * std::abs(data.z(l, j)); });
   }
@@ -128,11 +130,11 @@ struct SynthesisData {
 
   /// g = D^T (D u - x) + alpha u + d for `count` columns of u. V: m + n scalars a column of scratch. g: n a column.
   template <class Team>
-  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u, Scalar* V,
-                                    Scalar* g) const {
+  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u,
+                                    Scalar* V, Scalar* g) const {
     Index const m = D.rows(), n = D.cols();
     auto const data = *this;
-    Scalar* const E = V + n * count;                                       // m x count, D u - x
+    Scalar* const E = V + n * count;  // m x count, D u - x
     for (Index c = 0; c < count; ++c) {
       team.each(n, [=](Index l) { V[l + c * n] = u(l, first + c); });
       team.each(m, [=](Index i) { E[i + c * m] = -data.x(i, first + c); });
@@ -149,7 +151,8 @@ struct SynthesisData {
   DETRAME_HOST_DEVICE Scalar magnitude(Team const& team, Index j, Scalar const*, Scalar largest_root) const {
     auto const data = *this;
     Scalar const square = team.sum(D.rows(), [=](Index i) { return data.x(i, j) * data.x(i, j); });
-    return largest_root * std::sqrt(square) + team.max(D.cols(), [=](Index i) { return std::abs(data.d(i, 0)); });
+    return largest_root * std::sqrt(square) +
+           team.max(D.cols(), [=](Index i) { return std::abs(data.d(i, 0)); });
   }
 };
 

@@ -17,7 +17,9 @@ struct Combine {
                                       MatrixView<Scalar> residual, MatrixView<Scalar> subgradient,
                                       MatrixView<Scalar> status, MatrixView<Scalar> pivots) const {
     Index const blocks = report.rows() / Index(Report::count);
-    auto const entry = [=](Report what, Index b) { return report(b * Index(Report::count) + Index(what), j); };
+    auto const entry = [=](Report what, Index b) {
+      return report(b * Index(Report::count) + Index(what), j);
+    };
     Scalar const largest = team.max(blocks, [=](Index b) { return entry(Report::residual, b); });
     Scalar const square = team.sum(blocks, [=](Index b) { return entry(Report::square, b); });
     Scalar const worst = team.max(blocks, [=](Index b) { return entry(Report::status, b); });
@@ -66,8 +68,8 @@ void reserve(B& backend, typename B::Matrix& m, Index rows, Index cols) {
 
 /// Everything behind the kernels: reports to the numbers of a result.
 template <Backend B>
-void finish(B& backend, typename B::Scalar lambda_min, typename B::ConstView beta, typename B::ConstView report,
-            ExactResult<B>& result) {
+void finish(B& backend, typename B::Scalar lambda_min, typename B::ConstView beta,
+            typename B::ConstView report, ExactResult<B>& result) {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   using Scalar = typename B::Scalar;
@@ -80,7 +82,9 @@ void finish(B& backend, typename B::Scalar lambda_min, typename B::ConstView bet
   each_column(backend, 1, 0, Summarise<Scalar>{lambda_min}, ConstView(result.residual),
               ConstView(result.subgradient), ConstView(result.column_status), ConstView(result.pivots), beta,
               View(result.summary));
-  auto const number = [&](Index i) { return max_to_host(backend.lane(), ConstView(result.summary).middle_cols(i, 1)); };
+  auto const number = [&](Index i) {
+    return max_to_host(backend.lane(), ConstView(result.summary).middle_cols(i, 1));
+  };
   result.largest_residual = number(0);
   result.bound = number(1);
   result.status = static_cast<ExactStatus>(static_cast<int>(number(2)));

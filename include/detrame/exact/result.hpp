@@ -9,10 +9,10 @@ namespace detrame {
 
 /// How an exact solution ended. The larger value is the worse one; a batch has the status of its worst column.
 enum class ExactStatus {
-  optimal,          ///< support conditions hold and residual <= tolerance, the rounding of its own computation
-  inaccurate,       ///< support conditions hold, but the residual exceeds the tolerance
+  optimal,     ///< support conditions hold and residual <= tolerance, the rounding of its own computation
+  inaccurate,  ///< in rounding no step lowers the objective any more, and the residual exceeds the tolerance
+  singular,    ///< the same, and Q + diag(beta) is not definite to working precision on the last support
   iteration_limit,  ///< pivot_limit exchanges of the support were not enough
-  singular,         ///< Q + diag(beta) is not definite to working precision on the support that was reached
   not_finite,       ///< NaN or infinity came in, or an intermediate result overflowed; u is NaN there
 };
 
@@ -64,7 +64,8 @@ struct ExactResult {
 template <Backend B>
 ExactResult<B> const& require_optimal(ExactResult<B> const& result) {
   if (result.status != ExactStatus::optimal)
-    throw NotConverged(message("exact: status ", name(result.status), ", residual ", result.largest_residual));
+    throw NotConverged(
+        message("exact: status ", name(result.status), ", residual ", result.largest_residual));
   return result;
 }
 

@@ -30,8 +30,8 @@ class Seed {
     for (int s = 0; s < sweeps; ++s)
       for (Index first = 0; first < n; first += height) {
         Index const rows = n - first < height ? n - first : height;
-        Scalar* const product = scratch;                                   // height x width: H U of these rows
-        Scalar* const change = scratch + height * width;                   // height x width
+        Scalar* const product = scratch;                  // height x width: H U of these rows
+        Scalar* const change = scratch + height * width;  // height x width
         team.inner_products(&Q(0, first), Q.stride(), n, rows, U, product);
         for (Index a = 0; a < rows; ++a) {
           Index const i = first + a;

@@ -14,12 +14,12 @@ struct Gram {
   Scalar alpha;
 
   template <class Team>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch, MatrixView<Scalar const> D,
-                                      MatrixView<Scalar> Q) const {
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
+                                      MatrixView<Scalar const> D, MatrixView<Scalar> Q) const {
     constexpr Index width = Team::width;
     Index const first = task * width;
-    Scalar* const atoms = scratch;                                         // m x width
-    Scalar* const products = scratch + D.rows() * width;                   // k x width, and room for more rows
+    Scalar* const atoms = scratch;                        // m x width
+    Scalar* const products = scratch + D.rows() * width;  // k x width, and room for more rows
     Scalar const shift = alpha;
     load_columns(team, D, first, atoms);
     multiply(team, D, atoms, products);
@@ -37,12 +37,13 @@ struct SynthesisTask {
   Scalar alpha;
 
   template <class Team>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch, MatrixView<Scalar const> D,
-                                      MatrixView<Scalar const> d, MatrixView<Scalar const> x,
-                                      MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
-                                      MatrixView<Scalar const> lambda, MatrixView<Scalar> u,
-                                      MatrixView<Scalar> report) const {
-    solve(team, task * Team::width, scratch, SynthesisData<Scalar>{D, d, x, alpha}, Q, beta, lambda, u, report);
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
+                                      MatrixView<Scalar const> D, MatrixView<Scalar const> d,
+                                      MatrixView<Scalar const> x, MatrixView<Scalar const> Q,
+                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
+                                      MatrixView<Scalar> u, MatrixView<Scalar> report) const {
+    solve(team, task * Team::width, scratch, SynthesisData<Scalar>{D, d, x, alpha}, Q, beta, lambda, u,
+          report);
   }
 };
 
@@ -74,10 +75,11 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
   synthesis.check("exact_synthesis");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
   if (x.rows() != m || psi.dim() != k)
-    throw ShapeError(message("exact_synthesis: X has ", x.rows(), " rows, psi has ", psi.dim(), ", D is ", m, " x ", k));
+    throw ShapeError(
+        message("exact_synthesis: X has ", x.rows(), " rows, psi has ", psi.dim(), ", D is ", m, " x ", k));
   bool const warm = exact::prepare(backend, "exact_synthesis", k, N, options, result);
   auto const frame = backend.lane().frame();
-  View const Q = backend.lane().scratch(k, k);                             // k x k
+  View const Q = backend.lane().scratch(k, k);  // k x k
   View const report = backend.lane().scratch(Index(exact::Report::count), N);
   if (N > 0)
     each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,

@@ -32,9 +32,7 @@ struct PullbackCheckOptions {
   Draw draw{};
 
   /// Some hundred times what a step leaves of functions of size 1: h^2 by truncation, eps / h by rounding.
-  double tolerance() const {
-    return 200 * (step * step + std::numeric_limits<double>::epsilon() / step);
-  }
+  double tolerance() const { return 200 * (step * step + std::numeric_limits<double>::epsilon() / step); }
 };
 
 namespace detail {
@@ -82,7 +80,8 @@ inline PullbackCheck compare(PullbackProblem const& f, std::size_t argument, Hos
   double const numeric = inner(y_bar, df) / (2 * options.step);
   double const scale = std::sqrt(inner(y_bar, y_bar) * inner(df, df)) / (2 * options.step) +
                        std::sqrt(inner(f_bar, f_bar) * inner(d, d));
-  double const error = std::abs(numeric - inner(f_bar, d)) / std::max(scale, std::numeric_limits<double>::min());
+  double const error =
+      std::abs(numeric - inner(f_bar, d)) / std::max(scale, std::numeric_limits<double>::min());
   return {f.names[argument], error, options.tolerance(), up.support == down.support};
 }
 
@@ -102,7 +101,9 @@ inline std::vector<PullbackCheck> check(PullbackProblem const& f, PullbackCheckO
 /// The parameters with their entries from values[1], values[2], ...
 template <Backend B, class Theta>
 Theta with_values(B& backend, Theta theta, std::vector<HostMatrix<double>> const& values) {
-  visit([&, i = std::size_t(1)](std::string_view, Kind, auto& p) mutable { p = to_device(backend, values[i++]); }, theta);
+  visit([&, i = std::size_t(1)](std::string_view, Kind,
+                                auto& p) mutable { p = to_device(backend, values[i++]); },
+        theta);
   return theta;
 }
 
@@ -158,11 +159,9 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
     auto theta_bar = detail::with_values(backend, theta, ones);
     auto const y_bar_there = to_device(backend, y_bar);
     std::vector<Host> f_bar{to_host(backend, layer.pullback(backend, theta, tape, y_bar_there, theta_bar))};
-    visit(
-        [&](std::string_view, Kind, auto const& g) {
-          f_bar.push_back(detail::along(to_host(backend, g), -1, ones[f_bar.size()]));
-        },
-        std::as_const(theta_bar));
+    visit([&](std::string_view, Kind,
+              auto const& g) { f_bar.push_back(detail::along(to_host(backend, g), -1, ones[f_bar.size()])); },
+          std::as_const(theta_bar));
     return f_bar;
   };
   return detail::check(f, options);

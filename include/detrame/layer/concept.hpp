@@ -51,15 +51,15 @@ concept pullback = requires(L const layer, typename L::Backend& b, typename L::P
 
 template <class L>
 concept predict = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
-                           typename L::Backend::ConstView x, typename L::Backend::View y) {
-  layer.predict(b, theta, x, y);
-};
+                           typename L::Backend::ConstView x,
+                           typename L::Backend::View y) { layer.predict(b, theta, x, y); };
 
 }  // namespace has
 
 template <class L>
-concept Layer = std::default_initializable<L> && std::default_initializable<typename L::Tape> && has::shapes<L> &&
-                has::parameters<L> && has::forward<L> && has::pullback<L> && has::predict<L>;
+concept Layer =
+    std::default_initializable<L> && std::default_initializable<typename L::Tape> && has::shapes<L> &&
+    has::parameters<L> && has::forward<L> && has::pullback<L> && has::predict<L>;
 
 /// A recipe knows neither its input shape nor its backend: `output(input)` gives the shape that it makes, and
 /// `Layer<input, Backend>` the layer that it becomes.
@@ -86,7 +86,8 @@ Index samples(char const* who, View const& x) {
 template <class View>
 void require_shape(char const* who, char const* name, View const& v, Index rows, Index cols) {
   if (v.rows() != rows || v.cols() != cols)
-    throw ShapeError(message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
+    throw ShapeError(
+        message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
 }
 
 /// The number of samples in x; refuses a y that has not as many of the layer's output shape.
@@ -102,8 +103,8 @@ Index samples(char const* who, X const& x, Y const& y) {
 template <class Y, class YBar>
 void require_cotangent(char const* who, Y const& y, YBar const& y_bar) {
   if (y.rows() != y_bar.rows() || y.cols() != y_bar.cols())
-    throw ShapeError(message(who, ": y_bar is ", y_bar.rows(), " x ", y_bar.cols(), ", y is ", y.rows(), " x ",
-                             y.cols()));
+    throw ShapeError(
+        message(who, ": y_bar is ", y_bar.rows(), " x ", y_bar.cols(), ", y is ", y.rows(), " x ", y.cols()));
 }
 
 /// predict into a matrix of its own.

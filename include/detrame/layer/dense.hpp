@@ -62,7 +62,8 @@ struct Dense {
       });
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar, Parameters& theta_bar) const {
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                       Parameters& theta_bar) const {
       require_cotangent("Dense", tape.y, y_bar);
       check("W_bar", "c_bar", theta_bar);
       resize(backend, tape.x_bar, in.channels, y_bar.cols());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 #include "detrame/layer/concept.hpp"
 
 namespace detrame {
@@ -18,6 +20,18 @@ struct DictionaryParameters {
     f(path / "lambda", Kind::lambda, theta.lambda, rest.lambda...);
     f(path / "alpha", Kind::alpha, theta.alpha, rest.alpha...);
     f(path / "beta", Kind::beta, theta.beta, rest.beta...);
+  }
+
+  /// Refuses tensors of other shapes; `suffix` is "_bar" for a cotangent.
+  void check(Index m, Index k, std::string const& suffix = "") const {
+    auto const require = [&](char const* name, typename B::Matrix const& p, Index rows, Index cols) {
+      require_shape("Dictionary", (name + suffix).c_str(), p, rows, cols);
+    };
+    require("D", D, m, k);
+    require("d", d, k, 1);
+    require("lambda", lambda, 1, 1);
+    require("alpha", alpha, 1, 1);
+    require("beta", beta, 1, 1);
   }
 
   static DictionaryParameters zeros(B& backend, Index m, Index k) {

@@ -31,9 +31,27 @@ struct Dictionary<k, Exact> {
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);
 
+    /// The problem, and its penalty with vectors that are kept: a step allocates nothing.
+    struct Problem {
+      Synthesis<B> synthesis{};
+      typename B::Matrix lambda, beta;  // k x 1
+    };
+    struct PenaltyOf {
+      using Backend = B;
+      using Activation = formula::NonnegativeShrinkage;
+      Problem const& problem;
+      Index dim() const { return k; }
+      ConstView lambda() const { return problem.lambda; }
+      ConstView beta() const { return problem.beta; }
+      void value(typename B::Lane& lane, ConstView U, View out) const {
+        column_sums(lane, out, formula::PenaltyTerm<false>{}, U, PerRow{lambda()}, PerRow{beta()});
+      }
+    };
+    static_assert(Penalty<PenaltyOf>);
+
     struct Tape {
       ConstView x{};
-      Synthesis<B> problem{};
+      Problem problem{};
       ExactResult<B> code{};
       SynthesisCotangent<B> bar{};
     };
@@ -49,17 +67,20 @@ struct Dictionary<k, Exact> {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
-      samples<Layer>("Dictionary", x);
-      Synthesis<B> problem{};
+      samples<Layer>("Dictionary", x, u);
+      Problem problem{};
       ExactResult<B> code{};
       set_problem(backend, theta, problem);
       solve(backend, problem, x, code);
       each(backend.lane(), formula::Assign(), u, code.u);
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView u_bar, Parameters& theta_bar) const {
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView u_bar,
+                       Parameters& theta_bar) const {
       require_cotangent("Dictionary", tape.code.u, u_bar);
-      exact_synthesis_pullback(backend, tape.problem, tape.x, tape.code.u, u_bar, tape.bar);
+      theta_bar.check(in.channels, k, "_bar");
+      exact_synthesis_pullback(backend, tape.problem.synthesis, PenaltyOf{tape.problem}, tape.x, tape.code.u,
+                               u_bar, tape.bar);
       auto& lane = backend.lane();
       each(lane, formula::Add(), theta_bar.D, tape.bar.D_bar);
       each(lane, formula::Add(), theta_bar.d, tape.bar.d_bar);
@@ -76,20 +97,26 @@ struct Dictionary<k, Exact> {
     }
 
    private:
-    static void set_problem(B& backend, Parameters const& theta, Synthesis<B>& problem) {
-      problem.D = theta.D;
-      problem.d = theta.d;
-      problem.lambda = max_to_host(backend.lane(), theta.lambda);
-      problem.alpha = max_to_host(backend.lane(), theta.alpha);
-      problem.beta = max_to_host(backend.lane(), theta.beta);
+    static void set_problem(B& backend, Parameters const& theta, Problem& problem) {
+      theta.check(in.channels, k);
+      auto& lane = backend.lane();
+      Synthesis<B>& synthesis = problem.synthesis;
+      synthesis.D = theta.D;
+      synthesis.d = theta.d;
+      synthesis.lambda = max_to_host(lane, theta.lambda);
+      synthesis.alpha = max_to_host(lane, theta.alpha);
+      synthesis.beta = max_to_host(lane, theta.beta);
+      for (auto* const column : {&problem.lambda, &problem.beta}) resize(backend, *column, k, 1);
+      each(lane, formula::Fill<Scalar>{synthesis.lambda}, problem.lambda);
+      each(lane, formula::Fill<Scalar>{synthesis.beta}, problem.beta);
     }
 
     /// NaN goes through, as in every layer; any other end than an optimum is refused.
-    static void solve(B& backend, Synthesis<B> const& problem, ConstView x, ExactResult<B>& code) {
-      exact_synthesis(backend, problem, problem.penalty(backend), x, code);
+    static void solve(B& backend, Problem const& problem, ConstView x, ExactResult<B>& code) {
+      exact_synthesis(backend, problem.synthesis, PenaltyOf{problem}, x, code);
       if (code.status != ExactStatus::optimal && code.status != ExactStatus::not_finite)
-        throw NotCertified(message("Dictionary: the exact solver ended with ", name(code.status), ", KKT residual ",
-                                   code.largest_residual));
+        throw NotCertified(message("Dictionary: the exact solver ended with ", name(code.status),
+                                   ", KKT residual ", code.largest_residual));
     }
   };
 };

@@ -29,9 +29,10 @@ template <Index k, class Recursion, int T>
 struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
   static_assert(k > 0, "Dictionary: the number of atoms must be positive");
   static_assert(T >= 1, "Dictionary: at least one update");
-  static_assert(std::is_same_v<Recursion, Jacobi> || std::is_same_v<Recursion, Gershgorin>,
-                "Dictionary: the recursion is Jacobi or Gershgorin; Gauss-Seidel and FISTA are differentiated "
-                "implicitly only (Exact)");
+  static_assert(
+      std::is_same_v<Recursion, Jacobi> || std::is_same_v<Recursion, Gershgorin>,
+      "Dictionary: the recursion is Jacobi or Gershgorin; Gauss-Seidel and FISTA are differentiated "
+      "implicitly only (Exact)");
   static constexpr Shape output(Shape in) { return {k, in.height, in.width}; }
 
   template <Shape in, Backend B>
@@ -48,18 +49,19 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
 
     struct Tape {
       ConstView x{};
-      Matrix Q, Theta, lambda, beta;         // k x k, k x 1: what `tie` reads
-      Matrix W_tilde, h, b;                  // k x k, k x 1: what it makes
-      Matrix G, u, states;                   // k x N, k x N, k x (T - 1) N
-      Matrix W_tilde_bar, Q_bar, b_bar;      // k x k, k x 1
+      Matrix Q, Theta, lambda, beta;     // k x k, k x 1: what `tie` reads
+      Matrix W_tilde, h, b;              // k x k, k x 1: what it makes
+      Matrix G, u, states;               // k x N, k x N, k x (T - 1) N
+      Matrix W_tilde_bar, Q_bar, b_bar;  // k x k, k x 1
       Matrix Theta_bar, lambda_bar, beta_bar;
-      Matrix G_bar, y_bar, x_bar;            // k x N, m x N
+      Matrix G_bar, y_bar, x_bar;  // k x N, m x N
     };
 
     Parameters parameters(B& backend) const { return Parameters::zeros(backend, in.channels, k); }
 
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
       samples<Layer>("Dictionary", x);
+      theta.check(in.channels, k);
       auto& lane = backend.lane();
       Scalar const alpha = max_to_host(lane, theta.alpha), beta = max_to_host(lane, theta.beta),
                    lambda = max_to_host(lane, theta.lambda);
@@ -82,7 +84,8 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       }
       each(lane, formula::Fill<Scalar>{lambda}, tape.lambda);
       each(lane, formula::Fill<Scalar>{beta}, tape.beta);
-      tie(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta, tape.W_tilde, tape.h, tape.b);
+      tie(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta, tape.W_tilde, tape.h,
+          tape.b);
 
       ConstView const D = theta.D, d = theta.d, Theta = tape.Theta, betas = tape.beta;
       View const G = tape.G;
@@ -90,18 +93,21 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
         gemm_each(chunk_lane, D, Op::transposed, columns(x, c), formula::TiedInput<Scalar>{1}, columns(G, c),
                   PerRow{d}, PerRow{Theta}, PerRow{betas});
       });
-      unrolled_given(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, tape.b, tape.G, T, tape.u,
-                     tape.states);
+      unrolled_given(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, tape.b, tape.G, T,
+                     tape.u, tape.states);
       return tape.u;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
+      samples<Layer>("Dictionary", x, u);
       Tape tape;
       each(backend.lane(), formula::Assign(), u, forward(backend, theta, x, tape, Draw{}));
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar, Parameters& theta_bar) const {
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar,
+                       Parameters& theta_bar) const {
       require_cotangent("Dictionary", tape.u, u_bar);
+      theta_bar.check(in.channels, k, "_bar");
       auto& lane = backend.lane();
       for (Matrix* const square : {&tape.W_tilde_bar, &tape.Q_bar}) resize(backend, *square, k, k);
       for (Matrix* const column : {&tape.b_bar, &tape.Theta_bar, &tape.lambda_bar, &tape.beta_bar})
@@ -109,17 +115,18 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       for (Matrix* const batch : {&tape.G_bar, &tape.y_bar}) resize(backend, *batch, k, u_bar.cols());
       resize(backend, tape.x_bar, in.channels, u_bar.cols());
       for (Matrix* const sum : {&tape.W_tilde_bar, &tape.b_bar}) each(lane, formula::Fill<Scalar>{0}, *sum);
-      unrolled_given_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u, tape.states,
-                              u_bar, tape.G_bar, tape.W_tilde_bar, tape.b_bar);
+      unrolled_given_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u,
+                              tape.states, u_bar, tape.G_bar, tape.W_tilde_bar, tape.b_bar);
 
       auto const frame = lane.frame();
       View const h_bar = lane.scratch(k, 1), G_bar_G = lane.scratch(k, 1);  // k x 1
       for (View const& sum : {h_bar, G_bar_G}) each(lane, formula::Fill<Scalar>{0}, sum);
-      tie_pullback(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta, tape.W_tilde_bar, h_bar,
-                   tape.b_bar, tape.Q_bar, tape.lambda_bar, tape.beta_bar, tape.Theta_bar);
+      tie_pullback(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta,
+                   tape.W_tilde_bar, h_bar, tape.b_bar, tape.Q_bar, tape.lambda_bar, tape.beta_bar,
+                   tape.Theta_bar);
       row_sums(lane, G_bar_G, formula::Product(), tape.G_bar, tape.G);
-      each(lane, formula::TiedInputScale<Scalar>{1}, tape.Theta_bar, tape.beta_bar, ConstView(G_bar_G), tape.Theta,
-           tape.beta);
+      each(lane, formula::TiedInputScale<Scalar>{1}, tape.Theta_bar, tape.beta_bar, ConstView(G_bar_G),
+           tape.Theta, tape.beta);
       if constexpr (gershgorin)
         gershgorin_step_pullback(backend, structure, tape.Q, tape.Theta_bar, tape.Q_bar);
       else
@@ -132,8 +139,8 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       sum_chunks(backend, Batch{u_bar.cols()}, in.channels + 2 * k, sums,
                  [&](auto& chunk_lane, Columns c, std::array<View, 2> const& partial) {
                    View const y_bar_c = columns(y_bar, c);  // k x n, the cotangent of D^T x - d
-                   each(chunk_lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, columns(G_bar, c), PerRow{Theta},
-                        PerRow{betas});
+                   each(chunk_lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, columns(G_bar, c),
+                        PerRow{Theta}, PerRow{betas});
                    gemm(chunk_lane, 1, columns(x, c), Op::none, y_bar_c, Op::transposed, 1, partial[0]);
                    row_sums(chunk_lane, partial[1], formula::Negative(), y_bar_c);
                    gemm(chunk_lane, 1, D, Op::none, y_bar_c, Op::none, 0, columns(x_bar, c));

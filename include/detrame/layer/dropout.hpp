@@ -62,8 +62,8 @@ struct Dropout {
     /// The map is linear, with a diagonal matrix: it is its own adjoint.
     static void mask(B& backend, Draw draw, ConstView x, View y) {
       each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
-        formula::Dropout<Scalar> const f{draw.random(), draw.first_sample * in.sites() + chunk.first, in.channels,
-                                         static_cast<Scalar>(rate.value)};
+        formula::Dropout<Scalar> const f{draw.random(), draw.first_sample * in.sites() + chunk.first,
+                                         in.channels, static_cast<Scalar>(rate.value)};
         each_indexed(lane, f, columns(y, chunk), columns(x, chunk));
       });
     }

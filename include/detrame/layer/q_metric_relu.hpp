@@ -75,22 +75,24 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
       resize(backend, tape.u, k, z.cols());
       resize(backend, tape.states, k, TapePolicy::columns(T, z.cols()));
       tape.z = z;
-      unrolled_prox(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h, theta.b, z, T,
-                    tape.u, tape.states);
+      unrolled_prox(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h, theta.b, z,
+                    T, tape.u, tape.states);
       return tape.u;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView z, View u) const {
       samples<Layer>("QMetricReLU", z);
-      unrolled_prox(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h, theta.b, z, T, u);
+      unrolled_prox(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h, theta.b, z,
+                    T, u);
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar, Parameters& theta_bar) const {
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar,
+                       Parameters& theta_bar) const {
       require_cotangent("QMetricReLU", tape.u, u_bar);
       resize(backend, tape.z_bar, k, u_bar.cols());
-      unrolled_prox_pullback(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h, theta.b,
-                             tape.z, T, tape.u, tape.states, u_bar, tape.z_bar, theta_bar.W_tilde, theta_bar.h,
-                             theta_bar.b);
+      unrolled_prox_pullback(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h,
+                             theta.b, tape.z, T, tape.u, tape.states, u_bar, tape.z_bar, theta_bar.W_tilde,
+                             theta_bar.h, theta_bar.b);
       return tape.z_bar;
     }
 

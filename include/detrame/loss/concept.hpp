@@ -22,7 +22,8 @@ namespace detail {
 template <class View>
 void require_as_y(char const* who, View const& y, char const* what, View const& t) {
   if (y.rows() != t.rows() || y.cols() != t.cols())
-    throw ShapeError(message(who, ": y is ", y.rows(), " x ", y.cols(), ", ", what, t.rows(), " x ", t.cols()));
+    throw ShapeError(
+        message(who, ": y is ", y.rows(), " x ", y.cols(), ", ", what, t.rows(), " x ", t.cols()));
 }
 template <class View>
 void require_targets(char const* who, View const& y, View const& t) {
@@ -31,7 +32,8 @@ void require_targets(char const* who, View const& y, View const& t) {
 
 /// The mean over columns of sum_i term(y_ij, t_ij).
 template <Backend B, class Term>
-typename B::Scalar mean_of_terms(B& backend, typename B::ConstView y, typename B::ConstView t, Term const& term) {
+typename B::Scalar mean_of_terms(B& backend, typename B::ConstView y, typename B::ConstView t,
+                                 Term const& term) {
   if (y.cols() == 0) return 0;
   auto& lane = backend.lane();
   auto const frame = lane.frame();

@@ -22,7 +22,8 @@ struct Hinge {
     using Scalar = typename B::Scalar;
     detail::require_as_y<typename B::ConstView>("Hinge", y, "y_bar is ", y_bar);
     Scalar const loss = value(backend, y, t);
-    each(backend.lane(), formula::HingePullback<Scalar>{Scalar(1) / static_cast<Scalar>(y.cols())}, y_bar, y, t);
+    each(backend.lane(), formula::HingePullback<Scalar>{Scalar(1) / static_cast<Scalar>(y.cols())}, y_bar, y,
+         t);
     return loss;
   }
 };

@@ -25,8 +25,8 @@ struct SoftmaxCrossEntropy {
     return evaluate<B>(backend, y, t, [&](auto& lane, ConstView m, ConstView s) {
       auto const mass = lane.scratch(1, y.cols());
       column_sums(lane, mass, formula::Identity(), t);
-      each(lane, formula::CrossEntropyPullback<Scalar>{Scalar(1) / static_cast<Scalar>(y.cols())}, y_bar, y, t,
-           PerColumn{m}, PerColumn{s}, PerColumn{ConstView(mass)});
+      each(lane, formula::CrossEntropyPullback<Scalar>{Scalar(1) / static_cast<Scalar>(y.cols())}, y_bar, y,
+           t, PerColumn{m}, PerColumn{s}, PerColumn{ConstView(mass)});
     });
   }
 
@@ -42,7 +42,8 @@ struct SoftmaxCrossEntropy {
     auto const m = lane.scratch(1, y.cols()), s = lane.scratch(1, y.cols()), loss = lane.scratch(1, y.cols());
     column_max(lane, m, formula::Identity(), y);
     column_sums(lane, s, formula::ExpDifference(), y, PerColumn{ConstView(m)});
-    column_sums(lane, loss, formula::CrossEntropyTerm(), y, t, PerColumn{ConstView(m)}, PerColumn{ConstView(s)});
+    column_sums(lane, loss, formula::CrossEntropyTerm(), y, t, PerColumn{ConstView(m)},
+                PerColumn{ConstView(s)});
     pullback(lane, ConstView(m), ConstView(s));
     return sum_to_host(lane, loss) / static_cast<typename B::Scalar>(y.cols());
   }

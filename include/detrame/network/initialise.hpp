@@ -51,15 +51,17 @@ HostMatrix<Scalar> unit_norm_atoms(Random const& random, Index m, Index k) {
   for (Index j = 0; j < k; ++j) {
     double norm = 0;
     for (Index i = 0; i < m; ++i) norm += static_cast<double>(D(i, j)) * static_cast<double>(D(i, j));
-    for (Index i = 0; i < m; ++i) D(i, j) = static_cast<Scalar>(static_cast<double>(D(i, j)) / std::sqrt(norm));
+    for (Index i = 0; i < m; ++i)
+      D(i, j) = static_cast<Scalar>(static_cast<double>(D(i, j)) / std::sqrt(norm));
   }
   return D;
 }
 
-/// What every start does alike: weights normal of deviation sqrt(2 / inputs) (He et al. 2015), biases 0, h = 1,
-/// b = 0, W~ = 0; dictionaries random with unit-norm atoms, shifts 0, alpha, beta, lambda as given.
+/// What every start does alike: weights normal of deviation 1 / sqrt(3 inputs), PyTorch's for its linear layers,
+/// biases 0, h = 1, b = 0, W~ = 0; dictionaries random with unit-norm atoms, shifts 0, alpha, beta, lambda as given.
 template <Backend B>
-void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& random, TiedValues const& tied) {
+void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& random,
+                    TiedValues const& tied) {
   using Scalar = typename B::Scalar;
   auto const constant = [&](double value) {
     p = to_device(backend, HostMatrix<Scalar>(p.rows(), p.cols(), static_cast<Scalar>(value)));
@@ -69,7 +71,9 @@ void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& 
       p = to_device(backend, scaled_normal<Scalar>(random, p.rows(), p.cols(),
                                                    std::sqrt(1. / (3 * static_cast<double>(p.cols())))));
       return;
-    case Kind::dictionary: p = to_device(backend, unit_norm_atoms<Scalar>(random, p.rows(), p.cols())); return;
+    case Kind::dictionary:
+      p = to_device(backend, unit_norm_atoms<Scalar>(random, p.rows(), p.cols()));
+      return;
     case Kind::bias:
     case Kind::W_tilde:
     case Kind::b:
@@ -90,7 +94,7 @@ void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, ty
   Index const k = W.rows(), m = W.cols(), kg = W_tilde.rows();
   typename B::Matrix const D = to_device(backend, unit_norm_atoms<Scalar>(random, m, k));  // m x k
   HostMatrix<Scalar> const D_host = to_host(backend, D);
-  HostMatrix<Scalar> blocks(kg, k);                                                        // kg x k
+  HostMatrix<Scalar> blocks(kg, k);  // kg x k
   for (Index j = 0; j < k; ++j)
     for (Index i = 0; i < kg; ++i) {
       Index const l = j / kg * kg + i;
@@ -98,7 +102,8 @@ void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, ty
       if (l == j) blocks(i, j) += static_cast<Scalar>(tied.alpha);
     }
   BlockDiagonalMetric<B> const Q(backend, to_device(backend, blocks));
-  NonnegativeElasticNet<B> const psi(backend, k, static_cast<Scalar>(tied.lambda), static_cast<Scalar>(tied.beta));
+  NonnegativeElasticNet<B> const psi(backend, k, static_cast<Scalar>(tied.lambda),
+                                     static_cast<Scalar>(tied.beta));
   Recurrence<B> const recurrence = tie(backend, Q, psi, coordinate_step(backend, Q));
   W_tilde = recurrence.W_tilde;
   h = recurrence.h;
@@ -106,8 +111,8 @@ void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, ty
   HostMatrix<Scalar> const D_T = host_matrix<Scalar>(k, m, [&](Index i, Index j) { return D_host(j, i); });
   W = to_device(backend, D_T);
   for (Index first = 0; first < k; first += kg) {
-    typename B::Matrix const rhs = to_device(
-        backend, host_matrix<Scalar>(kg, m, [&](Index i, Index j) { return D_T(first + i, j); }));
+    typename B::Matrix const rhs =
+        to_device(backend, host_matrix<Scalar>(kg, m, [&](Index i, Index j) { return D_T(first + i, j); }));
     definite_solve(backend, Q.weights().middle_cols(first, kg), ConstView(rhs),
                    typename B::View(W).middle_rows(first, kg));
   }
@@ -124,10 +129,12 @@ template <Backend B, class Theta, class Start>
 void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed) {
   using Scalar = typename B::Scalar;
   using Matrix = typename B::Matrix;
-  if (!(start.tied.alpha > 0)) throw DomainError(message("initialise: alpha = ", start.tied.alpha, ", must be > 0"));
+  if (!(start.tied.alpha > 0))
+    throw DomainError(message("initialise: alpha = ", start.tied.alpha, ", must be > 0"));
   require_at_least("initialise", "beta", start.tied.beta, 0.);
   require_at_least("initialise", "lambda", start.tied.lambda, 0.);
-  if constexpr (std::is_same_v<Start, RandomStart>) require_at_least("initialise", "spread", start.spread, 0.);
+  if constexpr (std::is_same_v<Start, RandomStart>)
+    require_at_least("initialise", "spread", start.spread, 0.);
   std::uint64_t stream = 0;
   Matrix *W = nullptr, *W_tilde = nullptr, *h = nullptr;  // of the pair that TiedStart is walking through
   visit(
@@ -149,7 +156,8 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
             W = nullptr;  // a second Q-metric ReLU behind it must not tie it again
           }
         } else {
-          static_assert(std::is_same_v<Start, ReluStart>, "initialise: a start is ReluStart, RandomStart or TiedStart");
+          static_assert(std::is_same_v<Start, ReluStart>,
+                        "initialise: a start is ReluStart, RandomStart or TiedStart");
         }
       },
       theta);

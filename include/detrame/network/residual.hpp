@@ -15,7 +15,8 @@ struct Residual {
 
   template <Shape in, Backend B>
   struct Layer {
-    static_assert(Stack<Branch...>::output(in) == in, "Residual: the branch must return the shape that it reads");
+    static_assert(Stack<Branch...>::output(in) == in,
+                  "Residual: the branch must return the shape that it reads");
     using Backend = B;
     using View = typename B::View;
     using ConstView = typename B::ConstView;
@@ -48,7 +49,8 @@ struct Residual {
                        Parameters& theta_bar) const {
       require_cotangent("Residual", tape.y, y_bar);
       resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
-      add(backend, y_bar, branch.pullback(backend, theta.branch, tape.branch, y_bar, theta_bar.branch), tape.x_bar);
+      add(backend, y_bar, branch.pullback(backend, theta.branch, tape.branch, y_bar, theta_bar.branch),
+          tape.x_bar);
       return tape.x_bar;
     }
 

@@ -53,7 +53,8 @@ struct Stack {
      private:
       template <std::size_t i, class F, class Theta, class... Rest>
       static void visit_one(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        std::remove_cvref_t<decltype(leaf<i>(theta))>::visit(f, path / Index{i}, leaf<i>(theta), leaf<i>(rest)...);
+        std::remove_cvref_t<decltype(leaf<i>(theta))>::visit(f, path / Index{i}, leaf<i>(theta),
+                                                             leaf<i>(rest)...);
       }
     };
     struct Tape : Record<typename Recipes::template Layer<shapes[I], B>::Tape...> {};
@@ -88,8 +89,9 @@ struct Stack {
       ConstView last = x;
       (
           [&] {
-            View const next = I + 1 == depth ? y : backend.lane().scratch(shapes[I + 1].channels,
-                                                                          n * shapes[I + 1].sites());
+            View const next = I + 1 == depth
+                                  ? y
+                                  : backend.lane().scratch(shapes[I + 1].channels, n * shapes[I + 1].sites());
             leaf<I>(layers).predict(backend, leaf<I>(theta), last, next);
             last = next;
           }(),

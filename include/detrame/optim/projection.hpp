@@ -20,7 +20,9 @@ void project(B& backend, Constraints const& constraints, Kind kind, typename B::
   switch (kind) {
     case Kind::W_tilde: each_indexed(lane, formula::ZeroDiagonal{p.rows()}, p); return;
     case Kind::h: each(lane, formula::Between<Scalar>{0, 1}, p); return;
-    case Kind::alpha: each(lane, formula::AtLeast<Scalar>{static_cast<Scalar>(constraints.alpha_min)}, p); return;
+    case Kind::alpha:
+      each(lane, formula::AtLeast<Scalar>{static_cast<Scalar>(constraints.alpha_min)}, p);
+      return;
     case Kind::b:
     case Kind::lambda:
     case Kind::beta: each(lane, formula::AtLeast<Scalar>{0}, p); return;

@@ -29,7 +29,8 @@ inline StepSchedule step_schedule(double rate, double factor, int epochs, std::v
   require_at_least("step_schedule", "factor", factor, 0.);
   StepSchedule schedule{rate, factor, {}};
   for (double const share : shares) {
-    if (!(share >= 0 && share <= 1)) throw DomainError(message("step_schedule: share = ", share, ", must be in [0, 1]"));
+    if (!(share >= 0 && share <= 1))
+      throw DomainError(message("step_schedule: share = ", share, ", must be in [0, 1]"));
     constexpr double rounding = 1 + 4 * std::numeric_limits<double>::epsilon();  // 0.29 of 100 epochs are 29
     schedule.milestones.push_back(static_cast<int>(share * epochs * rounding));
   }

@@ -9,7 +9,8 @@ namespace detrame {
 ///
 ///   v <- momentum v + (g + decay p),   p <- P(p - rate v)
 ///
-/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, else DomainError when a step is taken.
+/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, alpha_min > 0, else DomainError when a step is taken;
+///           gradient and velocity of theta's shapes, else ShapeError.
 /// Tested    tests/optim/optim_test.cpp
 struct Sgd {
   double momentum = 0.9;
@@ -29,7 +30,10 @@ struct Sgd {
     using Scalar = typename B::Scalar;
     require_at_least("Sgd", "rate", rate, 0.);
     require_at_least("Sgd", "weight_decay", weight_decay, 0.);
-    if (!(momentum >= 0 && momentum < 1)) throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
+    if (!(constraints.alpha_min > 0))
+      throw DomainError(message("Sgd: alpha_min = ", constraints.alpha_min, ", must be > 0"));
+    if (!(momentum >= 0 && momentum < 1))
+      throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
     visit(
         [&](std::string_view path, Kind kind, auto& p, auto const& g, auto& v) {
           require_like(path, p, "gradient", g);
@@ -46,8 +50,8 @@ struct Sgd {
   template <class Matrix>
   static void require_like(std::string_view path, Matrix const& p, char const* what, Matrix const& v) {
     if (p.rows() != v.rows() || p.cols() != v.cols())
-      throw ShapeError(message("Sgd: ", path, " is ", p.rows(), " x ", p.cols(), ", its ", what, " is ", v.rows(), " x ",
-                               v.cols()));
+      throw ShapeError(message("Sgd: ", path, " is ", p.rows(), " x ", p.cols(), ", its ", what, " is ",
+                               v.rows(), " x ", v.cols()));
   }
 };
 

@@ -13,7 +13,8 @@ namespace detail {
 
 /// diag(left) A_g diag(right) of every block A_g, block after block: f(that block, kg x kg, on the device).
 template <Backend B, class Left, class Right, class F>
-void each_scaled_block(B& backend, typename B::ConstView blocks, Left const& left, Right const& right, F&& f) {
+void each_scaled_block(B& backend, typename B::ConstView blocks, Left const& left, Right const& right,
+                       F&& f) {
   using Scalar = typename B::Scalar;
   HostMatrix<Scalar> const host = to_host(backend, blocks);  // kg x k
   Index const kg = host.rows();
@@ -25,13 +26,14 @@ void each_scaled_block(B& backend, typename B::ConstView blocks, Left const& lef
 
 /// Refuses what is not a column of k entries, each > 0.
 template <Backend B>
-HostMatrix<typename B::Scalar> positive_vector(B& backend, char const* who, char const* name, typename B::ConstView v,
-                                               Index k) {
+HostMatrix<typename B::Scalar> positive_vector(B& backend, char const* who, char const* name,
+                                               typename B::ConstView v, Index k) {
   if (v.rows() != k || v.cols() != 1)
     throw ShapeError(message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", k, " x 1"));
   auto host = to_host(backend, v);
   for (Index i = 0; i < k; ++i)
-    if (!(host(i, 0) > 0)) throw DomainError(message(who, ": ", name, "(", i, ") = ", host(i, 0), ", must be > 0"));
+    if (!(host(i, 0) > 0))
+      throw DomainError(message(who, ": ", name, "(", i, ") = ", host(i, 0), ", must be > 0"));
   return host;
 }
 
@@ -55,10 +57,12 @@ typename B::Scalar contraction_factor(B& backend, Recurrence<B> const& recurrenc
   auto const s = detail::positive_vector<B>(backend, "contraction_factor", "S", S, W.cols());
   Scalar square(0);
   detail::each_scaled_block<B>(
-      backend, W, [&](Index i) { return std::sqrt(s(i, 0)); }, [&](Index j) { return 1 / std::sqrt(s(j, 0)); },
+      backend, W, [&](Index i) { return std::sqrt(s(i, 0)); },
+      [&](Index j) { return 1 / std::sqrt(s(j, 0)); },
       [&](typename B::Matrix const& A) {
         typename B::Matrix AtA = zeros(backend, A.rows(), A.rows());  // kg x kg
-        gemm(backend.lane(), 1, ConstView(A), Op::transposed, ConstView(A), Op::none, 0, typename B::View(AtA));
+        gemm(backend.lane(), 1, ConstView(A), Op::transposed, ConstView(A), Op::none, 0,
+             typename B::View(AtA));
         Scalar const largest = symmetric_eigenvalues(backend, ConstView(AtA)).back();
         if (!(largest <= square)) square = largest;
       });
@@ -75,13 +79,15 @@ struct Contraction {
 /// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.           (C1)
 template <Backend B, Metric M, Penalty P, class R>
 Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
-  static_assert(TiedRecursion<R, M>,
-                "contraction: only a recursion of the form (20) has a kappa, and bounds that follow from it; for "
-                "Gauss-Seidel and FISTA take the residual bound (C4)");
+  static_assert(
+      TiedRecursion<R, M>,
+      "contraction: only a recursion of the form (20) has a kappa, and bounds that follow from it; for "
+      "Gauss-Seidel and FISTA take the residual bound (C4)");
   if constexpr (TiedRecursion<R, M>) {
     using Scalar = typename B::Scalar;
     Step<B> const step = recursion.tied_step(backend, Q);
-    auto const Theta = to_host(backend, typename B::ConstView(step.Theta)), beta = to_host(backend, psi.beta());
+    auto const Theta = to_host(backend, typename B::ConstView(step.Theta)),
+               beta = to_host(backend, psi.beta());
     typename B::Matrix S = to_device(backend, host_matrix<Scalar>(Q.dim(), 1, [&](Index i, Index) {
                                        return Theta(i, 0) + step.gamma * beta(i, 0);
                                      }));
@@ -138,7 +144,8 @@ template <Backend B, Metric M, Penalty P, class R>
 std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const& psi, typename B::Input z,
                                                  R const& recursion, Index T) {
   auto const [S, kappa] = contraction(backend, Q, psi, recursion);
-  return a_priori_bound(kappa, norm(backend, S, metric_prox(backend, Q, psi, z, recursion, Unroll<1>{}).u), T);
+  return a_priori_bound(kappa, norm(backend, S, metric_prox(backend, Q, psi, z, recursion, Unroll<1>{}).u),
+                        T);
 }
 
 /// The number of updates after which that bound is at most `tolerance`.                                    (C2)
@@ -146,7 +153,8 @@ template <Backend B, Metric M, Penalty P, class R>
 std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
                                typename B::Scalar tolerance) {
   auto const [S, kappa] = contraction(backend, Q, psi, recursion);
-  return steps_for(kappa, norm(backend, S, metric_prox(backend, Q, psi, z, recursion, Unroll<1>{}).u), tolerance);
+  return steps_for(kappa, norm(backend, S, metric_prox(backend, Q, psi, z, recursion, Unroll<1>{}).u),
+                   tolerance);
 }
 
 }  // namespace detrame

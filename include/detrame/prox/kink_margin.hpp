@@ -19,7 +19,8 @@ namespace detrame {
 /// Tested    tests/prox/unrolled_test.cpp
 template <class Activation, Structure S, Backend B>
 typename B::Matrix kink_margin(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                               typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T) {
+                               typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z,
+                               Index T) {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   using Lane = typename B::Lane;
@@ -29,24 +30,27 @@ typename B::Matrix kink_margin(B& backend, S const& structure, Activation, typen
   typename B::Matrix margin;
   resize(backend, margin, 1, Z.cols());
   View const margins = margin;
-  each_chunk(backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
-    View const row = columns(margins, c), row_t = lane.scratch(1, c.count);  // 1 x n
-    View const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);   // k x n
-    View const before = lane.scratch(k, c.count);                            // k x n, the pre-activation
-    ConstView const Z_c = columns(Z, c);
-    structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h}, PerRow{b});
-    each(lane, formula::Assign{}, before, ConstView(G));
-    each(lane, formula::Fill<Scalar>{-std::numeric_limits<Scalar>::infinity()}, row);
-    for (Index t = 0; t < T; ++t) {
-      if (t > 0) {
-        structure.map(lane, W_tilde, ConstView(U), formula::StoreSum{}, before, ConstView(G));
-        each(lane, formula::Activate<Activation>{}, U, ConstView(before), PerRow{b});
-      }
-      column_max(lane, row_t, formula::NegativeKinkDistance<Activation>{}, ConstView(before), PerRow{b});
-      each(lane, formula::Larger{}, row, ConstView(row_t));
-    }
-    each(lane, formula::Negate{}, row);
-  });
+  each_chunk(backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k),
+             [&](Lane& lane, Columns c) {
+               View const row = columns(margins, c), row_t = lane.scratch(1, c.count);  // 1 x n
+               View const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);   // k x n
+               View const before = lane.scratch(k, c.count);  // k x n, the pre-activation
+               ConstView const Z_c = columns(Z, c);
+               structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h},
+                             PerRow{b});
+               each(lane, formula::Assign{}, before, ConstView(G));
+               each(lane, formula::Fill<Scalar>{-std::numeric_limits<Scalar>::infinity()}, row);
+               for (Index t = 0; t < T; ++t) {
+                 if (t > 0) {
+                   structure.map(lane, W_tilde, ConstView(U), formula::StoreSum{}, before, ConstView(G));
+                   each(lane, formula::Activate<Activation>{}, U, ConstView(before), PerRow{b});
+                 }
+                 column_max(lane, row_t, formula::NegativeKinkDistance<Activation>{}, ConstView(before),
+                            PerRow{b});
+                 each(lane, formula::Larger{}, row, ConstView(row_t));
+               }
+               each(lane, formula::Negate{}, row);
+             });
   return margin;
 }
 

@@ -45,7 +45,8 @@ typename B::Matrix lambda_max(B& backend, Synthesis<B> const& synthesis, typenam
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   ConstView const X = x, D = synthesis.D, d = synthesis.d;
-  if (X.rows() != D.rows()) throw ShapeError(message("lambda_max: x has ", X.rows(), " rows, D has ", D.rows()));
+  if (X.rows() != D.rows())
+    throw ShapeError(message("lambda_max: x has ", X.rows(), " rows, D has ", D.rows()));
   typename B::Matrix out;
   resize(backend, out, 1, X.cols());
   View const row = out;

@@ -35,8 +35,9 @@ class ProxRun {
     View const U = U_, V = V_;
     each_chunk(backend_, Batch{Z_.cols()}, 5 * Z_.rows(), [&](typename B::Lane& lane, Columns c) {
       metric_gradient(lane, Q_, ConstView(columns(U, c)), columns(Z_, c), columns(V, c));
-      column_sums(lane, row(row_residual, c), formula::SubgradientSquare<Activation>{}, ConstView(columns(U, c)),
-                  ConstView(columns(V, c)), PerRow{psi_.lambda()}, PerRow{psi_.beta()});
+      column_sums(lane, row(row_residual, c), formula::SubgradientSquare<Activation>{},
+                  ConstView(columns(U, c)), ConstView(columns(V, c)), PerRow{psi_.lambda()},
+                  PerRow{psi_.beta()});
       visit(lane, c);
     });
   }
@@ -61,7 +62,8 @@ class ProxRun {
   ProxResult<B> result(Index iterations, bool with_statuses) {
     Index const N = Z_.cols();
     HostMatrix<Scalar> const watch = to_host(backend_, ConstView(View(watch_)));  // watch_rows x N
-    ProxResult<B> out{{}, with_statuses ? Status::all_zero : Status::unrolled, iterations, Scalar(0), Scalar(0), {}};
+    ProxResult<B> out{
+        {}, with_statuses ? Status::all_zero : Status::unrolled, iterations, Scalar(0), Scalar(0), {}};
     out.column_status.resize(static_cast<std::size_t>(N), Status::unrolled);
     for (Index j = 0; j < N; ++j) {
       Scalar const r = std::sqrt(watch(row_residual, j));
@@ -90,7 +92,8 @@ class ProxRun {
       ConstView const U_c = columns(U, c);
       if (t == 0) begin(lane, c);
       column_sums(lane, row(row_size, c), formula::Square{}, U_c);
-      column_sums(lane, row(row_distance, c), formula::SquaredDifference{}, U_c, ConstView(columns(anchor, c)));
+      column_sums(lane, row(row_distance, c), formula::SquaredDifference{}, U_c,
+                  ConstView(columns(anchor, c)));
       each(lane, watch, row(row_status, c), row(row_active, c), row(row_farthest, c), row(row_return, c),
            ConstView(row(row_residual, c)), ConstView(row(row_size, c)), ConstView(row(row_distance, c)),
            ConstView(row(row_reach, c)));
@@ -114,11 +117,11 @@ class ProxRun {
   B& backend_;
   M const& Q_;
   P const& psi_;
-  ConstView Z_;        // k x N
+  ConstView Z_;  // k x N
   Scalar modulus_;
-  Matrix U_, V_;       // k x N
-  Matrix watch_;       // watch_rows x N
-  Matrix anchor_;      // k x N
+  Matrix U_, V_;   // k x N
+  Matrix watch_;   // watch_rows x N
+  Matrix anchor_;  // k x N
   Index anchored_at_ = 0;
 };
 
@@ -175,7 +178,8 @@ ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Inpu
 }
 
 template <Backend B, Metric M, Penalty P, Recursion<M, P> R, int T>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion, Unroll<T>) {
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
+                          Unroll<T>) {
   return metric_prox(backend, Q, psi, z, recursion, Updates{T});
 }
 

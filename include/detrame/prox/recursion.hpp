@@ -15,11 +15,10 @@ namespace detrame {
 /// Those of the form (20) offer tied_step(backend, Q) besides, from which `tie` makes W~, h and b: bounds that
 /// come from kappa exist for them alone.
 template <class R, class M, class P>
-concept Recursion = Metric<M> && Penalty<P> && std::copyable<R> &&
-                    requires(R const& recursion, typename M::Backend& b, M const& Q, P const& psi,
-                             typename M::Backend::View U) {
-                      recursion.start(b, Q, psi, Index{}).advance(b, U, U, U);
-                    };
+concept Recursion =
+    Metric<M> && Penalty<P> && std::copyable<R> &&
+    requires(R const& recursion, typename M::Backend& b, M const& Q, P const& psi,
+             typename M::Backend::View U) { recursion.start(b, Q, psi, Index{}).advance(b, U, U, U); };
 
 template <class R, class M>
 concept TiedRecursion = Metric<M> && requires(R const& recursion, typename M::Backend& b, M const& Q) {

@@ -63,7 +63,8 @@ typename B::Matrix residual(B& backend, M const& Q, P const& psi, typename B::In
   ConstView const Z = z, U = u;
   detail::check_problem("residual", Q, psi, Z);
   if (U.rows() != Z.rows() || U.cols() != Z.cols())
-    throw ShapeError(message("residual: u is ", U.rows(), " x ", U.cols(), ", z is ", Z.rows(), " x ", Z.cols()));
+    throw ShapeError(
+        message("residual: u is ", U.rows(), " x ", U.cols(), ", z is ", Z.rows(), " x ", Z.cols()));
   typename B::Matrix r;
   resize(backend, r, 1, Z.cols());
   View const row = r;

@@ -20,10 +20,11 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, typename B::Input Theta) {
   auto const theta = detail::positive_vector<B>(backend, "safe_gamma", "Theta", Theta, Q.dim());
   auto const inverse_root = [&](Index i) { return 1 / std::sqrt(theta(i, 0)); };
   Scalar norm(0);
-  detail::each_scaled_block<B>(backend, Q.weights(), inverse_root, inverse_root, [&](typename B::Matrix const& A) {
-    Scalar const largest = symmetric_eigenvalues(backend, typename B::ConstView(A)).back();
-    if (!(largest <= norm)) norm = largest;
-  });
+  detail::each_scaled_block<B>(
+      backend, Q.weights(), inverse_root, inverse_root, [&](typename B::Matrix const& A) {
+        Scalar const largest = symmetric_eigenvalues(backend, typename B::ConstView(A)).back();
+        if (!(largest <= norm)) norm = largest;
+      });
   return Scalar(2) / norm;
 }
 

@@ -18,9 +18,9 @@ enum class Status {
   residual_reached,  ///< |r|_2 <= tolerance
   iteration_limit,   ///< none of the others within the limit: merely slow
   cycling,           ///< u came back, twice, to where it was a few updates before
-  diverged,          ///< |u|_2 > |r_0|_2 / (sqrt(eps) (lambda_min + beta)), with r_0 at u = 0: that is 1 / sqrt(eps)
-                     ///< times a bound on |u_star|_2; or u left the range of the scalar
-  not_finite,        ///< there is a NaN or an infinity in what was given
+  diverged,  ///< |u|_2 > |r_0|_2 / (sqrt(eps) (lambda_min + beta)), with r_0 at u = 0: that is 1 / sqrt(eps)
+             ///< times a bound on |u_star|_2; or u left the range of the scalar
+  not_finite,  ///< there is a NaN or an infinity in what was given
 };
 
 constexpr std::string_view name(Status status) {
@@ -39,11 +39,11 @@ constexpr std::string_view name(Status status) {
 /// The answer to a proximity problem, and what is known about it.
 template <Backend B>
 struct ProxResult {
-  typename B::Matrix u;             ///< k x N
-  Status status;                    ///< that of the worst column
-  Index iterations;                 ///< updates that the slowest column was given
-  typename B::Scalar residual;      ///< max over columns of |r|_2, in the units of Q z
-  typename B::Scalar bound;         ///< |u - u_star|_2 <= bound in every column, up to the rounding of r      (C4)
+  typename B::Matrix u;         ///< k x N
+  Status status;                ///< that of the worst column
+  Index iterations;             ///< updates that the slowest column was given
+  typename B::Scalar residual;  ///< max over columns of |r|_2, in the units of Q z
+  typename B::Scalar bound;  ///< |u - u_star|_2 <= bound in every column, up to the rounding of r      (C4)
   std::vector<Status> column_status;
 };
 

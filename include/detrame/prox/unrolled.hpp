@@ -23,7 +23,8 @@ inline Index unrolled_working_set(Index k) { return 6 * k; }
 
 /// Refuses a v that is not shaped as its model.
 template <class V, class Model>
-void require_shape_of(char const* who, char const* name, V const& v, char const* model_name, Model const& model) {
+void require_shape_of(char const* who, char const* name, V const& v, char const* model_name,
+                      Model const& model) {
   if (v.rows() != model.rows() || v.cols() != model.cols())
     throw ShapeError(message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", ", model_name, " is ",
                              model.rows(), " x ", model.cols()));
@@ -31,13 +32,14 @@ void require_shape_of(char const* who, char const* name, V const& v, char const*
 
 /// Refuses shapes that do not fit; the T of a caller who counts backwards too.
 template <Structure S, class ConstView>
-void check_unrolled(char const* who, S const& structure, ConstView W_tilde, ConstView h, ConstView b, ConstView Z,
-                    Index T, ConstView U, ConstView states) {
+void check_unrolled(char const* who, S const& structure, ConstView W_tilde, ConstView h, ConstView b,
+                    ConstView Z, Index T, ConstView U, ConstView states) {
   Index const k = Z.rows(), N = Z.cols();
   structure.check(who, k);
   auto const require = [who](char const* what, ConstView v, Index rows, Index cols) {
     if (v.rows() != rows || v.cols() != cols)
-      throw ShapeError(message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
+      throw ShapeError(
+          message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
   };
   if (T < 0) throw DomainError(message(who, ": T = ", T, ", must be >= 0"));
   require("W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
@@ -59,8 +61,8 @@ void continue_unroll(Lane& lane, S const& structure, ConstView W_tilde, ConstVie
 
 /// The recursion on the columns of one chunk: U_{t+1} goes to U(t + 1), for t = 0, ..., T - 1.
 template <class Activation, Structure S, class Lane, class ConstView, class States>
-void unroll_chunk(Lane& lane, S const& structure, ConstView W_tilde, ConstView h, ConstView b, ConstView Z, Index T,
-                  States const& U) {
+void unroll_chunk(Lane& lane, S const& structure, ConstView W_tilde, ConstView h, ConstView b, ConstView Z,
+                  Index T, States const& U) {
   if (T == 0) return;
   auto const G = lane.scratch(Z.rows(), Z.cols());  // k x n
   structure.map(lane, W_tilde, Z, formula::FirstUpdate<Activation>{}, G, U(1), Z, PerRow{h}, PerRow{b});
@@ -91,18 +93,22 @@ void unrolled_prox(B& backend, S const& structure, Activation, typename B::Const
   using View = typename B::View;
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
-  detail::check_unrolled<S, typename B::ConstView>("unrolled_prox", structure, W_tilde, h, b, Z, T, U, states);
+  detail::check_unrolled<S, typename B::ConstView>("unrolled_prox", structure, W_tilde, h, b, Z, T, U,
+                                                   states);
   Index const k = Z.rows(), N = Z.cols();
   bool const keep = states.cols() > 0;
-  each_chunk(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
-    View const U_T = columns(U, c);                                // k x n, the columns of this chunk
-    View const other = keep ? View{} : lane.scratch(k, c.count);   // k x n, so that no product is in place
-    if (T == 0) each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
-    detail::unroll_chunk<Activation>(lane, structure, W_tilde, h, b, columns(Z, c), T, [&](Index t) -> View {
-      if (keep && t < T) return columns(states, {(t - 1) * N + c.first, c.count});
-      return (T - t) % 2 == 0 ? U_T : other;
-    });
-  });
+  each_chunk(
+      backend, Batch{N, structure.unit()}, detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
+        View const U_T = columns(U, c);                               // k x n, the columns of this chunk
+        View const other = keep ? View{} : lane.scratch(k, c.count);  // k x n, so that no product is in place
+        if (T == 0) each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
+        detail::unroll_chunk<Activation>(lane, structure, W_tilde, h, b, columns(Z, c), T,
+                                         [&](Index t) -> View {
+                                           if (keep && t < T)
+                                             return columns(states, {(t - 1) * N + c.first, c.count});
+                                           return (T - t) % 2 == 0 ? U_T : other;
+                                         });
+      });
 }
 
 }  // namespace detrame

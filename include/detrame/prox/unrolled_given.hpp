@@ -25,13 +25,13 @@ void unrolled_given(B& backend, S const& structure, Activation, typename B::Cons
   DETRAME_ASSERT(T >= 1 && U.cols() == N && states.cols() == StoreStates::columns(T, N));
   each_chunk(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(G.rows()),
              [&](typename B::Lane& lane, Columns c) {
-    auto const state = [&](Index t) -> View {
-      return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : columns(U, c);
-    };
-    ConstView const G_c = columns(G, c);  // k x n, the columns of this chunk
-    each(lane, formula::Activate<Activation>{}, state(1), G_c, PerRow{b});
-    detail::continue_unroll<Activation>(lane, structure, W_tilde, b, G_c, T, state);
-  });
+               auto const state = [&](Index t) -> View {
+                 return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : columns(U, c);
+               };
+               ConstView const G_c = columns(G, c);  // k x n, the columns of this chunk
+               each(lane, formula::Activate<Activation>{}, state(1), G_c, PerRow{b});
+               detail::continue_unroll<Activation>(lane, structure, W_tilde, b, G_c, T, state);
+             });
 }
 
 /// The gradients of <U_T, U_bar>, U_T from unrolled_given.                                             (A1)
@@ -40,19 +40,23 @@ void unrolled_given(B& backend, S const& structure, Activation, typename B::Cons
 ///
 /// Ensures   G_bar is assigned, the other two are added to.
 template <class Activation, Structure S, Backend B>
-void unrolled_given_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde, Index T,
-                             typename B::ConstView U, typename B::ConstView states, typename B::ConstView U_bar,
-                             typename B::View G_bar, typename B::View W_tilde_bar, typename B::View b_bar) {
+void unrolled_given_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
+                             Index T, typename B::ConstView U, typename B::ConstView states,
+                             typename B::ConstView U_bar, typename B::View G_bar,
+                             typename B::View W_tilde_bar, typename B::View b_bar) {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   Index const N = U.cols();
   std::array<View, 2> const sums{W_tilde_bar, b_bar};
   sum_chunks(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(U.rows()), sums,
              [&](typename B::Lane& lane, Columns c, std::array<View, 2> const& sum) {
-    auto const state = [&](Index t) -> ConstView { return columns(states, {(t - 1) * N + c.first, c.count}); };
-    detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, columns(U, c), columns(U_bar, c), state,
-                                         columns(G_bar, c), sum[0], sum[1]);
-  });
+               auto const state = [&](Index t) -> ConstView {
+                 return columns(states, {(t - 1) * N + c.first, c.count});
+               };
+               detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, columns(U, c),
+                                                       columns(U_bar, c), state, columns(G_bar, c), sum[0],
+                                                       sum[1]);
+             });
 }
 
 }  // namespace detrame

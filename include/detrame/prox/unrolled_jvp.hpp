@@ -32,26 +32,30 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation, typename B::C
   detail::require_shape_of(who, "dZ", dZ, "Z", Z);
   detail::require_shape_of(who, "dU", dU, "Z", Z);
   Index const k = Z.rows();
-  each_chunk(backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
-    ConstView const Z_c = columns(Z, c), dZ_c = columns(dZ, c);              // k x n, the columns of this chunk
-    View const G = lane.scratch(k, c.count), dG = lane.scratch(k, c.count);  // k x n
-    View U = lane.scratch(k, c.count), U_next = lane.scratch(k, c.count);    // k x n
-    View V = lane.scratch(k, c.count), W_dU = lane.scratch(k, c.count);      // k x n, V = dU_t
-    View const dU_c = columns(dU, c);
-    structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h}, PerRow{b});
-    structure.map(lane, W_tilde, dZ_c, formula::InputTangent{}, dG, Z_c, dZ_c, PerRow{h}, PerRow{dh});
-    structure.map(lane, dW_tilde, Z_c, formula::SubtractProduct{}, dG);
-    each(lane, formula::Fill<Scalar>{Scalar(0)}, U);
-    each(lane, formula::Fill<Scalar>{Scalar(0)}, V);
-    for (Index t = 0; t < T; ++t) {
-      structure.map(lane, W_tilde, ConstView(U), formula::NextUpdate<Activation>{}, U_next, ConstView(G), PerRow{b});
-      structure.apply(lane, W_tilde, ConstView(V), W_dU);
-      structure.map(lane, dW_tilde, ConstView(U), formula::UpdateTangent{}, V, ConstView(W_dU), ConstView(dG),
-                    ConstView(U_next), PerRow{db});
-      std::swap(U, U_next);
-    }
-    each(lane, formula::Assign{}, dU_c, ConstView(V));
-  });
+  each_chunk(
+      backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k),
+      [&](Lane& lane, Columns c) {
+        ConstView const Z_c = columns(Z, c), dZ_c = columns(dZ, c);  // k x n, the columns of this chunk
+        View const G = lane.scratch(k, c.count), dG = lane.scratch(k, c.count);  // k x n
+        View U = lane.scratch(k, c.count), U_next = lane.scratch(k, c.count);    // k x n
+        View V = lane.scratch(k, c.count), W_dU = lane.scratch(k, c.count);      // k x n, V = dU_t
+        View const dU_c = columns(dU, c);
+        structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h},
+                      PerRow{b});
+        structure.map(lane, W_tilde, dZ_c, formula::InputTangent{}, dG, Z_c, dZ_c, PerRow{h}, PerRow{dh});
+        structure.map(lane, dW_tilde, Z_c, formula::SubtractProduct{}, dG);
+        each(lane, formula::Fill<Scalar>{Scalar(0)}, U);
+        each(lane, formula::Fill<Scalar>{Scalar(0)}, V);
+        for (Index t = 0; t < T; ++t) {
+          structure.map(lane, W_tilde, ConstView(U), formula::NextUpdate<Activation>{}, U_next, ConstView(G),
+                        PerRow{b});
+          structure.apply(lane, W_tilde, ConstView(V), W_dU);
+          structure.map(lane, dW_tilde, ConstView(U), formula::UpdateTangent{}, V, ConstView(W_dU),
+                        ConstView(dG), ConstView(U_next), PerRow{db});
+          std::swap(U, U_next);
+        }
+        each(lane, formula::Assign{}, dU_c, ConstView(V));
+      });
 }
 
 }  // namespace detrame

@@ -57,10 +57,10 @@ void pull_back_states(typename B::Lane& lane, S const& structure, typename B::Co
 /// Tested    tests/prox/unrolled_test.cpp
 template <class Activation, Structure S, Backend B>
 void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                            typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T,
-                            typename B::ConstView U, typename B::ConstView states, typename B::ConstView U_bar,
-                            typename B::View Z_bar, typename B::View W_tilde_bar, typename B::View h_bar,
-                            typename B::View b_bar) {
+                            typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z,
+                            Index T, typename B::ConstView U, typename B::ConstView states,
+                            typename B::ConstView U_bar, typename B::View Z_bar, typename B::View W_tilde_bar,
+                            typename B::View h_bar, typename B::View b_bar) {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   using Lane = typename B::Lane;
@@ -78,26 +78,27 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename
   std::array<View, 3> const sums{W_tilde_bar, h_bar, b_bar};
   sum_chunks(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(k), sums,
              [&](Lane& lane, Columns c, std::array<View, 3> const& sum) {
-    ConstView const Z_c = columns(Z, c), U_c = columns(U, c);  // k x n, the columns of this chunk
-    if (T == 0) return each(lane, formula::Fill<Scalar>{Scalar(0)}, columns(Z_bar, c));
+               ConstView const Z_c = columns(Z, c), U_c = columns(U, c);  // k x n, the columns of this chunk
+               if (T == 0) return each(lane, formula::Fill<Scalar>{Scalar(0)}, columns(Z_bar, c));
 
-    View const recomputed = stored || T == 1 ? View{} : lane.scratch(k, (T - 1) * c.count);  // U_1 ... U_{T-1}
-    if (!stored && T > 1)
-      detail::unroll_chunk<Activation>(lane, structure, W_tilde, h, b, Z_c, T - 1, [&](Index t) -> View {
-        return recomputed.middle_cols((t - 1) * c.count, c.count);
-      });
-    auto const state = [&](Index t) -> ConstView {
-      return stored ? columns(states, {(t - 1) * N + c.first, c.count})
-                    : ConstView(recomputed.middle_cols((t - 1) * c.count, c.count));
-    };
-    View const Sigma = lane.scratch(k, c.count);  // k x n
-    detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, U_c, columns(U_bar, c), state, Sigma, sum[0],
-                                         sum[2]);
-    structure.add_gradient(lane, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
-    structure.map_adjoint(lane, W_tilde, ConstView(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
-                          ConstView(Sigma), PerRow{h});
-    row_sums(lane, sum[1], formula::Product{}, ConstView(Sigma), Z_c);
-  });
+               View const recomputed =
+                   stored || T == 1 ? View{} : lane.scratch(k, (T - 1) * c.count);  // U_1 ... U_{T-1}
+               if (!stored && T > 1)
+                 detail::unroll_chunk<Activation>(
+                     lane, structure, W_tilde, h, b, Z_c, T - 1,
+                     [&](Index t) -> View { return recomputed.middle_cols((t - 1) * c.count, c.count); });
+               auto const state = [&](Index t) -> ConstView {
+                 return stored ? columns(states, {(t - 1) * N + c.first, c.count})
+                               : ConstView(recomputed.middle_cols((t - 1) * c.count, c.count));
+               };
+               View const Sigma = lane.scratch(k, c.count);  // k x n
+               detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, U_c, columns(U_bar, c),
+                                                       state, Sigma, sum[0], sum[2]);
+               structure.add_gradient(lane, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
+               structure.map_adjoint(lane, W_tilde, ConstView(Sigma), formula::InputCotangent{},
+                                     columns(Z_bar, c), ConstView(Sigma), PerRow{h});
+               row_sums(lane, sum[1], formula::Product{}, ConstView(Sigma), Z_c);
+             });
 }
 
 }  // namespace detrame

@@ -16,12 +16,13 @@ struct StepVectors {
   typename B::Matrix h, s, b;  // k x 1
 
   StepVectors(B& backend, P const& psi, Step<B> const& step) {
-    HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);                                         // k x 1
-    HostMatrix<Scalar> const lambda = to_host(backend, psi.lambda()), beta = to_host(backend, psi.beta());  // k x 1
+    HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);  // k x 1
+    HostMatrix<Scalar> const lambda = to_host(backend, psi.lambda()),
+                             beta = to_host(backend, psi.beta());  // k x 1
     auto const over_S = [&](auto const& numerator) {
       return to_device(backend, host_matrix<Scalar>(Theta.rows(), 1, [&](Index i, Index) {
-        return numerator(i) / (Theta(i, 0) + step.gamma * beta(i, 0));
-      }));
+                         return numerator(i) / (Theta(i, 0) + step.gamma * beta(i, 0));
+                       }));
     };
     h = over_S([&](Index i) { return Theta(i, 0); });
     s = over_S([&](Index) { return step.gamma; });
@@ -42,8 +43,8 @@ class SimultaneousUpdates {
   void advance(B& backend, View U, View V, View active) {
     ConstView const h = vectors_.h, s = vectors_.s, b = vectors_.b;
     each_chunk(backend, Batch{U.cols()}, 2 * U.rows(), [&](typename B::Lane& lane, Columns c) {
-      each(lane, formula::ProximalStep<typename P::Activation>{}, columns(U, c), ConstView(columns(V, c)), PerRow{h},
-           PerRow{s}, PerRow{b}, PerColumn{ConstView(columns(active, c))});
+      each(lane, formula::ProximalStep<typename P::Activation>{}, columns(U, c), ConstView(columns(V, c)),
+           PerRow{h}, PerRow{s}, PerRow{b}, PerColumn{ConstView(columns(active, c))});
     });
   }
 
@@ -61,7 +62,9 @@ class AcceleratedUpdates {
   using ConstView = typename B::ConstView;
 
   AcceleratedUpdates(B& backend, P const& psi, Step<B> const& step, Index N)
-      : vectors_(backend, psi, step), U_last_(zeros(backend, psi.dim(), N)), V_last_(zeros(backend, psi.dim(), N)) {}
+      : vectors_(backend, psi, step),
+        U_last_(zeros(backend, psi.dim(), N)),
+        V_last_(zeros(backend, psi.dim(), N)) {}
 
   void advance(B& backend, View U, View V, View active) {
     double const s_next = (1 + std::sqrt(1 + 4 * s_ * s_)) / 2;
@@ -71,8 +74,8 @@ class AcceleratedUpdates {
     ConstView const h = vectors_.h, s = vectors_.s, b = vectors_.b;
     View const U_last = U_last_, V_last = V_last_;  // k x N
     each_chunk(backend, Batch{U.cols()}, 4 * U.rows(), [&](typename B::Lane& lane, Columns c) {
-      each(lane, formula::AcceleratedStep<typename P::Activation, Scalar>{momentum}, columns(U, c), columns(U_last, c),
-           ConstView(columns(V, c)), columns(V_last, c), PerRow{h}, PerRow{s}, PerRow{b},
+      each(lane, formula::AcceleratedStep<typename P::Activation, Scalar>{momentum}, columns(U, c),
+           columns(U_last, c), ConstView(columns(V, c)), columns(V_last, c), PerRow{h}, PerRow{s}, PerRow{b},
            PerColumn{ConstView(columns(active, c))});
     });
   }
@@ -90,7 +93,8 @@ struct SweepColumn {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar const> lambda, MatrixView<Scalar const> beta,
-                                      MatrixView<Scalar> U, MatrixView<Scalar> V, MatrixView<Scalar> active) const {
+                                      MatrixView<Scalar> U, MatrixView<Scalar> V,
+                                      MatrixView<Scalar> active) const {
     if (active(0, j) == Scalar(0)) return;
     Index const kg = Q.rows();  // Q: kg x k, blocks side by side
     for (Index i = 0; i < U.rows(); ++i) {
@@ -114,10 +118,12 @@ class SequentialUpdates {
   using B = typename P::Backend;
   using View = typename B::View;
 
-  SequentialUpdates(B&, M const& Q, P const& psi) : Q_(Q.weights()), lambda_(psi.lambda()), beta_(psi.beta()) {}
+  SequentialUpdates(B&, M const& Q, P const& psi)
+      : Q_(Q.weights()), lambda_(psi.lambda()), beta_(psi.beta()) {}
 
   void advance(B& backend, View U, View V, View active) {
-    each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V, active);
+    each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V,
+                active);
   }
 
  private:

@@ -10,14 +10,24 @@ namespace detrame::detail {
 
 /// The state of each column of an iteration, in the 1 x N rows of one matrix, so that statuses are found where
 /// the iterates are and one number an iteration comes back to the host.
-enum WatchRow : Index { row_status, row_active, row_residual, row_size, row_distance, row_farthest, row_return, row_reach,
-                        watch_rows };
+enum WatchRow : Index {
+  row_status,
+  row_active,
+  row_residual,
+  row_size,
+  row_distance,
+  row_farthest,
+  row_return,
+  row_reach,
+  watch_rows
+};
 
 /// A column before its first update: u = 0, r2 = |r_0|^2, largest = max_i |r_0i|.
 template <class Scalar>
 struct WatchStart {
   Scalar modulus;
-  DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& active, Scalar& reach, Scalar largest, Scalar r2) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& active, Scalar& reach, Scalar largest,
+                                      Scalar r2) const {
     Scalar const bound = std::sqrt(r2) / modulus;  // |u_star| <= bound
     bool const finite = bound - bound == Scalar(0), zero = largest == Scalar(0);
     reach = bound / std::sqrt(std::numeric_limits<Scalar>::epsilon());

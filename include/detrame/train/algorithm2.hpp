@@ -32,7 +32,8 @@ typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd 
                               typename Net::Parameters& theta, TrainingState<Net>& state,
                               typename B::ConstView x, typename B::ConstView targets, Draw draw) {
   using Scalar = typename B::Scalar;
-  visit([&](std::string_view, Kind, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); }, state.gradient);
+  visit([&](std::string_view, Kind, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); },
+        state.gradient);
   auto const y = net.forward(backend, theta, x, state.tape, draw);
   resize(backend, state.y_bar, y.rows(), y.cols());
   Scalar const value = loss.value(backend, y, targets, state.y_bar);
@@ -51,9 +52,9 @@ struct TrainingOptions {
 };
 
 struct Epoch {
-  int number;     ///< counted from 0
+  int number;  ///< counted from 0
   double rate;
-  double loss;    ///< mean over the epoch's batches, each before its step
+  double loss;  ///< mean over the epoch's batches, each before its step
 };
 
 /// Algorithm 2: epochs of shuffled batches. The last batch of an epoch may be smaller. `observe(epoch)` is
@@ -62,8 +63,8 @@ struct Epoch {
 /// Requires  epochs >= 0, batch >= 1, else DomainError; the data's shape is the network's, else ShapeError.
 /// Ensures   the result is a function of theta, data, options: not of the number of threads.
 template <Layer Net, class Loss, Backend B, class Observe>
-void fit(B& backend, Net const& net, Loss const& loss, typename Net::Parameters& theta, Dataset<B> const& data,
-         TrainingOptions const& options, Observe&& observe) {
+void fit(B& backend, Net const& net, Loss const& loss, typename Net::Parameters& theta,
+         Dataset<B> const& data, TrainingOptions const& options, Observe&& observe) {
   require_at_least("fit", "epochs", options.epochs, 0);
   require_at_least("fit", "batch", options.batch, Index{1});
   require_data("fit", net, data);

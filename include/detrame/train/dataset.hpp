@@ -25,8 +25,8 @@ template <Backend B>
 Dataset<B> dataset(B& backend, Shape shape, HostMatrix<typename B::Scalar> const& x, std::vector<int> labels,
                    int classes) {
   if (x.rows() != shape.channels || x.cols() != shape.sites() * static_cast<Index>(labels.size()))
-    throw ShapeError(message("dataset: x is ", x.rows(), " x ", x.cols(), ", ", labels.size(), " samples of shape ",
-                             shape, " are ", shape.channels, " x ",
+    throw ShapeError(message("dataset: x is ", x.rows(), " x ", x.cols(), ", ", labels.size(),
+                             " samples of shape ", shape, " are ", shape.channels, " x ",
                              shape.sites() * static_cast<Index>(labels.size())));
   Dataset<B> data{shape, to_device(backend, x), one_hot(backend, labels, classes), {}, classes};
   data.labels = std::move(labels);
@@ -37,19 +37,20 @@ Dataset<B> dataset(B& backend, Shape shape, HostMatrix<typename B::Scalar> const
 template <Layer Net, Backend B>
 void require_data(char const* who, Net const&, Dataset<B> const& data) {
   if (data.shape != Net::input || Shape{data.classes} != Net::output)
-    throw ShapeError(message(who, ": the data are ", data.shape, " in ", data.classes, " classes, the network maps ",
-                             Shape(Net::input), " to ", Shape(Net::output)));
+    throw ShapeError(message(who, ": the data are ", data.shape, " in ", data.classes,
+                             " classes, the network maps ", Shape(Net::input), " to ", Shape(Net::output)));
 }
 
 /// x and targets of some samples; `sites` is memory for the columns they stand in.
 template <Backend B>
-void gather_samples(B& backend, Dataset<B> const& data, std::span<Index const> samples, std::vector<Index>& sites,
-                    typename B::Matrix& x, typename B::Matrix& targets) {
+void gather_samples(B& backend, Dataset<B> const& data, std::span<Index const> samples,
+                    std::vector<Index>& sites, typename B::Matrix& x, typename B::Matrix& targets) {
   Index const per_sample = data.shape.sites(), n = static_cast<Index>(samples.size());
   sites.resize(static_cast<std::size_t>(n * per_sample));
   for (Index j = 0; j < n; ++j)
     for (Index s = 0; s < per_sample; ++s)
-      sites[static_cast<std::size_t>(j * per_sample + s)] = samples[static_cast<std::size_t>(j)] * per_sample + s;
+      sites[static_cast<std::size_t>(j * per_sample + s)] =
+          samples[static_cast<std::size_t>(j)] * per_sample + s;
   resize(backend, x, data.x.rows(), n * per_sample);
   resize(backend, targets, data.targets.rows(), n);
   gather_columns(backend.lane(), data.x, std::span<Index const>(sites), x);

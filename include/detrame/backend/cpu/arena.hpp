@@ -78,7 +78,8 @@ class Arena {
   };
   struct Block {
     explicit Block(std::size_t bytes)
-        : memory(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{alignment}))), size(bytes) {}
+        : memory(static_cast<std::byte*>(::operator new[](bytes, std::align_val_t{alignment}))),
+          size(bytes) {}
     std::unique_ptr<std::byte, Release> memory;
     std::size_t size;
   };

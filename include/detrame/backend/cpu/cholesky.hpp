@@ -153,7 +153,8 @@ class PackedCholesky {
     for (Index c = 0; c < rows; ++c) {
       Scalar* const column = L + c * tile;
       Scalar const pivot = column[c];
-      if (!(pivot > n * std::numeric_limits<Scalar>::epsilon() * diagonal[c] && std::isfinite(pivot))) return c;
+      if (!(pivot > n * std::numeric_limits<Scalar>::epsilon() * diagonal[c] && std::isfinite(pivot)))
+        return c;
       Scalar const inverse = Scalar(1) / pivot, inverse_root = std::sqrt(inverse);
       for (Index b = c + 1; b < rows; ++b) {
         Packet const l = constant(column[b] * inverse);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <vector>
@@ -15,7 +17,8 @@
 #include "detrame/core/matrix_view.hpp"
 
 #if !EIGEN_VERSION_AT_LEAST(3, 4, 0) || EIGEN_VERSION_AT_LEAST(3, 4, 90)
-#error "detrame needs Eigen 3.4: it calls the single-threaded product kernel of that version (docs/decisions/0002)"
+#error \
+    "detrame needs Eigen 3.4: it calls the single-threaded product kernel of that version (docs/decisions/0002)"
 #endif
 
 namespace detrame {
@@ -30,7 +33,9 @@ class CpuLane {
   [[nodiscard]] Arena::Frame frame() { return arena_.frame(); }
 
   /// An uninitialised matrix that lives until the innermost frame closes.
-  View scratch(Index rows, Index cols) { return {arena_.template take<Scalar>(rows * cols), rows, cols, rows}; }
+  View scratch(Index rows, Index cols) {
+    return {arena_.template take<Scalar>(rows * cols), rows, cols, rows};
+  }
 
   Arena& arena() { return arena_; }
 
@@ -41,7 +46,8 @@ class CpuLane {
 /// What public functions take: any Eigen expression, or a view; copied only where its layout is not column-major
 /// with unit inner stride.
 template <class Scalar>
-class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic> const, 0, Eigen::OuterStride<>> {
+class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic> const, 0,
+                                   Eigen::OuterStride<>> {
   using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;
   using Ref = Eigen::Ref<Matrix const, 0, Eigen::OuterStride<>>;
 
@@ -84,7 +90,8 @@ class Cpu {
   explicit Cpu(int threads = available_threads()) {
     require_at_least("Cpu", "threads", threads, 1);
 #if !defined(_OPENMP)
-    if (threads > 1) throw DomainError(message("Cpu: threads = ", threads, ", but this program is built without OpenMP"));
+    if (threads > 1)
+      throw DomainError(message("Cpu: threads = ", threads, ", but this program is built without OpenMP"));
 #endif
     for (int i = 0; i < threads; ++i) lanes_.push_back(std::make_unique<Lane>());
   }
@@ -112,8 +119,9 @@ class Cpu {
     std::exception_ptr thrown;
     Index thrower = count;
     for (auto const& lane : lanes_) lane->arena().watch();
-#pragma omp parallel for num_threads(threads()) schedule(dynamic, 1)
-    for (Index i = 0; i < count; ++i) {
+    std::atomic<Index> next = 0;
+#pragma omp parallel num_threads(threads())
+    for (Index i; (i = next++) < count;) {  // a dynamic schedule, but LLVM's allocates
       try {
         task(*lanes_[static_cast<std::size_t>(omp_get_thread_num())], i);
       } catch (...) {

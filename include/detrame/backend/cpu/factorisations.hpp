@@ -32,7 +32,7 @@ bool definite_solve(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>>
   if (A.rows() > 0) {
     Eigen::LLT<Matrix> const llt(Map(A.data(), A.rows(), A.cols(), Eigen::OuterStride<>(A.stride())));
     if (llt.info() != Eigen::Success || !detail::is_finite_factor(llt.matrixLLT())) return false;
-    llt.solveInPlace(X);
+    if (X.cols() > 0) llt.solveInPlace(X);
   }
   Eigen::Map<Matrix, 0, Eigen::OuterStride<>>(out.data(), out.rows(), out.cols(),
                                               Eigen::OuterStride<>(out.stride())) = X;
@@ -55,12 +55,13 @@ std::vector<Scalar> symmetric_eigenvalues(Cpu<Scalar>&, std::type_identity_t<Mat
   if (!lower.allFinite()) return values;
   Scalar const largest = lower.cwiseAbs().maxCoeff();
   Scalar const scale = largest > Scalar(0) ? largest : Scalar(1);
-  lower /= scale;                                                          // squares do not overflow
+  lower /= scale;  // squares do not overflow
   Eigen::Tridiagonalization<Matrix> const tridiagonal(lower);
   Eigen::SelfAdjointEigenSolver<Matrix> solver;
   solver.computeFromTridiagonal(tridiagonal.diagonal(), tridiagonal.subDiagonal(), Eigen::EigenvaluesOnly);
   if (solver.info() == Eigen::Success)
-    for (Index i = 0; i < A.rows(); ++i) values[static_cast<std::size_t>(i)] = scale * solver.eigenvalues()(i);
+    for (Index i = 0; i < A.rows(); ++i)
+      values[static_cast<std::size_t>(i)] = scale * solver.eigenvalues()(i);
   return values;
 }
 

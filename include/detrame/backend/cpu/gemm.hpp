@@ -16,7 +16,8 @@ class GemmBlocking : public Eigen::internal::level3_blocking<Scalar, Scalar> {
     this->m_mc = rows;
     this->m_nc = cols;
     this->m_kc = depth;
-    Eigen::internal::computeProductBlockingSizes<Scalar, Scalar, 1>(this->m_kc, this->m_mc, this->m_nc, Index{1});
+    Eigen::internal::computeProductBlockingSizes<Scalar, Scalar, 1>(this->m_kc, this->m_mc, this->m_nc,
+                                                                    Index{1});
     this->m_blockA = arena.template take<Scalar>(this->m_mc * this->m_kc);
     this->m_blockB = arena.template take<Scalar>(this->m_kc * this->m_nc);
   }
