@@ -8,8 +8,8 @@
 using namespace detrame;
 
 using Prox = QMetricReLU<Full, Unroll<3>>;                         // three updates of eq. (20)
-using Recipe = Stack<Dense<32>, Prox, Dense<32>, Prox, Dense<2>>;  // no shapes, no backend
-using Net = Bind<Recipe, Shape{2}, Cpu<float>>;                    // the same, for points of the plane
+using Design = Stack<Dense<32>, Prox, Dense<32>, Prox, Dense<2>>;  // no shapes, no backend
+using Net = Bind<Design, Shape{2}, Cpu<float>>;                    // the same, for points of the plane
 
 // using Wrong = Bind<Repeat<3, Dense<5>>, Shape{2}, Cpu<float>>;              // refused: a block must keep its shape
 

@@ -197,6 +197,12 @@ TEST_CASE_TEMPLATE(
       untie(b, recurrence(b, rows({{0, 0.1875}, {0.28125, 0}}), h, shift));  // s ~ (2, 4/3) does
   CHECK(scalar.is_prox);
   CHECK(scalar.scalar_penalty);
+  auto const one_lambda = untie(b, recurrence(b, rows({{0, 0.25}, {0.25, 0}}), h, column({0.1, 0.1})));
+  CHECK(one_lambda.lambda_spread == 0);  // but beta = (1/2, 3/4)
+  CHECK_FALSE(one_lambda.scalar_penalty);
+  auto const one_beta = untie(b, recurrence(b, rows({{0, 0.25}, {0.25, 0}}), column({0.5, 0.5}), shift));
+  CHECK(one_beta.beta_spread == 0);
+  CHECK_FALSE(one_beta.scalar_penalty);
 }
 
 TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, a cycle that does not close",
@@ -238,6 +244,9 @@ TEST_CASE("(F2) h outside [0, 1] and b below 0 are named; what is not finite or 
       "untie: W_tilde has an entry nan, must be finite");
   check_throws_with<DomainError>([&] { untie(b, recurrence(b, W, column({1, nan}), column({0, 0}))); },
                                  "untie: h has an entry nan, must be finite");
+  auto const steep = rows({{0, 1e300}, {1e-300, 0}});
+  check_throws_with<DomainError>([&] { untie(b, recurrence(b, steep, column({1, 1}), column({0, 0}))); },
+                                 "that symmetrises W_tilde is out of range");
   check_throws_with<ShapeError>([&] { untie(b, recurrence(b, W, column({1, 1, 1}), column({0, 0, 0}))); },
                                 "untie: W_tilde is 2 x 2, must be 3 x 3");
   check_throws_with<DomainError>(

@@ -10,9 +10,9 @@ using namespace detrame::test;
 using formula::NonnegativeShrinkage;
 using formula::SoftShrinkage;
 
-#define MODELS Problem<Cpu<float>, SoftShrinkage>, Problem<archetype::Loops<double>, NonnegativeShrinkage>
-#define NONNEGATIVE \
-  Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
+// Each kind of problem on a host and on the archetype; tests/prox/metric_prox_test.cpp has the other scalars.
+#define NONNEGATIVE Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
+#define MODELS Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, SoftShrinkage>
 
 namespace {
 

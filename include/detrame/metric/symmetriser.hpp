@@ -66,7 +66,6 @@ inline Symmetriser symmetriser(HostMatrix<double> const& W, double negligible) {
           out.s[static_cast<std::size_t>(parent[i])] * std::abs(W(parent[i], next) / W(next, parent[i]));
     } else {
       out.component[i] = out.components++;
-      std::fill(strongest.begin(), strongest.end(), 0.0);
     }
     for (Index l = 0; l < k; ++l) {
       double const c = detail::coupling(W, next, l);

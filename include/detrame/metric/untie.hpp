@@ -125,7 +125,8 @@ bool in_range(HostMatrix<Scalar> const& v, Scalar low, Scalar high, char const* 
 /// component is chosen so that the components' mean lambda_i agree, else their mean beta_i, else their mean
 /// s_i; over all rows the mean of s is then 1.
 ///
-/// Requires  shapes that fit, else ShapeError; finite parameters and k >= 1, else DomainError.
+/// Requires  shapes that fit, else ShapeError; finite parameters, k >= 1 and an s within the range of double,
+///           else DomainError.
 /// Ensures   (1) is_prox if and only if such s, Q, lambda_i and beta_i exist, up to the tolerance: relative
 ///               to what an entry can be for the symmetry, at unit diagonal of Q + diag(beta) for
 ///               eigenvalues.
@@ -155,6 +156,10 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence, typename B::Sc
   out.b_in_range = detail::in_range(b, Scalar(0), std::numeric_limits<Scalar>::max(), "b", ">= 0", wrong);
 
   Symmetriser by = symmetriser(W_tilde, static_cast<double>(tolerance));
+  for (std::size_t i = 0; i < by.s.size(); ++i)
+    if (!(by.s[i] > 0) || !std::isfinite(by.s[i]))
+      throw DomainError(
+          message("untie: the scaling s(", i, ") = ", by.s[i], " that symmetrises W_tilde is out of range"));
   std::vector<double> slack, threshold;  // 1 - h and b
   for (Index i = 0; i < k; ++i) {
     slack.push_back(1 - static_cast<double>(h(i, 0)));
