@@ -55,7 +55,7 @@ def draw_accuracy(axes, rows):
         points = [of("DeTraMe", T, column) for T in depths]
         axes.errorbar(depths, [p[0] for p in points], [p[1] for p in points], fmt=mark, capsize=3, ms=4,
                       label=f"DeTraMe, {column}")
-    for name, style in (("plain ReLU", "-."), ("DDL, exact", ":")):
+    for name, style in (("plain ReLU", "-."), ("DDL exact", ":")):
         axes.axhline(of(name, 0, "test")[0], ls=style, color="grey", label=f"{name}, test")
     axes.set(xlabel="updates T", ylabel="accuracy, %", title="Trained networks, mean ± deviation over seeds")
     axes.legend(fontsize=8)

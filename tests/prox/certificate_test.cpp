@@ -198,6 +198,26 @@ TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at eve
   check_throws_with<DomainError>([] { fista_bound(1., 0); }, "fista_bound: T = 0, must be >= 1");
 }
 
+TEST_CASE_TEMPLATE("(C5) FISTA is the textbook's, with the gradient at the extrapolated point", P, MODELS) {
+  typename P::Backend b;
+  auto const p = contracting_problem<P>(b);
+  auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+  HostMatrix<double> u(8, 6), y(8, 6);
+  double s = 1;
+  for (Index T = 1; T < 12; ++T) {
+    auto const v = p.gradient(y);
+    auto const next = host_matrix<double>(8, 6, [&](Index i, Index j) {
+      double const S = Theta(i, 0) + p.beta;
+      return typename P::Activation{}((Theta(i, 0) * y(i, j) - v(i, j)) / S, p.lambda / S);
+    });
+    double const s_next = (1 + std::sqrt(1 + 4 * s * s)) / 2;
+    y = mapped([=](double a, double c) { return a + (s - 1) / s_next * (a - c); }, next, u);
+    u = next, s = s_next;
+    auto const ours = p.on_host(p.solve(By::fista, Until{.tolerance = 0, .limit = T}).u);
+    CHECK(max_abs_difference(ours, u) <= static_cast<double>(tolerance<typename P::Scalar>(8 * 2 * T, 3)));
+  }
+}
+
 TEST_CASE_TEMPLATE("(C6) forward-backward converges below safe_gamma, and need not above", P, MODELS) {
   typename P::Backend b;
   using Scalar = typename P::Scalar;
