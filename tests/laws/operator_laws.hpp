@@ -189,10 +189,10 @@ template <Backend B, StructureOn<B> S>
 void structure_laws(std::vector<StructureCase<S>> const& cases) {
   B b;
   auto const each = [&](auto law) {
-    for (auto const& [structure, k, N] : cases) {
-      CAPTURE(k);
-      CAPTURE(N);
-      law(structure, k, N);
+    for (StructureCase<S> const& at : cases) {  // no structured binding: clang 14 cannot capture one
+      CAPTURE(at.k);
+      CAPTURE(at.N);
+      law(at.structure, at.k, at.N);
     }
   };
   SUBCASE("W~ (2 U - 3 P) = 2 W~ U - 3 W~ P") {
