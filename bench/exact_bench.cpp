@@ -101,7 +101,8 @@ void print_seconds(char const* name, int rounds, F&& f) {
     std::clock_t const processor = std::clock();
     f();
     double const used = static_cast<double>(std::clock() - processor) / CLOCKS_PER_SEC;
-    std::cout << ' ' << std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << ' ' << used;
+    std::cout << ' ' << std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << ' '
+              << used;
   }
   std::cout << '\n';
 }
@@ -119,12 +120,15 @@ int solve(std::string const& problem, std::string const& solution, int threads, 
   require_optimal(synthesis);
   std::ofstream file(solution, std::ios::binary);
   for (Matrix const* u : {&prox.u, &synthesis.u})
-    file.write(reinterpret_cast<char const*>(u->data()), static_cast<std::streamsize>(sizeof(double)) * u->size());
+    file.write(reinterpret_cast<char const*>(u->data()),
+               static_cast<std::streamsize>(sizeof(double)) * u->size());
   return file ? 0 : 1;
 }
 
-void add(std::string const& name, void (*run)(benchmark::State&, Index, Index, int), Index k, Index N, int threads) {
-  auto const full = name + "/k:" + std::to_string(k) + "/N:" + std::to_string(N) + "/threads:" + std::to_string(threads);
+void add(std::string const& name, void (*run)(benchmark::State&, Index, Index, int), Index k, Index N,
+         int threads) {
+  auto const full =
+      name + "/k:" + std::to_string(k) + "/N:" + std::to_string(N) + "/threads:" + std::to_string(threads);
   benchmark::RegisterBenchmark(full.c_str(), [=](benchmark::State& state) { run(state, k, N, threads); })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);

@@ -11,7 +11,8 @@ using formula::NonnegativeShrinkage;
 using formula::SoftShrinkage;
 
 // Each kind of problem on a host and on the archetype; tests/prox/metric_prox_test.cpp has the other scalars.
-#define NONNEGATIVE Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
+#define NONNEGATIVE \
+  Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, NonnegativeShrinkage>
 #define MODELS Problem<Cpu<double>, NonnegativeShrinkage>, Problem<archetype::Loops<float>, SoftShrinkage>
 
 namespace {
