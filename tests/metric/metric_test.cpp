@@ -11,6 +11,8 @@ namespace detrame {
 
 using namespace detrame::test;
 
+#define DETRAME_BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
+
 static_assert(Metric<DenseMetric<Cpu<float>>> && Metric<DenseMetric<archetype::Loops<double>>>);
 static_assert(Metric<GramMetric<Cpu<float>>> && Metric<GramMetric<archetype::Loops<double>>>);
 static_assert(Metric<BlockDiagonalMetric<Cpu<float>>> &&
@@ -65,14 +67,13 @@ struct Metrics {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(M3) the metrics obey their laws", B, Cpu<float>, Cpu<double>, archetype::Loops<float>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(M3) the metrics obey their laws", B, DETRAME_BACKENDS) {
   B b;
   laws::metric_laws(b, Metrics<B>(b));
 }
 
 TEST_CASE_TEMPLATE("metric: lambda_min is the smallest eigenvalue but for rounding, of all blocks", B,
-                   Cpu<float>, archetype::Loops<double>) {
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const check = [](Scalar found, double smallest, Index k) {
@@ -82,8 +83,8 @@ TEST_CASE_TEMPLATE("metric: lambda_min is the smallest eigenvalue but for roundi
   check(BlockDiagonalMetric<B>(b, to_device(b, blocks<Scalar>(3, 5))).lambda_min(), 1.0 / 30, 5);
 }
 
-TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is the adjoint", B, Cpu<float>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is the adjoint", B,
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const m = 4, k = 7;
@@ -107,8 +108,8 @@ TEST_CASE_TEMPLATE("(M2) the Gram metric is D^T D + alpha I, and its pullback is
         tolerance<Scalar>(k, norm(Q_bar) * norm(D) * norm(dD)));
 }
 
-TEST_CASE_TEMPLATE("metric: an asymmetry of rounding is averaged, a larger one refused", B, Cpu<float>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("metric: an asymmetry of rounding is averaged, a larger one refused", B,
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Scalar const ulp = std::numeric_limits<Scalar>::epsilon();
@@ -166,7 +167,7 @@ TEST_CASE("metric: what is not one is refused, with a sentence") {
 // ---- penalties --------------------------------------------------------------------------------------------
 
 TEST_CASE_TEMPLATE("(M1) psi(u) = lambda |u|_1 + beta/2 |u|^2, infinite below 0 where it is one-sided", B,
-                   Cpu<float>, archetype::Loops<double>) {
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const U = to_device(b, host_matrix<Scalar>(2, 3, [](Index i, Index j) {

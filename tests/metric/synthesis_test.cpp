@@ -11,6 +11,8 @@ namespace detrame {
 using namespace detrame::test;
 using naive::in_double;
 
+#define DETRAME_BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
+
 namespace {
 
 /// alpha = 1/4: the condition of Q = D^T D + alpha I is at most 1 + |D|^2 / alpha, some 20.
@@ -32,7 +34,7 @@ HostMatrix<double> transformed(B& b, Transform<B> const& t, HostMatrix<double> c
 }  // namespace
 
 TEST_CASE_TEMPLATE("(M2, E7) (7) - (11) = 1/2 (|x|^2 - |F x|_Q^2 - |c|_Q^2) + <x, D c>, whatever a is", B,
-                   Cpu<float>, Cpu<double>, archetype::Loops<double>) {
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const m = 5, k = 8, N = 3;
@@ -65,7 +67,7 @@ TEST_CASE_TEMPLATE("(M2, E7) (7) - (11) = 1/2 (|x|^2 - |F x|_Q^2 - |c|_Q^2) + <x
   }
 }
 
-TEST_CASE_TEMPLATE("(M2) Q F = D^T and Q c = d", B, Cpu<float>, Cpu<double>, archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(M2) Q F = D^T and Q c = d", B, DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   for (Index m : {1, 5, 12}) {

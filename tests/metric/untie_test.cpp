@@ -13,6 +13,8 @@ using namespace detrame::test;
 using naive::in_double;
 using naive::Matrix;
 
+#define DETRAME_BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
+
 namespace {
 
 /// A matrix from its rows.
@@ -74,7 +76,7 @@ void check_recovered(UntieReport<B> const& report, Given<B> const& given) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("(F2) untie(tie(Q, psi, step)) gives back Q, lambda and beta up to one factor", B,
-                   Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>) {
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const k = 9;
@@ -100,8 +102,8 @@ TEST_CASE_TEMPLATE("(F2) untie(tie(Q, psi, step)) gives back Q, lambda and beta 
   }
 }
 
-TEST_CASE_TEMPLATE("(F2) a disconnected graph leaves one factor free for each component", B, Cpu<float>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(F2) a disconnected graph leaves one factor free for each component", B,
+                   DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const k = 8;
@@ -129,7 +131,7 @@ TEST_CASE_TEMPLATE("(F2) a disconnected graph leaves one factor free for each co
 }
 
 TEST_CASE_TEMPLATE("(F2) where untie says prox, prox^Q_psi(z) of its Q and psi is a fixed point", B,
-                   Cpu<float>, archetype::Loops<double>) {
+                   DETRAME_BACKENDS) {
   B b;
   auto const W = rows({{0, 0.3, 0}, {0.1, -0.2, 0.2}, {0, 0.4, 0.3}});
   auto const free = recurrence(b, W, column({0.5, 0.6, 0.9}), column({0.1, 0, 0.3}));
@@ -147,7 +149,7 @@ TEST_CASE_TEMPLATE("(F2) where untie says prox, prox^Q_psi(z) of its Q and psi i
 
 TEST_CASE_TEMPLATE(
     "(F2) W~ = [0 2; 2 0], h = 1/2, b = 1/10 at z = 1 has two fixed points, 0 and 1.6: no prox", B,
-    Cpu<float>, archetype::Loops<double>) {
+    DETRAME_BACKENDS) {
   B b;
   auto const free = recurrence(b, rows({{0, 2}, {2, 0}}), column({0.5, 0.5}), column({0.1, 0.1}));
   Matrix const z(2, 1, 1);
@@ -166,8 +168,7 @@ TEST_CASE_TEMPLATE(
         "diagonal; Q + diag(beta) is not definite: its smallest eigenvalue is -1 at unit diagonal");
 }
 
-TEST_CASE_TEMPLATE("(F2) W~ = [0 -2; -2 0] cycles for ever: no prox", B, Cpu<float>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(F2) W~ = [0 -2; -2 0] cycles for ever: no prox", B, DETRAME_BACKENDS) {
   B b;
   auto const free = recurrence(b, rows({{0, -2}, {-2, 0}}), column({0.5, 0.5}), column({0.1, 0.1}));
   Matrix const z(2, 1, 1);
@@ -184,7 +185,7 @@ TEST_CASE_TEMPLATE("(F2) W~ = [0 -2; -2 0] cycles for ever: no prox", B, Cpu<flo
 
 TEST_CASE_TEMPLATE(
     "(F2) b / (1 - h) constant does not make a scalar penalty: s = beta / (1 - h) must symmetrise W~", B,
-    Cpu<float>, archetype::Loops<double>) {
+    DETRAME_BACKENDS) {
   B b;
   auto const h = column({0.5, 0.25}), shift = column({0.1, 0.15});  // b / (1 - h) = 1/5 twice
   auto const report = untie(b, recurrence(b, rows({{0, 0.25}, {0.25, 0}}), h, shift));
@@ -205,7 +206,7 @@ TEST_CASE_TEMPLATE(
 }
 
 TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, a cycle that does not close",
-                   B, Cpu<float>, archetype::Loops<double>) {
+                   B, DETRAME_BACKENDS) {
   B b;
   auto const ones = column({1, 1, 1}), tenth = column({0.1, 0.1, 0.1});
   auto const refused = [&](Matrix const& W, char const* where) {
@@ -223,7 +224,7 @@ TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, 
   CHECK(untie(b, recurrence(b, closing, ones, tenth)).symmetrisable);
 }
 
-TEST_CASE_TEMPLATE("(F2) h = 1 everywhere: beta = 0", B, Cpu<float>, archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(F2) h = 1 everywhere: beta = 0", B, DETRAME_BACKENDS) {
   B b;
   auto const report =
       untie(b, recurrence(b, rows({{0, 0.25}, {0.5, 0}}), column({1, 1}), column({0.1, 0.2})));
@@ -275,8 +276,7 @@ TEST_CASE("(F2) with_eigenvalues_at_least raises the low eigenvalues and keeps t
   CHECK(with_eigenvalues_at_least(Matrix(2, 2), 0) == Matrix(2, 2));
 }
 
-TEST_CASE_TEMPLATE("(F2) the nearest tied parameters are a prox, and idempotent", B, Cpu<float>,
-                   archetype::Loops<double>) {
+TEST_CASE_TEMPLATE("(F2) the nearest tied parameters are a prox, and idempotent", B, DETRAME_BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Index const k = 8;

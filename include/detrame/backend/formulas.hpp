@@ -22,8 +22,7 @@ DETRAME_HOST_DEVICE constexpr Scalar relu(Scalar t) {
 /// sign(t) (|t| - b)_+, the prox of b |.|, for b >= 0. NaN stays NaN.
 template <class Scalar>
 DETRAME_HOST_DEVICE constexpr Scalar soft_threshold(Scalar t, Scalar b) {
-  Scalar const clamped = t > b ? b : (t < -b ? -b : t);  // one result, so that loops over it become vector code
-  return t - clamped;
+  return t > b ? t - b : (t < -b ? t + b : (t != t ? t : Scalar(0)));
 }
 
 struct Assign {
@@ -171,9 +170,8 @@ struct LastMask {
 struct EarlierMask {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u) const {
-    Scalar const masked = u != Scalar(0) ? v : Scalar(0);
-    p = masked;
-    sigma += masked;
+    p = u != Scalar(0) ? v : Scalar(0);
+    sigma += p;
   }
 };
 
