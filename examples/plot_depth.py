@@ -15,6 +15,9 @@ NAMES = {
 }
 
 
+COLOURS = {key: f"C{i}" for i, key in enumerate(NAMES)}  # the same in every panel
+
+
 def read(path):
     with open(path, newline="") as f:
         return list(csv.DictReader(f))
@@ -24,11 +27,11 @@ def draw_depth(axes, rows):
     for key, name in NAMES.items():
         mine = [r for r in rows if r["recursion"] == key]
         T = [int(r["T"]) for r in mine]
-        (line,) = axes.plot(T, [float(r["distance"]) for r in mine], "o-", ms=3, label=name)
+        axes.plot(T, [float(r["distance"]) for r in mine], "o-", ms=3, color=COLOURS[key], label=name)
         bound = [(int(r["T"]), float(r["bound"])) for r in mine if r["bound"]]
         if bound:
-            axes.plot(*zip(*bound), ":", color=line.get_color(), lw=1)
-    axes.set(xscale="log", yscale="log", xlabel="updates T", ylim=(1e-16, 1e3),
+            axes.plot(*zip(*bound), ":", color=COLOURS[key], lw=1)
+    axes.set(xscale="log", yscale="log", xlabel="updates T", ylim=(1e-9, 1e3),
              ylabel="largest |U_T - U*| / |U*|", title="Distance to the exact prox (dotted: a-priori bound)")
     axes.legend(fontsize=8)
 
@@ -38,8 +41,8 @@ def draw_time(axes, rows):
         mine = [r for r in rows if r["recursion"] == key and key != "jacobi"]
         if mine:
             axes.plot([float(r["microseconds_per_sample"]) for r in mine], [float(r["distance"]) for r in mine],
-                      "o-", ms=3, label=name)
-    axes.set(xscale="log", yscale="log", xlabel="microseconds a sample", ylim=(1e-16, 1e3),
+                      "o-", ms=3, color=COLOURS[key], label=name)
+    axes.set(xscale="log", yscale="log", xlabel="microseconds a sample", ylim=(1e-9, 1e3),
              title="The same against time")
     axes.legend(fontsize=8)
 
@@ -57,6 +60,7 @@ def draw_accuracy(axes, rows):
                       label=f"DeTraMe, {column}")
     for name, style in (("plain ReLU", "-."), ("DDL exact", ":")):
         axes.axhline(of(name, 0, "test")[0], ls=style, color="grey", label=f"{name}, test")
+    axes.set_ylim(top=100)
     axes.set(xlabel="updates T", ylabel="accuracy, %", title="Trained networks, mean ± deviation over seeds")
     axes.legend(fontsize=8)
 
