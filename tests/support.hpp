@@ -98,6 +98,18 @@ HostMatrix<Scalar> unit_norm_dictionary(Index m, Index k, std::uint64_t seed) {
   return rounded<Scalar>(D);
 }
 
+/// A matrix of the tests, rounded to a backend's scalar and in its memory.
+template <Backend B>
+typename B::Matrix in_memory_of(B& b, HostMatrix<double> const& A) {
+  return to_device(b, rounded<typename B::Scalar>(A));
+}
+
+/// What lies in a backend's memory, on the host and in double.
+template <Backend B>
+HostMatrix<double> in_double(B& b, typename B::ConstView v) {
+  return rounded<double>(to_host(b, v));
+}
+
 /// Independent standard normal entries, in a backend's memory.
 template <Backend B>
 typename B::Matrix random_matrix(B& b, Index rows, Index cols, std::uint64_t seed) {

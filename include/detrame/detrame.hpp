@@ -6,6 +6,7 @@
 #include "detrame/core/version.hpp"
 #include "detrame/exact/encode.hpp"
 #include "detrame/exact/implicit_synthesis.hpp"
+#include "detrame/exact/margin.hpp"
 #include "detrame/layer/check_pullback.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_exact.hpp"

@@ -20,16 +20,6 @@ using namespace detrame::test;
 
 namespace {
 
-template <Backend B>
-typename B::Matrix on(B& b, HostMatrix<double> const& A) {
-  return to_device(b, rounded<typename B::Scalar>(A));
-}
-
-template <Backend B>
-HostMatrix<double> off(B& b, typename B::ConstView v) {
-  return rounded<double>(to_host(b, v));
-}
-
 /// The KKT violation of u in double, from Q, z, psi alone: the largest |u - A(u - g, lambda)|.
 double violation(HostMatrix<double> const& Q, HostMatrix<double> const& z, double lambda, double beta,
                  bool two_sided, HostMatrix<double> const& u) {
@@ -85,13 +75,13 @@ template <class Psi, Backend B>
 HostMatrix<double> certified(B& b, HostMatrix<double> const& Q, HostMatrix<double> const& z, double lambda,
                              double beta) {
   using Scalar = typename B::Scalar;
-  DenseMetric<B> const metric(b, on(b, Q));
+  DenseMetric<B> const metric(b, in_memory_of(b, Q));
   Psi const psi(b, Q.rows(), static_cast<Scalar>(lambda), static_cast<Scalar>(beta));
-  auto const result = exact_prox(b, metric, psi, on(b, z));
+  auto const result = exact_prox(b, metric, psi, in_memory_of(b, z));
   CHECK(result.status == ExactStatus::optimal);
-  auto const u = off(b, typename B::ConstView(result.u));
+  auto const u = in_double(b, typename B::ConstView(result.u));
   // the certificate is true: recomputed here in double from the rounded data, up to the scalar's rounding
-  auto const Q_seen = off(b, metric.weights()), z_seen = rounded<double>(rounded<Scalar>(z));
+  auto const Q_seen = in_double(b, metric.weights()), z_seen = rounded<double>(rounded<Scalar>(z));
   double const scale = max_abs(Q_seen) * (max_abs(z_seen) + max_abs(u)) * static_cast<double>(Q.rows());
   double const here =
       violation(Q_seen, z_seen, static_cast<double>(static_cast<Scalar>(lambda)),
@@ -160,11 +150,11 @@ TEST_CASE_TEMPLATE("(M1) m < k, equal atoms, zero atoms: one solution, split eve
     D(i, 3) = D(i, 8) = D(i, 0);
     D(i, 5) = 0;
   }
-  Synthesis<B> const problem{on(b, D), Scalar(.05), Scalar(.01), Scalar(.02), zeros(b, 14, 1)};
+  Synthesis<B> const problem{in_memory_of(b, D), Scalar(.05), Scalar(.01), Scalar(.02), zeros(b, 14, 1)};
   auto const result =
-      exact_synthesis(b, problem, on(b, product(D, uniform_matrix<double>(14, 20, seed(411)))));
+      exact_synthesis(b, problem, in_memory_of(b, product(D, uniform_matrix<double>(14, 20, seed(411)))));
   CHECK(result.status == ExactStatus::optimal);
-  auto const u = off(b, typename B::ConstView(result.u));
+  auto const u = in_double(b, typename B::ConstView(result.u));
   REQUIRE(max_abs(u) > 0);
   for (Index j = 0; j < 20; ++j) {
     CHECK(std::abs(u(3, j) - u(0, j)) <= tolerance<Scalar>(14, 200));
@@ -202,14 +192,15 @@ TEST_CASE_TEMPLATE("(M3) a warm start changes the way, not the answer", B, CPUS)
   using Scalar = typename B::Scalar;
   B b;
   auto const Q = definite_matrix<double>(24, 100, seed(430));
-  DenseMetric<B> const metric(b, on(b, Q));
+  DenseMetric<B> const metric(b, in_memory_of(b, Q));
   NonnegativeElasticNet<B> const psi(b, 24, Scalar(.05), Scalar(.01));
-  auto const z = on(b, normal_matrix<double>(24, 10, seed(431)));
+  auto const z = in_memory_of(b, normal_matrix<double>(24, 10, seed(431)));
   auto const cold = exact_prox(b, metric, psi, z);
   for (std::uint64_t n : {0u, 1u, 2u}) {
     auto warm = cold;
     if (n > 0)
-      warm.u = on(b, uniform_matrix<double>(24, 10, seed(440 + n), n == 1 ? 0 : -1));  // any guess will do
+      warm.u = in_memory_of(
+          b, uniform_matrix<double>(24, 10, seed(440 + n), n == 1 ? 0 : -1));  // any guess will do
     exact_prox(b, metric, psi, z, warm, {.warm_start = true});
     CHECK(warm.status == ExactStatus::optimal);
     CHECK(max_abs_difference(b, warm.u, cold.u) <= tolerance<Scalar>(24, 400));
@@ -223,10 +214,10 @@ TEST_CASE_TEMPLATE("(M3) a block-diagonal metric is solved block by block", B, B
   auto const blocks =
       host_matrix<double>(4, 8, [&](Index i, Index j) { return j < 4 ? Q1(i, j) : Q2(i, j - 4); });
   auto const z = normal_matrix<double>(8, 6, seed(452));
-  BlockDiagonalMetric<B> const Q(b, on(b, blocks));
+  BlockDiagonalMetric<B> const Q(b, in_memory_of(b, blocks));
   NonnegativeElasticNet<B> const psi(b, 8, Scalar(.1), Scalar(.05));
-  auto const u = exact_prox(b, Q, psi, on(b, z));
-  auto const whole = exact_prox(b, DenseMetric<B>(b, Q.dense(b)), psi, on(b, z));
+  auto const u = exact_prox(b, Q, psi, in_memory_of(b, z));
+  auto const whole = exact_prox(b, DenseMetric<B>(b, Q.dense(b)), psi, in_memory_of(b, z));
   CHECK(u.status == ExactStatus::optimal);
   CHECK(max_abs_difference(b, u.u, whole.u) <= tolerance<Scalar>(8, 100));
 }
@@ -236,17 +227,17 @@ TEST_CASE_TEMPLATE("NaN and infinity come out, are never called optimal, and lea
   using Scalar = typename B::Scalar;
   B b;
   auto const Q = definite_matrix<double>(5, 10, seed(460));
-  DenseMetric<B> const metric(b, on(b, Q));
+  DenseMetric<B> const metric(b, in_memory_of(b, Q));
   NonnegativeElasticNet<B> const psi(b, 5, Scalar(.1), Scalar(.05));
   auto z = normal_matrix<double>(5, 4, seed(461));
-  auto const clean = off(b, typename B::ConstView(exact_prox(b, metric, psi, on(b, z)).u));
+  auto const clean = in_double(b, typename B::ConstView(exact_prox(b, metric, psi, in_memory_of(b, z)).u));
   for (double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     z(2, 1) = bad;
-    auto const result = exact_prox(b, metric, psi, on(b, z));
+    auto const result = exact_prox(b, metric, psi, in_memory_of(b, z));
     CHECK(result.status == ExactStatus::not_finite);
     CHECK(!(result.largest_residual <= 1));
     CHECK_THROWS_AS(require_optimal(result), NotConverged);
-    auto const u = off(b, typename B::ConstView(result.u));
+    auto const u = in_double(b, typename B::ConstView(result.u));
     for (Index i = 0; i < 5; ++i) {
       CHECK(std::isnan(u(i, 1)));
       for (Index j : {0, 2, 3}) CHECK(u(i, j) == clean(i, j));
@@ -257,7 +248,7 @@ TEST_CASE_TEMPLATE("NaN and infinity come out, are never called optimal, and lea
 TEST_CASE_TEMPLATE("N = 0, bad shapes and bad numbers", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
-  DenseMetric<B> const Q(b, on(b, identity<double>(5)));
+  DenseMetric<B> const Q(b, in_memory_of(b, identity<double>(5)));
   NonnegativeElasticNet<B> const psi(b, 5, Scalar(.1), Scalar(0));
   auto const none = exact_prox(b, Q, psi, zeros(b, 5, 0));
   CHECK(none.status == ExactStatus::optimal);
@@ -276,14 +267,14 @@ TEST_CASE_TEMPLATE("N = 0, bad shapes and bad numbers", B, BACKENDS) {
 TEST_CASE("(M3) the same bits for 1, 2, 3 threads and for a column alone") {
   auto const Q = definite_matrix<double>(40, 200, seed(470)), z = normal_matrix<double>(40, 37, seed(471));
   Cpu<double> one(1);
-  DenseMetric<Cpu<double>> const metric(one, on(one, Q));
+  DenseMetric<Cpu<double>> const metric(one, in_memory_of(one, Q));
   NonnegativeElasticNet<Cpu<double>> const psi(one, 40, .05, .01);
-  auto const u = exact_prox(one, metric, psi, on(one, z)).u;
+  auto const u = exact_prox(one, metric, psi, in_memory_of(one, z)).u;
   for (int threads = 2; threads <= 3 && Cpu<double>::available_threads() > 0; ++threads) {
     Cpu<double> more(threads);
-    CHECK(exact_prox(more, metric, psi, on(more, z)).u == u);
+    CHECK(exact_prox(more, metric, psi, in_memory_of(more, z)).u == u);
   }
-  for (Index j : {0, 5, 36}) CHECK(exact_prox(one, metric, psi, on(one, z).col(j)).u == u.col(j));
+  for (Index j : {0, 5, 36}) CHECK(exact_prox(one, metric, psi, in_memory_of(one, z).col(j)).u == u.col(j));
 }
 
 }  // namespace detrame

@@ -43,7 +43,7 @@ TEST_CASE_TEMPLATE("(A1) to recompute the states or to store them gives the same
   CHECK(stored == recomputed);
 }
 
-TEST_CASE("(M5) W~ = 0, h = 1, b = 0 is ReLU, whatever T; the same bits, forward and back") {
+TEST_CASE("(F4) W~ = 0, h = 1, b = 0 is ReLU, whatever T; the same bits, forward and back") {
   using B = Cpu<double>;
   LayerModel<Bind<QMetricReLU<Full, Unroll<4>>, Shape{6}, B>> layer;
   LayerModel<Bind<ReLU, Shape{6}, B>> relu;

@@ -13,12 +13,6 @@ namespace detrame::naive {
 using namespace detrame::test;
 using Matrix = HostMatrix<double>;
 
-/// A in double, as it was rounded.
-template <Backend B>
-Matrix in_double(B& b, typename B::ConstView A) {
-  return rounded<double>(to_host(b, A));
-}
-
 /// S(t, b): what minimises 1/2 (u - t)^2 + b |u|, over u >= 0 unless two_sided.
 inline double shrink(double t, double b, bool two_sided) {
   if (t > b) return t - b;

@@ -57,8 +57,8 @@ Host repeated(Host const& v, Index sites) {
 }
 
 TEST_CASE(
-    "(N1) = (N2): M_D layers with Reshape between are prox^Q layers with W = F P and c = Q^-1 d, end to "
-    "end") {
+    "(N1) = (N2) end to end: M_D layers with Reshape between are prox^Q layers with W = F P, c = Q^-1 d; "
+    "(E8) the classifier's c is free") {
   B b(1);
   auto const s_1 = problem(6, 8, 0.2, 0.05, 0.1, 1), s_2 = problem(4, 5, 0.3, 0.1, 0.05, 3);
   Host const C = test::normal_matrix<double>(3, 10, test::seed(5)),
@@ -144,9 +144,8 @@ TEST_CASE("(N1) = (N2) unrolled: a deep dictionary of T tied updates is a stack 
 }
 
 TEST_CASE("(A3) a deep dictionary obeys the laws of a layer: gradients through all its exact solutions") {
-  laws::everywhere<
-      Stack<Dictionary<8, Exact>, Reshape<Shape{4, 1, 2}>, Dictionary<3, Exact>, Flatten, Dense<2>>,
-      Shape{5}>({.conditioning = 15. * 15, .predict_allocates = true});
+  using Codes = Stack<Dictionary<8, Exact>, Reshape<Shape{4, 1, 2}>, Dictionary<3, Exact>, Flatten, Dense<2>>;
+  laws::layer<Codes, Shape{5}, Cpu>({.conditioning = 15. * 15, .predict_allocates = true});
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ double mean(Host const& A) {
 bool constant(Host const& A, double value) { return A == Host(A.rows(), A.cols(), value); }
 
 TEST_CASE(
-    "ReluStart: the network computes what the ReLU network of the same W and c computes; the same bits") {
+    "(F4) ReluStart: the network computes what the ReLU network of its W and c computes; the same bits") {
   auto const values = started<Net<Full, 5>>(ReluStart(), 1);
   CHECK((constant(values.at("1.W_tilde"), 0) && constant(values.at("1.h"), 1) &&
          constant(values.at("1.b"), 0)));

@@ -40,11 +40,6 @@ P contracting_problem(typename P::Backend& b) {
   return {b, coupled_matrix(8, .5, 600), normal_matrix<double>(8, 6, seed(601)), .1, .05};
 }
 
-template <Backend B>
-HostMatrix<double> double_of(B& b, typename B::ConstView v) {
-  return rounded<double>(to_host(b, v));
-}
-
 }  // namespace
 
 TEST_CASE_TEMPLATE("(C1) an update draws points together by kappa in the norm of S, and W~ attains it", B,
@@ -120,7 +115,7 @@ TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enoug
   auto const check = [&](auto const& recursion, By by) {
     auto const known = contraction(b, p.Q, p.psi, recursion);
     REQUIRE(known.kappa < 1);
-    auto const S = double_of<typename P::Backend>(b, known.S);
+    auto const S = in_double<typename P::Backend>(b, known.S);
     double const rounding = P::reachable / .2 + static_cast<double>(tolerance<Scalar>(8 * 30, 3));
     auto const u_1 = p.on_host(p.solve(by, Until{.tolerance = 0, .limit = 1}).u);
     auto const start = static_cast<Scalar>(distance(S, u_1, HostMatrix<double>(8, 6)));
@@ -178,7 +173,7 @@ TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at eve
   typename P::Backend b;
   P const p(b, definite_matrix<double>(10, 1000, seed(620)), normal_matrix<double>(10, 1, seed(621)), .02, 0);
   auto const u_star = p.solution();
-  auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+  auto const Theta = in_double<typename P::Backend>(b, p.Q.absolute_row_sums(b));
   auto const objective = [&](HostMatrix<double> const& u) {
     auto const g = p.gradient(u);
     double sum = p.value(u, 0);
@@ -201,7 +196,7 @@ TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at eve
 TEST_CASE_TEMPLATE("(C5) FISTA is the textbook's, with the gradient at the extrapolated point", P, MODELS) {
   typename P::Backend b;
   auto const p = contracting_problem<P>(b);
-  auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+  auto const Theta = in_double<typename P::Backend>(b, p.Q.absolute_row_sums(b));
   HostMatrix<double> u(8, 6), y(8, 6);
   double s = 1;
   for (Index T = 1; T < 12; ++T) {
@@ -297,7 +292,7 @@ TEST_CASE_TEMPLATE("(E6) (31): with lambda a second time the fixed point is not 
   auto const fixed_point =
       [&](double threshold) {  // of u <- A(h z - s v, threshold), v = Q (u - z), Gershgorin's step
         HostMatrix<double> u(8, 6);
-        auto const Theta = double_of<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+        auto const Theta = in_double<typename P::Backend>(b, p.Q.absolute_row_sums(b));
         for (int t = 0; t < 3000; ++t) {
           auto const v = p.gradient(u);
           u = host_matrix<double>(8, 6, [&](Index i, Index j) {

@@ -145,6 +145,35 @@ TEST_CASE("a step is forward, loss, pullback and Sgd, on a gradient that starts 
   CHECK(state.step == 2);
 }
 
+TEST_CASE("(F3) fit is the loop of Algorithm 2, written out: orders, draws, rates; the same bits") {
+  using B = Cpu<double>;
+  using Net = SmallNet<B>;
+  B b(1);
+  Net const net;
+  auto const data = clusters(b, 70, 2);
+  auto theta = net.parameters(b);
+  initialise(b, theta, RandomStart(), 2);
+  auto by_hand = theta;
+  TrainingOptions options{.epochs = 2, .batch = 32, .schedule = {0.1, 0.5, {1}}};
+  options.seed = 9;
+  fit(b, net, Cross(), theta, data, options, [](Epoch const&) { return true; });
+
+  auto state = training_state(b, net);
+  std::vector<Index> order(70), sites;
+  std::uint64_t step = 0;
+  for (std::uint64_t const epoch : {0, 1}) {
+    shuffle(Random(9, epoch), order);
+    for (Index const first : {0, 32, 64}) {
+      std::span<Index const> const samples(order.data() + first, first == 64 ? 6 : 32);
+      gather_samples(b, data, samples, sites, state.x, state.targets);
+      Draw const draw{.seed = 9, .step = step++, .first_sample = first};
+      B::ConstView const x = state.x, targets = state.targets;
+      train_step(b, net, Cross(), Sgd(), epoch == 0 ? 0.1 : 0.05, by_hand, state, x, targets, draw);
+    }
+  }
+  CHECK(on_host(b, theta) == on_host(b, by_hand));
+}
+
 TEST_CASE(
     "an epoch sees every sample once, in batches of which the last is smaller; its loss is the mean over "
     "samples") {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/matrix_view.hpp"
@@ -43,7 +44,7 @@ class Random {
     return static_cast<Scalar>(std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586477 * v));
   }
 
-  /// Uniform in {0, ..., n - 1}.
+  /// Uniform in {0, ..., n - 1}, up to n / 2^32. Requires 1 <= n <= 2^32.
   DETRAME_HOST_DEVICE constexpr Index below(Index n, std::uint64_t position) const {
     return static_cast<Index>((static_cast<std::uint64_t>(bits(position)) * static_cast<std::uint64_t>(n)) >>
                               32);

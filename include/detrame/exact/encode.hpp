@@ -99,6 +99,14 @@ typename B::Matrix decode(B& backend, Synthesis<B> const& synthesis, typename B:
   return X;
 }
 
+/// The objective of codes, with the paper's penalty: infinity outside a >= 0.                           (M1)
+/// Shapes    X: m x N, A: k x N, else ShapeError. Result: 1 x N.
+template <Backend B>
+typename B::Matrix objective(B& backend, Synthesis<B> const& synthesis, typename B::Input X,
+                             typename B::Input A) {
+  return objective(backend, synthesis, synthesis.penalty(backend), std::move(X), std::move(A));
+}
+
 /// How far codes are from optimal at most, without knowing the optimum: primal less dual value.         (D1)
 ///
 ///   gap_j = sum_i s/2 a_i^2 - w_i a_i + (w_i)_+^2 / (2 s),   w = D^T (x - D a) - lambda 1 - d,   s = alpha + beta

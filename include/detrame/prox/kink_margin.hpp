@@ -16,7 +16,7 @@ namespace detrame {
 ///
 /// Shapes    as in unrolled_prox; the result: 1 x N. T = 0 gives infinity, NaN gives NaN.
 /// Cost      that of unrolled_prox.
-/// Tested    tests/prox/unrolled_test.cpp
+/// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
 typename B::Matrix kink_margin(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
                                typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z,

@@ -14,7 +14,7 @@ namespace detrame {
 /// Ensures   (1) dU = dU_T, <U_bar, dU> = <unrolled_prox_pullback(U_bar), (dW~, dh, db, dZ)>; T = 0: dU = 0.
 ///           (2) where a pre-activation lies on a kink, the derivative used is 0.
 /// Cost      6 k^2 N T flops for a full W_tilde; U_1, ..., U_T are computed on the way.
-/// Tested    tests/prox/unrolled_test.cpp
+/// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
 void unrolled_prox_jvp(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
                        typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T,

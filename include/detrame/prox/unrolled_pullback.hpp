@@ -54,7 +54,7 @@ void pull_back_states(typename B::Lane& lane, S const& structure, typename B::Co
 /// Cost      4 k^2 N T flops for a full W_tilde: T products with W~^T, T of gradients; without states
 ///           2 k^2 N (T - 1) more, and scratch for T - 1 states of a chunk.
 /// Source    docs/maths.md (A1)
-/// Tested    tests/prox/unrolled_test.cpp
+/// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
 void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
                             typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z,

@@ -45,7 +45,7 @@ class Arena {
   /// n uninitialised entries, aligned to a cache line, until the innermost frame closes. Some frame is open.
   template <class T>
   T* take(std::ptrdiff_t n) {
-    DETRAME_ASSERT(open_ > 0);
+    DETRAME_ASSERT(open_ > 0 && n >= 0);
     std::size_t const bytes = round_up(static_cast<std::size_t>(n) * sizeof(T));
     while (block_ < blocks_.size() && used_ + bytes > blocks_[block_].size) {
       ++block_;

@@ -11,9 +11,10 @@ namespace detrame {
 namespace detail {
 /// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 128 where a recursion on them stays
 /// in a typical L2 cache of 1 MiB; else 256, so that what a product packs of its left factor serves many columns.
-/// Small batches are cut in four, down to 16 columns. (bench/README.md has the measurements.)
+/// Small batches are cut in four, down to 16 columns.
 template <class Scalar>
 Index chunk_columns(Batch batch, Index scalars_per_column) {
+  DETRAME_ASSERT(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0);
   constexpr Index cache_bytes = Index{1} << 20, narrow = 128, wide = 256;
   bool const fits = narrow * scalars_per_column * Index{sizeof(Scalar)} <= cache_bytes;
   Index const quarter = (batch.columns / 4 + 15) / 16 * 16;

@@ -144,16 +144,20 @@ class Cpu {
   Arena partial_sums_;
 };
 
+/// The host's entries, in a matrix of this backend.
 template <class Scalar>
 typename Cpu<Scalar>::Matrix to_device(Cpu<Scalar>&, HostMatrix<Scalar> const& m) {
   return Eigen::Map<typename Cpu<Scalar>::Matrix const>(m.data(), m.rows(), m.cols());
 }
 
+/// The entries of a view, on the host.
 template <class Scalar>
 HostMatrix<Scalar> to_host(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> v) {
   return host_matrix<Scalar>(v.rows(), v.cols(), [&](Index i, Index j) { return v(i, j); });
 }
 
+/// m becomes rows x cols. Its entries are unspecified afterwards, whatever its shape was; a matrix that had the
+/// shape does not allocate.
 template <class Scalar>
 void resize(Cpu<Scalar>&, typename Cpu<Scalar>::Matrix& m, Index rows, Index cols) {
   if (m.rows() != rows || m.cols() != cols) m.resize(rows, cols);

@@ -28,6 +28,8 @@ bool definite_solve(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>>
                     std::type_identity_t<MatrixView<Scalar>> out) {
   using Matrix = typename Cpu<Scalar>::Matrix;
   using Map = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>;
+  DETRAME_ASSERT(A.rows() == A.cols() && rhs.rows() == A.rows());
+  DETRAME_ASSERT(out.rows() == rhs.rows() && out.cols() == rhs.cols());
   Matrix X = Map(rhs.data(), rhs.rows(), rhs.cols(), Eigen::OuterStride<>(rhs.stride()));
   if (A.rows() > 0) {
     Eigen::LLT<Matrix> const llt(Map(A.data(), A.rows(), A.cols(), Eigen::OuterStride<>(A.stride())));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <limits>
+
 #include "detrame/backend/cpu/each.hpp"
 
 namespace detrame {
