@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "detrame/core/host_device.hpp"
+#include "detrame/core/matrix_view.hpp"
+#include "detrame/core/random.hpp"
+
+/// Activations, their adjoints and their kinks.
+namespace detrame::formula {
+
+/// t < 0 ? 0 : t, which lets NaN through (max(0, t) may not).
+template <class Scalar>
+DETRAME_HOST_DEVICE constexpr Scalar relu(Scalar t) {
+  return t < Scalar(0) ? Scalar(0) : t;
+}
+
+/// sign(t) (|t| - b)_+, the prox of b |.|, for b >= 0, as t less its projection on [-b, b], which vectorises. NaN
+/// stays NaN.
+template <class Scalar>
+DETRAME_HOST_DEVICE constexpr Scalar soft_threshold(Scalar t, Scalar b) {
+  Scalar const clamped = t > b ? b : (t < -b ? -b : t);
+  return t - clamped;
+}
+
+struct Relu {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    y = relu(x);
+  }
+};
+
+/// x_bar <- y_bar 1[y != 0] with y >= 0 or NaN, which must not become a healthy-looking 0.
+struct ReluPullback {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& x_bar, Scalar y_bar, Scalar y) const {
+    x_bar = y != Scalar(0) ? y_bar : Scalar(0);
+  }
+};
+
+/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b |u|, over
+/// u >= 0 and over all u. For both, du/dt = 1[u != 0] and du/db = -sign(u); at a kink the derivative is 0.
+struct NonnegativeShrinkage {
+  static constexpr bool two_sided = false;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
+    return relu(t - b);
+  }
+};
+
+struct SoftShrinkage {
+  static constexpr bool two_sided = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
+    return soft_threshold(t, b);
+  }
+};
+
+/// u <- A(t, b)
+template <class Activation>
+struct Activate {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar t, Scalar b) const {
+    u = Activation{}(t, b);
+  }
+};
+
+/// -distance of t to the nearest kink of u = A(t, b)
+template <class Activation>
+struct NegativeKinkDistance {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
+    Scalar const s = Activation::two_sided && t < Scalar(0) ? -t : t;
+    return s < b ? s - b : b - s;
+  }
+};
+
+/// Inverted dropout: y <- x / (1 - rate) with probability 1 - rate, else 0. The draw of entry (i, j) depends on
+/// its place in the whole batch alone.
+template <class Scalar>
+struct Dropout {
+  Random random;
+  Index first_column, rows;
+  Scalar rate;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& y, Scalar x) const {
+    auto const position = static_cast<std::uint64_t>((first_column + j) * rows + i);
+    y = random.uniform<Scalar>(position) < rate ? Scalar(0) : x / (Scalar(1) - rate);
+  }
+};
+
+}  // namespace detrame::formula

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+
+#include "detrame/core/host_device.hpp"
+#include "detrame/core/matrix_view.hpp"
+
+/// What is done to entries of matrices, with nothing of this library in it.
+namespace detrame::formula {
+
+struct Assign {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    y = x;
+  }
+};
+
+struct Add {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    y += x;
+  }
+};
+
+/// z <- x + y
+struct Sum {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& z, Scalar x, Scalar y) const {
+    z = x + y;
+  }
+};
+
+struct Subtract {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    y -= x;
+  }
+};
+
+template <class Scalar>
+struct Fill {
+  Scalar value;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y) const { y = value; }
+};
+
+/// y <- scale y
+template <class Scalar>
+struct Scale {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y) const { y *= scale; }
+};
+
+/// y <- scale x
+template <class Scalar>
+struct Scaled {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const { y = scale * x; }
+};
+
+/// y <- y + scale x
+template <class Scalar>
+struct Axpy {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const { y += scale * x; }
+};
+
+/// y <- -y
+struct Negate {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y) const {
+    y = -y;
+  }
+};
+
+/// y <- sqrt(y)
+struct SquareRoot {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y) const {
+    y = std::sqrt(y);
+  }
+};
+
+/// y <- max(y, x), NaN if either is.
+struct Larger {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    y = y < x || x != x ? x : y;
+  }
+};
+
+/// y <- x - z
+struct StoreDifference {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x, Scalar z) const {
+    y = x - z;
+  }
+};
+
+/// a_ii <- a_ii + value
+template <class Scalar>
+struct ShiftDiagonal {
+  Scalar value;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& a) const {
+    if (i == j) a += value;
+  }
+};
+
+/// q_bar_ii <- q_bar_ii + theta_bar_i
+struct AddToDiagonal {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& q_bar, Scalar theta_bar) const {
+    if (i == l) q_bar += theta_bar;
+  }
+};
+
+/// A product that is kept as it is: y <- v
+struct Store {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y) const {
+    y = v;
+  }
+};
+
+/// A product and what is added to it, fused to v: y <- v + g.
+struct StoreSum {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y, Scalar g) const {
+    y = v + g;
+  }
+};
+
+/// Second part, fused to v = (dW~ z)_i: y <- y - v.
+struct SubtractProduct {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y) const {
+    y -= v;
+  }
+};
+
+/// A linear layer behind its product v = (W x)_ij: y <- v - c
+struct MinusBias {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y, Scalar c) const {
+    y = v - c;
+  }
+};
+
+}  // namespace detrame::formula

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+
+#include "detrame/backend/formula/activation.hpp"
+#include "detrame/core/host_device.hpp"
+
+/// Losses of one column and their derivatives.
+namespace detrame::formula {
+
+/// Softmax cross-entropy of one column, with m its largest entry and s = sum_i exp(y_i - m).
+struct ExpDifference {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE Scalar operator()(Scalar y, Scalar m) const {
+    return std::exp(y - m);
+  }
+};
+
+/// t (log s + m - y)
+struct CrossEntropyTerm {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE Scalar operator()(Scalar y, Scalar t, Scalar m, Scalar s) const {
+    return t * (std::log(s) + (m - y));
+  }
+};
+
+/// y_bar <- scale (exp(y - m) / s sum_i t_i - t), with mass = sum_i t_i
+template <class Scalar>
+struct CrossEntropyPullback {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar y, Scalar t, Scalar m, Scalar s,
+                                      Scalar mass) const {
+    y_bar = scale * (std::exp(y - m) / s * mass - t);
+  }
+};
+
+/// y_bar <- scale (y - t)
+template <class Scalar>
+struct ScaledDifference {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar y, Scalar t) const { y_bar = scale * (y - t); }
+};
+
+/// One-against-all hinge, (1 - s y)_+ with s = 2 t - 1.
+struct HingeTerm {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE Scalar operator()(Scalar y, Scalar t) const {
+    return relu(Scalar(1) - (Scalar(2) * t - Scalar(1)) * y);
+  }
+};
+
+/// Its derivative, 0 at the kink: y_bar <- -scale s 1[1 - s y > 0]
+template <class Scalar>
+struct HingePullback {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar y, Scalar t) const {
+    Scalar const s = Scalar(2) * t - Scalar(1), slack = Scalar(1) - s * y;
+    y_bar = slack != slack ? slack : (slack > Scalar(0) ? -scale * s : Scalar(0));
+  }
+};
+
+}  // namespace detrame::formula

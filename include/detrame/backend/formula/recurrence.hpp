@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/core/host_device.hpp"
+
+/// The unrolled recurrence U <- A(h o Z + W~ (U - Z), b), its adjoint and its tangent; the steps of the metric prox.
+namespace detrame::formula {
+
+/// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
+template <class Activation>
+struct FirstUpdate {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar& u, Scalar z, Scalar h, Scalar b) const {
+    g = h * z - v;
+    u = Activation{}(g, b);
+  }
+};
+
+/// Every further update, fused to v = (W~ u)_i: u_next <- A(v + g, b).
+template <class Activation>
+struct NextUpdate {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u_next, Scalar g, Scalar b) const {
+    u_next = Activation{}(v + g, b);
+  }
+};
+
+/// The last P of the unrolled adjoint: p <- u_bar 1[u != 0], sigma <- p.
+struct LastMask {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar& sigma, Scalar u_bar, Scalar u) const {
+    p = u != Scalar(0) ? u_bar : Scalar(0);
+    sigma = p;
+  }
+};
+
+/// The P before it, fused to v = (W~^T p_next)_i: p <- v 1[u != 0], sigma <- sigma + p.
+struct EarlierMask {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u) const {
+    Scalar const masked = u != Scalar(0) ? v : Scalar(0);  // p may alias sigma for all the compiler knows
+    p = masked;
+    sigma += masked;
+  }
+};
+
+/// Fused to v = (W~^T sigma)_i: z_bar <- h sigma - v.
+struct InputCotangent {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& z_bar, Scalar sigma, Scalar h) const {
+    z_bar = h * sigma - v;
+  }
+};
+
+/// The tangent of G = h o z - W~ z, first part, fused to v = (W~ dz)_i: dg <- dh z + h dz - v.
+struct InputTangent {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& dg, Scalar z, Scalar dz, Scalar h, Scalar dh) const {
+    dg = dh * z + h * dz - v;
+  }
+};
+
+/// The tangent of an update, fused to v = (dW~ u)_i, with w = (W~ du)_i:
+/// du_next <- 1[u_next != 0] (v + w + dg - sign(u_next) db).
+struct UpdateTangent {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next,
+                                      Scalar db) const {
+    du_next = u_next != Scalar(0) ? v + w + dg - (u_next > Scalar(0) ? db : -db) : Scalar(0);
+  }
+};
+
+/// A proximal step of eq. (34), where `active` is not 0:  u <- A(h u - s v, b),  with v = (Q (u - z))_i,
+/// h = theta / (theta + gamma beta), s = gamma / (theta + gamma beta), b = gamma lambda / (theta + gamma beta).
+template <class Activation>
+struct ProximalStep {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar h, Scalar s, Scalar b,
+                                      Scalar active) const {
+    u = active != Scalar(0) ? Activation{}(h * u - s * v, b) : u;
+  }
+};
+
+/// The same from y = u + momentum (u - u_last), whose gradient is v + momentum (v - v_last) since it is affine.
+template <class Activation, class Scalar>
+struct AcceleratedStep {
+  Scalar momentum;
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar& u_last, Scalar v, Scalar& v_last, Scalar h, Scalar s,
+                                      Scalar b, Scalar active) const {
+    Scalar const y = u + momentum * (u - u_last), v_y = v + momentum * (v - v_last);
+    u_last = u;
+    v_last = v;
+    u = active != Scalar(0) ? Activation{}(h * y - s * v_y, b) : u;
+  }
+};
+
+}  // namespace detrame::formula
