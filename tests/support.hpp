@@ -118,6 +118,15 @@ typename B::Matrix random_matrix(B& b, Index rows, Index cols, std::uint64_t see
 
 // ---- naive arithmetic on the host: the oracle of small sizes -------------------------------------------------
 
+/// The same entries, read column by column, as rows x cols.
+template <class Scalar>
+HostMatrix<Scalar> reshaped(HostMatrix<Scalar> const& A, Index rows, Index cols) {
+  return host_matrix<Scalar>(rows, cols, [&](Index i, Index j) {
+    Index const place = i + j * rows;
+    return A(place % A.rows(), place / A.rows());
+  });
+}
+
 template <class Scalar>
 HostMatrix<Scalar> identity(Index k) {
   return host_matrix<Scalar>(k, k, [](Index i, Index j) { return i == j ? Scalar(1) : Scalar(0); });

@@ -408,6 +408,80 @@ void gemm_each(Lane<Scalar>& lane, std::type_identity_t<ConstView<Scalar>> A, Op
   each(lane, f, ConstView<Scalar>(V), args...);
 }
 
+/// f(o, q, w's column, u's row and column) for every product w u of a cross-correlation: output entry (o, q).
+namespace detail {
+template <class F>
+void each_tap(Window const& w, Index channels, Index images, F&& f) {
+  for (Index n = 0; n < images; ++n)
+    for (Index y = 0; y < w.out_height(); ++y)
+      for (Index x = 0; x < w.out_width(); ++x)
+        for (Index dy = 0; dy < w.kernel; ++dy)
+          for (Index dx = 0; dx < w.kernel; ++dx) {
+            Index const row = w.stride * y + dy - w.padding, col = w.stride * x + dx - w.padding;
+            if (row < 0 || row >= w.height || col < 0 || col >= w.width) continue;
+            for (Index c = 0; c < channels; ++c)
+              f(n * w.out_sites() + y * w.out_width() + x, (dy * w.kernel + dx) * channels + c, c,
+                n * w.sites() + row * w.width + col);
+          }
+}
+inline Index whole_images(char const* who, Index columns, Index sites) {
+  require(sites > 0 && columns % sites == 0, who, ": ", columns, " columns in images of ", sites);
+  return columns / sites;
+}
+}  // namespace detail
+
+template <class Scalar, class F, class... Args>
+void convolve_each(Lane<Scalar>& lane, Window const& window, std::type_identity_t<ConstView<Scalar>> W,
+                   std::type_identity_t<ConstView<Scalar>> U, F const& f, Args&&... args) {
+  require(window.fits() && W.cols() == window.taps() * U.rows(), "convolve_each: weights of ", W.cols(),
+          " columns for ", U.rows(), " channels");
+  Index const images = detail::whole_images("convolve_each", U.cols(), window.sites());
+  auto const frame = lane.frame();
+  View<Scalar> const V = lane.scratch(W.rows(), images * window.out_sites());
+  auto const v = Access::raw(V);
+  auto const w = Access::raw(W), u = Access::raw(U);
+  for (Index q = 0; q < v.cols(); ++q)
+    for (Index o = 0; o < v.rows(); ++o) v(o, q) = Scalar(0);
+  detail::each_tap(window, U.rows(), images, [&](Index q, Index tap, Index c, Index site) {
+    for (Index o = 0; o < v.rows(); ++o) v(o, q) += w(o, tap) * u(c, site);
+  });
+  each(lane, f, ConstView<Scalar>(V), args...);
+}
+
+template <class Scalar, class F, class... Args>
+void convolve_adjoint_each(Lane<Scalar>& lane, Window const& window,
+                           std::type_identity_t<ConstView<Scalar>> W,
+                           std::type_identity_t<ConstView<Scalar>> P, F const& f, Args&&... args) {
+  require(window.fits() && W.rows() == P.rows() && W.cols() % window.taps() == 0,
+          "convolve_adjoint_each: ", W.rows(), " rows of weights, ", P.rows(), " of P");
+  Index const images = detail::whole_images("convolve_adjoint_each", P.cols(), window.out_sites());
+  auto const frame = lane.frame();
+  View<Scalar> const V = lane.scratch(W.cols() / window.taps(), images * window.sites());
+  auto const v = Access::raw(V);
+  auto const w = Access::raw(W), p = Access::raw(P);
+  for (Index q = 0; q < v.cols(); ++q)
+    for (Index c = 0; c < v.rows(); ++c) v(c, q) = Scalar(0);
+  detail::each_tap(window, v.rows(), images, [&](Index q, Index tap, Index c, Index site) {
+    for (Index o = 0; o < w.rows(); ++o) v(c, site) += w(o, tap) * p(o, q);
+  });
+  each(lane, f, ConstView<Scalar>(V), args...);
+}
+
+template <class Scalar>
+void add_convolution_gradient(Lane<Scalar>&, Window const& window, std::type_identity_t<ConstView<Scalar>> P,
+                              std::type_identity_t<ConstView<Scalar>> U, std::type_identity_t<Scalar> sign,
+                              std::type_identity_t<View<Scalar>> W_bar) {
+  require(window.fits(), "add_convolution_gradient: no such window");
+  detail::require_shape("add_convolution_gradient", W_bar, P.rows(), window.taps() * U.rows());
+  Index const images = detail::whole_images("add_convolution_gradient", U.cols(), window.sites());
+  require(P.cols() == images * window.out_sites(), "add_convolution_gradient: P has ", P.cols(), " columns");
+  auto const p = Access::raw(P), u = Access::raw(U);
+  auto const w = Access::raw(W_bar);
+  detail::each_tap(window, U.rows(), images, [&](Index q, Index tap, Index c, Index site) {
+    for (Index o = 0; o < w.rows(); ++o) w(o, tap) += sign * p(o, q) * u(c, site);
+  });
+}
+
 // ---- chunks -----------------------------------------------------------------------------------------------------
 
 inline void require_whole_samples(Batch batch) {

@@ -17,6 +17,7 @@ using detrame::Index;
 using detrame::Op;
 using detrame::PerColumn;
 using detrame::PerRow;
+using detrame::Window;
 
 enum class Clause {
   none,
@@ -56,6 +57,9 @@ enum class Clause {
   max_to_host,
   gemm,
   gemm_each,
+  convolve_each,
+  convolve_adjoint_each,
+  add_convolution_gradient,
   team_scalar,
   team_width,
   team_height,
@@ -244,6 +248,16 @@ template <Clause m, class F>
 void gemm_each(Lane<m>&, ConstView<m>, Op, ConstView<m>, F const&, View<m>);
 
 template <Clause m, class F>
+  requires(m != Clause::convolve_each)
+void convolve_each(Lane<m>&, Window const&, ConstView<m>, ConstView<m>, F const&, View<m>);
+template <Clause m, class F>
+  requires(m != Clause::convolve_adjoint_each)
+void convolve_adjoint_each(Lane<m>&, Window const&, ConstView<m>, ConstView<m>, F const&, View<m>);
+template <Clause m>
+  requires(m != Clause::add_convolution_gradient)
+void add_convolution_gradient(Lane<m>&, Window const&, ConstView<m>, ConstView<m>, Scalar<m>, View<m>);
+
+template <Clause m, class F>
   requires(m != Clause::each_column)
 void each_column(Backend<m>&, Index, Index, F&&, View<m>);
 template <Clause m>
@@ -260,16 +274,16 @@ using stub::Clause;
 
 /// Which of the small concepts a type satisfies, in the order of `Backend`.
 template <class B>
-constexpr std::array<bool, 14> satisfied = {
-    has::scalar<B>, has::matrix<B>, has::views<B>,   has::transfer<B>,      has::lane<B>,
-    has::chunks<B>, has::each<B>,   has::reshape<B>, has::gather<B>,        has::sums<B>,
-    has::gemm<B>,   has::team<B>,   has::columns<B>, has::factorisations<B>};
+constexpr std::array<bool, 15> satisfied = {
+    has::scalar<B>, has::matrix<B>,      has::views<B>,   has::transfer<B>, has::lane<B>,
+    has::chunks<B>, has::each<B>,        has::reshape<B>, has::gather<B>,   has::sums<B>,
+    has::gemm<B>,   has::convolution<B>, has::team<B>,    has::columns<B>,  has::factorisations<B>};
 
 /// Exactly the place-th small concept fails where this clause is missing, and Backend with it.
 template <Clause missing, int place>
 constexpr bool lacks_only = [] {
   using B = stub::Backend<missing>;
-  for (int i = 0; i < 14; ++i)
+  for (int i = 0; i < 15; ++i)
     if (satisfied<B>[static_cast<std::size_t>(i)] != (i != place)) return false;
   return !detrame::Backend<B>;
 }();
@@ -294,12 +308,14 @@ static_assert(all_lack_only<8, Clause::gather_columns>);
 static_assert(all_lack_only<9, Clause::row_sums, Clause::column_sums, Clause::column_max, Clause::sum_to_host,
                             Clause::max_to_host>);
 static_assert(all_lack_only<10, Clause::gemm, Clause::gemm_each>);
-static_assert(all_lack_only<11, Clause::team_scalar, Clause::team_width, Clause::team_height,
+static_assert(all_lack_only<11, Clause::convolve_each, Clause::convolve_adjoint_each,
+                            Clause::add_convolution_gradient>);
+static_assert(all_lack_only<12, Clause::team_scalar, Clause::team_width, Clause::team_height,
                             Clause::team_tile, Clause::factor_size, Clause::factor_place, Clause::padded,
                             Clause::team_each, Clause::team_once, Clause::team_sum, Clause::team_max,
                             Clause::inner_products, Clause::cholesky, Clause::cholesky_solve>);
-static_assert(all_lack_only<12, Clause::each_column>);
-static_assert(all_lack_only<13, Clause::definite_solve, Clause::symmetric_eigenvalues>);
+static_assert(all_lack_only<13, Clause::each_column>);
+static_assert(all_lack_only<14, Clause::definite_solve, Clause::symmetric_eigenvalues>);
 
 // What is no backend at all.
 static_assert(!detrame::Backend<int> && !detrame::Backend<detrame::CpuLane<float>>);

@@ -8,6 +8,7 @@
 
 #include "detrame/backend/formulas.hpp"
 #include "detrame/core/host_matrix.hpp"
+#include "detrame/core/window.hpp"
 
 namespace detrame {
 
@@ -104,6 +105,14 @@ concept gemm =
       gemm_each(lane, x, Op::none, x, [](auto, auto&) {}, y);
     };
 
+template <class B>
+concept convolution = requires(typename B::Lane& lane, Window const& window, typename B::Scalar s,
+                               typename B::ConstView x, typename B::View y) {
+  convolve_each(lane, window, x, x, [](auto, auto&) {}, y);
+  convolve_adjoint_each(lane, window, x, x, [](auto, auto&) {}, y);
+  add_convolution_gradient(lane, window, x, x, s, y);
+};
+
 /// What works on a column, or on a few side by side, within a kernel of each_column.
 template <class B>
 concept team =
@@ -138,9 +147,10 @@ concept factorisations = requires(B& b, typename B::ConstView A, typename B::Vie
 }  // namespace has
 
 template <class B>
-concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> &&
-                  has::chunks<B> && has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> &&
-                  has::gemm<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
+concept Backend =
+    has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> && has::chunks<B> &&
+    has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> && has::gemm<B> &&
+    has::convolution<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
 
 /// A rows x cols matrix of zeros.
 template <Backend B>

@@ -24,6 +24,16 @@ enum class Kind {
   beta,        ///< >= 0
 };
 
+/// What `visit` says of a parameter: its kind, and for W~ how many square matrices stand in a block (the taps of a
+/// kernel), which fixes where its diagonal is. A visitor that needs the kind alone takes a Kind.
+struct Role {
+  Kind kind;
+  Index taps = 1;
+
+  constexpr Role(Kind kind_, Index taps_ = 1) : kind(kind_), taps(taps_) {}
+  constexpr operator Kind() const { return kind; }
+};
+
 constexpr std::string_view name(Kind kind) {
   switch (kind) {
     case Kind::weight: return "weight";
@@ -76,7 +86,7 @@ struct NoParameters {
 
 /// Walks several values of one parameter type in step, in a fixed order:
 ///
-///   f(path, kind, tensor of theta, tensors of rest...)
+///   f(path, role, tensor of theta, tensors of rest...)
 ///
 /// Optimiser, projections, checkpoints, gradient checks and parameter counts are written on it, once. A
 /// layer's parameters offer it as a static member `visit(f, path, theta, rest...)`, where `path` is the place

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/operator/dense_blocks.hpp"
 #include "detrame/prox/stopping.hpp"
 #include "detrame/prox/unrolled.hpp"
@@ -19,6 +20,15 @@ struct Blocks {
 /// A full W~.
 using Full = Blocks<1>;
 
+/// W~ a cross-correlation with a K x K kernel, block-diagonal over `groups` of channels.
+template <Index K, Index groups = 1>
+struct Convolutional {
+  static_assert(K >= 1 && K % 2 == 1, "Convolutional: the kernel must be odd");
+  static_assert(groups >= 1, "Convolutional: at least one group");
+  static constexpr ConvolutionalBlocks at(Shape in) { return {in.height, in.width, K, groups}; }
+  static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
+};
+
 template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
 struct QMetricReLU;
 
@@ -26,11 +36,11 @@ struct QMetricReLU;
 ///
 ///   U_{t+1} = ReLU(h o z + W~ (U_t - z) - b),   U_0 = 0;   returns U_T
 ///
-/// Shapes    z, u: channels x columns.  W~ as StructureRecipe says (Full, Blocks<g>).  h, b: channels x 1.
+/// Shapes    z, u: channels x columns.  W~ as StructureRecipe says (Full, Blocks<g>, Convolutional<K>).  h, b: channels x 1.
 /// Requires  the constraints W~ in D0, h in [0, 1], b >= 0 are the optimiser's to keep (F3); the map is defined
 ///           without them. It is a prox only where `untie` says so (F2).
 /// Adjoint   closed form (A1). TapePolicy: StoreStates keeps U_1 ... U_{T-1}, RecomputeStates computes them again.
-/// Cost      2 k^2 T flops a column forward, about three times that with the pullback.
+/// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with the pullback.
 /// Tested    tests/layer/layer_test.cpp
 template <class StructureRecipe, int T, class TapePolicy>
 struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
@@ -53,7 +63,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
       Matrix W_tilde, h, b;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W_tilde", Kind::W_tilde, theta.W_tilde, rest.W_tilde...);
+        f(path / "W_tilde", Role(Kind::W_tilde, structure.taps()), theta.W_tilde, rest.W_tilde...);
         f(path / "h", Kind::h, theta.h, rest.h...);
         f(path / "b", Kind::b, theta.b, rest.b...);
       }

@@ -22,7 +22,7 @@ struct ReluStart {
   TiedValues tied{};
 };
 
-/// A Q-metric ReLU starts with W~ normal of deviation spread / sqrt(block size), zero diagonal, h = 1, b = 0.
+/// A Q-metric ReLU starts with W~ normal of deviation spread / sqrt(inputs), zero diagonal, h = 1, b = 0.
 struct RandomStart {
   double spread = 0.3;
   TiedValues tied{};
@@ -138,14 +138,15 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
   std::uint64_t stream = 0;
   Matrix *W = nullptr, *W_tilde = nullptr, *h = nullptr;  // of the pair that TiedStart is walking through
   visit(
-      [&](std::string_view, Kind kind, Matrix& p) {
+      [&](std::string_view, Role role, Matrix& p) {
+        Kind const kind = role;
         Random const random(seed, stream++);
         detail::initialise_one(backend, kind, p, random, start.tied);
         if constexpr (std::is_same_v<Start, RandomStart>) {
           if (kind == Kind::W_tilde) {
-            double const deviation = start.spread / std::sqrt(static_cast<double>(p.rows()));
+            double const deviation = start.spread / std::sqrt(static_cast<double>(p.rows() * role.taps));
             p = to_device(backend, detail::scaled_normal<Scalar>(random, p.rows(), p.cols(), deviation));
-            each_indexed(backend.lane(), formula::ZeroDiagonal{p.rows()}, p);
+            each_indexed(backend.lane(), formula::ZeroDiagonal{p.rows(), role.taps}, p);
           }
         } else if constexpr (std::is_same_v<Start, TiedStart>) {
           if (kind == Kind::weight) W = &p;

@@ -8,18 +8,19 @@
 namespace detrame {
 
 /// A structure says which linear maps of R^k (at every site) a set of weights W stands for. It is a cheap
-/// value that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the k x k matrix
-/// that it makes of W.
+/// value that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the matrix that it makes
+/// of W: k x k, or of all k channels and all sites of a sample where it mixes sites.
 ///
 ///   weight_rows(k), weight_cols(k)      the shape of W
 ///   check(who, k)                       throws DomainError where there is no such map of k rows
 ///   unit()                              the sites of a sample: how many neighbouring columns W~ mixes
+///   taps()                              how many matrices of weight_rows rows a block of W has (1: W~ is that block)
 ///   map(lane, W, U, f, args...)         f(v_ij, args_ij...) for every entry of V = W~ U
 ///   map_adjoint(lane, W, P, f, args...) the same for V = W~^T P
 ///   apply, apply_adjoint(lane, W, U, V) V = W~ U, V = W~^T U
 ///   add_gradient(lane, P, U, s, W_bar)  W_bar += s d<W~ U, P> / dW
 ///   zero_diagonal(lane, W)              the projection of W~ on D0, the maps with a zero diagonal
-///   dense(b, W), from_dense(W~)         W~ itself, on the host, and back
+///   dense(b, W), from_dense(W~)         W~ itself on the k unit() entries of a sample, on the host, and back
 ///
 /// `map` and `map_adjoint` are where a kernel that fuses the product with what follows it is put in; their
 /// args are views of k rows, PerRow or PerColumn, and what f writes is not read by the product.
@@ -34,6 +35,7 @@ concept weight_shape = requires(S const& s) {
   { s.weight_rows(Index{}) } -> std::same_as<Index>;
   { s.weight_cols(Index{}) } -> std::same_as<Index>;
   { s.unit() } -> std::same_as<Index>;
+  { s.taps() } -> std::same_as<Index>;
   s.check("", Index{});
 };
 
@@ -69,5 +71,19 @@ concept Structure = std::copyable<S> && has::weight_shape<S>;
 template <class S, class B>
 concept StructureOn = Structure<S> && Backend<B> && has::map<S, B> && has::gradient<S, B> &&
                       has::zero_diagonal<S, B> && has::dense_form<S, B>;
+
+/// The rows of group g, of kg rows, of whatever stands beside V = W~ U.
+template <class View>
+View group_rows(View const& v, Index g, Index kg) {
+  return v.middle_rows(g * kg, kg);
+}
+template <class View>
+PerRow<View> group_rows(PerRow<View> const& v, Index g, Index kg) {
+  return {v.vector.middle_rows(g * kg, kg)};
+}
+template <class View>
+PerColumn<View> group_rows(PerColumn<View> const& v, Index, Index) {
+  return v;
+}
 
 }  // namespace detrame

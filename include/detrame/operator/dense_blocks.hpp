@@ -20,6 +20,7 @@ struct DenseBlocks {
   Index weight_rows(Index k) const { return k / groups; }
   Index weight_cols(Index k) const { return k; }
   Index unit() const { return 1; }
+  Index taps() const { return 1; }
 
   void check(char const* who, Index k) const {
     if (groups < 1) throw DomainError(message(who, ": groups = ", groups, ", must be >= 1"));
@@ -44,7 +45,7 @@ struct DenseBlocks {
   void apply(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
     Index const kg = W.rows();
     for (Index g = 0; g < groups; ++g)
-      gemm(lane, 1, block(W, g), Op::none, rows(U, g, kg), Op::none, 0, rows(V, g, kg));
+      gemm(lane, 1, block(W, g), Op::none, group_rows(U, g, kg), Op::none, 0, group_rows(V, g, kg));
   }
 
   /// V = W~^T U
@@ -52,7 +53,7 @@ struct DenseBlocks {
   void apply_adjoint(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
     Index const kg = W.rows();
     for (Index g = 0; g < groups; ++g)
-      gemm(lane, 1, block(W, g), Op::transposed, rows(U, g, kg), Op::none, 0, rows(V, g, kg));
+      gemm(lane, 1, block(W, g), Op::transposed, group_rows(U, g, kg), Op::none, 0, group_rows(V, g, kg));
   }
 
   /// W_bar_g += sign P_g U_g^T, the gradient of sign <W~ U, P>
@@ -61,7 +62,8 @@ struct DenseBlocks {
                     Weights const& W_bar) const {
     Index const kg = W_bar.rows();
     for (Index g = 0; g < groups; ++g)
-      gemm(lane, sign, rows(P, g, kg), Op::none, rows(U, g, kg), Op::transposed, 1, block(W_bar, g));
+      gemm(lane, sign, group_rows(P, g, kg), Op::none, group_rows(U, g, kg), Op::transposed, 1,
+           block(W_bar, g));
   }
 
   /// w_ii = 0: the projection on D0.
@@ -100,29 +102,16 @@ struct DenseBlocks {
   friend bool operator==(DenseBlocks const&, DenseBlocks const&) = default;
 
  private:
-  /// W_g, and the rows of group g of whatever stands beside V.
   template <class Weights>
   static Weights block(Weights const& W, Index g) {
     return W.middle_cols(g * W.rows(), W.rows());
-  }
-  template <class View>
-  static View rows(View const& v, Index g, Index kg) {
-    return v.middle_rows(g * kg, kg);
-  }
-  template <class View>
-  static PerRow<View> rows(PerRow<View> const& v, Index g, Index kg) {
-    return {v.vector.middle_rows(g * kg, kg)};
-  }
-  template <class View>
-  static PerColumn<View> rows(PerColumn<View> const& v, Index, Index) {
-    return v;
   }
 
   template <class Lane, class Weights, class Batch, class F, class... Args>
   void fuse(Lane& lane, Weights const& W, Op op, Batch const& U, F const& f, Args const&... args) const {
     Index const kg = W.rows();
     for (Index g = 0; g < groups; ++g)
-      gemm_each(lane, block(W, g), op, rows(U, g, kg), f, rows(args, g, kg)...);
+      gemm_each(lane, block(W, g), op, group_rows(U, g, kg), f, group_rows(args, g, kg)...);
   }
 };
 

@@ -14,11 +14,11 @@ struct Constraints {
 
 /// The Euclidean projection of one parameter onto the set that its kind prescribes. NaN stays NaN.
 template <Backend B>
-void project(B& backend, Constraints const& constraints, Kind kind, typename B::View p) {
+void project(B& backend, Constraints const& constraints, Role role, typename B::View p) {
   using Scalar = typename B::Scalar;
   auto& lane = backend.lane();
-  switch (kind) {
-    case Kind::W_tilde: each_indexed(lane, formula::ZeroDiagonal{p.rows()}, p); return;
+  switch (role.kind) {
+    case Kind::W_tilde: each_indexed(lane, formula::ZeroDiagonal{p.rows(), role.taps}, p); return;
     case Kind::h: each(lane, formula::Between<Scalar>{0, 1}, p); return;
     case Kind::alpha:
       each(lane, formula::AtLeast<Scalar>{static_cast<Scalar>(constraints.alpha_min)}, p);
@@ -36,7 +36,7 @@ void project(B& backend, Constraints const& constraints, Kind kind, typename B::
 /// Projects all parameters.
 template <Backend B, class Theta>
 void project(B& backend, Constraints const& constraints, Theta& theta) {
-  visit([&](std::string_view, Kind kind, auto& p) { project(backend, constraints, kind, p); }, theta);
+  visit([&](std::string_view, Role role, auto& p) { project(backend, constraints, role, p); }, theta);
 }
 
 }  // namespace detrame

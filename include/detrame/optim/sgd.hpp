@@ -41,14 +41,14 @@ struct Sgd {
     if (!(momentum >= 0 && momentum < 1))
       throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
     visit(
-        [&](std::string_view path, Kind kind, auto& p, auto const& g, auto& v) {
+        [&](std::string_view path, Role role, auto& p, auto const& g, auto& v) {
           require_like(path, p, "gradient", g);
           require_like(path, p, "velocity", v);
-          if (!trains(kind)) return;
+          if (!trains(role)) return;
           formula::SgdStep<Scalar> const update{static_cast<Scalar>(rate), static_cast<Scalar>(momentum),
-                                                static_cast<Scalar>(decays(kind) ? weight_decay : 0)};
+                                                static_cast<Scalar>(decays(role) ? weight_decay : 0)};
           each(backend.lane(), update, p, v, g);
-          project(backend, constraints, kind, p);
+          project(backend, constraints, role, p);
         },
         theta, theta_bar, velocity);
   }

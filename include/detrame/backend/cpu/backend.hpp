@@ -3,6 +3,7 @@
 
 #include "detrame/backend/concept.hpp"
 #include "detrame/backend/cpu/chunks.hpp"
+#include "detrame/backend/cpu/convolution.hpp"
 #include "detrame/backend/cpu/each.hpp"
 #include "detrame/backend/cpu/factorisations.hpp"
 #include "detrame/backend/cpu/gemm.hpp"

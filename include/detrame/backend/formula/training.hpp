@@ -18,12 +18,14 @@ struct Between {
   Scalar low, high;
   DETRAME_HOST_DEVICE void operator()(Scalar& p) const { p = p < low ? low : (p > high ? high : p); }
 };
-/// Zero diagonal of square blocks of `rows` rows that stand side by side.
+/// Zero diagonal of the maps whose blocks stand side by side, each of `taps` square matrices of `rows` rows: that of
+/// the middle tap.
 struct ZeroDiagonal {
   Index rows;
+  Index taps = 1;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& p) const {
-    if (j % rows == i) p = Scalar(0);
+    if (j % (rows * taps) == taps / 2 * rows + i) p = Scalar(0);
   }
 };
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/core/matrix_view.hpp"
+
+namespace detrame {
+
+/// A square window that slides over an image with zeros around it: the geometry of a 2-D cross-correlation.
+///
+///   v(y, x) = sum_{dy, dx} W_{dy, dx} u(stride y + dy - padding, stride x + dx - padding),   0 <= dy, dx < kernel
+///
+/// Its weights W are k x (taps() channels), the matrices W_{dy, dx} side by side, row by row of the window. A batch
+/// holds a sample in neighbouring columns, a site each, row by row: channels x (sites samples).
+struct Window {
+  Index height, width;  ///< of the image that is read
+  Index kernel = 1;
+  Index stride = 1;
+  Index padding = 0;
+
+  constexpr Index taps() const { return kernel * kernel; }
+  constexpr Index out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
+  constexpr Index out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
+  constexpr Index sites() const { return height * width; }
+  constexpr Index out_sites() const { return out_height() * out_width(); }
+
+  /// Whether such a window exists: the kernel fits into the padded image and each position reads a pixel.
+  constexpr bool fits() const {
+    return height >= 1 && width >= 1 && kernel >= 1 && stride >= 1 && padding >= 0 && padding < kernel &&
+           height + 2 * padding >= kernel && width + 2 * padding >= kernel;
+  }
+  /// Whether it maps every pixel by itself.
+  constexpr bool pointwise() const { return kernel == 1 && stride == 1; }
+
+  friend constexpr bool operator==(Window const&, Window const&) = default;
+};
+
+}  // namespace detrame
