@@ -7,6 +7,7 @@
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/exact/implicit_synthesis.hpp"
+#include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/unrolled_pullback.hpp"
 #include "golden/file.hpp"
@@ -33,8 +34,8 @@ class Golden {
   /// True where every quantity agrees. FormatError where the file cannot be judged at all.
   bool check() {
     if (has({"kernel", "shape_c_groups_H_W_K_T"}))
-      throw FormatError(file_ + ": is convolutional, and refused: this library has no convolutions yet");
-    if (has({"D", "X", "alpha", "beta", "lambda_", "d"}))
+      convolutional();
+    else if (has({"D", "X", "alpha", "beta", "lambda_", "d"}))
       tied();
     else if (has({"W", "Z", "h", "b"}))
       free();
@@ -202,6 +203,63 @@ class Golden {
     compare_states(run, "U_T", {5});
     compare_limit(run);
     compare_adjoint(run, U_bar, 5, "dZ", "dW_T5");
+  }
+
+  /// A batch of the file, a column a sample in the order channel, site, as the library's, and back.
+  static HostMatrix<double> by_sites(HostMatrix<double> const& v, Index k, Index sites) {
+    return detrame::host_matrix<double>(
+        k, sites * v.cols(), [&](Index c, Index j) { return v(c * sites + j % sites, j / sites); });
+  }
+  static HostMatrix<double> by_samples(HostMatrix<double> const& v, Index sites) {
+    return detrame::host_matrix<double>(v.rows() * sites, v.cols() / sites, [&](Index i, Index n) {
+      return v(i / sites, n * sites + i % sites);
+    });
+  }
+
+  void convolutional() {
+    HostMatrix<double> const numbers =
+        shaped("shape_c_groups_H_W_K_T", given("shape_c_groups_H_W_K_T"), 1, 6);
+    auto const number = [&](Index i) {
+      double const n = numbers(0, i);
+      if (!(n >= 1 && n <= 4096 && n == std::floor(n)))
+        throw FormatError(file_ + ": shape_c_groups_H_W_K_T: expected whole numbers from 1 to 4096");
+      return static_cast<Index>(n);
+    };
+    Index const k = number(0), T = number(5);
+    detrame::ConvolutionalBlocks const shape{number(2), number(3), number(4), number(1)};
+    shape.check(file_.c_str(), k);
+    Index const kg = k / shape.groups, taps = shape.taps(), sites = shape.unit();
+    rounding_ = 8 * static_cast<double>(k * taps) * std::numeric_limits<double>::epsilon();
+    HostMatrix<double> const kernel = shaped("kernel", given("kernel"), k, kg * taps);
+    Matrix const W = device(detrame::host_matrix<double>(kg, taps * k, [&](Index o, Index column) {
+      Index const i = column % kg, tap = column / kg % taps, group = column / (kg * taps);
+      return kernel(group * kg + o, i * taps + tap);
+    }));
+    Matrix const h = column("h", k), b = column("b", k);
+    HostMatrix<double> const Z = with_rows("Z", given("Z"), k * sites);
+    Index const N = Z.cols() * sites;
+    Matrix const z = device(by_sites(Z, k, sites));
+    Matrix const U_bar = device(by_sites(shaped("ubar", given("ubar"), k * sites, Z.cols()), k, sites));
+    Matrix U = detrame::zeros(b_, k, N), kept = detrame::zeros(b_, k, (T - 1) * N);
+    Matrix Z_bar = detrame::zeros(b_, k, N), W_bar = detrame::zeros(b_, kg, taps * k);
+    Matrix h_bar = detrame::zeros(b_, k, 1), b_bar = detrame::zeros(b_, k, 1);
+    unrolled_prox(b_, shape, NonnegativeShrinkage{}, W, h, b, z, T, U, kept);
+    unrolled_prox_pullback(b_, shape, NonnegativeShrinkage{}, W, h, b, z, T, U, kept, U_bar, Z_bar, W_bar,
+                           h_bar, b_bar);
+    double const cotangents = largest(to_host(b_, U_bar)), points = largest(Z),
+                 terms = static_cast<double>(N);
+    HostMatrix<double> const W_bar_host = to_host(b_, W_bar);
+    compare("U", device(by_samples(to_host(b_, U), sites)), points);
+    compare("dZ", device(by_samples(to_host(b_, Z_bar), sites)), cotangents);
+    compare("dkernel",
+            device(detrame::host_matrix<double>(k, kg * taps,
+                                                [&](Index o, Index place) {
+                                                  Index const i = place / taps, tap = place % taps;
+                                                  return W_bar_host(o % kg, (o / kg * taps + tap) * kg + i);
+                                                })),
+            terms * cotangents * points);
+    compare("dh", h_bar, terms * cotangents * points);
+    compare("db", b_bar, terms * cotangents);
   }
 
   double distance(Matrix const& U, Matrix const& V) { return largest(to_host(b_, Matrix(U - V))); }

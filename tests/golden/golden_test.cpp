@@ -39,9 +39,9 @@ golden::Quantities parse(std::string const& text) {
 
 }  // namespace
 
-TEST_CASE("golden: (M2) (M3) (M5) (M6) (M7) (C1) (A1) (A2) (A3) reproduce values computed elsewhere") {
+TEST_CASE("golden: (M2) (M3) (M5) (M6) (M7) (C1) (A1) (A2) (A3) (K1) reproduce values computed elsewhere") {
   for (char const* const name :
-       {"tied_small.txt", "tied_overcomplete.txt", "tied_medium.txt", "free_dense.txt"}) {
+       {"tied_small.txt", "tied_overcomplete.txt", "tied_medium.txt", "free_dense.txt", "free_conv.txt"}) {
     Verdict const v = verdict(file(name));
     INFO(v.report);
     CHECK(v.passed);
@@ -57,7 +57,7 @@ TEST_CASE("golden: a vector may stand as a row or as a column") {
 }
 
 TEST_CASE("golden: every quantity is compared: one wrong entry, a missing or an unknown quantity fails") {
-  for (char const* const name : {"tied_small.txt", "free_dense.txt"}) {
+  for (char const* const name : {"tied_small.txt", "free_dense.txt", "free_conv.txt"}) {
     golden::Quantities const good = file(name);
     for (auto const& entry : good) {
       std::string const& quantity = entry.first;
@@ -67,7 +67,10 @@ TEST_CASE("golden: every quantity is compared: one wrong entry, a missing or an 
         value = test::mapped([](double x) { return (1 + 1e-6) * x; }, value);
       else
         value(value.rows() - 1, value.cols() - 1) += 1e-6 * golden::largest(value);
-      CHECK_MESSAGE(!verdict(q).passed, "wrong and not noticed: " << quantity);
+      if (quantity == "shape_c_groups_H_W_K_T")  // is refused, and not compared
+        CHECK_THROWS_AS(verdict(q), FormatError);
+      else
+        CHECK_MESSAGE(!verdict(q).passed, "wrong and not noticed: " << quantity);
 
       q = good;
       q.erase(quantity);
@@ -102,9 +105,12 @@ TEST_CASE("golden: a free recursion without a fixed point in reach is not judged
   CHECK(contains(verdict(q).report, "f: U_limit cannot be checked: the recursion has not converged"));
 }
 
-TEST_CASE("golden: convolutional files and files of no kind are refused") {
-  check_throws_with<FormatError>([] { verdict(file("free_conv.txt")); },
-                                 "f: is convolutional, and refused: this library has no convolutions yet");
+TEST_CASE("golden: files of no kind and impossible convolutions are refused") {
+  golden::Quantities q = file("free_conv.txt");
+  q.at("shape_c_groups_H_W_K_T")(0, 4) = 2.5;
+  check_throws_with<FormatError>([&] { verdict(q); }, "f: shape_c_groups_H_W_K_T: expected whole numbers");
+  q.at("shape_c_groups_H_W_K_T")(0, 4) = 2;
+  check_throws_with<DomainError>([&] { verdict(q); }, "f: kernel = 2, must be odd and >= 1");
   check_throws_with<FormatError>([] { verdict({}); }, "f: no quantity by which a kind of file is recognised");
 }
 

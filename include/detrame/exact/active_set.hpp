@@ -99,17 +99,6 @@ struct MetricTask {
   }
 };
 
-/// What the entry points refuse. Whether there is a guess to start from.
-template <Backend B>
-bool prepare(B& backend, char const* who, Index k, Index N, ExactOptions options, ExactResult<B>& result) {
-  require_at_least(who, "pivot_limit", options.pivot_limit, Index{0});
-  if (options.warm_start && (result.u.rows() != k || result.u.cols() != N))
-    throw ShapeError(message(who, ": the guess is ", result.u.rows(), " x ", result.u.cols(),
-                             ", the solution ", k, " x ", N));
-  reserve(backend, result.u, k, N);
-  return options.warm_start;
-}
-
 }  // namespace exact
 
 /// The exact proximity operator of psi in the metric Q: one strictly convex problem per column of z.    (M3)
@@ -135,7 +124,7 @@ bool prepare(B& backend, char const* who, Index k, Index N, ExactOptions options
 ///           its support A and little for the next ones, k |A| a pivot; scratch k^2 / 2 scalars a thread.
 /// Source    docs/maths.md (M3), (C4); the search for the support in exact/pivoting.hpp.
 /// Tested    tests/exact/active_set_test.cpp, tests/exact/theorems_test.cpp
-template <Backend B, Metric M, Penalty Psi>
+template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox(B& backend, M const& Q, Psi const& psi, typename B::Input z, ExactResult<B>& result,
                 ExactOptions options = {}) {
   using View = typename B::View;
@@ -159,7 +148,7 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, typename B::Input z, Exa
 }
 
 /// The same, as a value.
-template <Backend B, Metric M, Penalty Psi>
+template <Backend B, ColumnMetric M, Penalty Psi>
 ExactResult<B> exact_prox(B& backend, M const& Q, Psi const& psi, typename B::Input z,
                           ExactOptions options = {}) {
   ExactResult<B> result;

@@ -37,10 +37,11 @@ DETRAME_HOST_DEVICE void certify(Team const& team, Data const& data,
       Scalar const s = u(i, j) > Scalar(0) ? t + l : u(i, j) < Scalar(0) ? t - l : Activation{}(-t, l);
       return s * s;
     });
-    Scalar const terms = team.sum(n, [=](Index i) { return root[i] * std::abs(u(i, j)); });
     Scalar const largest = team.max(n, [=](Index i) { return std::abs(u(i, j)); });
-    Scalar const rounding = std::numeric_limits<Scalar>::epsilon() *
-                            (data.magnitude(team, j, root, largest_root) + largest_root * terms + largest);
+    Scalar const rounding =
+        std::numeric_limits<Scalar>::epsilon() *
+        (data.magnitude(team, j, root, largest_root) +
+         data.point_magnitude(team, MatrixView<Scalar const>(u), j, root, largest_root) + largest);
     bool const finite =
         residual <= std::numeric_limits<Scalar>::max() && square <= std::numeric_limits<Scalar>::max();
     ExactStatus const status =

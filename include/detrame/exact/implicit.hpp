@@ -123,7 +123,7 @@ struct ExactProxCotangent {
 /// Cost      |A|^3 / 6 + 2 k |A| multiply-adds a column, and k kg N for Q_bar.
 /// Source    docs/maths.md (A2)
 /// Tested    tests/exact/implicit_test.cpp
-template <Backend B, Metric M, Penalty Psi>
+template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, typename B::Input z, typename B::Input u,
                          typename B::Input u_bar, ExactProxCotangent<B>& bar) {
   using View = typename B::View;
@@ -147,7 +147,7 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, typename B::Inp
 }
 
 /// The same, as a value.
-template <Backend B, Metric M, Penalty Psi>
+template <Backend B, ColumnMetric M, Penalty Psi>
 ExactProxCotangent<B> exact_prox_pullback(B& backend, M const& Q, Psi const& psi, typename B::Input z,
                                           typename B::Input u, typename B::Input u_bar) {
   ExactProxCotangent<B> bar;

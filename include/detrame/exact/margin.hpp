@@ -93,7 +93,7 @@ struct SmallestOfColumn {
 /// Ensures   margin >= 0; NaN where z or u has one in the column.
 /// Cost      k^2 multiply-adds a column; allocates the result.
 /// Tested    tests/exact/implicit_test.cpp
-template <Backend B, Metric M, Penalty Psi>
+template <Backend B, ColumnMetric M, Penalty Psi>
 typename B::Matrix exact_margin(B& backend, M const& Q, Psi const& psi, typename B::Input z,
                                 typename B::Input u) {
   using View = typename B::View;

@@ -67,6 +67,13 @@ DETRAME_HOST_DEVICE Scalar dot(Scalar const* a, Scalar const* b, Index n) {
   return sum;
 }
 
+/// An upper bound of the terms that make (H u)_i in column j, by |h_il| <= root_i root_l.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE Scalar product_magnitude(Team const& team, MatrixView<Scalar const> u, Index j,
+                                             Scalar const* root, Scalar largest_root) {
+  return largest_root * team.sum(u.rows(), [=](Index i) { return root[i] * std::abs(u(i, j)); });
+}
+
 /// A column of data for the metric form, 1/2 |u - z|_Q^2: r = Q z.                                     (M3)
 ///
 /// What is read of it is `linear`, for the solver, and `gradient`, for the certificate: two loops that share no
@@ -106,6 +113,12 @@ struct MetricData {
                                        Scalar largest_root) const {
     auto const data = *this;
     return largest_root * team.sum(Q.rows(), [=](Index l) { return root[l] * std::abs(data.z(l, j)); });
+  }
+
+  template <class Team>
+  DETRAME_HOST_DEVICE Scalar point_magnitude(Team const& team, MatrixView<Scalar const> u, Index j,
+                                             Scalar const* root, Scalar largest_root) const {
+    return product_magnitude(team, u, j, root, largest_root);
   }
 };
 
@@ -153,6 +166,12 @@ struct SynthesisData {
     Scalar const square = team.sum(D.rows(), [=](Index i) { return data.x(i, j) * data.x(i, j); });
     return largest_root * std::sqrt(square) +
            team.max(D.cols(), [=](Index i) { return std::abs(data.d(i, 0)); });
+  }
+
+  template <class Team>
+  DETRAME_HOST_DEVICE Scalar point_magnitude(Team const& team, MatrixView<Scalar const> u, Index j,
+                                             Scalar const* root, Scalar largest_root) const {
+    return product_magnitude(team, u, j, root, largest_root);
   }
 };
 

@@ -66,6 +66,17 @@ void reserve(B& backend, typename B::Matrix& m, Index rows, Index cols) {
   if (m.rows() != rows || m.cols() != cols) resize(backend, m, rows, cols);
 }
 
+/// What the entry points refuse. Whether there is a guess to start from.
+template <Backend B>
+bool prepare(B& backend, char const* who, Index k, Index N, ExactOptions options, ExactResult<B>& result) {
+  require_at_least(who, "pivot_limit", options.pivot_limit, Index{0});
+  if (options.warm_start && (result.u.rows() != k || result.u.cols() != N))
+    throw ShapeError(message(who, ": the guess is ", result.u.rows(), " x ", result.u.cols(),
+                             ", the solution ", k, " x ", N));
+  reserve(backend, result.u, k, N);
+  return options.warm_start;
+}
+
 /// Everything behind the kernels: reports to the numbers of a result.
 template <Backend B>
 void finish(B& backend, typename B::Scalar lambda_min, typename B::ConstView beta,

@@ -39,7 +39,8 @@ template <class P>
 concept Penalty =
     Backend<typename P::Backend> && has::activation<P> && has::penalty_vectors<P> && has::penalty_value<P>;
 
-/// A metric |v|_Q^2 = <v, Q v> on R^k, with Q symmetric and positive definite.                          (M3)
+/// A metric |v|_Q^2 = <v, Q v>, with Q symmetric and positive definite: on R^k, or, where its structure mixes the
+/// unit() sites of a sample, on R^{k unit()}; dim() is k.                                                 (M3)
 ///
 /// Laws (tests/laws/metric_laws.hpp): Q is symmetric; <v, Q v> >= lambda_min |v|^2 with lambda_min > 0;
 /// apply, diagonal and absolute_row_sums are those of dense; weights hold Q in the layout of structure.
@@ -48,7 +49,7 @@ namespace has {
 template <class M>
 concept metric_layout = requires(M const& Q) {
   { Q.dim() } -> std::same_as<Index>;
-  { Q.structure() } -> std::same_as<DenseBlocks>;
+  { Q.structure() } -> Structure;
   { Q.weights() } -> std::same_as<typename M::Backend::ConstView>;
 };
 
@@ -73,5 +74,11 @@ concept lambda_min = requires(M const& Q) {
 template <class M>
 concept Metric = Backend<typename M::Backend> && has::metric_layout<M> && has::metric_apply<M> &&
                  has::metric_entries<M> && has::lambda_min<M>;
+
+/// A metric whose problems are columns, each on its own.
+template <class M>
+concept ColumnMetric = Metric<M> && requires(M const& Q) {
+  { Q.structure() } -> std::same_as<DenseBlocks>;
+};
 
 }  // namespace detrame

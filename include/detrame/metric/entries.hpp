@@ -7,12 +7,14 @@ namespace detrame {
 
 namespace detail {
 
-/// Kernels of each_column; column j of a block-diagonal Q holds its diagonal entry in row j modulo kg.
+/// Kernels of each_column. Diagonal entry j of a block-diagonal Q stands in row j modulo kg of the middle tap.
 struct DiagonalEntry {
+  Index taps = 1;
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const&, Index j, Scalar*, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar> diagonal) const {
-    diagonal(j, 0) = Q(j % Q.rows(), j);
+    Index const kg = Q.rows();
+    diagonal(j, 0) = Q(j % kg, (j / kg * taps + taps / 2) * kg + j % kg);
   }
 };
 
@@ -46,31 +48,32 @@ struct Transpose {
 }  // namespace detail
 
 /// The diagonal of a map in the layout of a structure: k x 1.
-template <Backend B>
-void diagonal(B& backend, DenseBlocks const&, typename B::ConstView Q, typename B::View out) {
-  each_column(backend, Q.cols(), 0, detail::DiagonalEntry{}, Q, out);
+template <Backend B, Structure S>
+void diagonal(B& backend, S const& structure, typename B::ConstView Q, typename B::View out) {
+  each_column(backend, out.rows(), 0, detail::DiagonalEntry{structure.taps()}, Q, out);
 }
-template <Backend B>
-typename B::Matrix diagonal(B& backend, DenseBlocks const& structure, typename B::ConstView Q) {
+template <Backend B, Structure S>
+typename B::Matrix diagonal(B& backend, S const& structure, typename B::ConstView Q) {
   typename B::Matrix out;
-  resize(backend, out, Q.cols(), 1);
+  resize(backend, out, Q.cols() / structure.taps(), 1);
   diagonal(backend, structure, Q, out);
   return out;
 }
 
-/// The sums of |q_il| over l: k x 1. They dominate Q: diag(sums) - Q is positive semi-definite (Gershgorin).
-template <Backend B>
-void absolute_row_sums(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
-                       typename B::View out) {
-  Index const kg = Q.rows();
+/// The sums of |q_il| over l (and over the taps): k x 1. They dominate Q: diag(sums) - Q is positive semi-definite
+/// (Gershgorin).
+template <Backend B, Structure S>
+void absolute_row_sums(B& backend, S const& structure, typename B::ConstView Q, typename B::View out) {
+  Index const kg = Q.rows(), width = kg * structure.taps();
   each(backend.lane(), formula::Fill<typename B::Scalar>{0}, out);
   for (Index g = 0; g < structure.groups; ++g)
-    row_sums(backend.lane(), out.middle_rows(g * kg, kg), formula::Magnitude{}, Q.middle_cols(g * kg, kg));
+    row_sums(backend.lane(), out.middle_rows(g * kg, kg), formula::Magnitude{},
+             Q.middle_cols(g * width, width));
 }
-template <Backend B>
-typename B::Matrix absolute_row_sums(B& backend, DenseBlocks const& structure, typename B::ConstView Q) {
+template <Backend B, Structure S>
+typename B::Matrix absolute_row_sums(B& backend, S const& structure, typename B::ConstView Q) {
   typename B::Matrix out;
-  resize(backend, out, Q.cols(), 1);
+  resize(backend, out, Q.cols() / structure.taps(), 1);
   absolute_row_sums(backend, structure, Q, out);
   return out;
 }

@@ -12,10 +12,10 @@ namespace detrame {
 ///
 ///   u_{t+1} = A(h o z + W~ (u_t - z), b),   A(t, b) = relu(t - b), or soft thresholding
 ///
-/// Shapes    W_tilde: kg x k, in the layout of structure. h, b: k x 1.
-template <Backend B>
+/// Shapes    W_tilde: in the layout of structure (kg x k for diagonal blocks). h, b: k x 1.
+template <Backend B, Structure S = DenseBlocks>
 struct Recurrence {
-  DenseBlocks structure;
+  S structure;
   typename B::Matrix W_tilde, h, b;
 
   Index dim() const { return h.rows(); }
@@ -62,18 +62,18 @@ Step<B> gershgorin_step(B& backend, M const& Q) {
 }
 
 /// The tied parameters of eq. (34), written where the caller says: nothing is checked or allocated.     (M6)
-/// Shapes    Q, W_tilde: kg x k.  lambda, beta, Theta, h, b: k x 1.
-template <Backend B>
-void tie(B& backend, DenseBlocks const& structure, typename B::ConstView Q, typename B::ConstView lambda,
+/// Shapes    Q, W_tilde: as structure says, kg x (taps k).  lambda, beta, Theta, h, b: k x 1.
+template <Backend B, Structure S>
+void tie(B& backend, S const& structure, typename B::ConstView Q, typename B::ConstView lambda,
          typename B::ConstView beta, typename B::Scalar gamma, typename B::ConstView Theta,
          typename B::View W_tilde, typename B::View h, typename B::View b) {
   using Scalar = typename B::Scalar;
-  Index const kg = Q.rows();
+  Index const kg = Q.rows(), width = kg * structure.taps();
   each(backend.lane(), formula::TiedShrinkage<Scalar>{gamma}, h, b, Theta, lambda, beta);
   for (Index g = 0; g < structure.groups; ++g)
-    each_indexed(backend.lane(), formula::TiedWeight<Scalar>{gamma}, W_tilde.middle_cols(g * kg, kg),
-                 Q.middle_cols(g * kg, kg), PerRow{Theta.middle_rows(g * kg, kg)},
-                 PerRow{beta.middle_rows(g * kg, kg)});
+    each_indexed(backend.lane(), formula::TiedWeight<Scalar>{gamma, structure.taps() / 2 * kg},
+                 W_tilde.middle_cols(g * width, width), Q.middle_cols(g * width, width),
+                 PerRow{Theta.middle_rows(g * kg, kg)}, PerRow{beta.middle_rows(g * kg, kg)});
 }
 
 namespace detail {
@@ -98,7 +98,8 @@ void check_tie(B& backend, char const* who, M const& Q, Psi const& psi, Step<B> 
 ///
 ///   S = Theta + gamma beta,   W~ = S^{-1} (Theta - gamma Q),   h = Theta / S,   b = gamma lambda / S
 ///
-/// Shapes    Q: k x k.  step.Theta: k x 1.  The structure of W~ is that of Q.
+/// Shapes    Q: k x k.  step.Theta: k x 1.  The structure of W~ is that of Q, so that h and b of a convolution are
+///           numbers a channel.
 /// Requires  sizes that agree, else ShapeError; gamma > 0, Theta > 0, else DomainError.
 /// Ensures   (1) the fixed points of the recursion are prox^Q_psi(z) alone, whatever the step; that it
 ///               converges is another claim, with its own certificate (C1).
@@ -110,9 +111,9 @@ void check_tie(B& backend, char const* who, M const& Q, Psi const& psi, Step<B> 
 /// Source    docs/maths.md (M6), (M7)
 /// Tested    tests/metric/recurrence_test.cpp
 template <Backend B, Metric M, Penalty Psi>
-Recurrence<B> tie(B& backend, M const& Q, Psi const& psi, Step<B> const& step) {
+auto tie(B& backend, M const& Q, Psi const& psi, Step<B> const& step) {
   detail::check_tie(backend, "tie", Q, psi, step);
-  Recurrence<B> out{Q.structure(), {}, {}, {}};
+  Recurrence<B, decltype(Q.structure())> out{Q.structure(), {}, {}, {}};
   resize(backend, out.W_tilde, Q.weights().rows(), Q.weights().cols());
   resize(backend, out.h, Q.dim(), 1);
   resize(backend, out.b, Q.dim(), 1);

@@ -62,7 +62,7 @@ struct TieCotangent {
 ///           gershgorin_step_pullback.
 /// Cost      about 6 k kg flops; allocates the result.
 /// Tested    tests/metric/recurrence_test.cpp
-template <Backend B, Metric M, Penalty Psi>
+template <Backend B, ColumnMetric M, Penalty Psi>
 TieCotangent<B> tie_pullback(B& backend, M const& Q, Psi const& psi, Step<B> const& step,
                              Recurrence<B> const& bar) {
   detail::check_tie(backend, "tie_pullback", Q, psi, step);

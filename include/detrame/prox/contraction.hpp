@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "detrame/operator/symbol.hpp"
 #include "detrame/prox/metric_prox.hpp"
 
 namespace detrame {
@@ -75,6 +76,19 @@ struct Contraction {
   typename B::Matrix S;  ///< k x 1, Theta + gamma beta
   typename B::Scalar kappa;
 };
+
+/// The same of a convolution, valid for images of every size: an upper bound, 4 % above for a 3 x 3 kernel.
+template <Backend B>
+typename B::Scalar contraction_factor(B& backend, Recurrence<B, ConvolutionalBlocks> const& recurrence,
+                                      typename B::Input S) {
+  auto const s = detail::positive_vector<B>(backend, "contraction_factor", "S", S, recurrence.dim());
+  std::vector<double> left, right;
+  for (Index i = 0; i < recurrence.dim(); ++i) {
+    left.push_back(std::sqrt(static_cast<double>(s(i, 0))));
+    right.push_back(1 / left.back());
+  }
+  return norm_bound(backend, recurrence.structure, typename B::ConstView(recurrence.W_tilde), left, right);
+}
 
 /// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.           (C1)
 template <Backend B, Metric M, Penalty P, class R>

@@ -3,6 +3,7 @@
 
 #include "detrame/metric/concept.hpp"
 #include "detrame/metric/synthesis.hpp"
+#include "detrame/prox/per_sample.hpp"
 
 namespace detrame {
 
@@ -13,7 +14,7 @@ namespace detrame {
 /// No absolute value in the first, so it may be negative: then u = 0 for every lambda >= 0. Only the sidedness
 /// of psi counts, not its numbers.
 ///
-/// Shapes    Q: k x k.  z: k x N.  The result: 1 x N.
+/// Shapes    Q: k x k.  z: k x N.  The result: 1 x N, or 1 x images for a convolutional metric.
 /// Requires  z.rows() == Q.dim(), else ShapeError.
 /// Ensures   u = 0 is the solution of column j if and only if lambda >= lambda_max_j; NaN gives NaN.
 /// Cost      one product with Q.
@@ -25,16 +26,21 @@ typename B::Matrix lambda_max(B& backend, M const& Q, P const&, typename B::Inpu
   ConstView const Z = z;
   if (Z.rows() != Q.dim())
     throw ShapeError(message("lambda_max: z has ", Z.rows(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
+  Index const unit = Q.structure().unit();
+  if (Z.cols() % unit != 0)
+    throw ShapeError(message("lambda_max: z has ", Z.cols(), " columns, must be a multiple of ", unit));
+  detail::PerSample<B> per_sample(backend, unit, Z.cols());
   typename B::Matrix out;
-  resize(backend, out, 1, Z.cols());
+  resize(backend, out, 1, Z.cols() / unit);
   View const row = out;
-  each_chunk(backend, Batch{Z.cols()}, 2 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
+  each_chunk(backend, Batch{Z.cols(), unit}, 2 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
     View const V = lane.scratch(Q.dim(), c.count);  // k x n, Q Z
     Q.apply(lane, columns(Z, c), V);
+    View const largest = columns(row, per_sample.samples(c));
     if constexpr (P::Activation::two_sided)
-      column_max(lane, columns(row, c), formula::Magnitude{}, ConstView(V));
+      per_sample.maxima(lane, largest, c, formula::Magnitude{}, ConstView(V));
     else
-      column_max(lane, columns(row, c), formula::Identity{}, ConstView(V));
+      per_sample.maxima(lane, largest, c, formula::Identity{}, ConstView(V));
   });
   return out;
 }

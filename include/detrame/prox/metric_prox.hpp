@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/prox/per_sample.hpp"
 #include "detrame/prox/recursion.hpp"
 #include "detrame/prox/residual.hpp"
 #include "detrame/prox/stopping.hpp"
@@ -22,10 +23,17 @@ class ProxRun {
   using Activation = typename P::Activation;
 
   ProxRun(B& backend, M const& Q, P const& psi, ConstView Z)
-      : backend_(backend), Q_(Q), psi_(psi), Z_(Z), modulus_(convexity_modulus(backend, Q, psi)) {
+      : backend_(backend),
+        Q_(Q),
+        psi_(psi),
+        Z_(Z),
+        unit_(Q.structure().unit()),
+        modulus_(convexity_modulus(backend, Q, psi)),
+        per_sample_(backend, unit_, Z.cols()) {
     U_ = zeros(backend, Z.rows(), Z.cols());
     V_ = zeros(backend, Z.rows(), Z.cols());
-    watch_ = zeros(backend, watch_rows, Z.cols());
+    watch_ = zeros(backend, watch_rows, Z.cols() / unit_);
+    if (unit_ > 1) active_sites_ = zeros(backend, 1, Z.cols());
     each(backend.lane(), formula::Fill<Scalar>{Scalar(1)}, row(row_active));
   }
 
@@ -33,18 +41,19 @@ class ProxRun {
   template <class Visit>
   void measure(Visit const& visit) {
     View const U = U_, V = V_;
-    each_chunk(backend_, Batch{Z_.cols()}, 5 * Z_.rows(), [&](typename B::Lane& lane, Columns c) {
+    each_chunk(backend_, Batch{Z_.cols(), unit_}, 5 * Z_.rows(), [&](typename B::Lane& lane, Columns c) {
       metric_gradient(lane, Q_, ConstView(columns(U, c)), columns(Z_, c), columns(V, c));
-      column_sums(lane, row(row_residual, c), formula::SubgradientSquare<Activation>{},
-                  ConstView(columns(U, c)), ConstView(columns(V, c)), PerRow{psi_.lambda()},
-                  PerRow{psi_.beta()});
+      per_sample_.sums(lane, row(row_residual, c), c, formula::SubgradientSquare<Activation>{},
+                       ConstView(columns(U, c)), ConstView(columns(V, c)), PerRow{psi_.lambda()},
+                       PerRow{psi_.beta()});
       visit(lane, c);
     });
   }
 
   template <class Updates>
   void advance(Updates& updates) {
-    updates.advance(backend_, U_, V_, row(row_active));
+    updates.advance(backend_, U_, V_,
+                    per_sample_.spread(backend_.lane(), ConstView(row(row_active)), active_sites_));
   }
 
   /// Runs until no column is active, or for `limit` updates. Returns the number of updates.
@@ -60,7 +69,7 @@ class ProxRun {
 
   /// The result; without statuses it is that of an unroll.
   ProxResult<B> result(Index iterations, bool with_statuses) {
-    Index const N = Z_.cols();
+    Index const N = Z_.cols() / unit_;
     HostMatrix<Scalar> const watch = to_host(backend_, ConstView(View(watch_)));  // watch_rows x N
     ProxResult<B> out{
         {}, with_statuses ? Status::all_zero : Status::unrolled, iterations, Scalar(0), Scalar(0), {}};
@@ -81,7 +90,7 @@ class ProxRun {
 
  private:
   View row(WatchRow r) { return View(watch_).middle_rows(r, 1); }
-  View row(WatchRow r, Columns c) { return columns(row(r), c); }
+  View row(WatchRow r, Columns c) { return columns(row(r), per_sample_.samples(c)); }
 
   /// What became of every column after t updates. The anchor is the iterate at the last power of two.
   void observe(Index t, Scalar tolerance) {
@@ -91,9 +100,9 @@ class ProxRun {
     measure([&](typename B::Lane& lane, Columns c) {
       ConstView const U_c = columns(U, c);
       if (t == 0) begin(lane, c);
-      column_sums(lane, row(row_size, c), formula::Square{}, U_c);
-      column_sums(lane, row(row_distance, c), formula::SquaredDifference{}, U_c,
-                  ConstView(columns(anchor, c)));
+      per_sample_.sums(lane, row(row_size, c), c, formula::Square{}, U_c);
+      per_sample_.sums(lane, row(row_distance, c), c, formula::SquaredDifference{}, U_c,
+                       ConstView(columns(anchor, c)));
       each(lane, watch, row(row_status, c), row(row_active, c), row(row_farthest, c), row(row_return, c),
            ConstView(row(row_residual, c)), ConstView(row(row_size, c)), ConstView(row(row_distance, c)),
            ConstView(row(row_reach, c)));
@@ -107,9 +116,10 @@ class ProxRun {
 
   /// A column at u = 0: whether it is solved there, and how far from 0 its solution can be.
   void begin(typename B::Lane& lane, Columns c) {
-    View const largest = lane.scratch(1, c.count);  // 1 x n
-    column_max(lane, largest, formula::SubgradientMagnitude<Activation>{}, ConstView(columns(View(U_), c)),
-               ConstView(columns(View(V_), c)), PerRow{psi_.lambda()}, PerRow{psi_.beta()});
+    View const largest = lane.scratch(1, c.count / unit_);
+    per_sample_.maxima(lane, largest, c, formula::SubgradientMagnitude<Activation>{},
+                       ConstView(columns(View(U_), c)), ConstView(columns(View(V_), c)),
+                       PerRow{psi_.lambda()}, PerRow{psi_.beta()});
     each(lane, WatchStart<Scalar>{modulus_}, row(row_status, c), row(row_active, c), row(row_reach, c),
          ConstView(largest), ConstView(row(row_residual, c)));
   }
@@ -118,21 +128,25 @@ class ProxRun {
   M const& Q_;
   P const& psi_;
   ConstView Z_;  // k x N
+  Index unit_;
   Scalar modulus_;
-  Matrix U_, V_;   // k x N
-  Matrix watch_;   // watch_rows x N
-  Matrix anchor_;  // k x N
+  PerSample<B> per_sample_;
+  Matrix U_, V_;         // k x N
+  Matrix watch_;         // watch_rows x samples
+  Matrix active_sites_;  // 1 x N, where a sample has many sites
+  Matrix anchor_;        // k x N
   Index anchored_at_ = 0;
 };
 
 }  // namespace detail
 
-/// The proximity operator of psi in the metric Q, by a recursion from U_0 = 0: one problem per column of z. (M3)
+/// The proximity operator of psi in the metric Q, by a recursion from U_0 = 0: one problem per sample.     (M3)
 ///
 ///   prox^Q_psi(z) = argmin_u  1/2 <u - z, Q (u - z)> + psi(u)
 ///
-/// Shapes    Q: k x k.  z, u: k x N, a column a site.
-/// Requires  z.rows() == Q.dim() == psi.dim(), else ShapeError; a tolerance and a limit >= 0, else DomainError.
+/// Shapes    Q: k x k, or convolutional.  z, u: k x N, a column a site; below, "column" is a sample: an image of a
+///           convolutional metric.
+/// Requires  z.rows() == Q.dim() == psi.dim() and whole samples, else ShapeError; a tolerance and a limit >= 0, else DomainError.
 /// Ensures   (1) u is in the domain of psi (u >= 0 for NonnegativeElasticNet), or not finite.
 ///           (2) residual = max over columns of |r|_2, in the units of Q z, r the minimum-norm subgradient from u
 ///               as returned (see `residual`).                                                             (C4)

@@ -15,10 +15,11 @@ namespace detrame {
 /// Those of the form (20) offer tied_step(backend, Q) besides, from which `tie` makes W~, h and b: bounds that
 /// come from kappa exist for them alone.
 template <class R, class M, class P>
-concept Recursion =
-    Metric<M> && Penalty<P> && std::copyable<R> &&
-    requires(R const& recursion, typename M::Backend& b, M const& Q, P const& psi,
-             typename M::Backend::View U) { recursion.start(b, Q, psi, Index{}).advance(b, U, U, U); };
+concept Recursion = Metric<M> && Penalty<P> && std::copyable<R> &&
+                    requires(R const& recursion, typename M::Backend& b, M const& Q, P const& psi,
+                             typename M::Backend::View U, typename M::Backend::ConstView active) {
+                      recursion.start(b, Q, psi, Index{}).advance(b, U, U, active);
+                    };
 
 template <class R, class M>
 concept TiedRecursion = Metric<M> && requires(R const& recursion, typename M::Backend& b, M const& Q) {
@@ -68,8 +69,9 @@ struct Gershgorin {
 
 /// One row after the other, each solved exactly (Theorem 4.1 row by row): always converges. One update is one
 /// sweep over all rows.                                                                                  (M4)
+/// For metrics whose problems are columns: an image is not swept.
 struct GaussSeidel {
-  template <Metric M, Penalty P>
+  template <ColumnMetric M, Penalty P>
   auto start(typename M::Backend& b, M const& Q, P const& psi, Index) const {
     return detail::SequentialUpdates<M, P>(b, Q, psi);
   }

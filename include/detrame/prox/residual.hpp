@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "detrame/metric/concept.hpp"
+#include "detrame/prox/per_sample.hpp"
 #include "detrame/prox/status.hpp"
 
 namespace detrame {
@@ -26,6 +27,9 @@ void check_problem(char const* who, M const& Q, P const& psi, ConstView Z) {
     throw ShapeError(message(who, ": psi has ", psi.dim(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
   if (Z.rows() != Q.dim())
     throw ShapeError(message(who, ": z has ", Z.rows(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
+  if (Z.cols() % Q.structure().unit() != 0)
+    throw ShapeError(
+        message(who, ": z has ", Z.cols(), " columns, must be a multiple of ", Q.structure().unit()));
 }
 
 /// The smallest entry of a vector, on the host; NaN if any is NaN.
@@ -40,7 +44,7 @@ typename B::Scalar smallest(B& backend, typename B::ConstView v) {
 
 }  // namespace detail
 
-/// The modulus of strong convexity of 1/2 |u - z|_Q^2 + psi(u), from below: lambda_min(Q) + min_i beta_i.  (M2)
+/// The modulus of strong convexity of 1/2 |u - z|_Q^2 + psi(u), from below: lambda_min(Q) + min_i beta_i.  (M3)
 template <Backend B, Metric M, Penalty P>
 typename B::Scalar convexity_modulus(B& backend, M const& Q, P const& psi) {
   return Q.dim() == 0 ? Q.lambda_min() : Q.lambda_min() + detail::smallest<B>(backend, psi.beta());
@@ -52,7 +56,8 @@ typename B::Scalar convexity_modulus(B& backend, M const& Q, P const& psi) {
 ///   with g = Q (u - z) + beta u:   r_i = g_i + lambda_i sign(u_i) where u_i != 0; where u_i = 0,
 ///   r_i = min(g_i + lambda_i, 0) for psi with u >= 0, and soft thresholding of g_i by lambda_i else
 ///
-/// Shapes    z, u: k x N, u in the domain of psi. The result: 1 x N, |r|_2 of each column.
+/// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; of each image, 1 x images,
+///           for a convolutional metric.
 /// Ensures   |u - u_star|_2 <= |r|_2 / convexity_modulus(Q, psi) in each column, up to the rounding of r.
 /// Cost      one product with Q. Squares below the smallest normal number count as 0.
 /// Tested    tests/prox/metric_prox_test.cpp: (C4)
@@ -66,14 +71,17 @@ typename B::Matrix residual(B& backend, M const& Q, P const& psi, typename B::In
     throw ShapeError(
         message("residual: u is ", U.rows(), " x ", U.cols(), ", z is ", Z.rows(), " x ", Z.cols()));
   typename B::Matrix r;
-  resize(backend, r, 1, Z.cols());
+  Index const unit = Q.structure().unit();
+  detail::PerSample<B> per_sample(backend, unit, Z.cols());
+  resize(backend, r, 1, Z.cols() / unit);
   View const row = r;
-  each_chunk(backend, Batch{Z.cols()}, 4 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
+  each_chunk(backend, Batch{Z.cols(), unit}, 4 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
     View const V = lane.scratch(Q.dim(), c.count);  // k x n
     detail::metric_gradient(lane, Q, columns(U, c), columns(Z, c), V);
-    column_sums(lane, columns(row, c), formula::SubgradientSquare<typename P::Activation>{}, columns(U, c),
-                ConstView(V), PerRow{psi.lambda()}, PerRow{psi.beta()});
-    each(lane, formula::SquareRoot{}, columns(row, c));
+    View const out = columns(row, per_sample.samples(c));
+    per_sample.sums(lane, out, c, formula::SubgradientSquare<typename P::Activation>{}, columns(U, c),
+                    ConstView(V), PerRow{psi.lambda()}, PerRow{psi.beta()});
+    each(lane, formula::SquareRoot{}, out);
   });
   return r;
 }

@@ -10,6 +10,7 @@ namespace detrame {
 ///   safe_gamma = 2 / |Theta^{-1/2} Q Theta^{-1/2}|_2                          (C6), eq. (28) corrected
 ///
 /// Shapes    Theta: k x 1, each entry > 0.
+/// Ensures   for a convolution a lower bound of it, valid for images of every size.
 /// Requires  Theta of k entries, else ShapeError, each > 0, else DomainError.
 /// Cost      the eigenvalues of a kg x kg matrix for each block.
 /// Source    docs/maths.md (C6), (E5): the paper prints Theta^{-1/2} Q Theta^{1/2}, whose norm says nothing.
@@ -19,6 +20,11 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, typename B::Input Theta) {
   using Scalar = typename B::Scalar;
   auto const theta = detail::positive_vector<B>(backend, "safe_gamma", "Theta", Theta, Q.dim());
   auto const inverse_root = [&](Index i) { return 1 / std::sqrt(theta(i, 0)); };
+  if constexpr (!ColumnMetric<M>) {
+    std::vector<double> scale;
+    for (Index i = 0; i < Q.dim(); ++i) scale.push_back(static_cast<double>(inverse_root(i)));
+    return Scalar(2) / spectral_range(backend, Q.structure(), Q.weights(), scale).high;
+  }
   Scalar norm(0);
   detail::each_scaled_block<B>(
       backend, Q.weights(), inverse_root, inverse_root, [&](typename B::Matrix const& A) {

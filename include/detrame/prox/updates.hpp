@@ -40,11 +40,11 @@ class SimultaneousUpdates {
 
   SimultaneousUpdates(B& backend, P const& psi, Step<B> const& step) : vectors_(backend, psi, step) {}
 
-  void advance(B& backend, View U, View V, View active) {
+  void advance(B& backend, View U, View V, ConstView active) {
     ConstView const h = vectors_.h, s = vectors_.s, b = vectors_.b;
     each_chunk(backend, Batch{U.cols()}, 2 * U.rows(), [&](typename B::Lane& lane, Columns c) {
       each(lane, formula::ProximalStep<typename P::Activation>{}, columns(U, c), ConstView(columns(V, c)),
-           PerRow{h}, PerRow{s}, PerRow{b}, PerColumn{ConstView(columns(active, c))});
+           PerRow{h}, PerRow{s}, PerRow{b}, PerColumn{columns(active, c)});
     });
   }
 
@@ -66,7 +66,7 @@ class AcceleratedUpdates {
         U_last_(zeros(backend, psi.dim(), N)),
         V_last_(zeros(backend, psi.dim(), N)) {}
 
-  void advance(B& backend, View U, View V, View active) {
+  void advance(B& backend, View U, View V, ConstView active) {
     double const s_next = (1 + std::sqrt(1 + 4 * s_ * s_)) / 2;
     auto const momentum = static_cast<Scalar>((s_last_ - 1) / s_);  // 0 in the first two updates
     s_last_ = s_;
@@ -76,7 +76,7 @@ class AcceleratedUpdates {
     each_chunk(backend, Batch{U.cols()}, 4 * U.rows(), [&](typename B::Lane& lane, Columns c) {
       each(lane, formula::AcceleratedStep<typename P::Activation, Scalar>{momentum}, columns(U, c),
            columns(U_last, c), ConstView(columns(V, c)), columns(V_last, c), PerRow{h}, PerRow{s}, PerRow{b},
-           PerColumn{ConstView(columns(active, c))});
+           PerColumn{columns(active, c)});
     });
   }
 
@@ -94,7 +94,7 @@ struct SweepColumn {
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar const> lambda, MatrixView<Scalar const> beta,
                                       MatrixView<Scalar> U, MatrixView<Scalar> V,
-                                      MatrixView<Scalar> active) const {
+                                      MatrixView<Scalar const> active) const {
     if (active(0, j) == Scalar(0)) return;
     Index const kg = Q.rows();  // Q: kg x k, blocks side by side
     for (Index i = 0; i < U.rows(); ++i) {
@@ -121,7 +121,7 @@ class SequentialUpdates {
   SequentialUpdates(B&, M const& Q, P const& psi)
       : Q_(Q.weights()), lambda_(psi.lambda()), beta_(psi.beta()) {}
 
-  void advance(B& backend, View U, View V, View active) {
+  void advance(B& backend, View U, View V, typename B::ConstView active) {
     each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V,
                 active);
   }

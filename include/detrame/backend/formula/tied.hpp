@@ -49,13 +49,14 @@ struct TiedShrinkage {
   }
 };
 
-/// w_il <- (theta_i delta_il - gamma q_il) / (theta_i + gamma beta_i)
+/// w_il <- (theta_i delta_il - gamma q_il) / (theta_i + gamma beta_i); the diagonal begins in column `first`.
 template <class Scalar>
 struct TiedWeight {
   Scalar gamma;
+  Index first = 0;
   DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& w, Scalar q, Scalar theta,
                                       Scalar beta) const {
-    w = ((i == l ? theta : Scalar(0)) - gamma * q) / (theta + gamma * beta);
+    w = ((first + i == l ? theta : Scalar(0)) - gamma * q) / (theta + gamma * beta);
   }
 };
 

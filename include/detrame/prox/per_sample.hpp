@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/concept.hpp"
+
+namespace detrame::detail {
+
+/// Numbers a sample of a batch in which a sample is `unit` neighbouring columns: 1 x samples, from sums or maxima over
+/// all entries of the sample.
+template <Backend B>
+class PerSample {
+ public:
+  using View = typename B::View;
+  using ConstView = typename B::ConstView;
+
+  PerSample(B& backend, Index unit, Index columns) : unit_(unit) {
+    if (unit > 1) resize(backend, sites_, 1, columns);
+  }
+
+  /// The samples of a chunk of columns.
+  Columns samples(Columns c) const { return {c.first / unit_, c.count / unit_}; }
+
+  /// out_j = sum of f(args...) over sample j. out: 1 x (samples of c), args: k x c.count.
+  template <class Lane, class F, class... Args>
+  void sums(Lane& lane, View out, Columns c, F const& f, Args const&... args) {
+    if (unit_ == 1) return column_sums(lane, out, f, args...);
+    column_sums(lane, of_sites(c), f, args...);
+    column_sums(lane, out, formula::Identity{}, by_sample(c));
+  }
+
+  /// out_j = max of f(args...) over sample j.
+  template <class Lane, class F, class... Args>
+  void maxima(Lane& lane, View out, Columns c, F const& f, Args const&... args) {
+    if (unit_ == 1) return column_max(lane, out, f, args...);
+    column_max(lane, of_sites(c), f, args...);
+    column_max(lane, out, formula::Identity{}, by_sample(c));
+  }
+
+  /// v: 1 x samples, as 1 x columns: each sample's number at each of its columns. `memory` is 1 x columns.
+  template <class Lane>
+  ConstView spread(Lane& lane, ConstView v, typename B::Matrix& memory) const {
+    if (unit_ == 1) return v;
+    each(lane, formula::Assign{}, View(memory).reshaped(unit_, v.cols()), PerColumn{v});
+    return memory;
+  }
+
+ private:
+  View of_sites(Columns c) { return columns(View(sites_), c); }
+  ConstView by_sample(Columns c) { return ConstView(of_sites(c)).reshaped(unit_, c.count / unit_); }
+
+  Index unit_;
+  typename B::Matrix sites_;  // 1 x columns
+};
+
+}  // namespace detrame::detail
