@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dense Q-metric ReLU beside PyTorch, in one run: medians of rounds taken by turns, and their ratios.
+"""The Q-metric ReLU beside PyTorch, in one run: medians of rounds taken by turns, and their ratios.
 
     cmake --preset bench && cmake --build --preset bench
-    python bench/compare_pytorch.py build/bench/bench/bench_dense_bench
+    python bench/compare_pytorch.py build/bench/bench
 
-PyTorch's figure is, in each round, the best of: eager with samples in rows, eager with samples in columns, in place (forward
-alone), and torch.compile. A ratio above 1 says that this library is faster. Absolute times drift on shared machines; ratios of one
+PyTorch's figure is, in each round, the best of its modes. Dense: eager with samples in rows, eager with samples in columns, in
+place (forward alone), torch.compile. Convolutional: eager, channels_last, channels_last in place (forward alone), torch.compile on
+channels_last, NNPACK (oneDNN off). A ratio above 1 says that this library is faster. Absolute times drift on shared machines; ratios of one
 run are what counts, and `peak` says what share of the measured FMA peak this library reached.
 """
 import argparse
@@ -17,11 +18,12 @@ import sys
 import time
 
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-arguments.add_argument("program", help="bench_dense_bench")
+arguments.add_argument("folder", help="where bench_dense_bench and bench_conv_bench are")
+arguments.add_argument("--layers", nargs="*", choices=["dense", "conv"], default=["dense", "conv"])
 arguments.add_argument("--rounds", type=int, default=7)
 arguments.add_argument("--threads", type=int, nargs="*", default=[1, 2])
-arguments.add_argument("--k", type=int, nargs="*", default=[64, 256, 1024])
-arguments.add_argument("--T", type=int, nargs="*", default=[5, 20])
+arguments.add_argument("--k", type=int, nargs="*", default=[64, 256, 1024], help="dense sizes")
+arguments.add_argument("--T", type=int, nargs="*", default=[5, 20], help="updates of dense layers")
 arguments.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
 arguments.add_argument("--cpu-time", action="store_true",
                        help="processor time instead of wall time, for a machine busy with other work; 1 thread alone")
@@ -101,6 +103,64 @@ def pytorch_jobs(k, T, pullback):
     return jobs
 
 
+CONVOLUTIONS = [(96, 32, 2), (96, 32, 5), (192, 16, 2), (16, 32, 3), (64, 8, 3)]  # channels, edge, T
+
+
+def convolution(x, W, h, b, T):
+    g = h * x - F.conv2d(x, W, padding=1) - b
+    u = F.relu(g)
+    for _ in range(T - 1):
+        u = F.relu(F.conv2d(u, W, padding=1) + g)
+    return u
+
+
+def convolution_in_place(x, W, h, b, T):
+    g = (h * x).sub_(F.conv2d(x, W, b.flatten(), padding=1))
+    u = F.relu(g)
+    for _ in range(T - 1):
+        u = F.conv2d(u, W, padding=1).add_(g).relu_()
+    return u
+
+
+def convolution_jobs(C, edge, T, pullback):
+    torch.manual_seed(0)
+    W = .5 / (3 * C**.5) * (2 * torch.rand(C, C, 3, 3) - 1)
+    x = torch.rand(64, C, edge, edge).mul_(2).sub_(1)
+    jobs = {}
+
+    def add(name, function, last, onednn=True):
+        layout = torch.channels_last if last else torch.contiguous_format
+        xx = x.clone(memory_format=layout).requires_grad_(pullback)
+        WW = W.clone(memory_format=layout).requires_grad_(pullback)
+        h = torch.full((1, C, 1, 1), .9, requires_grad=pullback)
+        b = torch.full((1, C, 1, 1), .01, requires_grad=pullback)
+
+        def forward():
+            with torch.no_grad(), torch.backends.mkldnn.flags(enabled=onednn):
+                function(xx, WW, h, b, T)
+
+        def both():
+            with torch.backends.mkldnn.flags(enabled=onednn):
+                for parameter in (xx, WW, h, b):
+                    parameter.grad = None
+                y = function(xx, WW, h, b, T)
+                y.backward(torch.ones_like(y))
+
+        jobs[name] = both if pullback else forward
+
+    add("eager", convolution, False)
+    add("last", convolution, True)
+    if not pullback:
+        add("in place", convolution_in_place, True)
+    if not options.no_compile:
+        torch._dynamo.reset()
+        add("compile", torch.compile(convolution), True)
+    add("nnpack", convolution, False, onednn=False)
+    for job in jobs.values():
+        job(), job()
+    return jobs
+
+
 def seconds(job, least=.1):
     job()
     count, elapsed = 0, 0.
@@ -112,9 +172,9 @@ def seconds(job, least=.1):
     return elapsed / count
 
 
-def ours(name):
+def ours(layer, name):
     """Seconds a call, and the share of the peak, from one short run of Google Benchmark."""
-    command = [options.program, f"--benchmark_filter=^{name}/real_time$", "--benchmark_min_time=0.1", "--benchmark_format=json"]
+    command = [os.path.join(options.folder, f"bench_{layer}_bench"), f"--benchmark_filter=^{name}/real_time$", "--benchmark_min_time=0.1", "--benchmark_format=json"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     run, = json.loads(output)["benchmarks"]
@@ -122,24 +182,30 @@ def ours(name):
     return took * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[run["time_unit"]], run["of_peak"]
 
 
-print(f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; N = {N}, float; medians of {options.rounds} rounds, "
+def compare(layer, what, case, name, jobs):
+    theirs, mine, ratios, peaks = {key: [] for key in jobs}, [], [], []
+    for _ in range(options.rounds):
+        for key, job in jobs.items():
+            theirs[key].append(seconds(job))
+        took, peak = ours(layer, name)
+        mine.append(took), peaks.append(peak)
+        ratios.append(min(times[-1] for times in theirs.values()) / took)
+    best = min(theirs, key=lambda key: statistics.median(theirs[key]))
+    print(f"{what:17}{case:22}{1e3 * statistics.median(theirs[best]):11.3f}{best:>10}{1e3 * statistics.median(mine):9.3f}"
+          f"{statistics.median(ratios):7.2f}{statistics.median(peaks):6.2f}", flush=True)
+
+
+print(f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; float; medians of {options.rounds} rounds, "
       f"{'processor' if options.cpu_time else 'wall'} time")
-print(f"{'':34}{'PyTorch ms':>11}{'best of':>10}{'ours ms':>9}{'ratio':>7}{'peak':>6}")
+print(f"{'':39}{'PyTorch ms':>11}{'best of':>10}{'ours ms':>9}{'ratio':>7}{'peak':>6}")
 for threads in options.threads:
     torch.set_num_threads(threads)
-    for k in options.k:
-        for T in options.T:
-            for what in ("forward", "forward_pullback"):
-                jobs = pytorch_jobs(k, T, what != "forward")
-                name = f"QMetricReLU/dense/{what}/k:{k}/T:{T}/N:{N}/threads:{threads}"
-                theirs, mine, ratios, peaks = {key: [] for key in jobs}, [], [], []
-                for _ in range(options.rounds):
-                    for key, job in jobs.items():
-                        theirs[key].append(seconds(job))
-                    took, peak = ours(name)
-                    mine.append(took), peaks.append(peak)
-                    ratios.append(min(times[-1] for times in theirs.values()) / took)
-                best = min(theirs, key=lambda key: statistics.median(theirs[key]))
-                print(f"{what:17}k {k:4}  T {T:2}  {threads} thr{1e3 * statistics.median(theirs[best]):11.3f}{best:>10}"
-                      f"{1e3 * statistics.median(mine):9.3f}{statistics.median(ratios):7.2f}{statistics.median(peaks):6.2f}",
-                      flush=True)
+    for what in ("forward", "forward_pullback"):
+        for k in options.k if "dense" in options.layers else []:
+            for T in options.T:
+                compare("dense", what, f"k {k:4}  T {T:2}  {threads} thr",
+                        f"QMetricReLU/dense/{what}/k:{k}/T:{T}/N:{N}/threads:{threads}", pytorch_jobs(k, T, what != "forward"))
+        for C, edge, T in CONVOLUTIONS if "conv" in options.layers else []:
+            compare("conv", what, f"C {C:3} {edge:2}x{edge:2} T {T}  {threads} thr",
+                    f"QMetricReLU/conv/{what}/C:{C}/HW:{edge}/T:{T}/N:64/threads:{threads}",
+                    convolution_jobs(C, edge, T, what != "forward"))

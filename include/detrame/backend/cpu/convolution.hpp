@@ -107,6 +107,11 @@ inline Index images(Index columns, Index sites) {
   return columns / sites;
 }
 
+/// Rows of positions that are computed at once: as many as make about 400 columns, so that their sums stay in cache.
+inline Index strip_rows(Index row_step, Index rows) {
+  return std::clamp<Index>((400 + row_step / 2) / row_step, 1, rows);
+}
+
 template <class Scalar, class F, class... Args>
 void convolve_views(CpuLane<Scalar>& lane, Window const& window, MatrixView<Scalar const> W,
                     MatrixView<Scalar const> U, F const& f, Args const&... args) {
@@ -115,16 +120,22 @@ void convolve_views(CpuLane<Scalar>& lane, Window const& window, MatrixView<Scal
   Index const depth = window.kernel * U.rows(), out_sites = window.out_sites(),
               out_width = window.out_width();
   PaddedImage<Scalar> const padded(lane, window, U.rows());
-  MatrixView<Scalar> const V = lane.scratch(W.rows(), padded.positions());
+  Index const strip = strip_rows(padded.row_step(), window.out_height());
+  MatrixView<Scalar> const memory = lane.scratch(W.rows(), strip * padded.row_step());
   for (Index n = 0; n < images(U.cols(), window.sites()); ++n) {
     padded.read(lane, U.middle_cols(n * window.sites(), window.sites()));
-    for (Index dy = 0; dy < window.kernel; ++dy)
-      gemm(lane, 1, W.middle_cols(dy * depth, depth), Op::none, padded.taps(dy), Op::none, dy == 0 ? 0 : 1,
-           V);
-    for (Index y = 0; y < window.out_height(); ++y) {
-      Index const first = n * out_sites + y * out_width;
-      each(lane, f, MatrixView<Scalar const>(V.middle_cols(y * padded.row_step(), out_width)),
-           beside(args, first, out_width)...);
+    for (Index y = 0; y < window.out_height(); y += strip) {
+      Index const rows = std::min(strip, window.out_height() - y), first = y * padded.row_step();
+      Index const count = (rows - 1) * padded.row_step() + out_width;
+      MatrixView<Scalar> const V = memory.middle_cols(0, count);
+      for (Index dy = 0; dy < window.kernel; ++dy)
+        gemm(lane, 1, W.middle_cols(dy * depth, depth), Op::none, padded.taps(dy).middle_cols(first, count),
+             Op::none, dy == 0 ? 0 : 1, V);
+      for (Index r = 0; r < rows; ++r) {
+        Index const site = n * out_sites + (y + r) * out_width;
+        each(lane, f, MatrixView<Scalar const>(V.middle_cols(r * padded.row_step(), out_width)),
+             beside(args, site, out_width)...);
+      }
     }
   }
 }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// How fast is the convolutional Q-metric ReLU, the unroll and its pullback, against the flops of their Cost lines?
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/operator/convolutional_blocks.hpp"
+#include "detrame/prox/unrolled_pullback.hpp"
+#include "fma_peak.hpp"
+
+namespace {
+
+using namespace detrame;
+using B = Cpu<float>;
+
+/// C channels, images of edge x edge, a 3 x 3 kernel; iterates stay of the size of their input.
+struct Problem {
+  ConvolutionalBlocks shape;
+  B::Matrix W_tilde, h, b, Z, U, states, U_bar, Z_bar, W_tilde_bar, h_bar, b_bar;
+  Index T;
+
+  Problem(Index C, Index edge, Index T_, Index images)
+      : shape{edge, edge, 3},
+        W_tilde(B::Matrix::Random(C, 9 * C) * (.5f / (3 * std::sqrt(static_cast<float>(C))))),
+        h(B::Matrix::Constant(C, 1, .9f)),
+        b(B::Matrix::Constant(C, 1, .01f)),
+        Z(B::Matrix::Random(C, images * shape.unit())),
+        U(C, Z.cols()),
+        states(C, StoreStates::columns(T_, Z.cols())),
+        U_bar(B::Matrix::Ones(C, Z.cols())),
+        Z_bar(C, Z.cols()),
+        W_tilde_bar(B::Matrix::Zero(C, 9 * C)),
+        h_bar(B::Matrix::Zero(C, 1)),
+        b_bar(B::Matrix::Zero(C, 1)),
+        T(T_) {}
+
+  void forward(B& cpu, bool store) {
+    unrolled_prox(cpu, shape, formula::NonnegativeShrinkage{}, W_tilde, h, b, Z, T, U,
+                  store ? B::View(states) : B::View());
+  }
+  void pullback(B& cpu) {
+    unrolled_prox_pullback(cpu, shape, formula::NonnegativeShrinkage{}, W_tilde, h, b, Z, T, U, states, U_bar,
+                           Z_bar, W_tilde_bar, h_bar, b_bar);
+  }
+};
+
+void convolution(benchmark::State& state, bool with_pullback, Index C, Index edge, Index T, Index images,
+                 int threads) {
+  B cpu(threads);
+  Problem p(C, edge, T, images);
+  for (auto _ : state) {
+    p.forward(cpu, with_pullback);
+    if (with_pullback) p.pullback(cpu);
+    benchmark::ClobberMemory();
+  }
+  double const product = 18. * static_cast<double>(C * C * edge * edge * images);
+  double const flops = product * static_cast<double>(with_pullback ? 3 * T : T);
+  state.counters["flop/s"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["of_peak"] =
+      benchmark::Counter(flops / fma_peak(threads), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+int const registered = [] {
+  struct Case {
+    Index C, edge, T;
+  };
+  for (int threads : {1, 2})
+    for (Case const& c :
+         {Case{96, 32, 2}, Case{96, 32, 5}, Case{192, 16, 2}, Case{16, 32, 3}, Case{64, 8, 3}})
+      for (bool with_pullback : {false, true}) {
+        auto const name = "QMetricReLU/conv/" + std::string(with_pullback ? "forward_pullback" : "forward") +
+                          "/C:" + std::to_string(c.C) + "/HW:" + std::to_string(c.edge) +
+                          "/T:" + std::to_string(c.T) + "/N:64/threads:" + std::to_string(threads);
+        benchmark::RegisterBenchmark(name.c_str(), convolution, with_pullback, c.C, c.edge, c.T, Index{64},
+                                     threads)
+            ->UseRealTime();
+      }
+  return 0;
+}();
+
+}  // namespace
+
+BENCHMARK_MAIN();
