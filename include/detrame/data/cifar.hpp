@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "detrame/data/file_bytes.hpp"
+#include "detrame/core/file_bytes.hpp"
 #include "detrame/data/labelled.hpp"
 
 namespace detrame {

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <optional>
+#include <string>
 
-#include "detrame/data/file_bytes.hpp"
+#include "detrame/core/file_bytes.hpp"
 
 namespace detrame {
 

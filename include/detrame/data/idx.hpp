@@ -21,6 +21,24 @@ struct IdxArray {
   Index offset(Index entry) const { return 4 + 4 * static_cast<Index>(dims.size()) + entry; }
 };
 
+/// The bytes of a stream as they are; GzipBytes inflates them.
+class PlainBytes {
+ public:
+  PlainBytes(std::istream& in, std::string name) : in_(in), name_(std::move(name)) {
+    size_ = size_and_rewind(in_, name_);
+  }
+
+  std::string const& name() const { return name_; }    ///< for messages
+  std::optional<Index> size() const { return size_; }  ///< how many bytes there are, where that is known
+  /// Fewer than n only at the end.
+  Index read(std::uint8_t* bytes, Index n) { return read_bytes(in_, bytes, n); }
+
+ private:
+  std::istream& in_;
+  std::string name_;
+  Index size_;
+};
+
 namespace detail {
 
 inline std::string product_text(std::vector<Index> const& dims) {

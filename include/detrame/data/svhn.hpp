@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "detrame/data/file_bytes.hpp"
+#include "detrame/core/file_bytes.hpp"
 #include "detrame/data/labelled.hpp"
 
 namespace detrame {

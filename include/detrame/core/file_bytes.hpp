@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 #include <istream>
-#include <optional>
 #include <string>
 #include <system_error>
 
@@ -58,24 +57,5 @@ inline std::ifstream open_file(std::filesystem::path const& file, char const* ki
   if (!in) throw FormatError(message(file.string(), ": cannot be opened for reading"));
   return in;
 }
-
-/// The bytes of a stream as they are: a source of read_idx. Others: GzipBytes.
-class PlainBytes {
- public:
-  PlainBytes(std::istream& in, std::string name) : in_(in), name_(std::move(name)) {
-    size_ = size_and_rewind(in_, name_);
-  }
-
-  std::string const& name() const { return name_; }    ///< for messages
-  std::optional<Index> size() const { return size_; }  ///< how many bytes there are, where that is known
-  Index read(std::uint8_t* bytes, Index n) {
-    return read_bytes(in_, bytes, n);
-  }  ///< fewer than n only at the end
-
- private:
-  std::istream& in_;
-  std::string name_;
-  Index size_;
-};
 
 }  // namespace detrame
