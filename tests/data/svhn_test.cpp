@@ -125,7 +125,7 @@ TEST_CASE("svhn: a mutated file either reads whole or throws FormatError, and no
   Bytes const good = read_all(folder / "f.mat");
   auto const content = good.begin() + 128;  // the text of the header is not looked at
   int read = 0, refused = 0;
-  for (std::uint64_t trial = 0; trial < 1500; ++trial) {
+  for (std::uint64_t trial = 0; trial < 600; ++trial) {
     Bytes file = mutated(Bytes(content, good.end()), random, trial, 120);
     file.insert(file.begin(), good.begin(), content);
     write_bytes(folder / "g.mat", file);
@@ -137,6 +137,6 @@ TEST_CASE("svhn: a mutated file either reads whole or throws FormatError, and no
       ++refused;
     }
   }
-  CHECK(read > 100);
-  CHECK(refused > 700);
+  CHECK(read > 40);
+  CHECK(refused > 280);
 }

@@ -103,6 +103,8 @@ TEST_CASE("safetensors: a file that is cut, too long or has no header is refused
   refuses(cut(5), "at byte 5: expected the length of the header in 8 bytes, found the end of the file");
   refuses(cut(20),
           message("at byte 20: expected a header of ", header, " bytes, found the end of the file after 12"));
+  refuses(cut(good.size() - 4), message("at byte ", good.size() - 4, ": expected a header of ", header,
+                                        " bytes, found the end of the file after ", header - 1));
   refuses(cut(good.size() - 1),
           "tensor \"a\": expected its bytes within the 2 after the header, found data_offsets 0 ... 3");
   Bytes longer = good;
