@@ -53,6 +53,7 @@ inline Bytes gzipped(Bytes const& bytes) {
 }
 
 inline void write_bytes(std::filesystem::path const& file, Bytes const& bytes) {
+  std::filesystem::remove(file);  // ext4 would bring a file that is emptied and rewritten to the disk at once
   std::ofstream out(file, std::ios::binary);
   out.write(reinterpret_cast<char const*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
 }
