@@ -32,6 +32,8 @@
 #include "detrame/network/repeat.hpp"
 #include "detrame/network/residual.hpp"
 #include "detrame/network/stack.hpp"
+#include "detrame/network/zoo/plain_net.hpp"
+#include "detrame/network/zoo/res_net.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/kink_margin.hpp"
 #include "detrame/prox/lambda_max.hpp"
