@@ -12,6 +12,7 @@
 #include "detrame/layer/batch_norm.hpp"
 #include "detrame/layer/check_pullback.hpp"
 #include "detrame/layer/convolution.hpp"
+#include "detrame/layer/convolutional_dictionary.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"

@@ -146,4 +146,20 @@ struct MinusBias {
   }
 };
 
+/// y <- |x|
+struct StoreMagnitude {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    y = x < Scalar(0) ? -x : x;
+  }
+};
+
+/// Fused to v: e <- v - x
+struct StoreDifferenceOf {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& e, Scalar x) const {
+    e = v - x;
+  }
+};
+
 }  // namespace detrame::formula

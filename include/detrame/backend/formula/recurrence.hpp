@@ -94,4 +94,14 @@ struct AcceleratedStep {
   }
 };
 
+/// A proximal gradient step of a synthesis problem, fused to v = (D^T (D u - x))_i, of length 1 / L:
+/// u <- (u - (v + shift u + d + lambda) / L)_+
+template <class Scalar>
+struct SynthesisStep {
+  Scalar shift, lambda, L;
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u, Scalar d) const {
+    u = relu(u - (v + shift * u + d + lambda) / L);
+  }
+};
+
 }  // namespace detrame::formula

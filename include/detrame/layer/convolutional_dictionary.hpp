@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/exact/convolutional_synthesis.hpp"
+#include "detrame/layer/convolution.hpp"
+#include "detrame/layer/dictionary_exact.hpp"
+
+namespace detrame {
+
+/// A dictionary layer runs T proximal gradient steps from 0, all of one length that suits every site; gradients by the
+/// implicit adjoint at what they come to, which is the gradient of the limit T -> infinity, not of T steps.
+template <int T>
+struct ImplicitUnroll {
+  static_assert(T >= 1, "ImplicitUnroll: at least one step");
+};
+
+namespace detail {
+template <class Solver>
+inline constexpr int steps_of = 0;
+template <int T>
+inline constexpr int steps_of<ImplicitUnroll<T>> = T;
+}  // namespace detail
+
+/// The layer of deep dictionary learning with atoms that may stand anywhere: u = M_D(x), an image at a time.
+///                                                                                              (N1) (M1) (K4)
+/// D is the adjoint of a window of K x K pixels, of stride s and padding p, so that codes have the sites that
+/// Convolution<k, K, Choices...> would give.
+///
+/// Solver    Exact, or ImplicitUnroll<T>.  Choices: Stride<s>, Padding<p>.
+/// Shapes    x: channels x (sites samples).  u: k x (out_sites samples).  D: (K^2 channels) x k, a column an atom.
+/// Requires  alpha > 0, beta >= 0, lambda >= 0, else DomainError: the constraints that Sgd keeps.
+/// Ensures   Exact: u is a prox; a solution without a certificate throws NotCertified.
+/// Adjoint   implicit, on the active set (A3).
+/// Cost      Exact: see exact_synthesis.  ImplicitUnroll<T>: 4 K^2 k channels T flops a code site; the pullback solves a
+///           linear system by conjugate gradients.
+/// Tested    tests/layer/convolutional_dictionary_test.cpp
+template <Index k, Index K, class Solver = Exact, class... Choices>
+struct ConvolutionalDictionary {
+  static_assert(k > 0 && K > 0, "ConvolutionalDictionary: atoms and kernel must be positive");
+  static constexpr int T = detail::steps_of<Solver>;
+  static_assert(std::is_same_v<Solver, Exact> || T > 0,
+                "ConvolutionalDictionary: the solver is Exact or ImplicitUnroll<T>");
+  using Analysis = Convolution<k, K, Choices...>;
+  static constexpr Shape output(Shape in) { return Analysis::output(in); }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    static_assert(Analysis::window(in).fits(),
+                  "ConvolutionalDictionary: the kernel must fit the padded image, and the padding be less "
+                  "than the kernel");
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using Matrix = typename B::Matrix;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = DictionaryParameters<B>;
+    static constexpr Shape input = in, output = ConvolutionalDictionary::output(in);
+    static constexpr Window window = Analysis::window(in);
+    static constexpr Index patch = window.taps() * in.channels;
+
+    struct Tape {
+      ConstView x{};
+      ConvolutionalSynthesis<B> synthesis{};
+      Matrix D_T{};  // k x patch
+      ExactResult<B> code{};
+      SynthesisCotangent<B> bar{};
+    };
+
+    Parameters parameters(B& backend) const { return Parameters::zeros(backend, patch, k); }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      samples<Layer>("ConvolutionalDictionary", x);
+      theta.check(patch, k);
+      auto& lane = backend.lane();
+      auto& synthesis = tape.synthesis;
+      synthesis.window = window;
+      synthesis.D = theta.D;
+      synthesis.d = theta.d;
+      synthesis.lambda = max_to_host(lane, theta.lambda);
+      synthesis.alpha = max_to_host(lane, theta.alpha);
+      synthesis.beta = max_to_host(lane, theta.beta);
+      tape.x = x;
+      if constexpr (T == 0)
+        solve(backend, x, tape);
+      else
+        unroll(backend, x, tape);
+      return tape.code.u;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
+      samples<Layer>("ConvolutionalDictionary", x, u);
+      Tape tape;
+      each(backend.lane(), formula::Assign(), u, forward(backend, theta, x, tape, Draw{}));
+    }
+
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView u_bar,
+                       Parameters& theta_bar) const {
+      require_cotangent("ConvolutionalDictionary", tape.code.u, u_bar);
+      theta_bar.check(patch, k, "_bar");
+      exact_synthesis_pullback(backend, tape.synthesis, tape.x, tape.code.u, u_bar, tape.bar);
+      auto& lane = backend.lane();
+      each(lane, formula::Add(), theta_bar.D, tape.bar.D_bar);
+      each(lane, formula::Add(), theta_bar.d, tape.bar.d_bar);
+      each(lane, formula::Add(), theta_bar.lambda, tape.bar.lambda_bar);
+      each(lane, formula::Add(), theta_bar.alpha, tape.bar.alpha_bar);
+      each(lane, formula::Add(), theta_bar.beta, tape.bar.beta_bar);
+      return tape.bar.X_bar;
+    }
+
+    /// The states whose zeros are the kinks of this layer, for check_pullback.
+    template <class F>
+    static void visit_states(F&& f, Tape const& tape) {
+      f(tape.code.u);
+    }
+
+   private:
+    /// NaN goes through, as in every layer; any other end than an optimum is refused.
+    static void solve(B& backend, ConstView x, Tape& tape) {
+      exact_synthesis(backend, tape.synthesis, x, tape.code);
+      if (tape.code.status != ExactStatus::optimal && tape.code.status != ExactStatus::not_finite)
+        throw NotCertified(message("ConvolutionalDictionary: the exact solver ended with ",
+                                   name(tape.code.status), ", KKT residual ", tape.code.largest_residual));
+    }
+
+    /// u <- (u - (D^T (D u - x) + (alpha + beta) u + d + lambda) / L)_+, T times from 0, L >= |D^T D| + alpha + beta.
+    static void unroll(B& backend, ConstView x, Tape& tape) {
+      tape.synthesis.check("ConvolutionalDictionary");
+      resize(backend, tape.D_T, k, patch);
+      transpose(backend, ConstView(tape.synthesis.D), View(tape.D_T));
+      resize(backend, tape.code.u, k, x.cols() / window.sites() * window.out_sites());
+      Scalar const s = tape.synthesis.alpha + tape.synthesis.beta;
+      formula::SynthesisStep<Scalar> const step{s, tape.synthesis.lambda,
+                                                largest_row_sum(backend, tape.D_T) + s};
+      ConstView const W = tape.D_T, d = tape.synthesis.d;
+      View const u = tape.code.u;
+      each_chunk(backend, Batch{x.cols(), window.sites()}, 2 * (k + in.channels),
+                 [=](auto& lane, Columns chunk) {
+                   View const u_c = columns(u, outputs<Layer>(chunk));
+                   View const E = lane.scratch(in.channels, chunk.count);  // D u - x
+                   each(lane, formula::Fill<Scalar>{0}, u_c);
+                   for (int t = 0; t < T; ++t) {
+                     convolve_adjoint_each(lane, window, W, ConstView(u_c), formula::StoreDifferenceOf(), E,
+                                           columns(x, chunk));
+                     convolve_each(lane, window, W, ConstView(E), step, u_c, PerRow{d});
+                   }
+                 });
+    }
+
+    /// The largest row sum of |D|^T |D|, which bounds the eigenvalues of D^T D: that of an image of ones.
+    static Scalar largest_row_sum(B& backend, ConstView D_T) {
+      auto& lane = backend.lane();
+      auto const frame = lane.frame();
+      View const W = lane.scratch(k, patch), ones = lane.scratch(k, window.out_sites()),
+                 image = lane.scratch(in.channels, window.sites());
+      each(lane, formula::StoreMagnitude(), W, D_T);
+      each(lane, formula::Fill<Scalar>{1}, ones);
+      convolve_adjoint_each(lane, window, ConstView(W), ConstView(ones), formula::Store(), image);
+      convolve_each(lane, window, ConstView(W), ConstView(image), formula::Store(), ones);
+      return max_to_host(lane, ConstView(ones));
+    }
+  };
+};
+
+}  // namespace detrame
