@@ -70,6 +70,44 @@ if(DETRAME_OPENMP)
   endif()
 endif()
 
+# --- zlib, libmatio and threads, for detrame::data ----------------------------------------------------------
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads QUIET)
+if(NOT TARGET ZLIB::ZLIB)
+  find_package(ZLIB QUIET)
+endif()
+if(NOT TARGET ZLIB::ZLIB AND own_programs)
+  detrame_fetch(zlib zlib1g-dev z/zlib/zlib_1.2.13.dfsg.orig.tar.bz2
+    71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1 SOURCE_SUBDIR no-targets-of-its-own)
+  FetchContent_MakeAvailable(zlib)
+  enable_language(C)
+  set(zlib_sources adler32 crc32 deflate inffast inflate inftrees trees zutil)
+  list(TRANSFORM zlib_sources REPLACE "(.+)" "${zlib_SOURCE_DIR}/\\1.c")
+  add_library(detrame_zlib STATIC EXCLUDE_FROM_ALL ${zlib_sources})
+  add_library(ZLIB::ZLIB INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(ZLIB::ZLIB INTERFACE detrame_zlib)
+  target_include_directories(ZLIB::ZLIB SYSTEM INTERFACE ${zlib_SOURCE_DIR})
+endif()
+
+# libmatio needs libraries of its own, so it is not fetched. Only data/svhn.hpp includes it.
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+find_package(Matio QUIET)
+if(NOT Matio_FOUND AND DETRAME_BUILD_TESTS)
+  message(FATAL_ERROR "detrame: the tests need libmatio, which is not installed: install libmatio-dev")
+endif()
+
+# --- nlohmann-json, for detrame::io -------------------------------------------------------------------------
+if(NOT TARGET nlohmann_json::nlohmann_json)
+  find_package(nlohmann_json 3.9 CONFIG QUIET)
+endif()
+if(NOT TARGET nlohmann_json::nlohmann_json AND own_programs)
+  detrame_fetch(nlohmann_json nlohmann-json3-dev n/nlohmann-json3/nlohmann-json3_3.11.2.orig.tar.gz
+    d69f9deb6a75e2580465c6c4c5111b89c4dc2fa94e3a85fcd2ffcd9a143d9273 SOURCE_SUBDIR no-targets-of-its-own)
+  FetchContent_MakeAvailable(nlohmann_json)
+  add_library(nlohmann_json::nlohmann_json INTERFACE IMPORTED GLOBAL)
+  target_include_directories(nlohmann_json::nlohmann_json SYSTEM INTERFACE ${nlohmann_json_SOURCE_DIR}/include)
+endif()
+
 # --- doctest, for the tests ---------------------------------------------------------------------------------
 if(DETRAME_BUILD_TESTS)
   find_package(doctest CONFIG QUIET)

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "detrame/data/labelled.hpp"
+#include "mutated_file.hpp"
 #include "support.hpp"
 
 using namespace detrame;
@@ -13,8 +14,6 @@ using namespace detrame::test;
 namespace {
 
 std::filesystem::path const digits = std::filesystem::path(DETRAME_DATA_DIR) / "digits";
-
-using Bytes = std::vector<std::uint8_t>;
 
 /// The file that holds these sizes and the entries 0, 1, 2, ...
 Bytes idx_file(std::vector<std::uint32_t> const& dims) {
@@ -80,8 +79,6 @@ TEST_CASE("idx: a file that is cut, too long, of another type or hostile is refu
           "found 00 00 0d 01");
   refuses({'P', '6', '\n', '8'}, "found 50 36 0a 38");
   refuses({0, 0, 8, 0, 7}, "f: at byte 3: expected at least 1 dimension, found 0");
-  refuses({0x1f, 0x8b, 8, 0, 0, 0},
-          "f: at byte 0: the file is compressed with gzip, unpack it first (gunzip)");
 
   Bytes hostile{0, 0, 8, 2, 255, 255, 255, 255, 1, 0, 0, 0};  // 64 PB announced
   refuses(hostile,
@@ -105,25 +102,7 @@ TEST_CASE("idx: a mutated file either reads whole or throws FormatError, and not
   Random const random(seed(1), 0);
   int read = 0, refused = 0;
   for (std::uint64_t trial = 0; trial < 6000; ++trial) {
-    Bytes file = idx_file({3, 2, 4});
-    std::uint64_t position = trial * 64;
-    for (Index n = 1 + random.below(3, position++); n > 0; --n) {
-      Index const size = static_cast<Index>(file.size());
-      auto const at = file.begin() + (size == 0 ? 0 : random.below(std::min<Index>(size, 20), position++));
-      switch (random.below(5, position++)) {
-        case 0: file.resize(static_cast<std::size_t>(random.below(size + 1, position++))); break;
-        case 1: file.insert(at, static_cast<std::uint8_t>(random.below(256, position++))); break;
-        case 2:
-          if (size > 0) file.erase(at);
-          break;
-        case 3:
-          if (size > 0) *at = static_cast<std::uint8_t>(*at ^ (1 << random.below(8, position++)));
-          break;
-        default:
-          if (size > 0) *at = static_cast<std::uint8_t>(random.below(256, position++));
-          break;
-      }
-    }
+    Bytes const file = mutated(idx_file({3, 2, 4}), random, trial, 20);
     try {
       IdxArray const a = parse(file);
       Index product = 1;
@@ -139,6 +118,78 @@ TEST_CASE("idx: a mutated file either reads whole or throws FormatError, and not
   }
   CHECK(read > 100);
   CHECK(refused > 3000);
+}
+
+TEST_CASE("idx: a file compressed with gzip, also in two members, reads as what was compressed") {
+  Bytes const plain = idx_file({30, 9, 11});
+  CHECK(parse(gzipped(plain)).bytes == parse(plain).bytes);
+  CHECK(parse(gzipped(plain)).dims == parse(plain).dims);
+
+  auto const middle = plain.begin() + 1000;
+  Bytes two = gzipped(Bytes(plain.begin(), middle));
+  Bytes const second = gzipped(Bytes(middle, plain.end()));
+  two.insert(two.end(), second.begin(), second.end());
+  CHECK(parse(two).bytes == parse(plain).bytes);
+
+  Bytes const large =
+      idx_file({300, 100, 100});  // more than one step of reading, and than one buffer of zlib's
+  CHECK(parse(gzipped(large)).bytes == parse(large).bytes);
+
+  TemporaryFolder const folder("idx");
+  write_bytes(folder / "a.gz", gzipped(plain));
+  CHECK(read_idx(folder / "a.gz").bytes == parse(plain).bytes);
+}
+
+TEST_CASE("idx: a gzip file that is cut, damaged, or inflates to more or less than announced is refused") {
+  Bytes const plain = idx_file({2, 3}), good = gzipped(plain);
+  auto const cut = [](Bytes const& file, std::size_t n) {
+    return Bytes(file.begin(), file.begin() + static_cast<Index>(n));
+  };
+  refuses(cut(good, good.size() - 1),
+          message("f: at byte ", good.size() - 1,
+                  ": expected the rest of a gzip stream, found the end of the file after "
+                  "18 inflated bytes"));
+  refuses(cut(good, 2), "f: at byte 2: expected the rest of a gzip stream, found the end of the file");
+  Bytes damaged = good;
+  damaged[good.size() - 8] ^= 1;  // the check sum
+  refuses(damaged,
+          message("f: at byte ", good.size() - 4, ": expected a gzip stream, found damage: incorrect data"));
+  Bytes longer = good;
+  longer.insert(longer.end(), {'e', 'n', 'd'});
+  refuses(longer, "expected a gzip stream, found damage: incorrect header check");
+
+  Bytes more = plain;
+  more.resize(100'000'000);  // 100 MB of zeros in 100 kB: read no further than one byte
+  refuses(gzipped(more),
+          "f (inflated): at byte 18: expected the end of the file after 2 x 3 entries, found more bytes");
+  refuses(
+      gzipped(cut(plain, 17)),
+      "f (inflated): at byte 17: expected 2 x 3 entries from byte 12 on, found the end of the file after 5");
+  Bytes const hostile{0, 0, 8, 2, 255, 255, 255, 255, 1, 0, 0, 0};  // 64 PB announced: not allocated
+  refuses(gzipped(hostile), "f (inflated): at byte 12: expected 4294967295 x 16777216 entries");
+}
+
+TEST_CASE("idx: a mutated gzip file either reads as before or throws FormatError, and nothing else") {
+  Random const random(seed(2), 0);
+  Bytes const plain = idx_file({3, 2, 4}), good = gzipped(plain);
+  int read = 0, refused = 0;
+  for (std::uint64_t trial = 0; trial < 3000; ++trial) {
+    bool const outside = trial % 2 == 0;  // the compressed bytes, or those inside
+    Bytes const file = outside ? mutated(good, random, trial, static_cast<Index>(good.size()))
+                               : gzipped(mutated(plain, random, trial, 20));
+    try {
+      IdxArray const a = parse(file);
+      Index product = 1;
+      for (Index const d : a.dims) product *= d;
+      REQUIRE(product == static_cast<Index>(a.bytes.size()));
+      if (outside && a.name != "f") REQUIRE(a.bytes == parse(plain).bytes);  // the check sum held
+      ++read;
+    } catch (FormatError const&) {
+      ++refused;
+    }
+  }
+  CHECK(read > 50);
+  CHECK(refused > 1500);
 }
 
 TEST_CASE("the digits: 1,797 samples of 8 x 8 in 0 ... 16, ten classes, and the checksums of their bytes") {

@@ -2,6 +2,7 @@
 // What a user of the installed library writes: every consumer in this folder builds this program.
 #include <detrame/data/idx.hpp>
 #include <detrame/detrame.hpp>
+#include <detrame/io/safetensors.hpp>
 #include <iostream>
 
 // This unit is built without any flag of ours: none may have come with the library.
@@ -9,7 +10,10 @@
 #error "detrame must not set optimisation flags of its user"
 #endif
 
-int main() {
+int main(int argc, char** argv) {
+  // Functions of the libraries that detrame::data and detrame::io bring.
+  detrame::TensorFile const file{"nothing", {}, {}};
+  if (argc > 1) detrame::write_safetensors(argv[1], file), detrame::read_idx(argv[1]);
   detrame::Cpu<double> cpu(1);
   std::cout << "detrame " << DETRAME_VERSION_MAJOR << '.' << DETRAME_VERSION_MINOR << '.'
             << DETRAME_VERSION_PATCH << " on " << cpu.threads() << " thread\n";

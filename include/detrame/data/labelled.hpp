@@ -66,14 +66,14 @@ LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& l
   LabelledImages<Scalar> data{shape, {shape.channels, shape.sites() * samples}, {}, scale.classes};
   for (Index i = 0; std::uint8_t const byte : images.bytes) {
     if (byte > scale.maximum)
-      throw detail::idx_error(images.name, images.offset(i), "expected a pixel of at most ", scale.maximum,
-                              ", found ", int{byte});
+      throw format_error(images.name, images.offset(i), "expected a pixel of at most ", scale.maximum,
+                         ", found ", int{byte});
     data.images.data()[i++] = static_cast<Scalar>(byte) / static_cast<Scalar>(scale.maximum);
   }
   for (Index i = 0; std::uint8_t const label : labels.bytes) {
     if (label >= scale.classes)
-      throw detail::idx_error(labels.name, labels.offset(i), "expected a label in 0 ... ", scale.classes - 1,
-                              ", found ", int{label});
+      throw format_error(labels.name, labels.offset(i), "expected a label in 0 ... ", scale.classes - 1,
+                         ", found ", int{label});
     data.labels.push_back(label);
     ++i;
   }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>  // layering: batches are prepared on the host while a backend trains
+#include <utility>
+#include <vector>
+
+#include "detrame/core/host_matrix.hpp"
+#include "detrame/core/random.hpp"
+#include "detrame/data/augment.hpp"
+#include "detrame/data/labelled.hpp"
+
+namespace detrame {
+
+/// Some samples in the layout of a batch.
+template <class Scalar>
+struct HostBatch {
+  HostMatrix<Scalar> x;        ///< channels x (sites * samples)
+  std::vector<int> labels;     ///< one a sample
+  std::vector<Index> samples;  ///< their places in the data set
+};
+
+/// How a data set is cut into batches.
+struct Batching {
+  Index size;              ///< samples in a batch; the last one of an epoch has what is left
+  std::uint64_t seed = 0;  ///< of the order of the samples
+  bool shuffled = true;    ///< a random order for each epoch, else that of the data set
+};
+
+/// The batches of a data set, epoch by epoch: while one is used, a thread prepares the next.
+///
+///   loader.begin(epoch);
+///   while (auto const* batch = loader.next()) ...   // valid until the next call of next or begin
+///
+/// Requires  the data set outlives the loader and is not changed; images of its shape, as many as labels, else
+///           ShapeError; a batch size >= 1, else DomainError. One caller at a time.
+/// Ensures   (1) an epoch holds each sample once; its batches are a function of (data, batching, preparation, epoch);
+///           (2) what the preparation throws is thrown by the call of next for that batch; next then gives nothing
+///               until begin starts an epoch;
+///           (3) nothing is allocated after the constructor, unless by the preparation;
+///           (4) an epoch may be left at any time; the destructor waits for the batch in preparation.
+/// Cost      memory: two batches, and two of the size of the last one of an epoch where that is smaller
+/// Tested    tests/data/loader_test.cpp
+template <class Scalar, class Prepare = Unchanged>
+  requires Preparation<Prepare, Scalar>
+class Loader {
+ public:
+  Loader(LabelledImages<Scalar> const& data, Batching const& batching, Prepare prepare = {})
+      : data_(data), batching_(batching), prepare_(std::move(prepare)) {
+    require_at_least("Loader", "the size of a batch", batching.size, Index{1});
+    Index const samples = data.samples();
+    if (data.images.rows() != data.shape.channels || data.images.cols() != data.shape.sites() * samples)
+      throw ShapeError(message("Loader: images are ", data.images.rows(), " x ", data.images.cols(), ", ",
+                               samples, " samples of shape ", data.shape, " are ", data.shape.channels, " x ",
+                               data.shape.sites() * samples));
+    for (Slot& slot : slots_) {
+      allot(slot.full, samples < batching.size ? 0 : batching.size);
+      allot(slot.rest, samples % batching.size);
+    }
+    order_.resize(static_cast<std::size_t>(samples));
+    for (Index i = 0; i < samples; ++i) order_[static_cast<std::size_t>(i)] = i;
+    position_ = batches();
+    worker_ = std::thread([this] { work(); });  // layering: see the include
+  }
+  Loader(Loader const&) = delete;
+  Loader& operator=(Loader const&) = delete;
+  ~Loader() {
+    set(State::closed);
+    worker_.join();
+  }
+
+  /// How many batches an epoch has.
+  Index batches() const { return (data_.samples() + batching_.size - 1) / batching_.size; }
+
+  /// Starts an epoch; what is left of the last one is dropped.
+  void begin(std::uint64_t epoch) {
+    wait();
+    failure_ = nullptr;
+    epoch_ = epoch;
+    if (batching_.shuffled) shuffle(Random(batching_.seed, epoch), order_);
+    position_ = 0;
+    ask();
+  }
+
+  /// The next batch of the epoch, or nullptr at its end.
+  HostBatch<Scalar> const* next() {
+    if (position_ == batches()) return nullptr;
+    wait();
+    if (failure_) {
+      position_ = batches();
+      std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+    HostBatch<Scalar> const& ready = target();
+    ++position_;
+    ask();
+    return &ready;
+  }
+
+ private:
+  enum class State { idle, asked, closed };
+  struct Slot {
+    HostBatch<Scalar> full, rest;
+  };
+
+  void allot(HostBatch<Scalar>& batch, Index samples) const {
+    batch.x = HostMatrix<Scalar>(data_.shape.channels, data_.shape.sites() * samples);
+    batch.labels.resize(static_cast<std::size_t>(samples));
+    batch.samples.resize(static_cast<std::size_t>(samples));
+  }
+
+  /// The batch that stands at position_: slots take turns.
+  HostBatch<Scalar>& target() {
+    Slot& slot = slots_[static_cast<std::size_t>(position_ % 2)];
+    return (position_ + 1) * batching_.size > data_.samples() ? slot.rest : slot.full;
+  }
+
+  void ask() {
+    if (position_ < batches()) set(State::asked);
+  }
+
+  /// Until the worker has nothing to do; then all members are the caller's.
+  void wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return state_ != State::asked; });
+  }
+
+  void set(State state) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return state_ != State::asked; });
+    state_ = state;
+    changed_.notify_all();
+  }
+
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return state_ != State::idle; });
+      if (state_ == State::closed) return;
+      lock.unlock();
+      try {
+        fill(target());
+      } catch (...) {
+        failure_ = std::current_exception();
+      }
+      lock.lock();
+      state_ = State::idle;
+      changed_.notify_all();
+    }
+  }
+
+  void fill(HostBatch<Scalar>& batch) const {
+    Index const size = data_.shape.size();
+    for (std::size_t i = 0; i < batch.samples.size(); ++i) {
+      Index const sample = order_[static_cast<std::size_t>(position_ * batching_.size) + i];
+      batch.samples[i] = sample;
+      batch.labels[i] = data_.labels[static_cast<std::size_t>(sample)];
+      prepare_(data_.shape, epoch_, sample, data_.images.data() + size * sample,
+               batch.x.data() + size * static_cast<Index>(i));
+    }
+  }
+
+  LabelledImages<Scalar> const& data_;
+  Batching batching_;
+  Prepare prepare_;
+  std::array<Slot, 2> slots_;
+  std::vector<Index> order_;
+  std::uint64_t epoch_ = 0;
+  Index position_ = 0;  ///< of the batch in preparation, or of that which next returns
+  std::exception_ptr failure_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  State state_ = State::idle;  ///< asked: members but this one are the worker's
+  std::thread worker_;         // layering: see the include
+};
+
+}  // namespace detrame

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "detrame/core/matrix_view.hpp"
+
+namespace detrame {
+
+/// A file that is written beside its target and takes its place at the end, so that nobody ever sees half of it: until
+/// `commit` returns, the target is what it was.
+///
+/// Ensures   (1) bytes are on the disk (fsync) before the name is; the folder is synchronised afterwards;
+///           (2) without commit, or when anything fails, the new file is removed and the target left alone;
+///           (3) std::filesystem::filesystem_error with the file and the system's reason.
+/// Tested    tests/io/safetensors_test.cpp
+class ReplacedFile {
+ public:
+  explicit ReplacedFile(std::filesystem::path target) : target_(std::move(target)) {
+    for (int n = 0; descriptor_ < 0; ++n) {
+      beside_ = target_.string() + ".part" + std::to_string(::getpid()) + "-" + std::to_string(n);
+      descriptor_ = ::open(beside_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (descriptor_ < 0 && errno != EEXIST) fail("cannot be created", beside_);
+    }
+  }
+  ReplacedFile(ReplacedFile const&) = delete;
+  ReplacedFile& operator=(ReplacedFile const&) = delete;
+  ~ReplacedFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    if (!committed_) ::unlink(beside_.c_str());
+  }
+
+  void write(void const* bytes, std::size_t n) {
+    char const* from = static_cast<char const*>(bytes);
+    while (n > 0) {
+      ssize_t const written = ::write(descriptor_, from, n);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail("cannot be written", beside_);
+      from += written;
+      n -= static_cast<std::size_t>(written);
+    }
+  }
+
+  void commit() {
+    if (::fsync(descriptor_) != 0) fail("cannot be written to the disk", beside_);
+    int const closed = ::close(descriptor_);
+    descriptor_ = -1;
+    if (closed != 0) fail("cannot be closed", beside_);
+    if (::rename(beside_.c_str(), target_.c_str()) != 0) fail("cannot be put in its place", target_);
+    committed_ = true;
+    auto const folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+    if (int const d = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); d >= 0) {
+      ::fsync(d);  // file systems that cannot say so themselves
+      ::close(d);
+    }
+  }
+
+ private:
+  [[noreturn]] static void fail(char const* what, std::filesystem::path const& file) {
+    throw std::filesystem::filesystem_error(what, file, std::error_code(errno, std::generic_category()));
+  }
+
+  std::filesystem::path target_, beside_;
+  int descriptor_ = -1;
+  bool committed_ = false;
+};
+
+}  // namespace detrame

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/io/parameters.hpp"
+
+#include "detrame/detrame.hpp"
+#include "mutated_file.hpp"
+#include "support.hpp"
+
+using namespace detrame;
+using namespace detrame::test;
+
+namespace {
+
+template <class Scalar>
+using Net =
+    Bind<Stack<Dense<6>, QMetricReLU<Full, Unroll<2>>, Residual<Dense<6>>, Dense<3>>, Shape{4}, Cpu<Scalar>>;
+
+/// All parameters normal, none like another.
+template <class Scalar>
+typename Net<Scalar>::Parameters drawn(Cpu<Scalar>& cpu, std::uint64_t first) {
+  auto theta = Net<Scalar>().parameters(cpu);
+  visit([&](std::string_view, Kind,
+            auto& p) { p = to_device(cpu, normal_matrix<Scalar>(p.rows(), p.cols(), first++)); },
+        theta);
+  return theta;
+}
+
+template <class Scalar, class Theta>
+bool equal(Cpu<Scalar>& cpu, Theta const& a, Theta const& b) {
+  bool all = true;
+  visit([&](std::string_view, Kind, auto const& p,
+            auto const& q) { all = all && to_host(cpu, p) == to_host(cpu, q); },
+        a, b);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("parameters: what is saved is loaded, bit for bit, under the names of visit", Scalar,
+                   float, double) {
+  TemporaryFolder const folder("parameters");
+  Cpu<Scalar> cpu(1);
+  auto const theta = drawn(cpu, seed(1));
+  auto other = drawn(cpu, seed(100));
+  REQUIRE(!equal(cpu, theta, other));
+  save_parameters(cpu, theta, folder / "net");
+  load_parameters(cpu, other, folder / "net");
+  CHECK(equal(cpu, theta, other));
+
+  TensorFile const file = read_safetensors(folder / "net");
+  std::size_t count = 0;
+  visit(
+      [&](std::string_view path, Kind, auto const& p) {
+        ++count;
+        Tensor const& t = file.tensors.at(std::string(path));
+        CHECK(t.shape == std::vector<Index>{p.rows(), p.cols()});
+        CHECK(t.dtype == dtype_of<Scalar>());
+      },
+      theta);
+  CHECK(file.tensors.size() == count);
+  CHECK(file.tensors.at("0.W").shape == std::vector<Index>{6, 4});
+}
+
+TEST_CASE("parameters: several sets share a file by their prefixes") {
+  Cpu<float> cpu(1);
+  auto const theta = drawn(cpu, seed(1)), momentum = drawn(cpu, seed(100));
+  auto a = drawn(cpu, seed(200)), b = drawn(cpu, seed(300));
+  TensorFile file;
+  store_parameters(cpu, theta, file, "theta.");
+  store_parameters(cpu, momentum, file, "momentum.");
+  load_parameters(cpu, a, file, "theta.");
+  load_parameters(cpu, b, file, "momentum.");
+  CHECK(equal(cpu, a, theta));
+  CHECK(equal(cpu, b, momentum));
+  check_throws_with<DomainError>([&] { store_parameters(cpu, theta, file, "theta."); },
+                                 "store_parameters: the name theta.0.W is taken");
+}
+
+TEST_CASE("parameters: a missing, an unknown, a wrong shape or dtype is refused, and theta stays as it was") {
+  Cpu<float> cpu(1);
+  auto const theta = drawn(cpu, seed(1)), before = drawn(cpu, seed(100));
+  auto now = before;
+  TensorFile good{"f", {}, {}};
+  store_parameters(cpu, theta, good);
+  auto const refuses = [&](auto const& change, std::string const& text) {
+    TensorFile file = good;
+    change(file.tensors);
+    check_throws_with<FormatError>([&] { load_parameters(cpu, now, file); }, text);
+    CHECK(equal(cpu, now, before));
+  };
+  refuses([](auto& t) { t.erase("3.W"); }, "f: tensor 3.W: expected weight, 3 x 6, found no such tensor");
+  refuses([](auto& t) { t["3.V"] = t["3.W"]; },
+          "f: tensor 3.V: expected parameters of the network alone, found 3 x 6 that are none of them");
+  refuses([](auto& t) { t["3.W"].shape = {6, 3}; }, "f: tensor 3.W: expected weight, 3 x 6, found 6 x 3");
+  refuses([](auto& t) { t["3.c"].shape = {3}; }, "f: tensor 3.c: expected bias, 3 x 1, found 3");
+  refuses([](auto& t) { t["3.W"] = tensor(HostMatrix<double>(3, 6)); },
+          "f: tensor 3.W: expected entries F32, found F64");
+  refuses([](auto& t) { t["3.W"].bytes.pop_back(); },
+          "f: tensor 3.W: expected the bytes of 3 x 6 entries F32, found 71");
+  load_parameters(cpu, now, good);
+  CHECK(equal(cpu, now, theta));
+}
