@@ -72,12 +72,17 @@ TEST_CASE("Path: parts behind one another, up to its capacity") {
   check_throws_with<ShapeError>([&] { full / "W"; }, "ten chars.W has more than 120 characters");
 }
 
-TEST_CASE("Kind: each has a name of its own") {
+TEST_CASE("Kind: each has a name of its own; all but running statistics are trainable") {
   std::set<std::string_view> names;
-  for (Kind kind : {Kind::weight, Kind::bias, Kind::W_tilde, Kind::h, Kind::b, Kind::dictionary, Kind::shift,
-                    Kind::lambda, Kind::alpha, Kind::beta})
-    names.insert(name(kind));
-  CHECK(names.size() == 10);
+  std::size_t trained = 0;
+  for (std::size_t i = 0; i < kind_count; ++i) {
+    names.insert(name(static_cast<Kind>(i)));
+    trained += trainable(static_cast<Kind>(i));
+  }
+  CHECK(names.size() == kind_count);
+  CHECK(names.count("unknown") == 0);
+  CHECK((kind_count == 14 && trained == 12));
+  CHECK_FALSE((trainable(Kind::running_mean) || trainable(Kind::running_variance)));
   CHECK(name(Kind::W_tilde) == "W_tilde");
 }
 

@@ -61,6 +61,22 @@ TEST_CASE(
   CHECK(predicted<Net<Full, 5>>(values, x) == y);
 }
 
+TEST_CASE(
+    "from one seed a network and its twin get the same W: each tensor has a stream by kind and number") {
+  auto const plain = started<PlainNet>(RandomStart(), 1);
+  auto const twin = started<Net<Full, 5>>(RandomStart(), 1);
+  CHECK((twin.at("0.W") == plain.at("0.W") && twin.at("2.W") == plain.at("2.W")));
+  auto const square =
+      started<Stack<Dense<10>, QMetricReLU<Full, Unroll<1>>, Dense<10>, QMetricReLU<Full, Unroll<1>>>>(
+          RandomStart{.spread = 1 / std::sqrt(3.)}, 1);
+  std::map<double, int> seen;  // of equal deviation, so that a stream used twice shows
+  for (auto const& [path, value] : square)
+    if (path.find('W') != std::string::npos) ++seen[value(1, 2)];
+  for (std::uint64_t epoch = 0; epoch < 8; ++epoch)
+    ++seen[std::sqrt(1 / 30.) * Random(1, epoch).normal<double>(21)];
+  CHECK(seen.size() == 4 + 8);  // nor is any of them a stream that shuffles an epoch of the same seed
+}
+
 TEST_CASE("every start: weights normal of deviation 1 / sqrt(3 inputs), biases 0") {
   auto const check = [](auto const& start) {
     auto const values = started<Stack<Dense<2000>>>(start, 2);

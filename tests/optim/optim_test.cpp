@@ -90,6 +90,28 @@ TEST_CASE("Sgd decays everything by default, as PyTorch does") {
   for (std::size_t n : {0, 1, 5, 6}) CHECK(theta.p[n] == 0.75 * before.p[n]);  // the kinds without constraint
 }
 
+/// A tensor that is trained between two that are not.
+struct WithStatistics {
+  Cpu<double>::Matrix mean, gain, variance;
+  template <class F, class Theta, class... Rest>
+  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    f(path / "mean", Kind::running_mean, theta.mean, rest.mean...);
+    f(path / "gain", Kind::gain, theta.gain, rest.gain...);
+    f(path / "variance", Kind::running_variance, theta.variance, rest.variance...);
+  }
+};
+
+TEST_CASE("Sgd leaves running statistics alone: neither gradient nor weight decay moves them") {
+  Cpu<double> b;
+  auto const some = [&](std::uint64_t n) { return test::random_matrix(b, 4, 1, test::seed(n)); };
+  WithStatistics theta{some(1), some(2), some(3)}, velocity{some(4), some(5), some(6)};
+  WithStatistics const gradient{some(7), some(8), some(9)}, before = theta;
+  Sgd{.weight_decay = 0.5}.step(b, theta, gradient, velocity, 0.5);
+  CHECK((theta.mean == before.mean && theta.variance == before.variance));
+  CHECK_FALSE(theta.gain == before.gain);
+  CHECK(parameter_count(theta) == 4);
+}
+
 TEST_CASE_TEMPLATE("(F3) the projections of Algorithm 2: each kind on its set, idempotent, NaN stays", B,
                    BACKENDS) {
   using Scalar = typename B::Scalar;

@@ -95,7 +95,7 @@ TEST_CASE("(F3) training lowers the loss, learns, and keeps W~ in D0, h in [0, 1
   auto const data = clusters(b, 300, 2), fresh = clusters(b, 300, 3);
   Net const net;
   auto theta = net.parameters(b);
-  initialise(b, theta, RandomStart{.spread = 0.8}, 2);
+  initialise(b, theta, RandomStart{.spread = 0.8}, 1);
   auto const before = evaluate(b, net, Cross(), theta, fresh);
   auto options = some_options();
   options.epochs = 20;

@@ -4,6 +4,7 @@
 #include "detrame/backend/formula/activation.hpp"
 #include "detrame/backend/formula/entries.hpp"
 #include "detrame/backend/formula/loss.hpp"
+#include "detrame/backend/formula/normalisation.hpp"
 #include "detrame/backend/formula/penalty.hpp"
 #include "detrame/backend/formula/recurrence.hpp"
 #include "detrame/backend/formula/terms.hpp"

@@ -12,17 +12,27 @@ namespace detrame {
 
 /// What a parameter is. The kind alone fixes its constraint (Algorithm 2's projections) and its weight decay.
 enum class Kind {
-  weight,      ///< W of a linear layer; free
-  bias,        ///< c of a linear layer; free
-  W_tilde,     ///< recurrent weights; in D0 (zero diagonal)
-  h,           ///< in [0, 1]
-  b,           ///< >= 0
-  dictionary,  ///< D; free
-  shift,       ///< d; free
-  lambda,      ///< >= 0
-  alpha,       ///< >= alpha_min > 0
-  beta,        ///< >= 0
+  weight,            ///< W of a linear layer; free
+  bias,              ///< c of a linear layer; free
+  W_tilde,           ///< recurrent weights; in D0 (zero diagonal)
+  h,                 ///< in [0, 1]
+  b,                 ///< >= 0
+  dictionary,        ///< D; free
+  shift,             ///< d; free
+  lambda,            ///< >= 0
+  alpha,             ///< >= alpha_min > 0
+  beta,              ///< >= 0
+  gain,              ///< gamma of a BatchNorm; free
+  offset,            ///< beta of a BatchNorm; free
+  running_mean,      ///< of a BatchNorm; not trained
+  running_variance,  ///< of a BatchNorm; not trained
 };
+
+inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::running_variance) + 1;
+
+/// Whether gradients say how it changes. Statistics are measured instead: they are parameters of the inference map,
+/// so that copies and checkpoints have them, with a gradient of zero.
+constexpr bool trainable(Kind kind) { return kind != Kind::running_mean && kind != Kind::running_variance; }
 
 /// What `visit` says of a parameter: its kind, and for W~ how many square matrices stand in a block (the taps of a
 /// kernel), which fixes where its diagonal is. A visitor that needs the kind alone takes a Kind.
@@ -46,6 +56,10 @@ constexpr std::string_view name(Kind kind) {
     case Kind::lambda: return "lambda";
     case Kind::alpha: return "alpha";
     case Kind::beta: return "beta";
+    case Kind::gain: return "gain";
+    case Kind::offset: return "offset";
+    case Kind::running_mean: return "running_mean";
+    case Kind::running_variance: return "running_variance";
   }
   return "unknown";
 }
@@ -102,7 +116,11 @@ void visit(F&& f, Theta&& theta, Rest&&... rest) {
 template <class Theta>
 Index parameter_count(Theta const& theta) {
   Index count = 0;
-  visit([&](std::string_view, Kind, auto const& tensor) { count += tensor.rows() * tensor.cols(); }, theta);
+  visit(
+      [&](std::string_view, Kind kind, auto const& tensor) {
+        if (trainable(kind)) count += tensor.rows() * tensor.cols();
+      },
+      theta);
   return count;
 }
 

@@ -18,6 +18,7 @@ namespace detrame {
 ///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape) and *adds* to
 ///             theta_bar. One call for each forward.
 ///   predict   the inference map, written to y.
+///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///
 /// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback); forward of a batch is forward
 /// of its parts; predict is forward where the layer is not random; nothing is allocated from the second call
@@ -99,12 +100,27 @@ Index samples(char const* who, X const& x, Y const& y) {
   return n;
 }
 
+/// Where the outputs stand of the samples whose inputs are the columns of a chunk.
+template <class L>
+Columns outputs(Columns chunk) {
+  constexpr Index in = Shape(L::input).sites(), out = Shape(L::output).sites();
+  return {chunk.first / in * out, chunk.count / in * out};
+}
+
 /// Refuses a cotangent that is not shaped as the output it belongs to.
 template <class Y, class YBar>
 void require_cotangent(char const* who, Y const& y, YBar const& y_bar) {
   if (y.rows() != y_bar.rows() || y.cols() != y_bar.cols())
     throw ShapeError(
         message(who, ": y_bar is ", y_bar.rows(), " x ", y_bar.cols(), ", y is ", y.rows(), " x ", y.cols()));
+}
+
+/// Takes into theta the statistics that forward measured, where the layer has such: called once for each step of
+/// training, after it. A layer offers it as a member `absorb(backend, theta, tape)`.
+template <Layer L>
+void absorb(typename L::Backend& backend, L const& layer, typename L::Parameters& theta,
+            typename L::Tape const& tape) {
+  if constexpr (requires { layer.absorb(backend, theta, tape); }) layer.absorb(backend, theta, tape);
 }
 
 /// predict into a matrix of its own.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cmath>
 
 #include "detrame/layer/concept.hpp"
@@ -58,7 +59,7 @@ HostMatrix<Scalar> unit_norm_atoms(Random const& random, Index m, Index k) {
 }
 
 /// What every start does alike: weights normal of deviation 1 / sqrt(3 inputs), PyTorch's for its linear layers,
-/// biases 0, h = 1, b = 0, W~ = 0; dictionaries random with unit-norm atoms, shifts 0, alpha, beta, lambda as given.
+/// biases 0, h = 1, b = 0, W~ = 0; BatchNorm without effect; dictionaries random with unit-norm atoms, shifts 0, alpha, beta, lambda as given.
 template <Backend B>
 void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& random,
                     TiedValues const& tied) {
@@ -77,8 +78,12 @@ void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& 
     case Kind::bias:
     case Kind::W_tilde:
     case Kind::b:
-    case Kind::shift: return constant(0);
-    case Kind::h: return constant(1);
+    case Kind::shift:
+    case Kind::offset:
+    case Kind::running_mean: return constant(0);
+    case Kind::h:
+    case Kind::gain:
+    case Kind::running_variance: return constant(1);
     case Kind::lambda: return constant(tied.lambda);
     case Kind::alpha: return constant(tied.alpha);
     case Kind::beta: return constant(tied.beta);
@@ -120,8 +125,9 @@ void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, ty
 
 }  // namespace detail
 
-/// Overwrites all parameters, a function of start and seed alone. Every tensor draws from a stream of its own,
-/// numbered in the order of visiting.
+/// Overwrites all parameters, a function of start and seed alone. Every tensor draws from a stream of its own, that
+/// of the n-th tensor of its kind: networks with the same linear layers get the same W from one seed, whatever stands
+/// between. No stream of `fit`, which are numbered from 0, is among them.
 ///
 /// Requires  tied values in their ranges (alpha > 0, beta >= 0, lambda >= 0), spread >= 0, else DomainError.
 /// Tested    tests/network/initialise_test.cpp
@@ -135,12 +141,13 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
   require_at_least("initialise", "lambda", start.tied.lambda, 0.);
   if constexpr (std::is_same_v<Start, RandomStart>)
     require_at_least("initialise", "spread", start.spread, 0.);
-  std::uint64_t stream = 0;
+  std::array<std::uint64_t, kind_count> seen{};
   Matrix *W = nullptr, *W_tilde = nullptr, *h = nullptr;  // of the pair that TiedStart is walking through
   visit(
       [&](std::string_view, Role role, Matrix& p) {
         Kind const kind = role;
-        Random const random(seed, stream++);
+        auto const place = static_cast<std::size_t>(kind);
+        Random const random(seed, (std::uint64_t{place + 1} << 32) + seen[place]++);
         detail::initialise_one(backend, kind, p, random, start.tied);
         if constexpr (std::is_same_v<Start, RandomStart>) {
           if (kind == Kind::W_tilde) {

@@ -74,6 +74,10 @@ struct Repeat {
       }
     }
 
+    void absorb(B& backend, Parameters& theta, Tape const& tape) const {
+      for (std::size_t i = 0; i < n; ++i) ::detrame::absorb(backend, layer, theta.block[i], tape.block[i]);
+    }
+
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {
       if constexpr (requires { BlockLayer::visit_states(f, tape.block[0]); })

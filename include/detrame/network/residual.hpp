@@ -5,74 +5,142 @@
 
 namespace detrame {
 
-/// y = x + f(x), with f a stack that returns the shape it reads.
-///
-/// Parameters are those of the branch: "branch.0.W", ...
-/// Tested    tests/network/network_test.cpp
-template <Recipe... Branch>
-struct Residual {
+/// What the input of a Residual is added through, as its first argument: a recipe whose output is the branch's, such
+/// as Convolution<k, 1, Stride<2>, NoBias> (a projection) or PadChannels<k, Stride<2>>.
+template <Recipe Path>
+struct Shortcut;
+
+namespace detail {
+
+/// The shortcut where none is given: x itself.
+struct Unchanged {
   static constexpr Shape output(Shape in) { return in; }
+};
+
+/// y = g(x) + f(x), of a branch f and a shortcut g.
+template <Recipe Through, Recipe Branch>
+struct ResidualOf {
+  static constexpr Shape output(Shape in) { return Branch::output(in); }
+  static constexpr bool unchanged = std::is_same_v<Through, Unchanged>;
+
+  template <Shape in, Backend B>
+  struct Unmapped {  // the layer that Unchanged does not need to be
+    using Parameters = NoParameters;
+    struct Tape {};
+  };
+  template <Shape in, Backend B, bool = unchanged>
+  struct BoundShortcut {
+    using type = Unmapped<in, B>;
+  };
+  template <Shape in, Backend B>
+  struct BoundShortcut<in, B, false> {
+    using type = Bind<Through, in, B>;
+  };
 
   template <Shape in, Backend B>
   struct Layer {
-    static_assert(Stack<Branch...>::output(in) == in,
+    static_assert(!unchanged || Branch::output(in) == in,
                   "Residual: the branch must return the shape that it reads");
+    static_assert(Branch::output(in) == Through::output(in),
+                  "Residual: branch and shortcut must return the same shape");
     using Backend = B;
     using View = typename B::View;
     using ConstView = typename B::ConstView;
-    using BranchLayer = Bind<Stack<Branch...>, in, B>;
-    static constexpr Shape input = in, output = in;
+    using BranchLayer = Bind<Branch, in, B>;
+    using ShortcutLayer = typename BoundShortcut<in, B>::type;
+    static constexpr Shape input = in, output = Branch::output(in);
 
     struct Parameters {
       typename BranchLayer::Parameters branch;
+      typename ShortcutLayer::Parameters shortcut;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
         BranchLayer::Parameters::visit(f, path / "branch.", theta.branch, rest.branch...);
+        ShortcutLayer::Parameters::visit(f, path / "shortcut.", theta.shortcut, rest.shortcut...);
       }
     };
     struct Tape {
       typename BranchLayer::Tape branch;
+      typename ShortcutLayer::Tape shortcut;
       typename B::Matrix y, x_bar;
     };
 
     BranchLayer branch;
+    ShortcutLayer shortcut;
 
-    Parameters parameters(B& backend) const { return {branch.parameters(backend)}; }
+    Parameters parameters(B& backend) const {
+      Parameters theta{branch.parameters(backend), {}};
+      if constexpr (!unchanged) theta.shortcut = shortcut.parameters(backend);
+      return theta;
+    }
 
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
-      resize(backend, tape.y, x.rows(), x.cols());
-      add(backend, x, branch.forward(backend, theta.branch, x, tape.branch, draw), tape.y);
+      ConstView const f = branch.forward(backend, theta.branch, x, tape.branch, draw);
+      ConstView g = x;
+      if constexpr (!unchanged)
+        g = shortcut.forward(backend, theta.shortcut, x, tape.shortcut, draw.at(Index{Branch::depth}));
+      resize(backend, tape.y, f.rows(), f.cols());
+      add(backend, g, f, tape.y);
       return tape.y;
     }
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
       require_cotangent("Residual", tape.y, y_bar);
-      resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
-      add(backend, y_bar, branch.pullback(backend, theta.branch, tape.branch, y_bar, theta_bar.branch),
-          tape.x_bar);
+      ConstView const f_bar = branch.pullback(backend, theta.branch, tape.branch, y_bar, theta_bar.branch);
+      ConstView g_bar = y_bar;
+      if constexpr (!unchanged)
+        g_bar = shortcut.pullback(backend, theta.shortcut, tape.shortcut, y_bar, theta_bar.shortcut);
+      resize(backend, tape.x_bar, f_bar.rows(), f_bar.cols());
+      add(backend, g_bar, f_bar, tape.x_bar);
       return tape.x_bar;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Residual", x, y);
       branch.predict(backend, theta.branch, x, y);
-      add(backend, x, y, y);
+      if constexpr (unchanged) {
+        add(backend, x, y, y);
+      } else {
+        auto const frame = backend.lane().frame();
+        View const g = backend.lane().scratch(y.rows(), y.cols());
+        shortcut.predict(backend, theta.shortcut, x, g);
+        add(backend, g, y, y);
+      }
+    }
+
+    void absorb(B& backend, Parameters& theta, Tape const& tape) const {
+      ::detrame::absorb(backend, branch, theta.branch, tape.branch);
+      if constexpr (!unchanged) ::detrame::absorb(backend, shortcut, theta.shortcut, tape.shortcut);
     }
 
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {
       if constexpr (requires { BranchLayer::visit_states(f, tape.branch); })
         BranchLayer::visit_states(f, tape.branch);
+      if constexpr (requires { ShortcutLayer::visit_states(f, tape.shortcut); })
+        ShortcutLayer::visit_states(f, tape.shortcut);
     }
 
    private:
     static void add(B& backend, ConstView x, ConstView f, View y) {
-      each_chunk(backend, Batch{x.cols()}, 3 * in.channels, [=](auto& lane, Columns chunk) {
+      each_chunk(backend, Batch{x.cols()}, 3 * x.rows(), [=](auto& lane, Columns chunk) {
         each(lane, formula::Sum(), columns(y, chunk), columns(x, chunk), columns(f, chunk));
       });
     }
   };
 };
+
+}  // namespace detail
+
+/// y = x + f(x), with f a stack that returns the shape it reads; or, with a Shortcut first, y = g(x) + f(x).
+///
+/// Parameters are those of branch and shortcut: "branch.0.W", ..., "shortcut.W", ...
+/// Tested    tests/network/network_test.cpp, tests/network/shortcut_test.cpp
+template <class First, Recipe... Branch>
+struct Residual : detail::ResidualOf<detail::Unchanged, Stack<First, Branch...>> {};
+
+template <Recipe Path, Recipe... Branch>
+struct Residual<Shortcut<Path>, Branch...> : detail::ResidualOf<Path, Stack<Branch...>> {};
 
 }  // namespace detrame

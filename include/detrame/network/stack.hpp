@@ -98,6 +98,10 @@ struct Stack {
           ...);
     }
 
+    void absorb(B& backend, Parameters& theta, Tape const& tape) const {
+      (::detrame::absorb(backend, leaf<I>(layers), leaf<I>(theta), leaf<I>(tape)), ...);
+    }
+
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {
       (

@@ -29,7 +29,11 @@ void project(B& backend, Constraints const& constraints, Role role, typename B::
     case Kind::weight:
     case Kind::bias:
     case Kind::dictionary:
-    case Kind::shift: return;
+    case Kind::shift:
+    case Kind::gain:
+    case Kind::offset:
+    case Kind::running_mean:
+    case Kind::running_variance: return;
   }
 }
 

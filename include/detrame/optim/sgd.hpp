@@ -17,7 +17,7 @@ struct Sgd {
   double weight_decay = 5e-4;
   /// Which kinds decay. All of them by default, as in PyTorch; `weights_only` exempts what is not a matrix.
   bool (*decays)(Kind) = everything;
-  /// Which kinds are trained at all; the others stay as they are. `not_the_problem` fixes lambda, alpha and beta of
+  /// Which of the trainable kinds are trained at all; the others stay as they are. `not_the_problem` fixes lambda, alpha and beta of
   /// dictionary layers, whose gradients are sums over all codes and so larger than those of D.
   bool (*trains)(Kind) = everything;
   Constraints constraints{};
@@ -44,7 +44,7 @@ struct Sgd {
         [&](std::string_view path, Role role, auto& p, auto const& g, auto& v) {
           require_like(path, p, "gradient", g);
           require_like(path, p, "velocity", v);
-          if (!trains(role)) return;
+          if (!trainable(role) || !trains(role)) return;
           formula::SgdStep<Scalar> const update{static_cast<Scalar>(rate), static_cast<Scalar>(momentum),
                                                 static_cast<Scalar>(decays(role) ? weight_decay : 0)};
           each(backend.lane(), update, p, v, g);

@@ -25,7 +25,8 @@ TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net
   return state;
 }
 
-/// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of SGD, the projections.        (F3)
+/// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of SGD, the projections;         (F3)
+/// then running statistics take the batch in.
 /// Returns the mean loss before the step.
 template <Layer Net, class Loss, Backend B>
 typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd const& sgd, double rate,
@@ -39,6 +40,7 @@ typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd 
   Scalar const value = loss.value(backend, y, targets, state.y_bar);
   net.pullback(backend, theta, state.tape, state.y_bar, state.gradient);
   sgd.step(backend, theta, state.gradient, state.velocity, rate);
+  absorb(backend, net, theta, state.tape);
   ++state.step;
   return value;
 }

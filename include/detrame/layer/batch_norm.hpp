@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// Batch normalisation, Ioffe and Szegedy 2015, as PyTorch has it: each channel over all sites of all samples.
+///
+///   y = gain (x - mean) / sqrt(variance + 1e-5) + offset
+///
+/// In training mean and (biased) variance are the batch's; in inference they are the running ones,
+///
+///   running <- .9 running + .1 batch's,     with the unbiased variance,
+///
+/// which `absorb` moves after a training step. They are parameters that no gradient trains.
+///
+/// Shapes    x, y: channels x N, with N = sites samples.  gain, offset, running_mean, running_variance: channels x 1.
+/// Requires  in training N != 1, else DomainError: one number has no variance. N = 0 leaves all as it is.
+/// Ensures   statistics are sums over the batch in a fixed order: the same bits for any number of threads. Two passes,
+///           so that a mean far from 0 costs the variance no digits.
+/// Cost      4 reads of x forward, 2 more back; no product.
+/// Source    docs/decisions/0004-running-statistics.md
+/// Tested    tests/layer/batch_norm_test.cpp
+struct BatchNorm {
+  static constexpr double epsilon = 1e-5, momentum = 0.1;
+
+  static constexpr Shape output(Shape in) { return in; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using Matrix = typename B::Matrix;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    static constexpr Shape input = in, output = in;
+    static constexpr Index k = in.channels;
+
+    struct Parameters {
+      Matrix gain, offset, running_mean, running_variance;
+      template <class F, class Theta, class... Rest>
+      static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+        f(path / "gain", Kind::gain, theta.gain, rest.gain...);
+        f(path / "offset", Kind::offset, theta.offset, rest.offset...);
+        f(path / "running_mean", Kind::running_mean, theta.running_mean, rest.running_mean...);
+        f(path / "running_variance", Kind::running_variance, theta.running_variance,
+          rest.running_variance...);
+      }
+    };
+
+    struct Tape {
+      ConstView x{};
+      Matrix mean, variance, s;     ///< k x 1, of the batch
+      Matrix gain_bar, offset_bar;  ///< k x 1, of this batch alone
+      Matrix y, x_bar;
+    };
+
+    Parameters parameters(B& backend) const {
+      return {zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1)};
+    }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      samples<Layer>("BatchNorm", x);
+      check("", theta);
+      if (x.cols() == 1)
+        throw DomainError("BatchNorm: in training a batch of one sample at one site has no variance");
+      resize(backend, tape.y, k, x.cols());
+      tape.x = x;
+      for (Matrix* m : {&tape.mean, &tape.variance, &tape.s}) resize(backend, *m, k, 1);
+      ConstView const mean = tape.mean;
+      average(backend, x, tape.mean, [=](auto& lane, Columns chunk, View sum) {
+        row_sums(lane, sum, formula::Identity(), columns(x, chunk));
+      });
+      average(backend, x, tape.variance, [=](auto& lane, Columns chunk, View sum) {
+        row_sums(lane, sum, formula::SquaredDifference(), columns(x, chunk), PerRow{mean});
+      });
+      invert(backend, tape.variance, tape.s);
+      normalise(backend, theta, x, tape.mean, tape.s, tape.y);
+      return tape.y;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+      samples<Layer>("BatchNorm", x, y);
+      check("", theta);
+      auto const frame = backend.lane().frame();
+      View const s = backend.lane().scratch(k, 1);
+      invert(backend, theta.running_variance, s);
+      normalise(backend, theta, x, theta.running_mean, s, y);
+    }
+
+    /// With q = (x - mean) s:  offset_bar += rowsum(y_bar),  gain_bar += rowsum(y_bar o q),
+    /// x_bar = gain s (y_bar - (rowsum(y_bar) + q rowsum(y_bar o q)) / N).
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                       Parameters& theta_bar) const {
+      require_cotangent("BatchNorm", tape.y, y_bar);
+      check("_bar", theta_bar);
+      resize(backend, tape.x_bar, k, y_bar.cols());
+      for (Matrix* m : {&tape.gain_bar, &tape.offset_bar}) {
+        resize(backend, *m, k, 1);
+        clear(backend, *m);
+      }
+      ConstView const x = tape.x, mean = tape.mean, s = tape.s, gain = theta.gain;
+      std::array<View, 2> const sums{View(tape.gain_bar), View(tape.offset_bar)};
+      sum_chunks(backend, Batch{x.cols()}, 2 * k, sums,
+                 [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
+                   ConstView const part = columns(y_bar, chunk);
+                   row_sums(lane, partial[0], formula::NormalisedProduct(), part, columns(x, chunk),
+                            PerRow{mean}, PerRow{s});
+                   row_sums(lane, partial[1], formula::Identity(), part);
+                 });
+      ConstView const gain_bar = tape.gain_bar, offset_bar = tape.offset_bar;
+      each(backend.lane(), formula::Add(), theta_bar.gain, gain_bar);
+      each(backend.lane(), formula::Add(), theta_bar.offset, offset_bar);
+      View const x_bar = tape.x_bar;
+      formula::NormalisePullback<Scalar> const f{Scalar(1) / static_cast<Scalar>(x.cols())};
+      each_chunk(backend, Batch{x.cols()}, 3 * k, [=](auto& lane, Columns chunk) {
+        each(lane, f, columns(x_bar, chunk), columns(y_bar, chunk), columns(x, chunk), PerRow{mean},
+             PerRow{s}, PerRow{gain}, PerRow{gain_bar}, PerRow{offset_bar});
+      });
+      return tape.x_bar;
+    }
+
+    void absorb(B& backend, Parameters& theta, Tape const& tape) const {
+      auto const N = static_cast<Scalar>(tape.x.cols());
+      if (tape.x.cols() == 0) return;
+      formula::MoveTowards<Scalar> move{static_cast<Scalar>(momentum), 1};
+      each(backend.lane(), move, theta.running_mean, tape.mean);
+      move.scale = N / (N - 1);
+      each(backend.lane(), move, theta.running_variance, tape.variance);
+    }
+
+   private:
+    static void clear(B& backend, View sum) { each(backend.lane(), formula::Fill<Scalar>{0}, sum); }
+
+    /// mean <- (1 / N) times what `add_to` adds up over the chunks of x.
+    template <class F>
+    static void average(B& backend, ConstView x, View mean, F const& add_to) {
+      clear(backend, mean);
+      sum_chunks(backend, Batch{x.cols()}, k, std::array<View, 1>{mean},
+                 [=](auto& lane, Columns chunk, std::array<View, 1> const& partial) {
+                   add_to(lane, chunk, partial[0]);
+                 });
+      each(backend.lane(), formula::Scale<Scalar>{Scalar(1) / static_cast<Scalar>(x.cols())}, mean);
+    }
+
+    static void invert(B& backend, ConstView variance, View s) {
+      each(backend.lane(), formula::InverseDeviation<Scalar>{static_cast<Scalar>(epsilon)}, s, variance);
+    }
+
+    static void normalise(B& backend, Parameters const& theta, ConstView x, ConstView mean, ConstView s,
+                          View y) {
+      ConstView const gain = theta.gain, offset = theta.offset;
+      each_chunk(backend, Batch{x.cols()}, 2 * k, [=](auto& lane, Columns chunk) {
+        each(lane, formula::Normalise(), columns(y, chunk), columns(x, chunk), PerRow{mean}, PerRow{s},
+             PerRow{gain}, PerRow{offset});
+      });
+    }
+
+    static void check(char const* suffix, Parameters const& theta) {
+      Parameters::visit(
+          [&](std::string_view name, Kind, Matrix const& p) {
+            if (p.rows() != k || p.cols() != 1)
+              throw ShapeError(message("BatchNorm: ", name, suffix, " is ", p.rows(), " x ", p.cols(),
+                                       ", must be ", k, " x 1"));
+          },
+          Path(), theta);
+    }
+  };
+};
+
+}  // namespace detrame

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// What a Convolution<k, K, ...> may be told, in any order.
+struct ConvolutionChoices {
+  Index stride, padding;
+  bool bias;
+};
+template <Index s>
+struct Stride {
+  static constexpr void choose(ConvolutionChoices& choices) { choices.stride = s; }
+};
+template <Index p>
+struct Padding {
+  static constexpr void choose(ConvolutionChoices& choices) { choices.padding = p; }
+};
+/// c = 0, for a convolution before a BatchNorm, which takes every bias away.
+struct NoBias {
+  static constexpr void choose(ConvolutionChoices& choices) { choices.bias = false; }
+};
+
+/// The linear map A^(r) of a network over images, a cross-correlation: z = W x - c.                   (N2) (K1)
+///
+///   z(o, y, x) = sum_{i, dy, dx} W[o, i, dy, dx] x(i, s y + dy - p, s x + dx - p) - c(o)
+///
+/// Choices   Stride<s>, else 1; Padding<p>, else (K - 1) / 2, which keeps images their size where s = 1 and K is odd;
+///           NoBias.
+/// Shapes    x: channels x (sites samples).  W: k x (K^2 channels), the matrices of the taps side by side.  c: k x 1.
+/// Cost      2 K^2 k channels flops an output site, three times that with the pullback.
+/// Source    docs/maths.md (N2), (K1); the sign of c is the paper's.
+/// Tested    tests/layer/convolution_test.cpp
+template <Index k, Index K, class... Choices>
+struct Convolution {
+  static_assert(k > 0 && K > 0, "Convolution: channels and kernel must be positive");
+  static constexpr ConvolutionChoices choices = [] {
+    ConvolutionChoices c{1, (K - 1) / 2, true};
+    (Choices::choose(c), ...);
+    return c;
+  }();
+  static constexpr Window window(Shape in) {
+    return {in.height, in.width, K, choices.stride, choices.padding};
+  }
+  static constexpr Shape output(Shape in) { return {k, window(in).out_height(), window(in).out_width()}; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    static_assert(
+        Convolution::window(in).fits(),
+        "Convolution: the kernel must fit the padded image, and the padding be less than the kernel");
+    using Backend = B;
+    using Matrix = typename B::Matrix;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    static constexpr Shape input = in, output = Convolution::output(in);
+    static constexpr Window window = Convolution::window(in);
+
+    struct Parameters {
+      Matrix W, c;  ///< c has no entry and is not visited where there is NoBias
+      template <class F, class Theta, class... Rest>
+      static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+        f(path / "W", Kind::weight, theta.W, rest.W...);
+        if constexpr (choices.bias) f(path / "c", Kind::bias, theta.c, rest.c...);
+      }
+    };
+
+    struct Tape {
+      ConstView x{};
+      Matrix y, x_bar;
+    };
+
+    Parameters parameters(B& backend) const {
+      return {zeros(backend, k, window.taps() * in.channels), zeros(backend, choices.bias ? k : 0, 1)};
+    }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      resize(backend, tape.y, k, samples<Layer>("Convolution", x) * output.sites());
+      tape.x = x;
+      predict(backend, theta, x, tape.y);
+      return tape.y;
+    }
+
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+      samples<Layer>("Convolution", x, y);
+      check("W", "c", theta);
+      ConstView const W = theta.W, c = theta.c;
+      each_chunk(backend, Batch{x.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
+        View const z = columns(y, outputs<Layer>(chunk));
+        if constexpr (choices.bias)
+          convolve_each(lane, window, W, columns(x, chunk), formula::MinusBias(), z, PerRow{c});
+        else
+          convolve_each(lane, window, W, columns(x, chunk), formula::Store(), z);
+      });
+    }
+
+    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                       Parameters& theta_bar) const {
+      require_cotangent("Convolution", tape.y, y_bar);
+      check("W_bar", "c_bar", theta_bar);
+      ConstView const x = tape.x, W = theta.W;
+      resize(backend, tape.x_bar, in.channels, x.cols());
+      View const x_bar = tape.x_bar;
+      std::array<View, 2> const sums{View(theta_bar.W), View(theta_bar.c)};
+      sum_chunks(backend, Batch{x.cols(), in.sites()}, k + in.channels, sums,
+                 [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
+                   ConstView const z_bar = columns(y_bar, outputs<Layer>(chunk));
+                   add_convolution_gradient(lane, window, z_bar, columns(x, chunk), 1, partial[0]);
+                   if constexpr (choices.bias) row_sums(lane, partial[1], formula::Negative(), z_bar);
+                   convolve_adjoint_each(lane, window, W, z_bar, formula::Store(), columns(x_bar, chunk));
+                 });
+      return tape.x_bar;
+    }
+
+   private:
+    static void check(char const* W, char const* c, Parameters const& theta) {
+      require_shape("Convolution", W, theta.W, k, window.taps() * in.channels);
+      if constexpr (choices.bias) require_shape("Convolution", c, theta.c, k, 1);
+    }
+  };
+};
+
+}  // namespace detrame
