@@ -5,7 +5,7 @@
 
 namespace detrame {
 
-/// Batch normalisation, Ioffe and Szegedy 2015, as PyTorch has it: each channel over all sites of all samples.
+/// Batch normalisation, as PyTorch has it: each channel over all sites of all samples.                   (B1)
 ///
 ///   y = gain (x - mean) / sqrt(variance + 1e-5) + offset
 ///
@@ -19,8 +19,9 @@ namespace detrame {
 /// Requires  in training N != 1, else DomainError: one number has no variance. N = 0 leaves all as it is.
 /// Ensures   statistics are sums over the batch in a fixed order: the same bits for any number of threads. Two passes,
 ///           so that a mean far from 0 costs the variance no digits.
-/// Cost      4 reads of x forward, 2 more back; no product.
-/// Source    docs/decisions/0004-running-statistics.md
+/// Adjoint   (B1). The running statistics have gradient 0.
+/// Cost      three passes over x forward, two back; no product.
+/// Source    docs/maths.md (B1); docs/decisions/0004-running-statistics.md
 /// Tested    tests/layer/batch_norm_test.cpp
 struct BatchNorm {
   static constexpr double epsilon = 1e-5, momentum = 0.1;

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame {
+
+/// The mean of each channel over all sites of a sample.
+///
+///   y(c) = 1/sites sum_s x(c, s)          x_bar(c, s) = y_bar(c) / sites
+///
+/// Shapes    x: channels x (sites samples).  y: channels x samples.
+/// Tested    tests/layer/pooling_test.cpp
+struct GlobalAveragePool {
+  static constexpr Shape output(Shape in) { return {in.channels}; }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = NoParameters;
+    static constexpr Shape input = in, output = GlobalAveragePool::output(in);
+    static constexpr Index sites = in.sites();
+
+    struct Tape {
+      typename B::Matrix y, x_bar;
+    };
+
+    Parameters parameters(B&) const { return {}; }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      resize(backend, tape.y, in.channels, samples<Layer>("GlobalAveragePool", x));
+      predict(backend, theta, x, tape.y);
+      return tape.y;
+    }
+
+    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+      samples<Layer>("GlobalAveragePool", x, y);
+      each_chunk(backend, Batch{x.cols(), sites}, in.channels, [=](auto& lane, Columns chunk) {
+        View const mean = columns(y, outputs<Layer>(chunk));
+        each(lane, formula::Fill<Scalar>{0}, mean);
+        for (Index n = 0; n < mean.cols(); ++n)
+          row_sums(lane, mean.middle_cols(n, 1), formula::Identity(),
+                   columns(x, {chunk.first + n * sites, sites}));
+        each(lane, formula::Scale<Scalar>{inverse()}, mean);
+      });
+    }
+
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+      require_cotangent("GlobalAveragePool", tape.y, y_bar);
+      resize(backend, tape.x_bar, in.channels, y_bar.cols() * sites);
+      View const x_bar = tape.x_bar;
+      each_chunk(backend, Batch{x_bar.cols(), sites}, in.channels, [=](auto& lane, Columns chunk) {
+        for (Index first = chunk.first; first < chunk.first + chunk.count; first += sites)
+          each(lane, formula::Scaled<Scalar>{inverse()}, columns(x_bar, {first, sites}),
+               PerRow{y_bar.middle_cols(first / sites, 1)});
+      });
+      return tape.x_bar;
+    }
+
+   private:
+    static constexpr Scalar inverse() { return Scalar(1) / static_cast<Scalar>(sites); }
+  };
+};
+
+}  // namespace detrame

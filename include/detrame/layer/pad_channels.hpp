@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/layer/convolution.hpp"
+
+namespace detrame {
+
+/// Every s-th site in both directions, with channels of zeros behind: the shortcut without parameters ("option A")
+/// of He et al., "Deep residual learning", 2016.
+///
+///   y(c, y, x) = x(c, s y, s x) for c < channels, else 0
+///
+/// Shapes    x: channels x (sites samples), channels <= k.  y: k x (sites samples).
+/// Cost      that of the 1 x 1 convolution with the matrix [I; 0], which it is.
+/// Tested    tests/layer/pooling_test.cpp
+template <Index k, class StrideChoice>
+struct PadChannels {
+  using Map = Convolution<k, 1, StrideChoice, NoBias>;
+  static constexpr Shape output(Shape in) { return Map::output(in); }
+
+  template <Shape in, Backend B>
+  struct Layer {
+    static_assert(in.channels <= k, "PadChannels: cannot have fewer channels than it reads");
+    using Backend = B;
+    using Scalar = typename B::Scalar;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
+    using Parameters = NoParameters;
+    static constexpr Shape input = in, output = PadChannels::output(in);
+    static constexpr Window window = Map::window(in);
+
+    struct Tape {
+      typename B::Matrix y, x_bar;
+    };
+
+    Parameters parameters(B&) const { return {}; }
+
+    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+      resize(backend, tape.y, k, samples<Layer>("PadChannels", x) * output.sites());
+      predict(backend, theta, x, tape.y);
+      return tape.y;
+    }
+
+    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+      samples<Layer>("PadChannels", x, y);
+      each_chunk(backend, Batch{x.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
+        convolve_each(lane, window, identity(lane), columns(x, chunk), formula::Store(),
+                      columns(y, outputs<Layer>(chunk)));
+      });
+    }
+
+    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+      require_cotangent("PadChannels", tape.y, y_bar);
+      resize(backend, tape.x_bar, in.channels, y_bar.cols() / output.sites() * in.sites());
+      View const x_bar = tape.x_bar;
+      each_chunk(backend, Batch{x_bar.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
+        convolve_adjoint_each(lane, window, identity(lane), columns(y_bar, outputs<Layer>(chunk)),
+                              formula::Store(), columns(x_bar, chunk));
+      });
+      return tape.x_bar;
+    }
+
+   private:
+    static ConstView identity(auto& lane) {
+      View const I = lane.scratch(k, in.channels);
+      each(lane, formula::Fill<Scalar>{0}, I);
+      each_indexed(lane, formula::ShiftDiagonal<Scalar>{1}, I);
+      return I;
+    }
+  };
+};
+
+}  // namespace detrame

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/layer/batch_norm.hpp"
+#include "detrame/layer/pad_channels.hpp"
+#include "detrame/layer/relu.hpp"
+#include "detrame/network/residual.hpp"
+#include "laws/everywhere.hpp"
+
+namespace detrame {
+
+using laws::LayerAt;
+using laws::LayerModel;
+using laws::outcome_of;
+
+using Padded = PadChannels<5, Stride<2>>;
+using Down = Convolution<5, 3, Stride<2>>;
+using Projection = Convolution<5, 1, Stride<2>>;
+
+TEST_CASE("(N2) Residual with a Shortcut is g(x) + f(x), its gradients those of both; the same bits") {
+  constexpr Shape in{3, 3, 4};
+  auto const f = outcome_of<Down, in>(9, 2), padded = outcome_of<Padded, in>(9, 2);
+  auto const sum = [](double a, double b) { return a + b; };
+  auto const both = outcome_of<Residual<Shortcut<Padded>, Down>, in>(9, 2);
+  CHECK(both.y == test::mapped(sum, padded.y, f.y));
+  CHECK(both.x_bar == test::mapped(sum, padded.x_bar, f.x_bar));
+  CHECK(both.theta_bar == f.theta_bar);
+
+  using Projected = Residual<Shortcut<Projection>, Down, ReLU>;
+  LayerModel<Bind<Projected, in, Cpu<double>>> residual;
+  LayerModel<Bind<Stack<Down, ReLU>, in, Cpu<double>>> branch;
+  LayerModel<Bind<Projection, in, Cpu<double>>> shortcut;
+  LayerAt<double> const at(residual, 9, 3);
+  LayerAt<double> at_branch(branch, 9, 3), at_shortcut(shortcut, 9, 3);
+  at_branch.theta = {at.theta[0], at.theta[1]}, at_shortcut.theta = {at.theta[2], at.theta[3]};
+  auto const all = at.outcome(), g = at_shortcut.outcome(), h = at_branch.outcome();
+  CHECK(all.y == test::mapped(sum, g.y, h.y));
+  CHECK(all.x_bar == test::mapped(sum, g.x_bar, h.x_bar));
+  CHECK(all.theta_bar == std::vector{h.theta_bar[0], h.theta_bar[1], g.theta_bar[0], g.theta_bar[1]});
+  CHECK(at.predicted(at.x) == all.y);
+}
+
+TEST_CASE("a Residual with PadChannels and a BatchNorm obeys the laws of a layer") {
+  using Normalised = Residual<Shortcut<Padded>, Convolution<5, 3, Stride<2>, NoBias>, BatchNorm, ReLU>;
+  laws::everywhere<Normalised, Shape{3, 3, 4}>({.of_the_batch = true});
+}
+
+TEST_CASE("Residual: parameters are named by the way through branch or shortcut") {
+  using L = Bind<Residual<Shortcut<Projection>, Down, ReLU, BatchNorm>, Shape{3, 3, 4}, Cpu<float>>;
+  Cpu<float> b;
+  auto const theta = L().parameters(b);
+  std::string names;
+  visit([&](std::string_view path, Kind, auto const&) { names += std::string(path) + " "; }, theta);
+  CHECK(names ==
+        "branch.0.W branch.0.c branch.2.gain branch.2.offset branch.2.running_mean "
+        "branch.2.running_variance shortcut.W shortcut.c ");
+  CHECK(parameter_count(theta) == (5 * 27 + 5) + 2 * 5 + (5 * 3 + 5));
+}
+
+}  // namespace detrame
