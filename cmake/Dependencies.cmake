@@ -120,6 +120,14 @@ if(DETRAME_BUILD_TESTS)
   endif()
 endif()
 
+# --- CLI11, for the experiment runner ------------------------------------------------------------------------
+if(DETRAME_BUILD_EXPERIMENT)
+  find_package(CLI11 CONFIG QUIET)
+  if(NOT CLI11_FOUND)
+    message(FATAL_ERROR "detrame: the experiment runner needs CLI11, which is not installed: install libcli11-dev")
+  endif()
+endif()
+
 # --- Google Benchmark, for bench/ ---------------------------------------------------------------------------
 if(DETRAME_BUILD_BENCH)
   find_package(benchmark CONFIG QUIET)
