@@ -89,6 +89,7 @@ std::string random_tag() {
 class Training {
  public:
   explicit Training(Settings settings) : s_(std::move(settings)), lock_(s_.out) {
+    remove_unfinished();
     auto const latest = latest_step(s_.out);
     if (latest && !s_.resume)
       throw DomainError(message(s_.out.string(), " holds a run, at ", detail::step_name(*latest),
@@ -110,7 +111,6 @@ class Training {
   }
 
   int run() {
-    listen_to_signals();
     announce();
     auto const schedule = step_schedule(s_.rate, set_->factor, s_.epochs, set_->shares);
     // Streams of the order, of crops, and of dropout, which has the seed itself.
@@ -140,6 +140,19 @@ class Training {
   }
 
  private:
+  /// What a process left behind that was killed while it wrote.
+  void remove_unfinished() const {
+    std::vector<std::filesystem::path> left;
+    for (auto const& entry : std::filesystem::directory_iterator(s_.out)) {
+      std::string const file = entry.path().filename().string();
+      bool unfinished = detail::is_unfinished(file);
+      for (char const* const whole : {"model.safetensors.part", "epochs.csv.part", "summary.json.part"})
+        unfinished = unfinished || file.starts_with(whole);
+      if (unfinished) left.push_back(entry.path());
+    }
+    for (auto const& file : left) std::filesystem::remove(file);
+  }
+
   void read_data() {
     set_ = &find_data_set(s_.dataset);
     Entry const& entry = find_network({s_.net, s_.depth, s_.widen, s_.steps, set_->shape, set_->classes});
@@ -328,6 +341,7 @@ class Training {
 
 int train(Settings settings) {
   std::filesystem::create_directories(settings.out);
+  listen_to_signals();
   return Training(std::move(settings)).run();
 }
 
