@@ -87,7 +87,9 @@ void add_training(CLI::App& app, Settings& s) {
                  "of the Q-metric ReLUs: relu (W~ = 0, so that it is a ReLU) or random (W~ normal)")
       ->check(CLI::IsMember({"relu", "random"}))
       ->capture_default_str();
-  app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")->capture_default_str();
+  app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--limit", s.limit, "the first N training images alone; 0: all")
       ->check(CLI::Range(Index{0}, Index{1} << 40))
       ->capture_default_str();

@@ -24,8 +24,9 @@ TWIN = ["--net", "detrame-plainnet", "--depth", "3", "--steps", "2", "--dataset"
 
 def run(*arguments, environment=None):
     """Exit status and all output."""
-    result = subprocess.run([PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env=environment)
+    result = subprocess.run([PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, errors="replace",
+                            env=environment, timeout=300)
     return result.returncode, result.stdout
 
 
@@ -77,13 +78,14 @@ def killed_at_random(work):
     succeed("train", *TWIN, "--out", work / "whole")
     whole = time.monotonic() - begin
     random.seed(1)
-    for trial in range(3):
-        folder, kills = work / f"killed{trial}", 0
+    kills = 0
+    for trial in range(4):
+        folder = work / f"killed{trial}"
         arguments = [PROGRAM, "train", *TWIN, "--save-every", "1", "--out", folder, "--resume"]
         for _ in range(200):
             process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             try:
-                _, errors = process.communicate(timeout=random.uniform(0.1, 1) * whole)
+                _, errors = process.communicate(timeout=random.uniform(0.05, 0.7) * whole)
                 assert process.returncode == 0, errors
                 break
             except subprocess.TimeoutExpired:
@@ -91,8 +93,8 @@ def killed_at_random(work):
                 process.communicate()
                 kills += 1
         check_same(folder, work / "whole")
-        print(f"trial {trial}: killed {kills} times")
-        assert trial < 2 or kills > 0 or trial == 0
+    print(f"killed {kills} times")
+    assert kills > 4
 
 
 def killed_at_every_call(work):
@@ -168,7 +170,7 @@ def refusals(work):
         (["train", "--out", work / "a", "--steps", "77"], 1, "is not compiled in. For images of 1 x 8 x 8 in 10 classes"),
         (["train", "--out", work / "a", "--dataset", "cifar10"], 1, "--data is missing: a folder with cifar10"),
         (["train", "--out", work / "a", "--data", work / "none"], 1, "found no such folder"),
-        (["train", "--out", work / "a", "--data", work], 1, "digits-images-idx3-ubyte: expected an idx file, found no such"),
+        (["train", "--out", work / "a", "--data", work], 1, "expected an idx file, found no such file"),
         (["train", "--out", work / "b", "--resume"], 1, "there is no checkpoint to go on from"),
         (["evaluate", "--checkpoint", work / "none"], 1, "expected a safetensors file, found no such file"),
         (["info", "--net", "resnet", "--depth", "9"], 1, "is not compiled in"),
@@ -185,7 +187,7 @@ def refusals(work):
     status, output = run("train", "--resume", "--out", work / "far")
     assert status == 3, output
 
-    succeed("train", *TWIN[:-4], "--epochs", "0", "--out", work / "start")
+    succeed("train", *TWIN[:-6], "--epochs", "0", "--out", work / "start")
     model = work / "start" / "model.safetensors"
     raw = model.read_bytes()
     random.seed(2)
