@@ -134,11 +134,10 @@ void print_table3(Rows const& rows) {
                 static_cast<int>(row.parameters.size()), row.parameters.data(),
                 Rows::text(row.cifar10, row.mark).c_str(), Rows::text(row.cifar100, row.mark).c_str());
   Architecture const& nine = published::table4[2];
-  std::printf("  ours: PlainNet 9-layer: cifar10 %s, cifar100 %s; DeTraMe-Net 9: cifar10 %s, cifar100 %s\n",
-              rows.ours("plainnet", nine, 0, "cifar10").c_str(),
-              rows.ours("plainnet", nine, 0, "cifar100").c_str(),
-              rows.ours("detrame-plainnet", nine, 2, "cifar10").c_str(),
-              rows.ours("detrame-plainnet", nine, 2, "cifar100").c_str());
+  for (char const* const dataset : {"cifar10", "cifar100"})
+    std::printf("  ours, %-8s  PlainNet 9-layer: %s; DeTraMe-Net 9: %s\n", dataset,
+                rows.ours("plainnet", nine, 0, dataset).c_str(),
+                rows.ours("detrame-plainnet", nine, 2, dataset).c_str());
   std::printf("  The commands are those of the 9-layer networks in Table 4.\n\n");
 }
 

@@ -86,7 +86,7 @@ inline std::optional<std::uint64_t> latest_step(std::filesystem::path const& fol
 ///           (2) afterwards the folder has this checkpoint and the one from before. Older ones and files that were
 ///               left unfinished are removed; where that fails, they stay.
 ///           (3) what cannot be written is a std::filesystem::filesystem_error, and leaves the pair from before.
-/// Tested    tests/io/checkpoint_test.cpp, tests/experiment/kill_at_every_call.py
+/// Tested    tests/io/checkpoint_test.cpp, tests/experiment/runner_test.py
 inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint checkpoint) {
   if (checkpoint.tag.empty()) throw DomainError("write_checkpoint: the tag of the run is empty");
   auto const previous = latest_step(folder);
