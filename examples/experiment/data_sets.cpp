@@ -72,7 +72,7 @@ std::span<DataSet const> data_sets() {
        {1, 8, 8},
        10,
        60,
-       .1,
+       .05,
        .2,
        thirds,
        true,

@@ -68,7 +68,8 @@ void add_training(CLI::App& app, Settings& s) {
                  "how many (digits, mnist, fashion-mnist, usps 60; cifar 200; svhn 160)")
       ->check(CLI::Range(0, 1000000));
   app.add_option("--lr", s.rate,
-                 "first rate (.1; svhn .01); it falls at .3, .6, .8 of the epochs to a fifth, for svhn at "
+                 "first rate (.1; digits .05; svhn .01); it falls at .3, .6, .8 of the epochs to a fifth, "
+                 "for svhn at "
                  ".5, .75 to a tenth")
       ->check(above("as a rate must be"));
   app.add_option("--batch", s.batch, "images in a batch")

@@ -39,6 +39,8 @@ def main():
         accuracy.plot(epochs, [100 * a for a in curves["train_accuracy"]], ":", color=colour)
         accuracy.plot(epochs, [100 * a for a in curves["test_accuracy"]], color=colour, label=folder.name)
     loss.set(xlabel="epoch", ylabel="mean loss (dotted: training images)", yscale="log")
+    for axes in (loss, accuracy):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     accuracy.set(xlabel="epoch", ylabel="accuracy %")
     accuracy.legend(fontsize=8)
     output = arguments.output or arguments.folders[0] / "training.svg"
