@@ -120,6 +120,18 @@ if(DETRAME_BUILD_TESTS)
   endif()
 endif()
 
+# --- CLI11, for the experiment runner ------------------------------------------------------------------------
+if(DETRAME_BUILD_EXPERIMENT)
+  find_package(CLI11 CONFIG QUIET)
+  if(NOT CLI11_FOUND)
+    detrame_fetch(cli11 libcli11-dev c/cli11/cli11_2.1.2+ds.orig.tar.xz
+      8143d20b688e98ccce8e24562d3b68e5f47c12e896c42c7ca8553dbde5bed55d SOURCE_SUBDIR no-targets-of-its-own)
+    FetchContent_MakeAvailable(cli11)
+    add_library(CLI11::CLI11 INTERFACE IMPORTED GLOBAL)
+    target_include_directories(CLI11::CLI11 SYSTEM INTERFACE ${cli11_SOURCE_DIR}/include)
+  endif()
+endif()
+
 # --- Google Benchmark, for bench/ ---------------------------------------------------------------------------
 if(DETRAME_BUILD_BENCH)
   find_package(benchmark CONFIG QUIET)

@@ -106,6 +106,20 @@ TEST_CASE_TEMPLATE("Dropout drops its rate of the entries, keeps the mean, and i
   CHECK(dropout.predict({}, x, 7) == x);
 }
 
+TEST_CASE("Dropout: where nothing is dropped, forward and pullback are the identity") {
+  CHECK(share_of_zeros(dropped_ones<Rate{.5}>({.seed = 3})) > .4);
+  CHECK(dropped_ones<Rate{.5}>({.seed = 3, .dropping = false}) == Host(24, 2000, 1.));
+  using Layer = Bind<Dropout<Rate{.5}>, Shape{5}, Cpu<double>>;
+  Cpu<double> cpu(1);
+  Layer const dropout;
+  Layer::Tape tape;
+  NoParameters none;
+  Host const x = test::normal_matrix<double>(5, 7, test::seed(2));
+  auto const device = to_device(cpu, x);
+  dropout.forward(cpu, none, device, tape, {.seed = 3, .dropping = false});
+  CHECK(to_host(cpu, dropout.pullback(cpu, none, tape, device, none)) == x);
+}
+
 TEST_CASE("Dropout: seed, step, place of the layer and place of the sample each give another mask") {
   Draw const draw{.seed = 3, .step = 5, .first_sample = 0};
   Draw seed = draw, step = draw, sample = draw;

@@ -115,5 +115,35 @@ TEST_CASE("WideResNets 16-4 and 16-8: counts, block by block") {
   check_wide<8>();
 }
 
+TEST_CASE(
+    "multiply-adds are those of the products: by hand for PlainNet3, T times W~'s for its twin, blocks for "
+    "ResNet8") {
+  constexpr auto cost = []<class R>(R) { return multiply_adds<Bind<R, image, B>>(); };
+  constexpr Index weights = 27 * 96 * 1024 + 864 * 96 * 256 + 864 * 10 * 64;
+  constexpr Index recurrent = 864 * 96 * 1024 + 864 * 96 * 256 + 90 * 10 * 64;
+  static_assert(cost(PlainNet3<Plain>()) == weights);
+  static_assert(cost(PlainNet3<DeTraMe<1>>()) == weights + recurrent);
+  static_assert(cost(PlainNet3<DeTraMe<5>>()) == weights + 5 * recurrent);
+  constexpr Index stages =
+      9 * 1024 * (3 * 16 + 2 * 16 * 16) + 9 * 256 * (16 * 32 + 32 * 32) + 9 * 64 * (32 * 64 + 64 * 64);
+  static_assert(cost(ResNet<Plain, 8>()) == stages + 640);
+  static_assert(cost(ResNet<Plain, 8, 10, ProjectedShortcut>()) ==
+                stages + 640 + 256 * 16 * 32 + 64 * 32 * 64);
+  static_assert(cost(ResNet<Plain, 20>()) ==
+                stages + 640 + 2 * 2 * 9 * (1024 * 16 * 16 + 256 * 32 * 32 + 64 * 64 * 64));
+}
+
+TEST_CASE("a deepened network has as many convolutions, weights and multiply-adds as the twin with T = 1") {
+  auto const check = []<class Twin, class Deep>(Twin, Deep) {
+    auto twin = counts<Twin>(), deep = counts<Deep>();
+    CHECK(deep.at(Kind::weight) == twin.at(Kind::weight) + twin.at(Kind::W_tilde));
+    CHECK(deep.at(Kind::bias) == twin.at(Kind::bias) + twin.at(Kind::b));
+    CHECK(deep.count(Kind::W_tilde) == 0);
+    CHECK(multiply_adds<Bind<Deep, image, B>>() == multiply_adds<Bind<Twin, image, B>>());
+  };
+  check(PlainNet9<DeTraMe<1>>(), PlainNet9<Deepened>());
+  check(ResNet<DeTraMe<1>, 8>(), ResNet<Deepened, 8>());
+}
+
 }  // namespace
 }  // namespace detrame

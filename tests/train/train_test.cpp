@@ -88,6 +88,21 @@ TEST_CASE("training is a function of its seeds: the same bits with 1, 2 and 3 th
   CHECK_FALSE(result == trained<Net>(one, clusters(one, 150, 2), some_options(), 5));
 }
 
+TEST_CASE(
+    "a training step leaves the scores that it started from: those of predict where nothing is dropped") {
+  using Net = SmallNet<Cpu<double>>;
+  Cpu<double> b(1);
+  Net const net;
+  auto const data = clusters(b, 20, 2);
+  auto theta = net.parameters(b);
+  initialise(b, theta, RandomStart{.spread = 0.8}, 1);
+  auto const before = to_host(b, predict(b, net, theta, data.x));
+  auto state = training_state(b, net);
+  train_step(b, net, Cross(), Sgd{}, .1, theta, state, data.x, data.targets, {.dropping = false});
+  REQUIRE(to_host(b, predict(b, net, theta, data.x)) != before);
+  CHECK(to_host(b, state.scores) == before);
+}
+
 TEST_CASE("(F3) training lowers the loss, learns, and keeps W~ in D0, h in [0, 1], b >= 0") {
   using B = Cpu<double>;
   using Net = SmallNet<B>;

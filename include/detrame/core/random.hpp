@@ -93,6 +93,7 @@ struct Draw {
   std::uint64_t step = 0;
   Index first_sample = 0;
   std::uint64_t path = 0;  ///< which layer: hashed from the positions on the way to it
+  bool dropping = true;    ///< false: no layer drops anything, for gradients that are compared with others
 
   constexpr Draw at(Index position) const {
     Draw d = *this;

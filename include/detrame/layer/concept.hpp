@@ -123,6 +123,16 @@ void absorb(typename L::Backend& backend, L const& layer, typename L::Parameters
   if constexpr (requires { layer.absorb(backend, theta, tape); }) layer.absorb(backend, theta, tape);
 }
 
+/// The multiply-adds of the matrix products that the inference map takes for one sample: a layer that has such offers
+/// them as a static member `multiply_adds`. Entrywise maps, means and biases are not counted.
+template <class L>
+constexpr Index multiply_adds() {
+  if constexpr (requires { L::multiply_adds; })
+    return L::multiply_adds;
+  else
+    return 0;
+}
+
 /// predict into a matrix of its own.
 template <Layer L>
 typename L::Backend::Matrix predict(typename L::Backend& backend, L const& layer,

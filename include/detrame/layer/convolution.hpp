@@ -57,6 +57,7 @@ struct Convolution {
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Convolution::output(in);
     static constexpr Window window = Convolution::window(in);
+    static constexpr Index multiply_adds = k * window.taps() * in.channels * output.sites();
 
     struct Parameters {
       Matrix W, c;  ///< c has no entry and is not visited where there is NoBias

@@ -29,6 +29,7 @@ struct Dense {
     using View = typename B::View;
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Dense::output(in);
+    static constexpr Index multiply_adds = k * in.channels * in.sites();
 
     struct Parameters {
       Matrix W, c;

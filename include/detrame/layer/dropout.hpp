@@ -14,7 +14,8 @@ struct Rate {
 /// inference the identity.
 ///
 /// Ensures   the mask is a function of draw (seed, step, place of the layer) and of the entry's place in the
-///           epoch's order (first sample), whatever the cutting or the number of threads.
+///           epoch's order (first sample), whatever the cutting or the number of threads; the identity where
+///           draw says that nothing is dropped.
 /// Tested    tests/layer/layer_test.cpp
 template <Rate rate>
 struct Dropout {
@@ -63,7 +64,7 @@ struct Dropout {
     static void mask(B& backend, Draw draw, ConstView x, View y) {
       each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
         formula::Dropout<Scalar> const f{draw.random(), draw.first_sample * in.sites() + chunk.first,
-                                         in.channels, static_cast<Scalar>(rate.value)};
+                                         in.channels, static_cast<Scalar>(draw.dropping ? rate.value : 0)};
         each_indexed(lane, f, columns(y, chunk), columns(x, chunk));
       });
     }

@@ -58,6 +58,8 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     static constexpr Shape input = in, output = in;
     static constexpr Index k = in.channels;
     static constexpr auto structure = StructureRecipe::at(in);
+    static constexpr Index multiply_adds =
+        T * structure.weight_rows(k) * structure.weight_cols(k) * in.sites();
 
     struct Parameters {
       Matrix W_tilde, h, b;

@@ -26,6 +26,7 @@ struct Repeat {
     using ConstView = typename B::ConstView;
     using BlockLayer = Bind<Block, in, B>;
     static constexpr Shape input = in, output = in;
+    static constexpr Index multiply_adds = n * ::detrame::multiply_adds<BlockLayer>();
 
     struct Parameters {
       std::array<typename BlockLayer::Parameters, n> block;

@@ -49,6 +49,8 @@ struct ResidualOf {
     using BranchLayer = Bind<Branch, in, B>;
     using ShortcutLayer = typename BoundShortcut<in, B>::type;
     static constexpr Shape input = in, output = Branch::output(in);
+    static constexpr Index multiply_adds =
+        ::detrame::multiply_adds<BranchLayer>() + ::detrame::multiply_adds<ShortcutLayer>();
 
     struct Parameters {
       typename BranchLayer::Parameters branch;

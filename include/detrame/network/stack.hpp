@@ -41,6 +41,8 @@ struct Stack {
 
     static constexpr std::array<Shape, depth + 1> shapes = Stack::shapes(in);
     using Layers = Record<typename Recipes::template Layer<shapes[I], B>...>;
+    static constexpr Index multiply_adds =
+        (::detrame::multiply_adds<typename Recipes::template Layer<shapes[I], B>>() + ...);
     static_assert((::detrame::Layer<typename Recipes::template Layer<shapes[I], B>> && ...),
                   "Stack: every recipe must become a Layer");
 

@@ -24,8 +24,8 @@ struct ConvolutionalBlocks {
   Index groups = 1;
 
   constexpr Index taps() const { return kernel * kernel; }
-  Index weight_rows(Index k) const { return k / groups; }
-  Index weight_cols(Index k) const { return taps() * k; }
+  constexpr Index weight_rows(Index k) const { return k / groups; }
+  constexpr Index weight_cols(Index k) const { return taps() * k; }
   Index unit() const { return height * width; }
   constexpr Window window() const { return {height, width, kernel, 1, (kernel - 1) / 2}; }
 

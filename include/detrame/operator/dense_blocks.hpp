@@ -17,8 +17,8 @@ namespace detrame {
 struct DenseBlocks {
   Index groups = 1;
 
-  Index weight_rows(Index k) const { return k / groups; }
-  Index weight_cols(Index k) const { return k; }
+  constexpr Index weight_rows(Index k) const { return k / groups; }
+  constexpr Index weight_cols(Index k) const { return k; }
   Index unit() const { return 1; }
   Index taps() const { return 1; }
 

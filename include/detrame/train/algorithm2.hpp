@@ -13,6 +13,7 @@ struct TrainingState {
   typename Net::Parameters gradient, velocity;
   typename Net::Tape tape;
   typename Net::Backend::Matrix x, targets, y_bar;
+  typename Net::Backend::ConstView scores{};  ///< of the last step, before it; they live in the tape
   std::uint64_t step = 0;
 };
 
@@ -36,6 +37,7 @@ typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd 
   visit([&](std::string_view, Kind, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); },
         state.gradient);
   auto const y = net.forward(backend, theta, x, state.tape, draw);
+  state.scores = y;
   resize(backend, state.y_bar, y.rows(), y.cols());
   Scalar const value = loss.value(backend, y, targets, state.y_bar);
   net.pullback(backend, theta, state.tape, state.y_bar, state.gradient);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "detrame/core/random.hpp"
+#include "detrame/core/shape.hpp"
+#include "detrame/io/tensor.hpp"
+
+namespace experiment {
+
+using namespace detrame;
+
+/// One tensor of a network's parameters.
+struct ParameterInfo {
+  std::string name;
+  std::string_view kind;
+  Index rows, cols;
+  bool trained;  ///< false for running statistics
+};
+
+/// Of some samples: the mean loss, and how many have their label as their largest score.
+struct Measured {
+  double loss;
+  Index correct;
+};
+
+/// How SGD is done. `rate` is the epoch's.
+struct StepChoices {
+  double rate, momentum, weight_decay;
+  bool all_decay;  ///< else matrices alone: W and W~
+};
+
+/// A network with its parameters and velocities, in terms of the host: what the runner knows of one. The compiler sees
+/// each network in a unit of its own.
+///
+/// Shapes    x: channels x (sites samples)
+class AnyNetwork {
+ public:
+  virtual ~AnyNetwork() = default;
+
+  /// Overwrites the parameters, with "relu" or "random"; velocities become 0.
+  virtual void start(std::string const& initialiser, std::uint64_t seed) = 0;
+  /// A step of Algorithm 2. What is measured is of the parameters before it.
+  virtual Measured step(HostMatrix<float> const& x, std::vector<int> const& labels, StepChoices const& how,
+                        Draw draw) = 0;
+  /// The inference map: classes x samples.
+  virtual HostMatrix<float> scores(HostMatrix<float> const& x) = 0;
+  virtual Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
+  /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" is a tensor beside it.
+  virtual TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
+
+  virtual void store(TensorFile& model) = 0;
+  virtual void load(TensorFile const& model) = 0;
+  virtual void store_velocities(TensorFile& state) = 0;
+  virtual void load_velocities(TensorFile const& state) = 0;
+
+  virtual std::vector<ParameterInfo> parameters() const = 0;
+  virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
+};
+
+/// A network that is compiled in.
+struct Entry {
+  std::string_view family;  ///< "plainnet"
+  int depth, widen;
+  Shape shape;
+  int classes;
+  int steps;  ///< T; 0: the network without Q-metric ReLUs
+  std::unique_ptr<AnyNetwork> (*make)(int threads);
+
+  /// "detrame-plainnet"
+  std::string net() const { return (steps > 0 ? "detrame-" : "") + std::string(family); }
+};
+
+/// All of them, in the order of networks.txt.
+std::vector<Entry> const& compiled_networks();
+
+/// What is asked for on the command line, and by the metadata of a model.
+struct Wanted {
+  std::string net;
+  int depth, widen, steps;
+  Shape shape;
+  int classes;
+};
+
+/// The entry that is wanted; DomainError with what is compiled in for such images where there is none.
+Entry const& find_network(Wanted const& wanted);
+
+/// "detrame-plainnet --depth 3 --steps 2"
+std::string options_of(Entry const& entry);
+
+/// Trained scalars.
+Index trained_count(AnyNetwork const& network);
+
+}  // namespace experiment

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data_sets.hpp"
+
+#include <array>
+#include <bit>
+
+#ifdef DETRAME_HAS_MATIO
+#include "detrame/data/svhn.hpp"
+#endif
+
+namespace experiment {
+
+namespace {
+
+std::filesystem::path first_of(std::filesystem::path const& folder, std::vector<std::string> const& names) {
+  std::string all;
+  for (std::string const& name : names) {
+    if (std::filesystem::exists(folder / name)) return folder / name;
+    all += (all.empty() ? "" : " or ") + name;
+  }
+  throw FormatError(message(folder.string(), ": expected ", all, ", found none of them"));
+}
+
+LabelledImages<float> read_idx_pair(std::filesystem::path const& folder, Part part, ImageScale scale) {
+  std::string const begin = part == Part::train ? "train" : "t10k";
+  auto const file = [&](std::string const& end) {
+    std::vector<std::string> names{begin + end, begin + end + ".gz"};
+    if (part == Part::test) names.insert(names.end(), {"test" + end, "test" + end + ".gz"});
+    return first_of(folder, names);
+  };
+  return read_labelled_images<float>(file("-images-idx3-ubyte"), file("-labels-idx1-ubyte"), scale);
+}
+
+/// The last 360 are for tests, as in the library's demo.
+LabelledImages<float> read_digits(std::filesystem::path const& folder, Part part) {
+  auto const all =
+      read_labelled_images<float>(folder / "digits-images-idx3-ubyte", folder / "digits-labels-idx1-ubyte",
+                                  {.maximum = 16, .classes = 10});
+  auto [train, test] = split(all, all.samples() - 360);
+  return part == Part::train ? std::move(train) : std::move(test);
+}
+
+LabelledImages<float> read_street_numbers(std::filesystem::path const& folder, Part part) {
+#ifdef DETRAME_HAS_MATIO
+  return read_svhn<float>(folder / (part == Part::train ? "train_32x32.mat" : "test_32x32.mat"));
+#else
+  throw DomainError(message(folder.string(), part == Part::train ? " (train)" : " (test)",
+                            ": this program was built without libmatio, which reads svhn (libmatio-dev)"));
+#endif
+}
+
+LabelledImages<float> read_all(DataSet const& set, std::filesystem::path const& folder, Part part,
+                               Index limit) {
+  auto const inner = [&](char const* name) {
+    return std::filesystem::exists(folder / name) ? folder / name : folder;
+  };
+  if (set.name == "digits") return read_digits(folder, part);
+  if (set.name == "cifar10") return read_cifar10<float>(inner("cifar-10-batches-bin"), part, limit);
+  if (set.name == "cifar100") return read_cifar100<float>(inner("cifar-100-binary"), part, limit);
+  if (set.name == "svhn") return read_street_numbers(folder, part);
+  return read_idx_pair(folder, part, {.maximum = 255, .classes = set.classes});
+}
+
+}  // namespace
+
+std::span<DataSet const> data_sets() {
+  static std::vector<double> const thirds{.3, .6, .8}, late{.5, .75};
+  constexpr std::string_view idx =
+      "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (or test-...), perhaps with .gz";
+  static std::array<DataSet, 7> const all{{
+      {"digits",
+       {1, 8, 8},
+       10,
+       60,
+       .05,
+       .2,
+       thirds,
+       true,
+       false,
+       "digits-images-idx3-ubyte, digits-labels-idx1-ubyte (data/digits of the source tree)"},
+      {"mnist", {1, 28, 28}, 10, 60, .1, .2, thirds, true, false, idx},
+      {"fashion-mnist", {1, 28, 28}, 10, 60, .1, .2, thirds, true, false, idx},
+      {"usps", {1, 16, 16}, 10, 60, .1, .2, thirds, true, false, idx},
+      {"cifar10",
+       {3, 32, 32},
+       10,
+       200,
+       .1,
+       .2,
+       thirds,
+       true,
+       true,
+       "data_batch_1.bin ... data_batch_5.bin, test_batch.bin, or the folder cifar-10-batches-bin with them"},
+      {"cifar100",
+       {3, 32, 32},
+       100,
+       200,
+       .1,
+       .2,
+       thirds,
+       true,
+       true,
+       "train.bin, test.bin, or the folder cifar-100-binary with them"},
+      {"svhn", {3, 32, 32}, 10, 160, .01, .1, late, false, false, "train_32x32.mat, test_32x32.mat"},
+  }};
+  return all;
+}
+
+DataSet const& find_data_set(std::string_view name) {
+  std::string known;
+  for (DataSet const& set : data_sets()) {
+    if (set.name == name) return set;
+    known += (known.empty() ? "" : ", ") + std::string(set.name);
+  }
+  throw DomainError(message("--dataset ", name, ": must be one of ", known));
+}
+
+LabelledImages<float> read_images(DataSet const& set, std::filesystem::path const& folder, Part part,
+                                  Index limit) {
+  if (!std::filesystem::is_directory(folder))
+    throw FormatError(message("--data ", folder.string(), ": expected a folder with ", set.files,
+                              ", found no such folder"));
+  if (limit == 0) limit = std::numeric_limits<Index>::max();
+  auto data = read_all(set, folder, part, limit);
+  if (data.shape != set.shape)
+    throw FormatError(message(folder.string(), ": expected images of ", set.shape, ", found ", data.shape));
+  return limit < data.samples() ? subset(data, 0, limit) : data;
+}
+
+std::string fingerprint(LabelledImages<float> const& data) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, a word at a time
+  auto const add = [&](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
+  for (Index i = 0; i < data.images.rows() * data.images.cols(); ++i)
+    add(std::bit_cast<std::uint32_t>(data.images.data()[i]));
+  for (int const label : data.labels) add(static_cast<std::uint64_t>(label));
+  std::string text(16, '0');
+  for (std::size_t i = 16; i-- > 0; hash >>= 4) text[i] = "0123456789abcdef"[hash & 15];
+  return text;
+}
+
+}  // namespace experiment

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "any_network.hpp"
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/io/parameters.hpp"
+#include "detrame/loss/softmax_cross_entropy.hpp"
+#include "detrame/network/initialise.hpp"
+#include "detrame/network/zoo/plain_net.hpp"
+#include "detrame/network/zoo/res_net.hpp"
+#include "detrame/train/algorithm2.hpp"
+#include "detrame/train/evaluate.hpp"
+
+namespace experiment {
+
+/// A network of the library, bound to a shape and to the CPU, as an AnyNetwork.
+template <Recipe R, Shape shape>
+class Erased final : public AnyNetwork {
+  using B = Cpu<float>;
+  using Net = Bind<R, shape, B>;
+  using Theta = typename Net::Parameters;
+  static constexpr int classes = static_cast<int>(Net::output.channels);
+  static_assert(Net::output == Shape{classes}, "Erased: the network must return one score a class");
+  static constexpr char const* velocity = "velocity.";
+
+ public:
+  explicit Erased(int threads) : backend_(threads), theta_(net_.parameters(backend_)) {}
+
+  void start(std::string const& initialiser, std::uint64_t seed) override {
+    if (initialiser == "relu")
+      initialise(backend_, theta_, ReluStart(), seed);
+    else if (initialiser == "random")
+      initialise(backend_, theta_, RandomStart(), seed);
+    else
+      throw DomainError(message("initialiser = ", initialiser, ", must be relu or random"));
+    state_ = training_state(backend_, net_);
+  }
+
+  Measured step(HostMatrix<float> const& x, std::vector<int> const& labels, StepChoices const& how,
+                Draw draw) override {
+    Sgd const sgd{.momentum = how.momentum,
+                  .weight_decay = how.weight_decay,
+                  .decays = how.all_decay ? Sgd::everything : Sgd::weights_only};
+    state_.x = to_device(backend_, x);
+    state_.targets = one_hot(backend_, labels, classes);
+    float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
+                                  ConstView(state_.x), ConstView(state_.targets), draw);
+    return {double{loss}, correct(state_.scores, labels)};
+  }
+
+  HostMatrix<float> scores(HostMatrix<float> const& x) override {
+    return to_host(backend_, predict(backend_, net_, theta_, to_device(backend_, x)));
+  }
+
+  Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) override {
+    auto const y = predict(backend_, net_, theta_, to_device(backend_, x));
+    auto const targets = one_hot(backend_, labels, classes);
+    return {double{SoftmaxCrossEntropy().value(backend_, ConstView(y), ConstView(targets))},
+            correct(ConstView(y), labels)};
+  }
+
+  TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) override {
+    auto state = training_state(backend_, net_);
+    state.x = to_device(backend_, x);
+    auto const targets = one_hot(backend_, labels, classes);
+    auto const y = net_.forward(backend_, theta_, ConstView(state.x), state.tape, {.dropping = false});
+    resize(backend_, state.y_bar, y.rows(), y.cols());
+    float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView(targets), state.y_bar);
+    net_.pullback(backend_, theta_, state.tape, state.y_bar, state.gradient);
+    TensorFile file;
+    store_parameters(backend_, state.gradient, file);
+    file.tensors["loss"] = tensor(HostMatrix<float>(1, 1, loss));
+    return file;
+  }
+
+  void store(TensorFile& model) override { store_parameters(backend_, theta_, model); }
+  void load(TensorFile const& model) override { load_parameters(backend_, theta_, model); }
+  void store_velocities(TensorFile& state) override {
+    store_parameters(backend_, state_.velocity, state, velocity);
+  }
+  void load_velocities(TensorFile const& state) override {
+    state_ = training_state(backend_, net_);
+    load_parameters(backend_, state_.velocity, state, velocity);
+  }
+
+  std::vector<ParameterInfo> parameters() const override {
+    std::vector<ParameterInfo> all;
+    visit(
+        [&](std::string_view path, Kind kind, auto const& p) {
+          all.push_back({std::string(path), name(kind), p.rows(), p.cols(), trainable(kind)});
+        },
+        theta_);
+    return all;
+  }
+  Index multiply_adds() const override { return detrame::multiply_adds<Net>(); }
+
+ private:
+  using ConstView = typename B::ConstView;
+
+  Index correct(ConstView scores, std::vector<int> const& labels) {
+    std::vector<int> const found = classify_to_host(backend_, scores);
+    Index count = 0;
+    for (std::size_t i = 0; i < labels.size(); ++i) count += found[i] == labels[i];
+    return count;
+  }
+
+  B backend_;
+  Net net_;
+  Theta theta_;
+  TrainingState<Net> state_;
+};
+
+template <Recipe R, Shape shape>
+std::unique_ptr<AnyNetwork> make(int threads) {
+  return std::make_unique<Erased<R, shape>>(threads);
+}
+
+}  // namespace experiment

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inspect.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <map>
+
+#include "detrame/io/safetensors.hpp"
+
+namespace experiment {
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+LabelledImages<float> test_images(Model const& model, Inspected const& asked) {
+  Settings settings;
+  settings.dataset = model.dataset;
+  settings.data = asked.data;
+  settings.net = "plainnet";
+  complete(settings);
+  auto data = read_images(find_data_set(model.dataset), settings.data, Part::test, asked.limit);
+  scale_images(data, model.scale);
+  return data;
+}
+
+/// A tensor N x C x H x W of pixels in [0, 1] as a batch, scaled as the model has it.
+HostMatrix<float> images_of(TensorFile const& file, Model const& model) {
+  auto const found = file.tensors.find("images");
+  if (found == file.tensors.end())
+    throw FormatError(message(file.name, ": tensor images: expected one, found no such tensor"));
+  Tensor const& t = found->second;
+  Shape const in = model.entry->shape;
+  Index const n = t.shape.empty() ? 0 : t.shape[0];
+  if (t.dtype != DType::f32 || t.shape != std::vector<Index>{n, in.channels, in.height, in.width})
+    throw FormatError(message(file.name, ": tensor images: expected N x ", in.channels, " x ", in.height,
+                              " x ", in.width, " of F32, found ", shape_text(t.shape), " of ",
+                              name(t.dtype)));
+  LabelledImages<float> data{
+      in, {in.channels, in.sites() * n}, std::vector<int>(static_cast<std::size_t>(n)), model.entry->classes};
+  for (Index i = 0, entry = 0; i < n; ++i)
+    for (Index c = 0; c < in.channels; ++c)
+      for (Index site = 0; site < in.sites(); ++site, ++entry)
+        std::memcpy(&data.images(c, i * in.sites() + site), t.bytes.data() + 4 * entry, 4);
+  scale_images(data, model.scale);
+  return std::move(data.images);
+}
+
+std::vector<int> labels_of(TensorFile const& file, Index samples, int classes) {
+  auto const found = file.tensors.find("labels");
+  if (found == file.tensors.end() || found->second.dtype != DType::i64 ||
+      found->second.shape != std::vector<Index>{samples})
+    throw FormatError(message(file.name, ": tensor labels: expected ", samples, " entries of I64"));
+  std::vector<int> labels;
+  for (Index i = 0; i < samples; ++i) {
+    std::int64_t label = 0;
+    std::memcpy(&label, found->second.bytes.data() + 8 * i, 8);
+    if (label < 0 || label >= classes)
+      throw FormatError(
+          message(file.name, ": tensor labels: expected labels in 0 ... ", classes - 1, ", found ", label));
+    labels.push_back(static_cast<int>(label));
+  }
+  return labels;
+}
+
+}  // namespace
+
+void evaluate_model(Inspected const& asked) {
+  Model const model = model_of(read_safetensors(asked.checkpoint), asked.threads);
+  auto const data = test_images(model, asked);
+  auto const begin = std::chrono::steady_clock::now();
+  Measured const m = *measure_all(*model.network, data);
+  double const seconds = seconds_since(begin);
+  std::printf("%s on %td test images of %s: accuracy %.2f %% (%td correct), loss %.6f, %.1f images/s\n",
+              options_of(*model.entry).c_str(), data.samples(), model.dataset.c_str(),
+              100 * static_cast<double>(m.correct) / static_cast<double>(data.samples()), m.correct, m.loss,
+              static_cast<double>(data.samples()) / seconds);
+}
+
+void predict_file(Inspected const& asked) {
+  Model const model = model_of(read_safetensors(asked.checkpoint), asked.threads);
+  auto const images = images_of(read_safetensors(asked.input), model);
+  Index const sites = model.entry->shape.sites(), n = images.cols() / sites, batch = 200;
+  HostMatrix<float> logits(n, model.entry->classes);
+  for (Index first = 0; first < n; first += batch) {
+    Index const count = std::min(batch, n - first);
+    auto const y = model.network->scores(host_matrix<float>(
+        images.rows(), sites * count, [&](Index i, Index j) { return images(i, first * sites + j); }));
+    for (Index j = 0; j < count; ++j)
+      for (Index i = 0; i < y.rows(); ++i) logits(first + j, i) = y(i, j);
+  }
+  TensorFile out;
+  out.tensors["logits"] = tensor(logits);
+  write_safetensors(asked.output, out);
+  std::printf("logits, %td x %d, are in %s\n", n, model.entry->classes, asked.output.c_str());
+}
+
+void gradient_file(Inspected const& asked) {
+  Model const model = model_of(read_safetensors(asked.checkpoint), asked.threads);
+  TensorFile const input = read_safetensors(asked.input);
+  auto const images = images_of(input, model);
+  auto const labels = labels_of(input, images.cols() / model.entry->shape.sites(), model.entry->classes);
+  write_safetensors(asked.output, model.network->gradient(images, labels));
+  std::printf("the gradient over %zu images is in %s\n", labels.size(), asked.output.c_str());
+}
+
+void print_depth(Inspected const& asked) {
+  TensorFile const file = read_safetensors(asked.checkpoint);
+  Model const trained = model_of(file, asked.threads);
+  if (trained.entry->steps == 0)
+    throw DomainError(message(file.name, ": ", trained.entry->net(), " has no Q-metric ReLU, so no T"));
+  auto const data = test_images(trained, asked);
+  std::printf("%s on %td test images of %s, with other T:\n\n", options_of(*trained.entry).c_str(),
+              data.samples(), trained.dataset.c_str());
+  std::printf("   T   accuracy %%      loss   ms an image   multiply-adds\n");
+  for (Entry const& entry : compiled_networks()) {
+    Entry const& t = *trained.entry;
+    if (entry.family != t.family || entry.depth != t.depth || entry.widen != t.widen ||
+        entry.shape != t.shape || entry.classes != t.classes || entry.steps == 0)
+      continue;
+    Model const model = model_of(file, asked.threads, entry.steps);
+    auto const begin = std::chrono::steady_clock::now();
+    Measured const m = *measure_all(*model.network, data);
+    double const n = static_cast<double>(data.samples());
+    std::printf("  %2d   %10.2f  %8.4f   %11.4f   %13td%s\n", entry.steps,
+                100 * static_cast<double>(m.correct) / n, m.loss, 1000 * seconds_since(begin) / n,
+                model.network->multiply_adds(), entry.steps == t.steps ? "   trained with this T" : "");
+  }
+}
+
+void print_info(Entry const& entry) {
+  auto const network = entry.make(1);
+  std::map<std::string_view, Index> counts;
+  Index untrained = 0;
+  for (ParameterInfo const& p : network->parameters()) {
+    counts[p.kind] += p.rows * p.cols;
+    untrained += p.trained ? 0 : p.rows * p.cols;
+  }
+  std::string const input = message(entry.shape);
+  std::printf("%s\n  reads %s, returns %d scores\n", options_of(entry).c_str(), input.c_str(), entry.classes);
+  std::printf("  %td parameters, %td multiply-adds an image, forward\n", trained_count(*network),
+              network->multiply_adds());
+  for (auto const& [kind, count] : counts)
+    std::printf("    %-16.*s %12td\n", static_cast<int>(kind.size()), kind.data(), count);
+  if (untrained > 0) std::printf("  of which %td are running statistics, not counted above\n", untrained);
+  std::printf("  tensors, as a checkpoint names them:\n");
+  for (ParameterInfo const& p : network->parameters())
+    std::printf("    %-40s %5td x %-6td %.*s\n", p.name.c_str(), p.rows, p.cols,
+                static_cast<int>(p.kind.size()), p.kind.data());
+}
+
+void print_info(std::filesystem::path const& checkpoint) {
+  TensorFile const file = read_safetensors(checkpoint);
+  Model const model = model_of(file, 1);
+  for (auto const& [key, text] : file.metadata) std::printf("%-12s %s\n", key.c_str(), text.c_str());
+  print_info(*model.entry);
+}
+
+void print_networks() {
+  std::printf("networks that are compiled in:\n");
+  for (Entry const& entry : compiled_networks()) {
+    std::string const text =
+        message(options_of(entry), "   images of ", entry.shape, ", ", entry.classes, " classes");
+    std::printf("  --net %s\n", text.c_str());
+  }
+}
+
+}  // namespace experiment

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "train.hpp"
+
+namespace experiment {
+
+/// What the subcommands that look at a model are told.
+struct Inspected {
+  std::filesystem::path checkpoint, input, output, data;
+  int threads = 1;
+  Index limit = 0;
+};
+
+/// Loss and accuracy of a model on the test images.
+void evaluate_model(Inspected const& asked);
+
+/// `images` of a file -> `logits` in another.
+void predict_file(Inspected const& asked);
+
+/// `images` and `labels` of a file -> the gradient of the mean loss for every parameter, and `loss`.
+void gradient_file(Inspected const& asked);
+
+/// Accuracy and time of the model's parameters with every T that is compiled in.
+void print_depth(Inspected const& asked);
+
+/// A network, its parameters by kind, its multiply-adds.
+void print_info(Entry const& entry);
+void print_info(std::filesystem::path const& checkpoint);
+
+/// All networks that are compiled in.
+void print_networks();
+
+/// What `table` is told.
+struct TableChoices {
+  std::filesystem::path results;  ///< a folder of folders with a summary.json each
+  double images_per_second = 0;   ///< 0: from the summaries
+};
+
+/// Tables 3, 4, 5 and 7 of the paper and the figures of its Figure 2, with the command for each row and what came out
+/// here.
+void print_tables(TableChoices const& choices);
+
+}  // namespace experiment

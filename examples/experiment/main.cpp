@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <thread>
+
+#include "detrame/core/version.hpp"
+#include "inspect.hpp"
+
+namespace {
+
+using namespace experiment;
+
+std::string data_set_text() {
+  std::string text = "folder with the data: ";
+  for (DataSet const& set : data_sets())
+    text += "\n  " + std::string(set.name) + ": " + std::string(set.files);
+  return text;
+}
+
+int all_threads() {
+#if defined(_OPENMP)
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+#else
+  return 1;
+#endif
+}
+
+/// --net, --depth, --widen, --steps, --dataset.
+void add_network(CLI::App& app, Settings& s) {
+  auto const families = {"plainnet",          "detrame-plainnet", "resnet",
+                         "detrame-resnet",    "wideresnet",       "detrame-wideresnet",
+                         "deepened-plainnet", "deepened-resnet"};
+  app.add_option(
+         "--net", s.net,
+         "the network: detrame-... has a Q-metric ReLU in place of ReLU, deepened-... one more convolution")
+      ->check(CLI::IsMember(families))
+      ->capture_default_str();
+  app.add_option("--depth", s.depth,
+                 "number of layers: 3, 6, 9, 12 for plainnet; 8, 20, 56, 110, 164 for resnet; 16")
+      ->capture_default_str();
+  app.add_option("--widen", s.widen, "how many times as many channels, for wideresnet")
+      ->capture_default_str();
+  app.add_option("--steps", s.steps, "T, the updates of each Q-metric ReLU (2 for detrame-...)")
+      ->check(CLI::Range(0, 1000));
+  std::vector<std::string> names;
+  for (DataSet const& set : data_sets()) names.emplace_back(set.name);
+  app.add_option("--dataset", s.dataset, "the data")->check(CLI::IsMember(names))->capture_default_str();
+}
+
+void add_training(CLI::App& app, Settings& s) {
+  auto const above = [](char const* what) {
+    return CLI::Validator(
+        [what](std::string& text) {
+          double value = 0;
+          return CLI::detail::lexical_cast(text, value) && value > 0 && value < 1e30
+                     ? std::string()
+                     : text + " is no number > 0, " + what;
+        },
+        "> 0");
+  };
+  add_network(app, s);
+  app.add_option("--data", s.data, data_set_text());
+  app.add_option("--out", s.out, "folder for checkpoints and results")->required();
+  app.add_flag(
+      "--resume", s.resume,
+      "go on from the latest checkpoint in --out, with the settings that it has; where there is none, start");
+  app.add_option("--epochs", s.epochs,
+                 "how many (digits, mnist, fashion-mnist, usps 60; cifar 200; svhn 160)")
+      ->check(CLI::Range(0, 1000000));
+  app.add_option("--lr", s.rate,
+                 "first rate (.1; digits .05; svhn .01); it falls at .3, .6, .8 of the epochs to a fifth, "
+                 "for svhn at "
+                 ".5, .75 to a tenth")
+      ->check(above("as a rate must be"));
+  app.add_option("--batch", s.batch, "images in a batch")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  app.add_option("--momentum", s.momentum, "of SGD, in [0, 1)")
+      ->check(CLI::Range(0., .999999))
+      ->capture_default_str();
+  app.add_option("--weight-decay", s.weight_decay, "of SGD")
+      ->check(CLI::Range(0., 1e3))
+      ->capture_default_str();
+  app.add_option("--decays", s.decays, "what decays: all parameters, or weights (W and W~) alone")
+      ->check(CLI::IsMember({"all", "weights"}))
+      ->capture_default_str();
+  app.add_option("--initialiser", s.initialiser,
+                 "of the Q-metric ReLUs: relu (W~ = 0, so that it is a ReLU) or random (W~ normal)")
+      ->check(CLI::IsMember({"relu", "random"}))
+      ->capture_default_str();
+  app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--limit", s.limit, "the first N training images alone; 0: all")
+      ->check(CLI::Range(Index{0}, Index{1} << 40))
+      ->capture_default_str();
+  app.add_option("--save-every", s.save_every,
+                 "a checkpoint every N batches, besides those after each epoch and every 10 minutes; changes "
+                 "no result")
+      ->check(CLI::Range(Index{0}, Index{1} << 40));
+}
+
+void add_threads(CLI::App& app, int& threads) {
+  app.add_option("--threads", threads, "threads that compute; results do not depend on it")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+}
+
+void add_inspection(CLI::App& app, Inspected& asked, bool data) {
+  app.add_option("--checkpoint", asked.checkpoint, "a model: model.safetensors or step-N.model.safetensors")
+      ->required();
+  add_threads(app, asked.threads);
+  if (!data) return;
+  app.add_option("--data", asked.data, data_set_text());
+  app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")
+      ->check(CLI::Range(Index{0}, Index{1} << 40));
+}
+
+int run(int argc, char** argv) {
+  Settings settings;
+  Inspected asked;
+  TableChoices table;
+  settings.threads = asked.threads = all_threads();
+  CLI::App app("Trains the networks of arXiv 2002.07898v2 and looks at them.", "detrame-experiment");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR,
+                                            ".", DETRAME_VERSION_PATCH));
+  app.set_help_all_flag("--help-all", "the options of all subcommands");
+
+  auto* const training = app.add_subcommand("train", "train a network, or go on with it (--resume)");
+  add_training(*training, settings);
+  add_threads(*training, settings.threads);
+  auto* const evaluation = app.add_subcommand("evaluate", "loss and accuracy of a model on the test images");
+  add_inspection(*evaluation, asked, true);
+  auto* const prediction = app.add_subcommand("predict", "scores of images in a file");
+  add_inspection(*prediction, asked, false);
+  auto* const gradient =
+      app.add_subcommand("gradient", "the gradient of the mean loss over images in a file");
+  add_inspection(*gradient, asked, false);
+  for (auto* const command : {prediction, gradient}) {
+    bool const predicts = command == prediction;
+    command
+        ->add_option(
+            "--input", asked.input,
+            predicts ? "safetensors with `images`, N x C x H x W of F32 in [0, 1]"
+                     : "safetensors with `images`, N x C x H x W of F32 in [0, 1], and `labels`, N of I64")
+        ->required();
+    command
+        ->add_option(
+            "--output", asked.output,
+            predicts ? "where `logits` go, N x classes" : "where the gradients go, named as parameters are")
+        ->required();
+  }
+  auto* const depth = app.add_subcommand("depth", "accuracy and time of a model against T");
+  add_inspection(*depth, asked, true);
+  auto* const info =
+      app.add_subcommand("info", "a network: parameters, multiply-adds; all of them with no option");
+  Settings described;
+  add_network(*info, described);
+  std::filesystem::path model;
+  info->add_option("--checkpoint", model, "a model, in place of the network's name");
+  auto* const tables =
+      app.add_subcommand("table", "the paper's Tables 3, 4, 5, 7 and Figure 2: commands and results");
+  tables->add_option("--results", table.results, "folder with the folders that --out named");
+  tables->add_option("--images-per-second", table.images_per_second, "throughput to guess times from")
+      ->check(CLI::Range(0., 1e12));
+
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::ParseError const& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  for (auto const* command : {training, info})
+    for (auto const* option : command->get_options())
+      if (option->count() > 0)
+        (command == training ? settings : described).given.insert(option->get_name().substr(2));
+
+  if (*training) return train(settings);
+  if (*evaluation) evaluate_model(asked);
+  if (*prediction) predict_file(asked);
+  if (*gradient) gradient_file(asked);
+  if (*depth) print_depth(asked);
+  if (*tables) print_tables(table);
+  if (*info) {
+    if (!model.empty())
+      print_info(model);
+    else if (described.given.empty())
+      print_networks();
+    else {
+      described.data = ".";
+      complete(described);
+      DataSet const& set = find_data_set(described.dataset);
+      print_info(find_network(
+          {described.net, described.depth, described.widen, described.steps, set.shape, set.classes}));
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try { return run(argc, argv); } catch (experiment::Diverged const& e) {
+  std::fprintf(stderr, "detrame-experiment: %s\n", e.what());
+  return 3;
+} catch (std::exception const& e) {
+  std::fprintf(stderr, "detrame-experiment: %s\n", e.what());
+  return 1;
+}

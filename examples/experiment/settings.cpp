@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "settings.hpp"
+
+#include "detrame/io/metadata.hpp"
+
+namespace experiment {
+
+namespace {
+
+template <class Value>
+std::string text(Value const& value) {
+  if constexpr (std::is_same_v<Value, std::string>)
+    return value;
+  else
+    return number_text(value);
+}
+
+std::string key(char const* option) { return std::string("--") + option; }
+
+}  // namespace
+
+void complete(Settings& s) {
+  DataSet const& set = find_data_set(s.dataset);
+  if (!s.given.contains("epochs")) s.epochs = set.epochs;
+  if (!s.given.contains("lr")) s.rate = set.rate;
+  bool const twin = s.net.starts_with("detrame-");
+  if (twin && !s.given.contains("steps")) s.steps = 2;
+  if (twin && s.steps < 1) throw DomainError(message("--steps ", s.steps, ": T must be >= 1 for ", s.net));
+  if (!twin && s.given.contains("steps") && s.steps != 0)
+    throw DomainError(message("--steps ", s.steps, ": ", s.net, " has no Q-metric ReLU; --net detrame-",
+                              s.net, " is its twin that has"));
+  if (s.data.empty() && s.dataset == "digits") s.data = DETRAME_DATA_DIR "/digits";
+  if (s.data.empty())
+    throw DomainError(message("--data is missing: a folder with ", s.dataset, ": ", set.files));
+}
+
+std::string command_of(Settings const& s) {
+  std::string command = message("detrame-experiment train --net ", s.net, " --depth ", s.depth);
+  if (s.widen != 1) command += message(" --widen ", s.widen);
+  if (s.steps > 0) command += message(" --steps ", s.steps);
+  return command + message(" --dataset ", s.dataset, " --data ", s.data.string(), " --out ", s.out.string());
+}
+
+void store_settings(Settings const& settings, TensorFile& state) {
+  each_setting(settings,
+               [&](char const* option, auto const& value) { state.metadata[key(option)] = text(value); });
+}
+
+void adopt_settings(Settings& settings, TensorFile const& state) {
+  each_setting(settings, [&](char const* option, auto& value) {
+    using Value = std::remove_cvref_t<decltype(value)>;
+    Value stored;
+    if constexpr (std::is_same_v<Value, std::string>)
+      stored = text_of(state, key(option));
+    else
+      stored = number_of<Value>(state, key(option));
+    if (settings.given.contains(option) && value != stored)
+      throw DomainError(message(settings.out.string(), " holds a run with --", option, " ", text(stored),
+                                ", which cannot become ", text(value),
+                                " on the way; for another run name another folder with --out"));
+    value = stored;
+    settings.given.insert(option);  // decided
+  });
+}
+
+}  // namespace experiment

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "train.hpp"
+
+namespace experiment {
+
+/// f(name of the option, member) for each setting that decides the numbers.
+template <class S, class F>
+void each_setting(S& s, F&& f) {
+  f("net", s.net), f("depth", s.depth), f("widen", s.widen), f("steps", s.steps), f("dataset", s.dataset);
+  f("epochs", s.epochs), f("lr", s.rate), f("batch", s.batch), f("momentum", s.momentum);
+  f("weight-decay", s.weight_decay), f("decays", s.decays), f("initialiser", s.initialiser);
+  f("seed", s.seed), f("limit", s.limit);
+}
+
+/// Puts the settings into a checkpoint's state.
+void store_settings(Settings const& settings, TensorFile& state);
+
+/// Takes them out of it. DomainError where the command line says otherwise.
+void adopt_settings(Settings& settings, TensorFile const& state);
+
+}  // namespace experiment

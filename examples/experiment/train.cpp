@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+
+#include <cmath>
+#include <csignal>
+#include <random>
+
+#include "detrame/data/loader.hpp"
+#include "detrame/io/checkpoint.hpp"
+#include "detrame/optim/schedule.hpp"
+#include "progress.hpp"
+#include "settings.hpp"
+
+namespace experiment {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::sig_atomic_t volatile interrupted = 0;
+
+/// Ctrl-C asks training to end; a second one ends it.
+void listen_to_signals() {
+  struct sigaction action{};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+/// Only one process at a time trains in a folder. The system unlocks it when the process ends, however it does.
+class FolderLock {
+ public:
+  explicit FolderLock(std::filesystem::path const& folder)
+      : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      if (descriptor_ >= 0) ::close(descriptor_);
+      throw DomainError(folder.string() + ": another process trains in this folder, or it cannot be locked");
+    }
+  }
+  FolderLock(FolderLock const&) = delete;
+  FolderLock& operator=(FolderLock const&) = delete;
+  ~FolderLock() { ::close(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+/// Samples go into batches as they are, or cropped and flipped.
+struct Prepare {
+  bool crops;
+  RandomCrop crop;
+  template <class Scalar>
+  void operator()(Shape const& shape, std::uint64_t epoch, Index sample, Scalar const* x, Scalar* y) const {
+    if (crops)
+      crop(shape, epoch, sample, x, y);
+    else
+      Unchanged()(shape, epoch, sample, x, y);
+  }
+};
+
+/// Where training stands: with settings and data, all that the next step depends on besides parameters and velocities.
+struct Counters {
+  int epoch = 0;           ///< of the next batch
+  Index position = 0;      ///< of the next batch in its epoch
+  std::uint64_t step = 0;  ///< of the next batch in all
+  double loss = 0;         ///< of the epoch so far, summed over samples
+  Index samples = 0, correct = 0;
+  double seconds = 0;
+
+  template <class C, class F>
+  static void each(C& c, F&& f) {
+    f("epoch", c.epoch), f("position", c.position), f("next step", c.step), f("loss", c.loss);
+    f("samples", c.samples), f("correct", c.correct), f("seconds", c.seconds);
+  }
+};
+
+std::string random_tag() {
+  std::random_device device;
+  std::string tag;
+  for (int i = 0; i < 16; ++i) tag += "0123456789abcdef"[device() % 16];
+  return tag;
+}
+
+class Training {
+ public:
+  explicit Training(Settings settings) : s_(std::move(settings)), lock_(s_.out) {
+    remove_unfinished();
+    auto const latest = latest_step(s_.out);
+    if (latest && !s_.resume)
+      throw DomainError(message(s_.out.string(), " holds a run, at ", detail::step_name(*latest),
+                                ": --resume goes on with it; for another run name another folder"));
+    if (!latest && s_.resume && !s_.given.contains("net") && !s_.given.contains("dataset"))
+      throw DomainError(message(
+          s_.out.string(), ": there is no checkpoint to go on from; with --net and --dataset a run starts"));
+    std::optional<Checkpoint> from;
+    if (latest) {
+      from = read_checkpoint(s_.out);
+      adopt_settings(s_, from->state);
+    }
+    complete(s_);
+    read_data();
+    if (from)
+      go_on(*from);
+    else
+      begin();
+  }
+
+  int run() {
+    announce();
+    auto const schedule = step_schedule(s_.rate, set_->factor, s_.epochs, set_->shares);
+    // Streams of the order, of crops, and of dropout, which has the seed itself.
+    Prepare const prepare{set_->augmented, RandomCrop(s_.seed ^ 0x637261706f6e7321)};
+    Loader<float, Prepare> loader(train_, {.size = s_.batch, .seed = s_.seed ^ 0x7368756666ull}, prepare);
+    while (at_.epoch < s_.epochs) {
+      loader.begin(static_cast<std::uint64_t>(at_.epoch));
+      for (Index i = 0; i < at_.position; ++i) loader.next();
+      double const rate = schedule.at(at_.epoch);
+      auto since = Clock::now();
+      while (auto const* batch = loader.next()) {
+        step(*batch, rate, since);
+        show(rate, loader.batches());
+        if (interrupted) return stop();
+        if ((s_.save_every > 0 && at_.step % static_cast<std::uint64_t>(s_.save_every) == 0) ||
+            Clock::now() - saved_ > std::chrono::minutes(10))
+          save();
+      }
+      progress_.show(message("epoch ", at_.epoch + 1, "/", s_.epochs, "  testing"));
+      auto const tested = measure_all(*model_.network, test_, [] { return interrupted != 0; });
+      if (!tested) return stop();
+      end_epoch(rate, *tested);
+      if (interrupted && at_.epoch < s_.epochs) return stop();
+    }
+    finish();
+    return 0;
+  }
+
+ private:
+  /// What a process left behind that was killed while it wrote.
+  void remove_unfinished() const {
+    std::vector<std::filesystem::path> left;
+    for (auto const& entry : std::filesystem::directory_iterator(s_.out)) {
+      std::string const file = entry.path().filename().string();
+      bool unfinished = detail::is_unfinished(file);
+      for (char const* const whole : {"model.safetensors.part", "epochs.csv.part", "summary.json.part"})
+        unfinished = unfinished || file.starts_with(whole);
+      if (unfinished) left.push_back(entry.path());
+    }
+    for (auto const& file : left) std::filesystem::remove(file);
+  }
+
+  void read_data() {
+    set_ = &find_data_set(s_.dataset);
+    Entry const& entry = find_network({s_.net, s_.depth, s_.widen, s_.steps, set_->shape, set_->classes});
+    train_ = read_images(*set_, s_.data, Part::train, s_.limit);
+    test_ = read_images(*set_, s_.data, Part::test, 0);
+    fingerprint_ = fingerprint(train_);
+    model_ = {&entry, entry.make(s_.threads), s_.dataset, {}};
+    if (set_->normalised) model_.scale = channel_statistics(train_);
+    scale_images(train_, model_.scale);
+    scale_images(test_, model_.scale);
+  }
+
+  void begin() {
+    tag_ = random_tag();
+    model_.network->start(s_.initialiser, s_.seed);
+    save();
+  }
+
+  void go_on(Checkpoint const& from) {
+    TensorFile const& state = from.state;
+    if (auto const& found = text_of(state, "fingerprint"); found != fingerprint_)
+      throw DomainError(message(s_.data.string(), ": the training images are not those of the run in ",
+                                s_.out.string(), ": their fingerprint is ", fingerprint_, ", was ",
+                                found.substr(0, 40)));
+    tag_ = from.tag;
+    Counters::each(at_, [&](char const* name, auto& n) {
+      n = number_of<std::remove_cvref_t<decltype(n)>>(state, name);
+    });
+    if (at_.epoch < 0 || at_.epoch > s_.epochs || at_.position < 0 || at_.step != from.step)
+      throw FormatError(message(state.name, ": __metadata__: expected an epoch in 0 ... ", s_.epochs,
+                                " and step ", from.step, ", found epoch ", at_.epoch, ", batch ",
+                                at_.position, ", step ", at_.step));
+    auto const found = state.tensors.find("history");
+    if (found == state.tensors.end())
+      throw FormatError(message(state.name, ": tensor history: expected one, found no such tensor"));
+    auto const history = detrame::host_matrix<double>(found->second, state.name + ": tensor history");
+    if (history.rows() != at_.epoch || history.cols() != EpochRow::columns)
+      throw FormatError(message(state.name, ": tensor history: expected ", at_.epoch, " x ",
+                                EpochRow::columns, ", found ", history.rows(), " x ", history.cols()));
+    for (Index i = 0; i < history.rows(); ++i)
+      epochs_.push_back({history(i, 0), history(i, 1), history(i, 2), history(i, 3), history(i, 4),
+                         history(i, 5), history(i, 6), history(i, 7)});
+    model_.network->load(from.model);
+    model_.network->load_velocities(state);
+  }
+
+  void step(HostBatch<float> const& batch, double rate, Clock::time_point& since) {
+    auto const n = static_cast<Index>(batch.labels.size());
+    Draw const draw{.seed = s_.seed, .step = at_.step, .first_sample = at_.position * s_.batch};
+    Measured const m = model_.network->step(batch.x, batch.labels,
+                                            {rate, s_.momentum, s_.weight_decay, s_.decays == "all"}, draw);
+    if (!std::isfinite(m.loss)) throw diverged(message("the loss is ", m.loss));
+    ++at_.step, ++at_.position;
+    at_.loss += m.loss * static_cast<double>(n);
+    at_.samples += n;
+    at_.correct += m.correct;
+    auto const now = Clock::now();
+    double const seconds = std::chrono::duration<double>(now - since).count();
+    since = now;
+    at_.seconds += seconds;
+    here_seconds_ += seconds;
+    ++here_steps_;
+  }
+
+  void end_epoch(double rate, Measured const& tested) {
+    auto const n = static_cast<double>(std::max<Index>(at_.samples, 1));
+    EpochRow const row{at_.epoch + 1.,
+                       rate,
+                       at_.loss / n,
+                       static_cast<double>(at_.correct) / n,
+                       tested.loss,
+                       static_cast<double>(tested.correct) / static_cast<double>(test_.samples()),
+                       n / std::max(at_.seconds, 1e-9),
+                       at_.seconds};
+    epochs_.push_back(row);
+    ++at_.epoch;
+    at_.position = at_.samples = at_.correct = 0;
+    at_.loss = at_.seconds = 0;
+    save();
+    write_results(s_, model_, train_.samples(), test_.samples(), epochs_);
+    progress_.clear();
+    std::printf("epoch %3.0f/%d  rate %-8.3g loss %.4f  train %6.2f %%  test %6.2f %%  %8.1f images/s  %s\n",
+                row.epoch, s_.epochs, rate, row.loss, 100 * row.accuracy, 100 * row.test_accuracy,
+                row.images_per_second, Progress::clock(row.seconds).c_str());
+    std::fflush(stdout);
+  }
+
+  void show(double rate, Index batches) {
+    if (!progress_.shows()) return;
+    auto const n = static_cast<double>(at_.samples);
+    double const a_step = here_seconds_ / static_cast<double>(here_steps_);
+    double const left = static_cast<double>((s_.epochs - at_.epoch) * batches - at_.position) * a_step;
+    char text[160];
+    std::snprintf(text, sizeof text, "epoch %d/%d %s rate %.3g  loss %.4f  %.2f %%  %.1f images/s  %s left",
+                  at_.epoch + 1, s_.epochs,
+                  Progress::bar(static_cast<double>(at_.position) / static_cast<double>(batches)).c_str(),
+                  rate, at_.loss / n, 100 * static_cast<double>(at_.correct) / n,
+                  static_cast<double>(s_.batch) / a_step, Progress::clock(left).c_str());
+    progress_.show(text);
+  }
+
+  /// Refuses to write what is not finite.
+  void save() {
+    Checkpoint checkpoint{tag_, at_.step, {}, {}};
+    model_.network->store(checkpoint.model);
+    for (auto const& [name, t] : checkpoint.model.tensors) {
+      auto const values = detrame::host_matrix<float>(t, name);
+      for (Index i = 0; i < values.rows() * values.cols(); ++i)
+        if (!std::isfinite(values.data()[i]))
+          throw diverged(message("an entry of ", name, " is ", values.data()[i]));
+    }
+    describe(checkpoint.model, *model_.entry, *set_, model_.scale);
+    checkpoint.model.metadata["epoch"] = number_text(at_.epoch);
+    checkpoint.model.metadata["seed"] = number_text(s_.seed);
+    checkpoint.model.metadata["initialiser"] = s_.initialiser;
+    model_.network->store_velocities(checkpoint.state);
+    store_settings(s_, checkpoint.state);
+    checkpoint.state.metadata["fingerprint"] = fingerprint_;
+    Counters::each(at_, [&](char const* name, auto n) { checkpoint.state.metadata[name] = number_text(n); });
+    HostMatrix<double> history(static_cast<Index>(epochs_.size()), EpochRow::columns);
+    for (Index i = 0; i < history.rows(); ++i) {
+      EpochRow const& e = epochs_[static_cast<std::size_t>(i)];
+      double const row[] = {
+          e.epoch, e.rate, e.loss, e.accuracy, e.test_loss, e.test_accuracy, e.images_per_second, e.seconds};
+      for (Index j = 0; j < EpochRow::columns; ++j) history(i, j) = row[j];
+    }
+    checkpoint.state.tensors["history"] = tensor(history);
+    write_checkpoint(s_.out, std::move(checkpoint));
+    saved_ = Clock::now();
+  }
+
+  Diverged diverged(std::string const& what) const {
+    progress_.clear();
+    return Diverged(message("training diverged in epoch ", at_.epoch + 1, ", batch ", at_.position + 1, ": ",
+                            what, ". Nothing was written since the last checkpoint in ", s_.out.string(),
+                            ". A smaller rate than --lr ", s_.rate, " may help."));
+  }
+
+  void announce() const {
+    std::printf(
+        "%s on %s: %td images to train, %td to test, %d epochs from rate %g, batches of %td, %d thread%s\n",
+        options_of(*model_.entry).c_str(), s_.dataset.c_str(), train_.samples(), test_.samples(), s_.epochs,
+        s_.rate, s_.batch, s_.threads, s_.threads == 1 ? "" : "s");
+    if (at_.step > 0) std::printf("going on after epoch %d, batch %td\n", at_.epoch, at_.position);
+    std::fflush(stdout);
+  }
+
+  int stop() {
+    save();
+    progress_.clear();
+    std::printf("Interrupted after %d epochs and %td batches; the checkpoint is %s. To go on:\n  %s\n",
+                at_.epoch, at_.position, (s_.out / detail::step_name(at_.step)).c_str(),
+                resume_command().c_str());
+    return 130;
+  }
+
+  std::string resume_command() const {
+    return "detrame-experiment train --resume --out " + s_.out.string() +
+           (s_.given.contains("data") ? " --data " + s_.data.string() : "");
+  }
+
+  void finish() {
+    auto const name = detail::step_name(at_.step) + std::string(detail::model_end);
+    write_safetensors(s_.out / "model.safetensors", read_safetensors(s_.out / name));
+    write_results(s_, model_, train_.samples(), test_.samples(), epochs_);
+    progress_.clear();
+    if (!epochs_.empty()) std::printf("test accuracy %.2f %%. ", 100 * epochs_.back().test_accuracy);
+    std::printf("Results are in %s: model.safetensors, epochs.csv, summary.json\n", s_.out.c_str());
+  }
+
+  Settings s_;
+  FolderLock lock_;
+  DataSet const* set_ = nullptr;
+  LabelledImages<float> train_{{1}, {}, {}, 0}, test_{{1}, {}, {}, 0};
+  std::string tag_, fingerprint_;
+  Model model_{};
+  Counters at_;
+  std::vector<EpochRow> epochs_;
+  Clock::time_point saved_ = Clock::now();
+  double here_seconds_ = 0;
+  Index here_steps_ = 0;
+  Progress progress_;
+};
+
+}  // namespace
+
+int train(Settings settings) {
+  std::filesystem::create_directories(settings.out);
+  listen_to_signals();
+  return Training(std::move(settings)).run();
+}
+
+}  // namespace experiment

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <set>
+#include <stdexcept>
+
+#include "model.hpp"
+
+namespace experiment {
+
+/// What `train` is told. The first part decides which numbers come out, and stands in checkpoints.
+struct Settings {
+  std::string net = "detrame-plainnet";
+  int depth = 3, widen = 1, steps = 0;
+  std::string dataset = "digits";
+  int epochs = 0;   ///< 0: the data set's
+  double rate = 0;  ///< 0: the data set's
+  Index batch = 128;
+  double momentum = .9, weight_decay = 5e-4;
+  std::string decays = "all";
+  std::string initialiser = "relu";
+  std::uint64_t seed = 1;
+  Index limit = 0;  ///< 0: all
+
+  std::filesystem::path data, out;
+  int threads = 1;
+  Index save_every = 0;
+  bool resume = false;
+  std::set<std::string> given{};  ///< names of the options on the command line
+};
+
+/// Training came to numbers that are not finite. Nothing was written since the last checkpoint.
+struct Diverged : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// One epoch, as a line of epochs.csv.
+struct EpochRow {
+  double epoch;  ///< counted from 1
+  double rate, loss, accuracy, test_loss, test_accuracy, images_per_second, seconds;
+  static constexpr Index columns = 8;
+};
+inline constexpr char const* epoch_columns =
+    "epoch,rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
+
+/// Fills in what the data set decides where it was not said. DomainError where a value is none.
+void complete(Settings& settings);
+
+/// Trains, or goes on. Returns the exit status: 0, or 130 where it was interrupted.
+int train(Settings settings);
+
+/// The command that trains with these settings, and nothing that is so anyway.
+std::string command_of(Settings const& settings);
+
+/// Writes epochs.csv and summary.json.
+void write_results(Settings const& settings, Model const& model, Index train_images, Index test_images,
+                   std::vector<EpochRow> const& epochs);
+
+}  // namespace experiment

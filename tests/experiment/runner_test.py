@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The experiment runner on the digits: one case a call.
+
+    runner_test.py CASE PROGRAM DIGITS [LIBRARY]
+
+LIBRARY is stop_at_call.cpp's. Needs the standard library alone."""
+
+import json
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROGRAM, DIGITS = Path(sys.argv[2]), Path(sys.argv[3])
+TWIN = ["--net", "detrame-plainnet", "--depth", "3", "--steps", "2", "--dataset", "digits", "--limit", "200",
+        "--epochs", "2", "--lr", "0.05", "--threads", "1"]
+
+
+def run(*arguments, environment=None):
+    """Exit status and all output."""
+    result = subprocess.run([PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, errors="replace",
+                            env=environment, timeout=300)
+    return result.returncode, result.stdout
+
+
+def succeed(*arguments):
+    status, output = run(*arguments)
+    assert status == 0, f"{arguments}: status {status}\n{output}"
+    return output
+
+
+def read_safetensors(path):
+    raw = Path(path).read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8:8 + length])
+    metadata = header.pop("__metadata__", {})
+    start = 8 + length
+    return {name: (t["dtype"], t["shape"], raw[start + t["data_offsets"][0]:start + t["data_offsets"][1]])
+            for name, t in header.items()}, metadata
+
+
+def write_safetensors(path, tensors):
+    header, body = {}, b""
+    for name, (dtype, shape, raw) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    text = json.dumps(header).encode()
+    Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def tensors_of(folder):
+    return read_safetensors(folder / "model.safetensors")[0]
+
+
+def rows_of(folder):
+    """epochs.csv without what depends on time."""
+    return [line.split(",")[:6] for line in (folder / "epochs.csv").read_text().splitlines()]
+
+
+def check_same(folder, reference):
+    assert tensors_of(folder) == tensors_of(reference), f"{folder}: other parameters than the run never stopped"
+    assert rows_of(folder) == rows_of(reference), f"{folder}: other epochs than the run never stopped"
+    assert json.loads((folder / "summary.json").read_text())["finished"]
+    left = [file.name for file in folder.iterdir() if ".part" in file.name]
+    assert not left, f"{folder}: left behind {left}"
+
+
+def killed_at_random(work):
+    """A run killed at random moments and resumed ends as one never killed."""
+    begin = time.monotonic()
+    succeed("train", *TWIN, "--out", work / "whole")
+    whole = time.monotonic() - begin
+    random.seed(1)
+    kills = 0
+    for trial in range(4):
+        folder = work / f"killed{trial}"
+        arguments = [PROGRAM, "train", *TWIN, "--save-every", "1", "--out", folder, "--resume"]
+        for _ in range(200):
+            process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            try:
+                _, errors = process.communicate(timeout=random.uniform(0.05, 0.7) * whole)
+                assert process.returncode == 0, errors
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+        check_same(folder, work / "whole")
+    print(f"killed {kills} times")
+    assert kills > 4
+
+
+def killed_at_every_call(work):
+    """A run that ends at the n-th call which changes files, for every n, and is resumed, ends as one never stopped."""
+    library = sys.argv[4]
+    arguments = ["train", "--net", "plainnet", "--depth", "3", "--dataset", "digits", "--limit", "32", "--batch", "16",
+                 "--epochs", "1", "--lr", "0.05", "--threads", "1", "--save-every", "1", "--resume", "--out"]
+    counting = {**os.environ, "LD_PRELOAD": library, "DETRAME_COUNT_CALLS": str(work / "calls")}
+    status, output = run(*arguments, work / "whole", environment=counting)
+    assert status == 0, output
+    calls = int((work / "calls").read_text())
+    assert calls > 100, f"{calls} calls were seen: the library was not loaded"
+    first, last = int(os.environ.get("FIRST", 1)), int(os.environ.get("LAST", calls))
+    for n in range(first, last + 1):
+        folder = work / "stopped"
+        stopping = {**os.environ, "LD_PRELOAD": library, "DETRAME_STOP_AT": str(n)}
+        status, output = run(*arguments, folder, environment=stopping)
+        assert status == 99, f"call {n}: status {status}\n{output}"
+        status, output = run(*arguments, folder)
+        assert status == 0, f"after call {n}: status {status}\n{output}"
+        check_same(folder, work / "whole")
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    print(f"stopped at each of {calls} calls")
+
+
+def interrupted(work):
+    """Ctrl-C finishes the batch, writes a checkpoint and says how to go on; a folder serves one run at a time."""
+    succeed("train", *TWIN, "--out", work / "whole")
+    folder = work / "interrupted"
+    process = subprocess.Popen([PROGRAM, "train", *TWIN, "--out", folder], stdout=subprocess.PIPE, text=True)
+    while not (folder / "latest").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    status, output = run("train", *TWIN, "--out", folder, "--resume")
+    assert status == 1 and "another process trains in this folder" in output, output
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert process.returncode == 130, (process.returncode, output)
+    command = f"train --resume --out {folder}"
+    assert "Interrupted after" in output and command in output, output
+    step = (folder / "latest").read_text().strip()
+    assert step != "step-0" and step in output, (step, output)
+    assert not (folder / "model.safetensors").exists()
+
+    status, output = run("train", *TWIN, "--out", folder)
+    assert status == 1 and "--resume goes on with it" in output, output
+    status, output = run("train", "--resume", "--out", folder, "--lr", "0.2")
+    assert status == 1 and "holds a run with --lr 0.05, which cannot become 0.2" in output, output
+    succeed(*command.split())
+    check_same(folder, work / "whole")
+    succeed(*command.split())
+    check_same(folder, work / "whole")
+
+
+def refusals(work):
+    """Wrong values are explained; nothing is overwritten where training diverges."""
+    for arguments, status, text in [
+        ([], 2, "A subcommand is required"),
+        (["trian"], 2, ""),
+        (["train"], 2, "--out is required"),
+        (["train", "--out", work / "a", "--net", "vgg"], 2, "--net: vgg not in {plainnet"),
+        (["train", "--out", work / "a", "--lr", "-1"], 2, "-1 is no number > 0, as a rate must be"),
+        (["train", "--out", work / "a", "--lr", "nan"], 2, "nan is no number > 0"),
+        (["train", "--out", work / "a", "--momentum", "1"], 2, "--momentum"),
+        (["train", "--out", work / "a", "--threads", "0"], 2, "--threads: Value 0 not in range"),
+        (["train", "--out", work / "a", "--dataset", "imagenet"], 2, "--dataset: imagenet not in {digits"),
+        (["train", "--out", work / "a", "--seed", "-1"], 2, "--seed"),
+        (["train", "--out", work / "a", "--initialiser", "tied"], 2, "--initialiser: tied not in {relu"),
+        (["train", "--out", work / "a", "--net", "plainnet", "--steps", "2"], 1, "plainnet has no Q-metric ReLU"),
+        (["train", "--out", work / "a", "--steps", "0"], 1, "T must be >= 1"),
+        (["train", "--out", work / "a", "--steps", "77"], 1, "is not compiled in. For images of 1 x 8 x 8 in 10 classes"),
+        (["train", "--out", work / "a", "--dataset", "cifar10"], 1, "--data is missing: a folder with cifar10"),
+        (["train", "--out", work / "a", "--data", work / "none"], 1, "found no such folder"),
+        (["train", "--out", work / "a", "--data", work], 1, "expected an idx file, found no such file"),
+        (["train", "--out", work / "b", "--resume"], 1, "there is no checkpoint to go on from"),
+        (["evaluate", "--checkpoint", work / "none"], 1, "expected a safetensors file, found no such file"),
+        (["info", "--net", "resnet", "--depth", "9"], 1, "is not compiled in"),
+    ]:
+        found, output = run(*arguments)
+        assert found == status and text in output, f"{arguments}: status {found}\n{output}"
+
+    diverging = ["train", *TWIN, "--out", work / "far"]
+    diverging[diverging.index("--lr") + 1] = "1e8"
+    status, output = run(*diverging)
+    assert status == 3 and "training diverged in epoch 1" in output and "smaller rate than --lr 1e+08" in output, output
+    assert (work / "far" / "latest").read_text() == "step-0\n"
+    assert not (work / "far" / "model.safetensors").exists()
+    status, output = run("train", "--resume", "--out", work / "far")
+    assert status == 3, output
+
+    succeed("train", *TWIN[:-6], "--epochs", "0", "--out", work / "start")
+    model = work / "start" / "model.safetensors"
+    raw = model.read_bytes()
+    random.seed(2)
+    for trial in range(30):
+        damaged = bytearray(raw)
+        place = random.randrange(min(len(raw), 3000))
+        damaged[place] ^= 1 << random.randrange(8)
+        (work / "damaged").write_bytes(damaged[:random.choice([len(raw), len(raw), random.randrange(len(raw))])])
+        status, output = run("evaluate", "--checkpoint", work / "damaged", "--limit", "1")
+        assert status in (0, 1), f"trial {trial}: status {status}\n{output}"
+    for key, value in [("depth", "4"), ("classes", "-3"), ("T", "9e9"), ("mean", "nan"), ("channels", "99999999999999")]:
+        length = struct.unpack("<Q", raw[:8])[0]
+        header = json.loads(raw[8:8 + length])
+        header["__metadata__"][key] = value
+        text = json.dumps(header).encode()
+        (work / "damaged").write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length:])
+        status, output = run("evaluate", "--checkpoint", work / "damaged")
+        assert status == 1 and output.startswith("detrame-experiment: "), output
+
+
+def predicts(work):
+    """predict gives the logits that evaluate counts; threads change nothing; info and depth and table say what they should."""
+    succeed("train", *TWIN[:-6], "--epochs", "6", "--lr", "0.05", "--threads", "1", "--out", work / "one")
+    succeed("train", *TWIN[:-6], "--epochs", "6", "--lr", "0.05", "--threads", "2", "--out", work / "two")
+    assert tensors_of(work / "one") == tensors_of(work / "two"), "results depend on the number of threads"
+    model = work / "one" / "model.safetensors"
+
+    pixels = (DIGITS / "digits-images-idx3-ubyte").read_bytes()[16:][-360 * 64:]
+    labels = (DIGITS / "digits-labels-idx1-ubyte").read_bytes()[8:][-360:]
+    write_safetensors(work / "images.safetensors",
+                      {"images": ("F32", [360, 1, 8, 8], struct.pack(f"<{360 * 64}f", *(p / 16 for p in pixels)))})
+    succeed("predict", "--checkpoint", model, "--input", work / "images.safetensors", "--output", work / "logits")
+    dtype, shape, raw = read_safetensors(work / "logits")[0]["logits"]
+    assert (dtype, shape) == ("F32", [360, 10])
+    logits = struct.unpack("<3600f", raw)
+    correct = sum(max(range(10), key=logits[10 * i:10 * i + 10].__getitem__) == label for i, label in enumerate(labels))
+    output = succeed("evaluate", "--checkpoint", model)
+    assert f"({correct} correct)" in output and correct > 36, (correct, output)
+
+    write_safetensors(work / "small.safetensors", {"images": ("F32", [1, 8, 8], bytes(256))})
+    status, output = run("predict", "--checkpoint", model, "--input", work / "small.safetensors", "--output", work / "x")
+    assert status == 1 and "expected N x 1 x 8 x 8 of F32, found 1 x 8 x 8 of F32" in output, output
+
+    assert "trained with this T" in succeed("depth", "--checkpoint", model)
+    assert "259842 parameters, 14695200 multiply-adds" in succeed("info", "--checkpoint", model)
+    table = succeed("table", "--results", work, "--images-per-second", "100")
+    for text in ["93.05 +- 0.46", "not run here: 27.8 hours at 100 images/s", "12997.66", "0.1605", "Figure 2"]:
+        assert text in table, text
+
+
+def main():
+    case = globals()[sys.argv[1]]
+    with tempfile.TemporaryDirectory(prefix="detrame-") as work:
+        case(Path(work))
+
+
+main()
