@@ -48,10 +48,12 @@ void twins_part_after_a_step() {
   auto const twin = trained<Twin>(1);
   CHECK(plain.loss == twin.loss);
   Index moved = 0, own = 0;
-  for (auto const& [path, value] : twin.theta) {
-    bool const shared = plain.theta.count(path) > 0;
-    if (shared) {
-      CHECK_MESSAGE(plain.theta.at(path) == value, path);
+  for (auto const& parameter : twin.theta) {
+    auto const& path = parameter.first;
+    auto const& value = parameter.second;
+    CAPTURE(path);
+    if (plain.theta.count(path) > 0) {
+      CHECK(plain.theta.at(path) == value);
       moved += !(start.theta.at(path) == value);
     } else {
       own += path.ends_with("W_tilde") && test::max_abs(value) > 0;
