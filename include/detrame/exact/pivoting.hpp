@@ -31,38 +31,38 @@ class Pivoting {
     Index pivots;
   };
 
-  DETRAME_HOST_DEVICE explicit Pivoting(Basis<two_sided, Team>& basis) : b(basis), team(basis.team) {}
+  DETRAME_HOST_DEVICE explicit Pivoting(Basis<two_sided, Team>& basis) : b_(basis), team_(basis.team) {}
 
   /// basis.u: the guess on entry, what was reached at the end.
   DETRAME_HOST_DEVICE End run(Index pivot_limit) {
-    limit = pivot_limit;
-    if (zero_is_optimal()) team.each(b.n, [this](Index i) { b.u[i] = Scalar(0); });
-    team.each(b.n, [this](Index i) { b.old_u[i] = b.u[i]; });
+    limit_ = pivot_limit;
+    if (zero_is_optimal()) team_.each(b_.n, [this](Index i) { b_.u[i] = Scalar(0); });
+    team_.each(b_.n, [this](Index i) { b_.old_u[i] = b_.u[i]; });
     bool const ended = block_pivoting() || descent();
     if (ended)
       refine();
     else
-      team.each(b.n, [this](Index i) { b.u[i] = b.old_u[i]; });
-    return {ended || pivots < limit ? (singular ? ExactStatus::singular : ExactStatus::inaccurate)
-                                    : ExactStatus::iteration_limit,
-            pivots};
+      team_.each(b_.n, [this](Index i) { b_.u[i] = b_.old_u[i]; });
+    return {ended || pivots_ < limit_ ? (singular_ ? ExactStatus::singular : ExactStatus::inaccurate)
+                                      : ExactStatus::iteration_limit,
+            pivots_};
   }
 
  private:
   /// r <= lambda, or |r| <= lambda, up to the rounding of r.
   DETRAME_HOST_DEVICE bool zero_is_optimal() const {
-    Scalar const excess =
-        team.max(b.n, [this](Index i) { return (two_sided ? std::abs(b.r[i]) : b.r[i]) - b.lambda(i, 0); });
-    return excess <= 8 * std::numeric_limits<Scalar>::epsilon() * b.magnitude;
+    Scalar const excess = team_.max(
+        b_.n, [this](Index i) { return (two_sided ? std::abs(b_.r[i]) : b_.r[i]) - b_.lambda(i, 0); });
+    return excess <= 8 * std::numeric_limits<Scalar>::epsilon() * b_.magnitude;
   }
 
   DETRAME_HOST_DEVICE bool block_pivoting() {
-    b.adopt();
-    Index least = b.n + 1;
+    b_.adopt();
+    Index least = b_.n + 1;
     for (int patience = 3;;) {
-      singular = b.solve();
-      b.go_to_x();
-      Index const count = b.violations();
+      singular_ = b_.solve();
+      b_.go_to_x();
+      Index const count = b_.violations();
       if (count == 0) return true;
       if (count < least) {
         least = count;
@@ -70,28 +70,28 @@ class Pivoting {
       } else if (patience-- == 0) {
         return false;
       }
-      if (pivots >= limit) return false;
-      ++pivots;
-      b.exchange();
+      if (pivots_ >= limit_) return false;
+      ++pivots_;
+      b_.exchange();
     }
   }
 
   DETRAME_HOST_DEVICE bool descent() {
-    team.each(b.n, [this](Index i) { b.u[i] = b.old_u[i]; });
-    b.adopt();
-    team.each(b.size, [this](Index p) { b.x[p] = b.u[b.support[p]]; });
-    b.go_to_x();
-    for (Index entered = 0; pivots < limit;) {
-      ++pivots;
-      team.each(b.n, [this](Index i) {
-        b.old_u[i] = b.u[i];
-        b.old_slack[i] = b.slack[i];
+    team_.each(b_.n, [this](Index i) { b_.u[i] = b_.old_u[i]; });
+    b_.adopt();
+    team_.each(b_.size, [this](Index p) { b_.x[p] = b_.u[b_.support[p]]; });
+    b_.go_to_x();
+    for (Index entered = 0; pivots_ < limit_;) {
+      ++pivots_;
+      team_.each(b_.n, [this](Index i) {
+        b_.old_u[i] = b_.u[i];
+        b_.old_slack[i] = b_.slack[i];
       });
-      singular = b.solve();
-      bool const whole = b.lost() == 0;
+      singular_ = b_.solve();
+      bool const whole = b_.lost() == 0;
       bool falls = step_to_x();
       if (!whole && !falls && entered > 1) {
-        enter_one(b.size - entered);
+        enter_one(b_.size - entered);
         entered = 1;
         continue;
       }
@@ -99,90 +99,90 @@ class Pivoting {
       if (!falls && (!whole || entered > 0)) return false;
       entered = 0;
       if (whole) {
-        entered = b.violations();
+        entered = b_.violations();
         if (entered == 0) return true;
       } else {
-        team.each(b.n, [this](Index i) { b.next[i] = b.u[i] != Scalar(0) ? b.sign[i] : 0; });
+        team_.each(b_.n, [this](Index i) { b_.next[i] = b_.u[i] != Scalar(0) ? b_.sign[i] : 0; });
       }
-      b.exchange();
+      b_.exchange();
     }
     return false;
   }
 
   /// To x, with 0 for what has lost its sign; error keeps x. Whether f falls.
   DETRAME_HOST_DEVICE bool step_to_x() {
-    team.each(b.size, [this](Index p) {
-      b.error[p] = b.x[p];
-      if (b.has_lost(p)) b.x[p] = Scalar(0);
+    team_.each(b_.size, [this](Index p) {
+      b_.error[p] = b_.x[p];
+      if (b_.has_lost(p)) b_.x[p] = Scalar(0);
     });
-    b.go_to_x();
+    b_.go_to_x();
     return change() < Scalar(0);
   }
 
   /// From old_u towards `error`, until the first entry is 0. Whether f falls.
   DETRAME_HOST_DEVICE bool step_to_first_zero() {
-    team.each(b.size, [this](Index p) { b.x[p] = b.error[p]; });
+    team_.each(b_.size, [this](Index p) { b_.x[p] = b_.error[p]; });
     auto const speed = [this](Index p) {  // entry p is 0 at the step 1 / speed
-      Scalar const from = std::abs(b.old_u[b.support[p]]);
-      return b.has_lost(p) ? (from + std::abs(b.x[p])) / from : Scalar(0);
+      Scalar const from = std::abs(b_.old_u[b_.support[p]]);
+      return b_.has_lost(p) ? (from + std::abs(b_.x[p])) / from : Scalar(0);
     };
-    Scalar const fastest = team.max(b.size, speed);
-    team.each(b.size, [=, this](Index p) {
-      Scalar const from = b.old_u[b.support[p]];
-      b.x[p] = speed(p) >= fastest ? Scalar(0) : from + (b.x[p] - from) / fastest;
+    Scalar const fastest = team_.max(b_.size, speed);
+    team_.each(b_.size, [=, this](Index p) {
+      Scalar const from = b_.old_u[b_.support[p]];
+      b_.x[p] = speed(p) >= fastest ? Scalar(0) : from + (b_.x[p] - from) / fastest;
     });
-    b.go_to_x();
+    b_.go_to_x();
     return change() < Scalar(0);
   }
 
   /// f(u) - f(old_u), both in the orthant of sign: without the cancellation of two values of f.
   DETRAME_HOST_DEVICE Scalar change() const {
-    return team.sum(b.n, [this](Index i) {
-      Scalar const kink = static_cast<Scalar>(b.sign[i]) * b.lambda(i, 0);
-      return b.sign[i] == 0
+    return team_.sum(b_.n, [this](Index i) {
+      Scalar const kink = static_cast<Scalar>(b_.sign[i]) * b_.lambda(i, 0);
+      return b_.sign[i] == 0
                  ? Scalar(0)
-                 : (b.old_u[i] - b.u[i]) * ((b.slack[i] - kink) + (b.old_slack[i] - kink)) / Scalar(2);
+                 : (b_.old_u[i] - b_.u[i]) * ((b_.slack[i] - kink) + (b_.old_slack[i] - kink)) / Scalar(2);
     });
   }
 
   /// Back to old_u; of the members of A from place `first` on, who have just entered, the most violated one stays.
   DETRAME_HOST_DEVICE void enter_one(Index first) {
-    team.each(b.n, [this](Index i) {
-      b.u[i] = b.old_u[i];
-      b.slack[i] = b.old_slack[i];
+    team_.each(b_.n, [this](Index i) {
+      b_.u[i] = b_.old_u[i];
+      b_.slack[i] = b_.old_slack[i];
     });
-    team.once([&] {
-      int best = b.support[first];
-      for (Index p = first; p < b.size; ++p) {
-        int const i = b.support[p];
-        if (std::abs(b.slack[i]) - b.lambda(i, 0) > std::abs(b.slack[best]) - b.lambda(best, 0)) best = i;
+    team_.once([&] {
+      int best = b_.support[first];
+      for (Index p = first; p < b_.size; ++p) {
+        int const i = b_.support[p];
+        if (std::abs(b_.slack[i]) - b_.lambda(i, 0) > std::abs(b_.slack[best]) - b_.lambda(best, 0)) best = i;
       }
-      for (Index p = first; p < b.size; ++p)
-        if (b.support[p] != best) b.sign[b.support[p]] = 0;
-      b.support[first] = best;
+      for (Index p = first; p < b_.size; ++p)
+        if (b_.support[p] != best) b_.sign[b_.support[p]] = 0;
+      b_.support[first] = best;
     });
-    b.size = first + 1;
-    b.kept_rows = first;
+    b_.size = first + 1;
+    b_.kept_rows = first;
   }
 
   /// One step of iterative refinement where the equations on A are off by more than their rounding; it stays if it
   /// lowers the error and no sign is lost.
   DETRAME_HOST_DEVICE void refine() {
-    Scalar const before = b.equation_error();
-    if (!(before > 2 * b.rounding())) return;
-    team.each(b.size, [this](Index p) { b.old_u[p] = b.x[p]; });
-    team.cholesky_solve(b.factor, b.size, b.error);
-    team.each(b.size, [this](Index p) { b.x[p] += b.error[p]; });
-    b.go_to_x();
-    if (b.lost() == 0 && b.equation_error() < before) return;
-    team.each(b.size, [this](Index p) { b.x[p] = b.old_u[p]; });
-    b.go_to_x();
+    Scalar const before = b_.equation_error();
+    if (!(before > 2 * b_.rounding())) return;
+    team_.each(b_.size, [this](Index p) { b_.old_u[p] = b_.x[p]; });
+    team_.cholesky_solve(b_.factor, b_.size, b_.error);
+    team_.each(b_.size, [this](Index p) { b_.x[p] += b_.error[p]; });
+    b_.go_to_x();
+    if (b_.lost() == 0 && b_.equation_error() < before) return;
+    team_.each(b_.size, [this](Index p) { b_.x[p] = b_.old_u[p]; });
+    b_.go_to_x();
   }
 
-  Basis<two_sided, Team>& b;
-  Team const& team;
-  Index limit = 0, pivots = 0;
-  bool singular = false;
+  Basis<two_sided, Team>& b_;
+  Team const& team_;
+  Index limit_ = 0, pivots_ = 0;
+  bool singular_ = false;
 };
 
 }  // namespace detrame::exact

@@ -47,8 +47,8 @@ void each_symbol(B& backend, ConvolutionalBlocks const& structure, typename B::C
       for (Index q = 0; q < grid.points; ++q) {
         std::fill(A.begin(), A.end(), 0.);
         for (Index tap = 0; tap < K * K; ++tap) {
-          double const turns =
-              static_cast<double>(p * (tap / K - r) + q * (tap % K - r)) / static_cast<double>(grid.points);
+          Index const dy = tap / K - r, dx = tap % K - r;
+          double const turns = static_cast<double>(p * dy + q * dx) / static_cast<double>(grid.points);
           auto const wave = std::polar(1., 2 * std::numbers::pi * turns);
           for (Index l = 0; l < kg; ++l)
             for (Index o = 0; o < kg; ++o)
