@@ -65,10 +65,10 @@ class MatrixView {
   DETRAME_HOST_DEVICE constexpr Scalar& operator()(Index i, Index j) const { return data_[i + j * stride_]; }
 
   DETRAME_HOST_DEVICE constexpr MatrixView middle_cols(Index first, Index count) const {
-    return {data_ + first * stride_, rows_, count, stride_};
+    return {moved(first * stride_), rows_, count, stride_};
   }
   DETRAME_HOST_DEVICE constexpr MatrixView middle_rows(Index first, Index count) const {
-    return {data_ + first, count, cols_, stride_};
+    return {moved(first), count, cols_, stride_};
   }
   /// Whether the columns follow one another without a gap.
   DETRAME_HOST_DEVICE constexpr bool contiguous() const { return stride_ == rows_ || cols_ <= 1; }
@@ -79,6 +79,9 @@ class MatrixView {
   }
 
  private:
+  /// An empty matrix has no memory, and no place in it.
+  DETRAME_HOST_DEVICE constexpr Scalar* moved(Index offset) const { return data_ ? data_ + offset : data_; }
+
   Scalar* data_ = nullptr;
   Index rows_ = 0;
   Index cols_ = 0;
