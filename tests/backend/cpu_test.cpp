@@ -37,7 +37,7 @@ class Step {
       ConstView const xs = detrame::columns(x, columns);
       View const ys = detrame::columns(y, columns);
       auto const V = lane.scratch(w.rows(), columns.count);
-      gemm_each(lane, w, Op::none, xs, formula::MinusBias(), V, PerRow{bias});
+      gemm_each(lane, w, Op::none, xs, formula::StoreMinus(), V, PerRow{bias});
       each(lane, formula::Relu(), V, V);
       gemm(lane, Scalar(1), w, Op::transposed, V, Op::none, Scalar(0), ys);
     });

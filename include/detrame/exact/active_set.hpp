@@ -69,10 +69,7 @@ struct ActiveSet {
                                                largest_root, column + 3 * Team::padded(n));
       auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit);
       team.each(n, [=](Index i) { u(i, first + c) = u_c[i]; });
-      team.once([=] {
-        report(Index(Report::status), first + c) = static_cast<Scalar>(static_cast<int>(end.status));
-        report(Index(Report::pivots), first + c) = static_cast<Scalar>(end.pivots);
-      });
+      enter(team, report, first + c, end.status, end.pivots);
     }
     certify<Activation>(team, data, beta, lambda, root, first, V, g, u, report);
   }

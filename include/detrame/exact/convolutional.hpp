@@ -120,12 +120,7 @@ struct ImageTask {
       team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
     });
     team.each(n, [=](Index i) { u_j(i, 0) = point[i]; });
-    team.once([=] {
-      report_j(Index(Report::status), 0) = static_cast<Scalar>(
-          static_cast<int>(end.status == ExactStatus::optimal ? ExactStatus::inaccurate
-                                                              : end.status));  // the certificate's to say
-      report_j(Index(Report::pivots), 0) = static_cast<Scalar>(end.products);
-    });
+    enter(team, report_j, 0, end.status, end.products);
     certify<Activation>(team, data, beta, lambda, root, 0, V, rest, u_j, report_j);
   }
 };

@@ -6,6 +6,7 @@
 #include "detrame/exact/convolutional.hpp"
 #include "detrame/exact/face_search.hpp"
 #include "detrame/exact/implicit_synthesis.hpp"
+#include "detrame/exact/support_solve.hpp"
 
 namespace detrame {
 
@@ -246,12 +247,7 @@ struct PatchTask {
       u_j(i, 0) = point[i];
       rest[i] = Scalar(0);  // bounds of terms that are not needed here
     });
-    team.once([=] {
-      report_j(Index(Report::status), 0) = static_cast<Scalar>(
-          static_cast<int>(end.status == ExactStatus::optimal ? ExactStatus::inaccurate
-                                                              : end.status));  // the certificate's to say
-      report_j(Index(Report::pivots), 0) = static_cast<Scalar>(end.products);
-    });
+    enter(team, report_j, 0, end.status, end.products);
     certify<Activation>(team, data, beta, lambda, rest, 0, E, g, u_j, report_j);
   }
 };
@@ -263,7 +259,9 @@ struct PatchImplicitSolve {
   Scalar s;
   Index limit;
 
-  static constexpr Index scratch_size(Index n, Index image, Index patch) { return 3 * n + image + patch; }
+  static constexpr Index scratch_size(Index n, Index image, Index patch) {
+    return support_solve_scratch(n) + image + patch;
+  }
 
   template <class Team>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> D,
@@ -274,27 +272,12 @@ struct PatchImplicitSolve {
     Patches<Scalar> const patches{window, D};
     auto const u = U.middle_cols(j, 1), u_bar = U_bar.middle_cols(j, 1), x = X.middle_cols(j, 1);
     auto const v = V.middle_cols(j, 1), e = E.middle_cols(j, 1);
-    Scalar *const r = scratch, *const p = r + n, *const Hp = p + n, *const image = Hp + n,
-                  *const patch = image + patches.image_size();
+    Scalar *const image = scratch + support_solve_scratch(n), *const patch = image + patches.image_size();
     Scalar const shift = s;
-    team.each(n, [=](Index i) {
-      v(i, 0) = u(i, 0) == u(i, 0) ? Scalar(0) : u(i, 0);  // NaN in, NaN out
-      r[i] = p[i] = u(i, 0) != Scalar(0) ? u_bar(i, 0) : Scalar(0);
+    support_solve(team, u, u_bar, v, limit, scratch, [&](Scalar const* a, Scalar* y) {
+      patches.gram(team, a, image, patch, y);
+      team.each(n, [=](Index i) { y[i] += shift * a[i]; });
     });
-    Scalar square = team.sum(n, [=](Index i) { return r[i] * r[i]; });
-    Scalar const eps = std::numeric_limits<Scalar>::epsilon(), floor = eps * eps * square;
-    for (Index t = 0; t < limit && square > floor; ++t) {
-      patches.gram(team, p, image, patch, Hp);
-      team.each(n, [=](Index i) { Hp[i] = u(i, 0) != Scalar(0) ? Hp[i] + shift * p[i] : Scalar(0); });
-      Scalar const step = square / team.sum(n, [=](Index i) { return p[i] * Hp[i]; });
-      team.each(n, [=](Index i) {
-        v(i, 0) += step * p[i];
-        r[i] -= step * Hp[i];
-      });
-      Scalar const next = team.sum(n, [=](Index i) { return r[i] * r[i]; }), turn = next / square;
-      square = next;
-      team.each(n, [=](Index i) { p[i] = r[i] + turn * p[i]; });
-    }
     patches.synthesise(team, &V(0, j), patch, &X_bar(0, j));
     patches.synthesise(team, &U(0, j), patch, &E(0, j));
     team.each(e.rows(), [=](Index i) { e(i, 0) = x(i, 0) - e(i, 0); });

@@ -18,8 +18,8 @@ namespace detrame::exact {
 ///
 ///   product(x, y): y = H x.   u, and the scratch g, p, Hp, of n scalars each.
 ///
-/// Ends `optimal` where max |u - A(u - g, lambda)| <= tolerance, `inaccurate` where twenty steps in a row do not lower
-/// the least value seen, else at the limit of products with H. Dostal, Optimal Quadratic Programming Algorithms, 2009,
+/// Ends where max |u - A(u - g, lambda)| <= tolerance or where twenty steps in a row do not lower the least value seen,
+/// with `inaccurate`, which the certificate raises to `optimal`; else at the limit of products with H. Dostal, Optimal Quadratic Programming Algorithms, 2009,
 /// for the scheme.
 template <class Activation, class Team>
 class FaceSearch {
@@ -58,7 +58,7 @@ class FaceSearch {
       Scalar const residual =
           team_.max(n_, [=](Index i) { return std::abs(u[i] - Activation{}(u[i] - g[i], lambda(i, 0))); });
       if (!(residual - residual == Scalar(0))) return {ExactStatus::not_finite, products};
-      if (residual <= tolerance_) return {ExactStatus::optimal, products};
+      if (residual <= tolerance_) return {ExactStatus::inaccurate, products};
       idle = residual < least ? 0 : idle + 1;
       least = residual < least ? residual : least;
       if (idle == 20) return {ExactStatus::inaccurate, products};

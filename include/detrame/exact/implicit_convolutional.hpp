@@ -3,6 +3,7 @@
 
 #include "detrame/exact/convolutional.hpp"
 #include "detrame/exact/implicit.hpp"
+#include "detrame/exact/support_solve.hpp"
 
 namespace detrame {
 
@@ -14,7 +15,7 @@ struct ImageImplicitSolve {
   ConvolutionalBlocks shape;
   Index limit;
 
-  static constexpr Index scratch_size(Index n) { return 3 * n; }
+  static constexpr Index scratch_size(Index n) { return support_solve_scratch(n); }
 
   template <class Team>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
@@ -24,25 +25,10 @@ struct ImageImplicitSolve {
     auto const u = U.middle_cols(j, 1), u_bar = U_bar.middle_cols(j, 1);
     auto const v = V.middle_cols(j, 1);
     ImageData<Scalar> const data{shape, Q, u, Scalar(0)};
-    Scalar *const r = scratch, *const p = r + n, *const Hp = p + n;
-    team.each(n, [=](Index i) {
-      v(i, 0) = u(i, 0) == u(i, 0) ? Scalar(0) : u(i, 0);  // NaN in, NaN out
-      r[i] = p[i] = u(i, 0) != Scalar(0) ? u_bar(i, 0) : Scalar(0);
+    support_solve(team, u, u_bar, v, limit, scratch, [&](Scalar const* x, Scalar* y) {
+      data.multiply(team, x, y);
+      team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
     });
-    Scalar square = team.sum(n, [=](Index i) { return r[i] * r[i]; });
-    Scalar const eps = std::numeric_limits<Scalar>::epsilon(), floor = eps * eps * square;
-    for (Index t = 0; t < limit && square > floor; ++t) {
-      data.multiply(team, p, Hp);
-      team.each(n, [=](Index i) { Hp[i] = u(i, 0) != Scalar(0) ? Hp[i] + beta(i, 0) * p[i] : Scalar(0); });
-      Scalar const step = square / team.sum(n, [=](Index i) { return p[i] * Hp[i]; });
-      team.each(n, [=](Index i) {
-        v(i, 0) += step * p[i];
-        r[i] -= step * Hp[i];
-      });
-      Scalar const next = team.sum(n, [=](Index i) { return r[i] * r[i]; }), turn = next / square;
-      square = next;
-      team.each(n, [=](Index i) { p[i] = r[i] + turn * p[i]; });
-    }
   }
 };
 

@@ -10,6 +10,16 @@ namespace detrame::exact {
 /// What a column reports for one diagonal block of Q, a row each.
 enum class Report : Index { residual, square, status, pivots, count };
 
+/// Enters how the search for column j ended; the certificate raises the status to `optimal` where it is.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE void enter(Team const& team, MatrixView<Scalar> report, Index j, ExactStatus status,
+                               Index pivots) {
+  team.once([=] {
+    report(Index(Report::status), j) = static_cast<Scalar>(static_cast<int>(status));
+    report(Index(Report::pivots), j) = static_cast<Scalar>(pivots);
+  });
+}
+
 /// The reports of all blocks of Q become one a column; a kernel of each_column.
 struct Combine {
   template <class Team, class Scalar>

@@ -91,7 +91,7 @@ struct Convolution {
       each_chunk(backend, Batch{x.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
         View const z = columns(y, outputs<Layer>(chunk));
         if constexpr (choices.bias)
-          convolve_each(lane, window, W, columns(x, chunk), formula::MinusBias(), z, PerRow{c});
+          convolve_each(lane, window, W, columns(x, chunk), formula::StoreMinus(), z, PerRow{c});
         else
           convolve_each(lane, window, W, columns(x, chunk), formula::Store(), z);
       });

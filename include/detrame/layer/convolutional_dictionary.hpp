@@ -71,19 +71,15 @@ struct ConvolutionalDictionary {
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
       samples<Layer>("ConvolutionalDictionary", x);
       theta.check(patch, k);
-      auto& lane = backend.lane();
-      auto& synthesis = tape.synthesis;
-      synthesis.window = window;
-      synthesis.D = theta.D;
-      synthesis.d = theta.d;
-      synthesis.lambda = max_to_host(lane, theta.lambda);
-      synthesis.alpha = max_to_host(lane, theta.alpha);
-      synthesis.beta = max_to_host(lane, theta.beta);
+      tape.synthesis.window = window;
+      detail::take_parameters(backend, theta, tape.synthesis);
       tape.x = x;
-      if constexpr (T == 0)
-        solve(backend, x, tape);
-      else
+      if constexpr (T == 0) {
+        exact_synthesis(backend, tape.synthesis, x, tape.code);
+        detail::require_certified("ConvolutionalDictionary", tape.code);
+      } else {
         unroll(backend, x, tape);
+      }
       return tape.code.u;
     }
 
@@ -98,12 +94,7 @@ struct ConvolutionalDictionary {
       require_cotangent("ConvolutionalDictionary", tape.code.u, u_bar);
       theta_bar.check(patch, k, "_bar");
       exact_synthesis_pullback(backend, tape.synthesis, tape.x, tape.code.u, u_bar, tape.bar);
-      auto& lane = backend.lane();
-      each(lane, formula::Add(), theta_bar.D, tape.bar.D_bar);
-      each(lane, formula::Add(), theta_bar.d, tape.bar.d_bar);
-      each(lane, formula::Add(), theta_bar.lambda, tape.bar.lambda_bar);
-      each(lane, formula::Add(), theta_bar.alpha, tape.bar.alpha_bar);
-      each(lane, formula::Add(), theta_bar.beta, tape.bar.beta_bar);
+      detail::add_cotangent(backend, theta_bar, tape.bar);
       return tape.bar.X_bar;
     }
 
@@ -114,14 +105,6 @@ struct ConvolutionalDictionary {
     }
 
    private:
-    /// NaN goes through, as in every layer; any other end than an optimum is refused.
-    static void solve(B& backend, ConstView x, Tape& tape) {
-      exact_synthesis(backend, tape.synthesis, x, tape.code);
-      if (tape.code.status != ExactStatus::optimal && tape.code.status != ExactStatus::not_finite)
-        throw NotCertified(message("ConvolutionalDictionary: the exact solver ended with ",
-                                   name(tape.code.status), ", KKT residual ", tape.code.largest_residual));
-    }
-
     /// u <- (u - (D^T (D u - x) + (alpha + beta) u + d + lambda) / L)_+, T times from 0, L >= |D^T D| + alpha + beta.
     static void unroll(B& backend, ConstView x, Tape& tape) {
       tape.synthesis.check("ConvolutionalDictionary");
@@ -139,7 +122,7 @@ struct ConvolutionalDictionary {
                    View const E = lane.scratch(in.channels, chunk.count);  // D u - x
                    each(lane, formula::Fill<Scalar>{0}, u_c);
                    for (int t = 0; t < T; ++t) {
-                     convolve_adjoint_each(lane, window, W, ConstView(u_c), formula::StoreDifferenceOf(), E,
+                     convolve_adjoint_each(lane, window, W, ConstView(u_c), formula::StoreMinus(), E,
                                            columns(x, chunk));
                      convolve_each(lane, window, W, ConstView(E), step, u_c, PerRow{d});
                    }

@@ -59,7 +59,7 @@ struct Dense {
       check("W", "c", theta);
       ConstView const W = theta.W, c = theta.c;
       each_chunk(backend, Batch{x.cols()}, k + in.channels, [=](auto& lane, Columns chunk) {
-        gemm_each(lane, W, Op::none, columns(x, chunk), formula::MinusBias(), columns(y, chunk), PerRow{c});
+        gemm_each(lane, W, Op::none, columns(x, chunk), formula::StoreMinus(), columns(y, chunk), PerRow{c});
       });
     }
 

@@ -9,6 +9,40 @@ namespace detrame {
 /// A dictionary layer solves its problem to the last digit; gradients by the implicit adjoint (A3).
 struct Exact {};
 
+namespace detail {
+
+/// The problem of a dictionary layer's parameters; what else the problem has is the caller's.
+template <Backend B, class Problem>
+void take_parameters(B& backend, DictionaryParameters<B> const& theta, Problem& problem) {
+  auto& lane = backend.lane();
+  problem.D = theta.D;
+  problem.d = theta.d;
+  problem.lambda = max_to_host(lane, theta.lambda);
+  problem.alpha = max_to_host(lane, theta.alpha);
+  problem.beta = max_to_host(lane, theta.beta);
+}
+
+/// theta_bar += the cotangent of what the layer's problem was made of.
+template <Backend B>
+void add_cotangent(B& backend, DictionaryParameters<B>& theta_bar, SynthesisCotangent<B> const& bar) {
+  auto& lane = backend.lane();
+  each(lane, formula::Add(), theta_bar.D, bar.D_bar);
+  each(lane, formula::Add(), theta_bar.d, bar.d_bar);
+  each(lane, formula::Add(), theta_bar.lambda, bar.lambda_bar);
+  each(lane, formula::Add(), theta_bar.alpha, bar.alpha_bar);
+  each(lane, formula::Add(), theta_bar.beta, bar.beta_bar);
+}
+
+/// NaN goes through, as in every layer; any other end than an optimum is refused.
+template <Backend B>
+void require_certified(char const* who, ExactResult<B> const& code) {
+  if (code.status != ExactStatus::optimal && code.status != ExactStatus::not_finite)
+    throw NotCertified(message(who, ": the exact solver ended with ", name(code.status), ", KKT residual ",
+                               code.largest_residual));
+}
+
+}  // namespace detail
+
 /// The layer of deep dictionary learning, solved exactly: u = M_D(x), the problem (M1) column by column. (N1)
 ///
 /// Shapes    x: channels x columns.  u: k x columns.  A sample of many sites is coded site by site.
@@ -81,12 +115,7 @@ struct Dictionary<k, Exact> {
       theta_bar.check(in.channels, k, "_bar");
       exact_synthesis_pullback(backend, tape.problem.synthesis, PenaltyOf{tape.problem}, tape.x, tape.code.u,
                                u_bar, tape.bar);
-      auto& lane = backend.lane();
-      each(lane, formula::Add(), theta_bar.D, tape.bar.D_bar);
-      each(lane, formula::Add(), theta_bar.d, tape.bar.d_bar);
-      each(lane, formula::Add(), theta_bar.lambda, tape.bar.lambda_bar);
-      each(lane, formula::Add(), theta_bar.alpha, tape.bar.alpha_bar);
-      each(lane, formula::Add(), theta_bar.beta, tape.bar.beta_bar);
+      detail::add_cotangent(backend, theta_bar, tape.bar);
       return tape.bar.X_bar;
     }
 
@@ -101,22 +130,15 @@ struct Dictionary<k, Exact> {
       theta.check(in.channels, k);
       auto& lane = backend.lane();
       Synthesis<B>& synthesis = problem.synthesis;
-      synthesis.D = theta.D;
-      synthesis.d = theta.d;
-      synthesis.lambda = max_to_host(lane, theta.lambda);
-      synthesis.alpha = max_to_host(lane, theta.alpha);
-      synthesis.beta = max_to_host(lane, theta.beta);
+      detail::take_parameters(backend, theta, synthesis);
       for (auto* const column : {&problem.lambda, &problem.beta}) resize(backend, *column, k, 1);
       each(lane, formula::Fill<Scalar>{synthesis.lambda}, problem.lambda);
       each(lane, formula::Fill<Scalar>{synthesis.beta}, problem.beta);
     }
 
-    /// NaN goes through, as in every layer; any other end than an optimum is refused.
     static void solve(B& backend, Problem const& problem, ConstView x, ExactResult<B>& code) {
       exact_synthesis(backend, problem.synthesis, PenaltyOf{problem}, x, code);
-      if (code.status != ExactStatus::optimal && code.status != ExactStatus::not_finite)
-        throw NotCertified(message("Dictionary: the exact solver ended with ", name(code.status),
-                                   ", KKT residual ", code.largest_residual));
+      detail::require_certified("Dictionary", code);
     }
   };
 };

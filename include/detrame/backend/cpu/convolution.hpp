@@ -101,7 +101,7 @@ MatrixView<Scalar> flipped(CpuLane<Scalar>& lane, Window const& window, MatrixVi
   return out;
 }
 
-/// The windows that a batch of whole images is cut into: the number of images.
+/// The number of images in a batch.
 inline Index images(Index columns, Index sites) {
   DETRAME_ASSERT(columns % sites == 0);
   return columns / sites;

@@ -138,8 +138,8 @@ struct SubtractProduct {
   }
 };
 
-/// A linear layer behind its product v = (W x)_ij: y <- v - c
-struct MinusBias {
+/// A product less what is beside it, fused to v: y <- v - c; of a linear layer, its bias.
+struct StoreMinus {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y, Scalar c) const {
     y = v - c;
@@ -151,14 +151,6 @@ struct StoreMagnitude {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
     y = x < Scalar(0) ? -x : x;
-  }
-};
-
-/// Fused to v: e <- v - x
-struct StoreDifferenceOf {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& e, Scalar x) const {
-    e = v - x;
   }
 };
 

@@ -6,7 +6,6 @@
 /// The terms that sums are made of.
 namespace detrame::formula {
 
-/// The terms that sums are made of.
 struct Identity {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar x) const {
