@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Q-metric ReLU beside PyTorch, in one run: medians of rounds taken by turns, and their ratios.
+"""The Q-metric ReLU and whole networks beside PyTorch, in one run: medians of rounds taken by turns, and their ratios.
 
     cmake --preset bench && cmake --build --preset bench
     python bench/compare_pytorch.py build/bench/bench
+    python bench/compare_pytorch.py build/bench/bench --layers train predict --nets resnet8 detrame_resnet8_T3
 
 PyTorch's figure is, in each round, the best of its modes. Dense: eager with samples in rows, eager with samples in columns, in
 place (forward alone), torch.compile. Convolutional: eager, channels_last, channels_last in place (forward alone), torch.compile on
-channels_last, NNPACK (oneDNN off). A ratio above 1 says that this library is faster. Absolute times drift on shared machines; ratios of one
-run are what counts, and `peak` says what share of the measured FMA peak this library reached.
+channels_last, NNPACK (oneDNN off). Networks: the same modes, in place where autograd allows it, and NNPACK for those that take less
+than seconds a step. A ratio above 1 says that this library is faster. Absolute times drift on shared machines; ratios of one
+run are what counts, and `peak` says what share of the measured FMA peak this library reached. For networks it first checks that both sides
+have as many parameters, and the same losses over a few steps from the same ones. `MB` is then by how much a process of its own grew at
+most in the same work: PyTorch's in the fastest mode other than torch.compile, whose compiler would be counted, and ours.
 """
 import argparse
 import json
@@ -15,11 +19,15 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 
+NETS = ["plain3", "detrame3_T5", "plain9", "detrame9_T2", "resnet8", "detrame_resnet8_T3"]
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-arguments.add_argument("folder", help="where bench_dense_bench and bench_conv_bench are")
-arguments.add_argument("--layers", nargs="*", choices=["dense", "conv"], default=["dense", "conv"])
+arguments.add_argument("folder", help="where bench_dense_bench, bench_conv_bench and bench_train_bench are")
+arguments.add_argument("--layers", nargs="*", choices=["dense", "conv", "train", "predict"], default=["dense", "conv"])
+arguments.add_argument("--nets", nargs="*", choices=NETS, default=NETS, help="networks of train and predict")
 arguments.add_argument("--rounds", type=int, default=7)
 arguments.add_argument("--threads", type=int, nargs="*", default=[1, 2])
 arguments.add_argument("--k", type=int, nargs="*", default=[64, 256, 1024], help="dense sizes")
@@ -35,8 +43,10 @@ clock = time.process_time if options.cpu_time else time.perf_counter
 try:
     import torch
     import torch.nn.functional as F
+    import torch_networks
 except ImportError:
     sys.exit("compare_pytorch.py: no PyTorch here, nothing to compare with")
+warnings.filterwarnings("ignore", message="TF32 acceleration")  # of oneDNN's flags, on machines without Intel GPU
 
 N = 1024
 
@@ -161,8 +171,45 @@ def convolution_jobs(C, edge, T, pullback):
     return jobs
 
 
+def network_jobs(layer, name, images):
+    """As above; each job is called once, which may take many seconds."""
+    slow = layer == "train" and name in ("plain9", "detrame9_T2")
+    left_out = ["compile"] * options.no_compile + ["nnpack"] * slow
+    jobs = {}
+    torch._dynamo.reset()
+    for mode in torch_networks.MODES:
+        if mode not in left_out:
+            jobs[mode] = torch_networks.job(layer, name, images, mode)
+            jobs[mode]()
+    return jobs
+
+
+def require_agreement(name, images=4, steps=3):
+    """Ends the program unless both sides have as many parameters and, from the same, the same losses."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "problem")
+        output = subprocess.run([program("train"), "steps", name, path, str(images), str(steps)], check=True, capture_output=True,
+                                text=True, env=environment).stdout
+        with open(path, "rb") as file:
+            content = file.read()
+    count = int.from_bytes(content[:8], sys.byteorder)
+    numbers = torch.frombuffer(bytearray(content[8:]), dtype=torch.float32)
+    theirs, mine = torch_networks.losses(name, numbers, images, steps), [float(loss) for loss in output.split()]
+    difference = max(abs(a - b) / b for a, b in zip(theirs, mine, strict=True))
+    their_count = torch_networks.parameter_count(name)
+    if their_count != count or not difference < 1e-4:
+        sys.exit(f"compare_pytorch.py: {name} is not the same network on both sides: {their_count} parameters in PyTorch, "
+                 f"{count} here; losses {theirs} and {mine}")
+    print(f"{name}: {count} parameters; the losses of {steps} steps from the same ones agree to {difference:.1e}", flush=True)
+
+
 def seconds(job, least=.1):
+    """Of one call, where it takes as long as `least`; else the mean of as many more as do."""
+    start = clock()
     job()
+    elapsed = clock() - start
+    if elapsed >= least:
+        return elapsed
     count, elapsed = 0, 0.
     start = clock()
     while elapsed < least:
@@ -172,32 +219,59 @@ def seconds(job, least=.1):
     return elapsed / count
 
 
+environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
+
+
+def program(layer):
+    return os.path.join(options.folder, f"bench_{'train' if layer == 'predict' else layer}_bench")
+
+
 def ours(layer, name):
-    """Seconds a call, and the share of the peak, from one short run of Google Benchmark."""
-    command = [os.path.join(options.folder, f"bench_{layer}_bench"), f"--benchmark_filter=^{name}/real_time$", "--benchmark_min_time=0.1", "--benchmark_format=json"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
+    """Seconds a call, the share of the peak and the memory, where it is counted, from one short run of Google Benchmark."""
+    command = [program(layer), f"--benchmark_filter=^{name}/real_time$", "--benchmark_min_time=0.1", "--benchmark_format=json"]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     run, = json.loads(output)["benchmarks"]
     took = run["cpu_time" if options.cpu_time else "real_time"]
-    return took * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[run["time_unit"]], run["of_peak"]
+    return took * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[run["time_unit"]], run["of_peak"], run.get("peak_MB")
 
 
-def compare(layer, what, case, name, jobs):
+def compare(layer, what, case, name, jobs, their_memory=None):
+    """Prints a line; their_memory(mode) are the MB of a mode."""
     theirs, mine, ratios, peaks = {key: [] for key in jobs}, [], [], []
     for _ in range(options.rounds):
         for key, job in jobs.items():
             theirs[key].append(seconds(job))
-        took, peak = ours(layer, name)
+        took, peak, memory = ours(layer, name)
         mine.append(took), peaks.append(peak)
         ratios.append(min(times[-1] for times in theirs.values()) / took)
-    best = min(theirs, key=lambda key: statistics.median(theirs[key]))
-    print(f"{what:17}{case:22}{1e3 * statistics.median(theirs[best]):11.3f}{best:>10}{1e3 * statistics.median(mine):9.3f}"
-          f"{statistics.median(ratios):7.2f}{statistics.median(peaks):6.2f}", flush=True)
+    medians = {mode: statistics.median(times) for mode, times in theirs.items()}
+    best = min(medians, key=medians.get)
+    megabytes = ""
+    if their_memory:
+        mode = min((mode for mode in medians if mode != "compile"), key=medians.get)
+        megabytes = f"{their_memory(mode):9.0f}{memory:9.0f}"
+    print(f"{what:17}{case:33}{1e3 * medians[best]:11.3f}{best:>10}{1e3 * statistics.median(mine):11.3f}"
+          f"{statistics.median(ratios):7.2f}{statistics.median(peaks):6.2f}{megabytes}", flush=True)
+
+
+def network_memory(layer, name, images, threads, mode):
+    """MB of a fresh process that does the work twice."""
+    command = [sys.executable, "-W", "ignore", torch_networks.__file__, layer, name, str(images), str(threads), mode]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def compare_network(layer, name, images, threads):
+    ours_is = "train_step" if layer == "train" else "predict"
+    compare(layer, ours_is, f"{name:18} N {images:2}  {threads} thr", f"{ours_is}/{name}/N:{images}/threads:{threads}",
+            network_jobs(layer, name, images), lambda mode: network_memory(layer, name, images, threads, mode))
 
 
 print(f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; float; medians of {options.rounds} rounds, "
       f"{'processor' if options.cpu_time else 'wall'} time")
-print(f"{'':39}{'PyTorch ms':>11}{'best of':>10}{'ours ms':>9}{'ratio':>7}{'peak':>6}")
+for name in options.nets if {"train", "predict"} & set(options.layers) else []:
+    require_agreement(name)
+print(f"{'':50}{'PyTorch ms':>11}{'best of':>10}{'ours ms':>11}{'ratio':>7}{'peak':>6}"
+      + (f"{'their MB':>9}{'our MB':>9}" if {"train", "predict"} & set(options.layers) else ""))
 for threads in options.threads:
     torch.set_num_threads(threads)
     for what in ("forward", "forward_pullback"):
@@ -209,3 +283,8 @@ for threads in options.threads:
             compare("conv", what, f"C {C:3} {edge:2}x{edge:2} T {T}  {threads} thr",
                     f"QMetricReLU/conv/{what}/C:{C}/HW:{edge}/T:{T}/N:64/threads:{threads}",
                     convolution_jobs(C, edge, T, what != "forward"))
+    for name in options.nets:
+        if "train" in options.layers:
+            compare_network("train", name, 64, threads)
+        for images in (64, 1) if "predict" in options.layers else []:
+            compare_network("predict", name, images, threads)

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// How long do a step of training and a prediction take, network by network, and how much memory?
+//
+//   bench_train_bench                             the benchmarks
+//   bench_train_bench steps NETWORK FILE N COUNT  for compare_pytorch.py: writes a problem, prints the losses of its steps
+#include <cstdlib>
+#include <iostream>
+
+#include "train_bench/network.hpp"
+
+std::vector<BenchNetwork> plain_nets();
+std::vector<BenchNetwork> res_nets();
+
+namespace {
+
+std::vector<BenchNetwork> networks() {
+  std::vector<BenchNetwork> all = plain_nets();
+  for (BenchNetwork const& network : res_nets()) all.push_back(network);
+  return all;
+}
+
+int steps(std::string const& name, std::string const& file, detrame::Index N, int count) {
+  for (BenchNetwork const& network : networks())
+    if (name == network.name) {
+      network.steps(file, N, count);
+      return 0;
+    }
+  std::cerr << "train_bench: there is no network " << name << '\n';
+  return 1;
+}
+
+void add(std::string const& name, void (*run)(benchmark::State&, detrame::Index, int), detrame::Index N,
+         int threads) {
+  auto const full = name + "/N:" + std::to_string(N) + "/threads:" + std::to_string(threads);
+  benchmark::RegisterBenchmark(full.c_str(), [=](benchmark::State& state) { run(state, N, threads); })
+      ->UseRealTime()
+      ->Unit(benchmark::kMillisecond);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  if (count == 6 && std::string(words[1]) == "steps")
+    return steps(words[2], words[3], std::atoi(words[4]), std::atoi(words[5]));
+  for (BenchNetwork const& network : networks())
+    for (int threads : {1, 2}) {
+      add("train_step/" + std::string(network.name), network.train_step, 64, threads);
+      for (detrame::Index N : {64, 1})
+        add("predict/" + std::string(network.name), network.predict, N, threads);
+    }
+  benchmark::Initialize(&count, words);
+  if (benchmark::ReportUnrecognizedArguments(count, words)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+}
