@@ -184,8 +184,9 @@ def network_jobs(layer, name, images):
     return jobs
 
 
-def require_agreement(name, images=4, steps=3):
+def require_agreement(name, images=4):
     """Ends the program unless both sides have as many parameters and, from the same, the same losses."""
+    steps = 3 if name == "detrame9_T2" else 6  # whose sixth loss is a third smaller, and turns rounding into 1e-4
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "problem")
         output = subprocess.run([program("train"), "steps", name, path, str(images), str(steps)], check=True, capture_output=True,
@@ -197,7 +198,7 @@ def require_agreement(name, images=4, steps=3):
     theirs, mine = torch_networks.losses(name, numbers, images, steps), [float(loss) for loss in output.split()]
     difference = max(abs(a - b) / b for a, b in zip(theirs, mine, strict=True))
     their_count = torch_networks.parameter_count(name)
-    if their_count != count or not difference < 1e-4:
+    if their_count != count or not difference < 1e-5:
         sys.exit(f"compare_pytorch.py: {name} is not the same network on both sides: {their_count} parameters in PyTorch, "
                  f"{count} here; losses {theirs} and {mine}")
     print(f"{name}: {count} parameters; the losses of {steps} steps from the same ones agree to {difference:.1e}", flush=True)
