@@ -15,13 +15,14 @@ using namespace detrame;
 using B = Cpu<float>;
 
 /// C channels, images of edge x edge, a 3 x 3 kernel; iterates stay of the size of their input.
+template <class Structure>
 struct Problem {
-  ConvolutionalBlocks shape;
+  Structure shape;
   B::Matrix W_tilde, h, b, Z, U, states, U_bar, Z_bar, W_tilde_bar, h_bar, b_bar;
   Index T;
 
   Problem(Index C, Index edge, Index T_, Index images)
-      : shape{edge, edge, 3},
+      : shape(structure(edge, Structure())),
         W_tilde(B::Matrix::Random(C, 9 * C) * (.5f / (3 * std::sqrt(static_cast<float>(C))))),
         h(B::Matrix::Constant(C, 1, .9f)),
         b(B::Matrix::Constant(C, 1, .01f)),
@@ -35,6 +36,12 @@ struct Problem {
         b_bar(B::Matrix::Zero(C, 1)),
         T(T_) {}
 
+  static ConvolutionalBlocks structure(Index edge, ConvolutionalBlocks const&) { return {edge, edge, 3}; }
+  template <int m>
+  static WinogradBlocks<m> structure(Index edge, WinogradBlocks<m> const&) {
+    return {{edge, edge, 3}};
+  }
+
   void forward(B& cpu, bool store) {
     unrolled_prox(cpu, shape, formula::NonnegativeShrinkage{}, W_tilde, h, b, Z, T, U,
                   store ? B::View(states) : B::View());
@@ -45,10 +52,11 @@ struct Problem {
   }
 };
 
+template <class Structure>
 void convolution(benchmark::State& state, bool with_pullback, Index C, Index edge, Index T, Index images,
                  int threads) {
   B cpu(threads);
-  Problem p(C, edge, T, images);
+  Problem<Structure> p(C, edge, T, images);
   for (auto _ : state) {
     p.forward(cpu, with_pullback);
     if (with_pullback) p.pullback(cpu);
@@ -61,7 +69,8 @@ void convolution(benchmark::State& state, bool with_pullback, Index C, Index edg
       benchmark::Counter(flops / fma_peak(threads), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-int const registered = [] {
+template <class Structure>
+void add(std::string const& arithmetic) {
   struct Case {
     Index C, edge, T;
   };
@@ -69,13 +78,20 @@ int const registered = [] {
     for (Case const& c :
          {Case{96, 32, 2}, Case{96, 32, 5}, Case{192, 16, 2}, Case{16, 32, 3}, Case{64, 8, 3}})
       for (bool with_pullback : {false, true}) {
-        auto const name = "QMetricReLU/conv/" + std::string(with_pullback ? "forward_pullback" : "forward") +
-                          "/C:" + std::to_string(c.C) + "/HW:" + std::to_string(c.edge) +
-                          "/T:" + std::to_string(c.T) + "/N:64/threads:" + std::to_string(threads);
-        benchmark::RegisterBenchmark(name.c_str(), convolution, with_pullback, c.C, c.edge, c.T, Index{64},
-                                     threads)
+        auto const name = "QMetricReLU/" + arithmetic + "/" +
+                          (with_pullback ? "forward_pullback" : "forward") + "/C:" + std::to_string(c.C) +
+                          "/HW:" + std::to_string(c.edge) + "/T:" + std::to_string(c.T) +
+                          "/N:64/threads:" + std::to_string(threads);
+        benchmark::RegisterBenchmark(name.c_str(), convolution<Structure>, with_pullback, c.C, c.edge, c.T,
+                                     Index{64}, threads)
             ->UseRealTime();
       }
+}
+
+int const registered = [] {
+  add<WinogradBlocks<4>>("conv");
+  add<WinogradBlocks<2>>("winograd2");
+  add<ConvolutionalBlocks>("direct");
   return 0;
 }();
 

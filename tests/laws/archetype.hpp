@@ -408,6 +408,38 @@ void gemm_each(Lane<Scalar>& lane, std::type_identity_t<ConstView<Scalar>> A, Op
   each(lane, f, ConstView<Scalar>(V), args...);
 }
 
+template <class Scalar>
+void add_outer_product(Lane<Scalar>& lane, std::type_identity_t<ConstView<Scalar>> A,
+                       std::type_identity_t<ConstView<Scalar>> B, std::type_identity_t<Scalar> sign,
+                       std::type_identity_t<View<Scalar>> C) {
+  gemm(lane, sign, A, Op::none, B, Op::transposed, Scalar(1), C);
+}
+
+/// Nothing is prepared.
+template <class Scalar>
+struct PreparedProduct {
+  ConstView<Scalar> A;
+  Op op;
+  Index groups;
+  PreparedProduct group(Index g) const {
+    return {A.middle_cols(g * (A.cols() / groups), A.cols() / groups), op, 1};
+  }
+};
+
+template <class Scalar>
+PreparedProduct<Scalar> prepare_product(Loops<Scalar>&, std::type_identity_t<ConstView<Scalar>> A, Op op,
+                                        Index groups = 1) {
+  require(A.cols() % groups == 0, "prepare_product: ", A.cols(), " columns in ", groups, " groups");
+  return {A, op, groups};
+}
+
+template <class Scalar, class F, class... Args>
+void product_each(Lane<Scalar>& lane, PreparedProduct<Scalar> const& A,
+                  std::type_identity_t<ConstView<Scalar>> B, F const& f, Args&&... args) {
+  require(A.groups == 1, "product_each: ", A.groups, " groups");
+  gemm_each(lane, A.A, A.op, B, f, args...);
+}
+
 /// f(o, q, w's column, u's row and column) for every product w u of a cross-correlation: output entry (o, q).
 namespace detail {
 template <class F>
@@ -480,6 +512,59 @@ void add_convolution_gradient(Lane<Scalar>&, Window const& window, std::type_ide
   detail::each_tap(window, U.rows(), images, [&](Index q, Index tap, Index c, Index site) {
     for (Index o = 0; o < w.rows(); ++o) w(o, tap) += sign * p(o, q) * u(c, site);
   });
+}
+
+template <class Scalar>
+struct PreparedConvolution {
+  Window window;
+  ConstView<Scalar> W;
+  Op op;
+  Index groups;
+  PreparedConvolution group(Index g) const {
+    return {window, W.middle_cols(g * (W.cols() / groups), W.cols() / groups), op, 1};
+  }
+};
+
+template <class Arithmetic, class Scalar>
+PreparedConvolution<Scalar> prepare_convolution(Arithmetic, Loops<Scalar>&, Window const& window,
+                                                std::type_identity_t<ConstView<Scalar>> W, Op op,
+                                                Index groups = 1) {
+  require(W.cols() % (groups * window.taps()) == 0, "prepare_convolution: ", W.cols(), " columns in ", groups,
+          " groups");
+  return {window, W, op, groups};
+}
+
+template <class Scalar, class F, class... Args>
+void convolve_each(Lane<Scalar>& lane, PreparedConvolution<Scalar> const& K,
+                   std::type_identity_t<ConstView<Scalar>> U, F const& f, Args&&... args) {
+  require(K.groups == 1, "convolve_each: ", K.groups, " groups");
+  if (K.op == Op::none)
+    convolve_each(lane, K.window, K.W, U, f, args...);
+  else
+    convolve_adjoint_each(lane, K.window, K.W, U, f, args...);
+}
+
+template <class Scalar>
+struct ConvolutionGradient {
+  View<Scalar> sum;
+};
+
+template <class Arithmetic, class Scalar>
+ConvolutionGradient<Scalar> convolution_gradient(Arithmetic, Loops<Scalar>&,
+                                                 std::type_identity_t<View<Scalar>> W_bar, Index = 1) {
+  return {W_bar};
+}
+
+template <class Arithmetic, class Scalar>
+void add_convolution_gradient(Arithmetic, Lane<Scalar>& lane, Window const& window,
+                              std::type_identity_t<ConstView<Scalar>> P,
+                              std::type_identity_t<ConstView<Scalar>> U, std::type_identity_t<Scalar> sign,
+                              std::type_identity_t<View<Scalar>> sum) {
+  add_convolution_gradient(lane, window, P, U, sign, sum);
+}
+
+template <class Scalar>
+void finish_gradient(Loops<Scalar>&, ConvolutionGradient<Scalar> const&, std::type_identity_t<View<Scalar>>) {
 }
 
 // ---- chunks -----------------------------------------------------------------------------------------------------

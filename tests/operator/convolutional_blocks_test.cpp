@@ -31,7 +31,41 @@ HostMatrix<Scalar> applied(ConvolutionalBlocks const& s, HostMatrix<Scalar> cons
   return laws::applied(cpu, s, to_device(cpu, W), to_device(cpu, U));
 }
 
+/// (W2) kappa^2, kappa = max_ik sum_j sum_p |A_pi| |G_pk| |B^T_pj|: by how much a Winograd product may magnify the rounding of a sum.
+template <int m>
+double const winograd_rounding = [] {
+  using W = Winograd<m>;
+  double kappa = 0;
+  for (int i = 0; i < m; ++i)
+    for (int k = 0; k < 3; ++k) {
+      double sum = 0;
+      for (int p = 0; p < W::points; ++p)
+        for (int j = 0; j < W::points; ++j) sum += std::abs(W::A[p][i] * W::K[p][k] / W::N[p] * W::B_T[p][j]);
+      kappa = std::max(kappa, sum);
+    }
+  return kappa * kappa;
+}();
+
+/// Less than a tile to several, sizes that are no multiple of a tile, channels that are no multiple of a packet; no images.
+template <Backend B, int m>
+void winograd_obeys_the_laws(double rounding) {
+  laws::structure_laws<B, WinogradBlocks<m>>({{{{5, 7, 3, 2}}, 4, 70},
+                                              {{{2, 2, 3, 1}}, 3, 8},
+                                              {{{2, 3, 3, 1}}, 5, 18},
+                                              {{{9, 8, 3, 2}}, 20, 144},
+                                              {{{3, 3, 3, 1}}, 9, 0}},
+                                             rounding);
+}
+
 }  // namespace
+
+// (W2): the rounding of a Winograd product is that of a sum times a constant of its points.
+TEST_CASE("(W1) WinogradBlocks obeys the laws of a structure") {
+  SUBCASE("F(4 x 4), float") { winograd_obeys_the_laws<Cpu<float>, 4>(winograd_rounding<4>); }
+  SUBCASE("F(4 x 4), double") { winograd_obeys_the_laws<Cpu<double>, 4>(winograd_rounding<4>); }
+  SUBCASE("F(2 x 2), float") { winograd_obeys_the_laws<Cpu<float>, 2>(winograd_rounding<2>); }
+  SUBCASE("F(2 x 2), double") { winograd_obeys_the_laws<Cpu<double>, 2>(winograd_rounding<2>); }
+}
 
 TEST_CASE("(K1) ConvolutionalBlocks obeys the laws of a structure: Cpu<float>") {
   obeys_the_laws<Cpu<float>>();

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "detrame/backend/arithmetic.hpp"
 #include "detrame/backend/formulas.hpp"
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/window.hpp"
@@ -103,7 +104,14 @@ concept gemm =
     requires(typename B::Lane& lane, typename B::Scalar s, typename B::ConstView x, typename B::View y) {
       gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
       gemm_each(lane, x, Op::none, x, [](auto, auto&) {}, y);
+      add_outer_product(lane, x, x, s, y);
     };
+
+/// A left factor that is prepared once for many products.
+template <class B>
+concept prepared_gemm = requires(B& b, typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
+  product_each(lane, prepare_product(b, x, Op::none, Index{}).group(Index{}), x, [](auto, auto&) {}, y);
+};
 
 template <class B>
 concept convolution = requires(typename B::Lane& lane, Window const& window, typename B::Scalar s,
@@ -111,6 +119,21 @@ concept convolution = requires(typename B::Lane& lane, Window const& window, typ
   convolve_each(lane, window, x, x, [](auto, auto&) {}, y);
   convolve_adjoint_each(lane, window, x, x, [](auto, auto&) {}, y);
   add_convolution_gradient(lane, window, x, x, s, y);
+};
+
+/// The weights of a window that are prepared once, and their gradient in the form in which it is summed.
+template <class B>
+concept prepared_convolution = requires(B& b, typename B::Lane& lane, Window const& window,
+                                        typename B::Scalar s, typename B::ConstView x, typename B::View y) {
+  convolve_each(
+      lane, prepare_convolution(Direct(), b, window, x, Op::none, Index{}).group(Index{}), x,
+      [](auto, auto&) {}, y);
+  convolve_each(
+      lane, prepare_convolution(Winograd<4>(), b, window, x, Op::none, Index{}).group(Index{}), x,
+      [](auto, auto&) {}, y);
+  add_convolution_gradient(Winograd<4>(), lane, window, x, x, s,
+                           convolution_gradient(Winograd<4>(), b, y, Index{}).sum);
+  finish_gradient(b, convolution_gradient(Winograd<4>(), b, y, Index{}), y);
 };
 
 /// What works on a column, or on a few side by side, within a kernel of each_column.
@@ -147,10 +170,10 @@ concept factorisations = requires(B& b, typename B::ConstView A, typename B::Vie
 }  // namespace has
 
 template <class B>
-concept Backend =
-    has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> && has::chunks<B> &&
-    has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> && has::gemm<B> &&
-    has::convolution<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
+concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> &&
+                  has::chunks<B> && has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> &&
+                  has::gemm<B> && has::prepared_gemm<B> && has::convolution<B> &&
+                  has::prepared_convolution<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
 
 /// A rows x cols matrix of zeros.
 template <Backend B>

@@ -16,4 +16,12 @@
 ///
 /// Output arguments come first, by reference; then what is read. "Fused to v" means: v is an entry of the product
 /// just formed, the first argument.
-namespace detrame::formula {}
+///
+/// A formula marked `on_packets` uses nothing but + - * ?: comparisons and Scalar{}, so that Scalar may be a vector of the
+/// compiler too: one call for several entries.
+namespace detrame::formula {
+
+template <class F>
+inline constexpr bool on_packets = requires { requires F::on_packets; };
+
+}  // namespace detrame::formula

@@ -13,10 +13,12 @@ namespace detrame {
 
 using Index = std::ptrdiff_t;
 
-/// A batch: how many columns, and how many neighbouring columns belong to one sample (its sites).
+/// A batch: how many columns, how many neighbouring columns belong to one sample (its sites), and how many a chunk should have at
+/// least to be worked on at full speed, where the batch is large.
 struct Batch {
   Index columns;
   Index unit = 1;
+  Index wanted = 1;
 };
 
 /// A range of neighbouring columns of a batch: [first, first + count).

@@ -5,6 +5,16 @@
 
 namespace detrame {
 
+namespace detail {
+/// The arithmetic that the choices name, else Automatic.
+template <class... Choices>
+struct ChosenArithmetic {
+  using type = Automatic;
+};
+template <class First, class... Rest>
+struct ChosenArithmetic<First, Rest...> : ChosenArithmetic<Rest...> {};
+}  // namespace detail
+
 /// What a Convolution<k, K, ...> may be told, in any order.
 struct ConvolutionChoices {
   Index stride, padding;
@@ -18,6 +28,17 @@ template <Index p>
 struct Padding {
   static constexpr void choose(ConvolutionChoices& choices) { choices.padding = p; }
 };
+/// Direct, Winograd<2>, Winograd<4> (where K = 3 and s = 1) or Automatic.
+template <class Arithmetic>
+struct By {
+  static constexpr void choose(ConvolutionChoices&) {}
+};
+namespace detail {
+template <class Arithmetic, class... Rest>
+struct ChosenArithmetic<By<Arithmetic>, Rest...> {
+  using type = Arithmetic;
+};
+}  // namespace detail
 /// c = 0, for a convolution before a BatchNorm, which takes every bias away.
 struct NoBias {
   static constexpr void choose(ConvolutionChoices& choices) { choices.bias = false; }
@@ -28,7 +49,7 @@ struct NoBias {
 ///   z(o, y, x) = sum_{i, dy, dx} W[o, i, dy, dx] x(i, s y + dy - p, s x + dx - p) - c(o)
 ///
 /// Choices   Stride<s>, else 1; Padding<p>, else (K - 1) / 2, which keeps images their size where s = 1 and K is odd;
-///           NoBias.
+///           NoBias; By<Arithmetic>, else Automatic.
 /// Shapes    x: channels x (sites samples).  W: k x (K^2 channels), the matrices of the taps side by side.  c: k x 1.
 /// Cost      2 K^2 k channels flops an output site, three times that with the pullback.
 /// Source    docs/maths.md (N2), (K1); the sign of c is the paper's.
@@ -57,6 +78,8 @@ struct Convolution {
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Convolution::output(in);
     static constexpr Window window = Convolution::window(in);
+    using Arithmetic =
+        Resolved<typename detail::ChosenArithmetic<Choices...>::type, typename B::Scalar, K, choices.stride>;
     static constexpr Index multiply_adds = k * window.taps() * in.channels * output.sites();
 
     struct Parameters {
@@ -87,13 +110,15 @@ struct Convolution {
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Convolution", x, y);
       check("W", "c", theta);
-      ConstView const W = theta.W, c = theta.c;
-      each_chunk(backend, Batch{x.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
+      ConstView const c = theta.c;
+      auto const frame = backend.lane().frame();
+      auto const W = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::none);
+      each_chunk(backend, batch(x.cols()), k + in.channels, [=](auto& lane, Columns chunk) {
         View const z = columns(y, outputs<Layer>(chunk));
         if constexpr (choices.bias)
-          convolve_each(lane, window, W, columns(x, chunk), formula::StoreMinus(), z, PerRow{c});
+          convolve_each(lane, W, columns(x, chunk), formula::StoreMinus(), z, PerRow{c});
         else
-          convolve_each(lane, window, W, columns(x, chunk), formula::Store(), z);
+          convolve_each(lane, W, columns(x, chunk), formula::Store(), z);
       });
     }
 
@@ -101,21 +126,33 @@ struct Convolution {
                        Parameters& theta_bar) const {
       require_cotangent("Convolution", tape.y, y_bar);
       check("W_bar", "c_bar", theta_bar);
-      ConstView const x = tape.x, W = theta.W;
+      ConstView const x = tape.x;
       resize(backend, tape.x_bar, in.channels, x.cols());
       View const x_bar = tape.x_bar;
-      std::array<View, 2> const sums{View(theta_bar.W), View(theta_bar.c)};
-      sum_chunks(backend, Batch{x.cols(), in.sites()}, k + in.channels, sums,
+      auto const frame = backend.lane().frame();
+      auto const W_T = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::transposed);
+      auto const gradient = convolution_gradient(Arithmetic(), backend, theta_bar.W);
+      std::array<View, 2> const sums{gradient.sum, View(theta_bar.c)};
+      sum_chunks(backend, batch(x.cols()), k + in.channels, sums,
                  [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
                    ConstView const z_bar = columns(y_bar, outputs<Layer>(chunk));
-                   add_convolution_gradient(lane, window, z_bar, columns(x, chunk), 1, partial[0]);
+                   add_convolution_gradient(Arithmetic(), lane, window, z_bar, columns(x, chunk), 1,
+                                            partial[0]);
                    if constexpr (choices.bias) row_sums(lane, partial[1], formula::Negative(), z_bar);
-                   convolve_adjoint_each(lane, window, W, z_bar, formula::Store(), columns(x_bar, chunk));
+                   convolve_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
                  });
+      finish_gradient(backend, gradient, theta_bar.W);
       return tape.x_bar;
     }
 
    private:
+    static Batch batch(Index columns) {
+      if constexpr (std::is_same_v<Arithmetic, Direct>)
+        return {columns, in.sites()};
+      else
+        return {columns, in.sites(), 32 * Arithmetic::sites * Arithmetic::sites};
+    }
+
     static void check(char const* W, char const* c, Parameters const& theta) {
       require_shape("Convolution", W, theta.W, k, window.taps() * in.channels);
       if constexpr (choices.bias) require_shape("Convolution", c, theta.c, k, 1);

@@ -57,9 +57,11 @@ struct Dense {
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Dense", x, y);
       check("W", "c", theta);
-      ConstView const W = theta.W, c = theta.c;
+      ConstView const c = theta.c;
+      auto const frame = backend.lane().frame();
+      auto const W = prepare_product(backend, theta.W, Op::none);
       each_chunk(backend, Batch{x.cols()}, k + in.channels, [=](auto& lane, Columns chunk) {
-        gemm_each(lane, W, Op::none, columns(x, chunk), formula::StoreMinus(), columns(y, chunk), PerRow{c});
+        product_each(lane, W, columns(x, chunk), formula::StoreMinus(), columns(y, chunk), PerRow{c});
       });
     }
 
@@ -68,15 +70,17 @@ struct Dense {
       require_cotangent("Dense", tape.y, y_bar);
       check("W_bar", "c_bar", theta_bar);
       resize(backend, tape.x_bar, in.channels, y_bar.cols());
-      ConstView const x = tape.x, W = theta.W;
+      ConstView const x = tape.x;
       View const x_bar = tape.x_bar;
+      auto const frame = backend.lane().frame();
+      auto const W_T = prepare_product(backend, theta.W, Op::transposed);
       std::array<View, 2> const sums{View(theta_bar.W), View(theta_bar.c)};
       sum_chunks(backend, Batch{y_bar.cols()}, k + in.channels, sums,
                  [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
                    ConstView const z_bar = columns(y_bar, chunk);
-                   gemm(lane, 1, z_bar, Op::none, columns(x, chunk), Op::transposed, 1, partial[0]);
+                   add_outer_product(lane, z_bar, columns(x, chunk), 1, partial[0]);
                    row_sums(lane, partial[1], formula::Negative(), z_bar);
-                   gemm(lane, 1, W, Op::transposed, z_bar, Op::none, 0, columns(x_bar, chunk));
+                   product_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
                  });
       return tape.x_bar;
     }

@@ -14,18 +14,30 @@ namespace detrame {
 template <Index groups>
 struct Blocks {
   static_assert(groups >= 1, "Blocks: at least one");
-  static constexpr DenseBlocks at(Shape) { return {groups}; }
+  template <class Scalar>
+  static constexpr DenseBlocks at(Shape) {
+    return {groups};
+  }
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
 };
 /// A full W~.
 using Full = Blocks<1>;
 
-/// W~ a cross-correlation with a K x K kernel, block-diagonal over `groups` of channels.
-template <Index K, Index groups = 1>
+/// W~ a cross-correlation with a K x K kernel, block-diagonal over `groups` of channels; Arithmetic: Direct, Winograd<2>, Winograd<4>
+/// (where K = 3), or Automatic.
+template <Index K, Index groups = 1, class Arithmetic = Automatic>
 struct Convolutional {
   static_assert(K >= 1 && K % 2 == 1, "Convolutional: the kernel must be odd");
   static_assert(groups >= 1, "Convolutional: at least one group");
-  static constexpr ConvolutionalBlocks at(Shape in) { return {in.height, in.width, K, groups}; }
+  template <class Scalar>
+  static constexpr auto at(Shape in) {
+    ConvolutionalBlocks const direct{in.height, in.width, K, groups};
+    using By = Resolved<Arithmetic, Scalar, K, 1>;
+    if constexpr (std::is_same_v<By, Direct>)
+      return direct;
+    else
+      return WinogradBlocks<By::sites>{direct};
+  }
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
 };
 
@@ -57,7 +69,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = in;
     static constexpr Index k = in.channels;
-    static constexpr auto structure = StructureRecipe::at(in);
+    static constexpr auto structure = StructureRecipe::template at<typename B::Scalar>(in);
     static constexpr Index multiply_adds =
         T * structure.weight_rows(k) * structure.weight_cols(k) * in.sites();
 

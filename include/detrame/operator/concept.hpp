@@ -19,6 +19,11 @@ namespace detrame {
 ///   map_adjoint(lane, W, P, f, args...) the same for V = W~^T P
 ///   apply, apply_adjoint(lane, W, U, V) V = W~ U, V = W~^T U
 ///   add_gradient(lane, P, U, s, W_bar)  W_bar += s d<W~ U, P> / dW
+///   batch(N)                            N columns, and how they are best cut into chunks
+///   prepare(b, W, op)                   W~ or W~^T, prepared for many products: what `map` takes in place of W. It lives until the
+///                                       innermost frame of b.lane() closes
+///   gradient(b, W_bar)                  G, the form in which a gradient is summed: add_gradient(lane, G, P, U, s, part) adds to a matrix shaped as
+///                                       G.sum, and finish(b, G, W_bar) adds the sum to W_bar, unless it is W_bar
 ///   zero_diagonal(lane, W)              the projection of W~ on D0, the maps with a zero diagonal
 ///   dense(b, W), from_dense(W~)         W~ itself on the k unit() entries of a sample, on the host, and back
 ///
@@ -26,7 +31,7 @@ namespace detrame {
 /// args are views of k rows, PerRow or PerColumn, and what f writes is not read by the product.
 ///
 /// Laws (tests/laws/operator_laws.hpp): apply is linear; <W~ U, P> = <U, W~^T P>; add_gradient is the
-/// derivative of <W~ U, P>; map is apply, then f; apply agrees with dense; from_dense inverts dense;
+/// derivative of <W~ U, P>; map is apply, then f, with prepared weights up to rounding; apply agrees with dense; from_dense inverts dense;
 /// zero_diagonal is idempotent, touches the diagonal alone and leaves none.
 namespace has {
 
@@ -52,6 +57,15 @@ concept gradient = requires(S const& s, typename B::Lane& lane, typename B::Cons
                             typename B::Scalar sign) { s.add_gradient(lane, x, x, sign, y); };
 
 template <class S, class B>
+concept prepare =
+    requires(S const& s, B& b, typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
+      { s.batch(Index{}) } -> std::same_as<Batch>;
+      s.map(lane, s.prepare(b, x, Op::none), x, formula::Store{}, y);
+      s.add_gradient(lane, s.gradient(b, y), x, x, typename B::Scalar(), s.gradient(b, y).sum);
+      s.finish(b, s.gradient(b, y), y);
+    };
+
+template <class S, class B>
 concept zero_diagonal =
     requires(S const& s, typename B::Lane& lane, typename B::View W) { s.zero_diagonal(lane, W); };
 
@@ -70,7 +84,17 @@ concept Structure = std::copyable<S> && has::weight_shape<S>;
 /// The whole concept, which can only be checked beside a backend.
 template <class S, class B>
 concept StructureOn = Structure<S> && Backend<B> && has::map<S, B> && has::gradient<S, B> &&
-                      has::zero_diagonal<S, B> && has::dense_form<S, B>;
+                      has::prepare<S, B> && has::zero_diagonal<S, B> && has::dense_form<S, B>;
+
+/// Weights that a backend has prepared, group by group.
+template <class K>
+concept Prepared = requires(K const& K_) { K_.group(Index{}); };
+
+/// A gradient that is summed in the form in which it is wanted.
+template <class View>
+struct GradientInPlace {
+  View sum;
+};
 
 /// The rows of group g, of kg rows, of whatever stands beside V = W~ U.
 template <class View>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/backend/arithmetic.hpp"
 #include "detrame/core/window.hpp"
 #include "detrame/operator/concept.hpp"
 
@@ -27,6 +28,7 @@ struct ConvolutionalBlocks {
   constexpr Index weight_rows(Index k) const { return k / groups; }
   constexpr Index weight_cols(Index k) const { return taps() * k; }
   Index unit() const { return height * width; }
+  Batch batch(Index N) const { return {N, unit()}; }
   constexpr Window window() const { return {height, width, kernel, 1, (kernel - 1) / 2}; }
 
   void check(char const* who, Index k) const {
@@ -46,6 +48,20 @@ struct ConvolutionalBlocks {
     for (Index g = 0; g < groups; ++g)
       convolve_each(lane, window(), block(W, g), group_rows(U, g, W.rows()), f,
                     group_rows(args, g, W.rows())...);
+  }
+
+  /// W~, or W~^T, for many products.
+  template <Backend B>
+  auto prepare(B& backend, typename B::ConstView W, Op op) const {
+    return prepare_convolution(Direct(), backend, window(), W, op, groups);
+  }
+
+  /// The same with a prepared W~ (or W~^T).
+  template <class Lane, Prepared K, class Batch, class F, class... Args>
+  void map(Lane& lane, K const& W, Batch const& U, F const& f, Args const&... args) const {
+    Index const kg = U.rows() / groups;
+    for (Index g = 0; g < groups; ++g)
+      convolve_each(lane, W.group(g), group_rows(U, g, kg), f, group_rows(args, g, kg)...);
   }
 
   /// f(v_ij, args_ij...) for every entry of V = W~^T P.
@@ -76,6 +92,19 @@ struct ConvolutionalBlocks {
       add_convolution_gradient(lane, window(), group_rows(P, g, W_bar.rows()), group_rows(U, g, W_bar.rows()),
                                sign, block(W_bar, g));
   }
+
+  /// The gradient of W~ is summed where it stands.
+  template <Backend B>
+  GradientInPlace<typename B::View> gradient(B&, typename B::View W_bar) const {
+    return {W_bar};
+  }
+  template <class Lane, class View, class Cotangents, class Batch, class Scalar>
+  void add_gradient(Lane& lane, GradientInPlace<View> const&, Cotangents const& P, Batch const& U,
+                    Scalar sign, View const& part) const {
+    add_gradient(lane, P, U, sign, part);
+  }
+  template <Backend B>
+  void finish(B&, GradientInPlace<typename B::View> const&, typename B::View) const {}
 
   /// W[c, c, r, r] = 0: the projection on D0.
   template <class Lane, class Weights>
@@ -140,6 +169,46 @@ struct ConvolutionalBlocks {
   }
 };
 
-static_assert(Structure<ConvolutionalBlocks>);
+/// The same maps, computed by Winograd's algorithm where W~ is prepared.                                  (W1)
+/// Requires  kernel = 3.
+/// Ensures   as ConvolutionalBlocks, up to the rounding of the algorithm.
+template <int m>
+struct WinogradBlocks : ConvolutionalBlocks {
+  /// 32 tiles or more make the products of a point long.
+  Batch batch(Index N) const { return {N, unit(), 32 * m * m}; }
+
+  void check(char const* who, Index k) const {
+    ConvolutionalBlocks::check(who, k);
+    if (kernel != 3)
+      throw DomainError(message(who, ": kernel = ", kernel, ", must be 3 for Winograd's algorithm"));
+  }
+
+  template <Backend B>
+  auto prepare(B& backend, typename B::ConstView W, Op op) const {
+    return prepare_convolution(Winograd<m>(), backend, window(), W, op, groups);
+  }
+
+  template <Backend B>
+  auto gradient(B& backend, typename B::View W_bar) const {
+    return convolution_gradient(Winograd<m>(), backend, W_bar, groups);
+  }
+  template <class Lane, class Gradient, class Cotangents, class Batch, class Scalar, class View>
+  void add_gradient(Lane& lane, Gradient const&, Cotangents const& P, Batch const& U, Scalar sign,
+                    View const& part) const {
+    Index const kg = P.rows() / groups, cols = part.cols() / groups;
+    for (Index g = 0; g < groups; ++g)
+      add_convolution_gradient(Winograd<m>(), lane, window(), group_rows(P, g, kg), group_rows(U, g, kg),
+                               sign, part.middle_cols(g * cols, cols));
+  }
+  using ConvolutionalBlocks::add_gradient;
+  template <Backend B, class Gradient>
+  void finish(B& backend, Gradient const& gradient, typename B::View W_bar) const {
+    finish_gradient(backend, gradient, W_bar);
+  }
+
+  friend bool operator==(WinogradBlocks const&, WinogradBlocks const&) = default;
+};
+
+static_assert(Structure<ConvolutionalBlocks> && Structure<WinogradBlocks<4>>);
 
 }  // namespace detrame

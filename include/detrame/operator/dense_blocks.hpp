@@ -21,6 +21,7 @@ struct DenseBlocks {
   constexpr Index weight_cols(Index k) const { return k; }
   Index unit() const { return 1; }
   Index taps() const { return 1; }
+  Batch batch(Index N) const { return {N}; }
 
   void check(char const* who, Index k) const {
     if (groups < 1) throw DomainError(message(who, ": groups = ", groups, ", must be >= 1"));
@@ -32,6 +33,20 @@ struct DenseBlocks {
   template <class Lane, class Weights, class Batch, class F, class... Args>
   void map(Lane& lane, Weights const& W, Batch const& U, F const& f, Args const&... args) const {
     fuse(lane, W, Op::none, U, f, args...);
+  }
+
+  /// W~, or W~^T, for many products.
+  template <Backend B>
+  auto prepare(B& backend, typename B::ConstView W, Op op) const {
+    return prepare_product(backend, W, op, groups);
+  }
+
+  /// The same with a prepared W~ (or W~^T).
+  template <class Lane, Prepared K, class Batch, class F, class... Args>
+  void map(Lane& lane, K const& W, Batch const& U, F const& f, Args const&... args) const {
+    Index const kg = U.rows() / groups;
+    for (Index g = 0; g < groups; ++g)
+      product_each(lane, W.group(g), group_rows(U, g, kg), f, group_rows(args, g, kg)...);
   }
 
   /// f(v_ij, args_ij...) for every entry of V = W~^T P.
@@ -62,9 +77,21 @@ struct DenseBlocks {
                     Weights const& W_bar) const {
     Index const kg = W_bar.rows();
     for (Index g = 0; g < groups; ++g)
-      gemm(lane, sign, group_rows(P, g, kg), Op::none, group_rows(U, g, kg), Op::transposed, 1,
-           block(W_bar, g));
+      add_outer_product(lane, group_rows(P, g, kg), group_rows(U, g, kg), sign, block(W_bar, g));
   }
+
+  /// The gradient of W~ is summed where it stands.
+  template <Backend B>
+  GradientInPlace<typename B::View> gradient(B&, typename B::View W_bar) const {
+    return {W_bar};
+  }
+  template <class Lane, class View, class Cotangents, class Batch, class Scalar>
+  void add_gradient(Lane& lane, GradientInPlace<View> const&, Cotangents const& P, Batch const& U,
+                    Scalar sign, View const& part) const {
+    add_gradient(lane, P, U, sign, part);
+  }
+  template <Backend B>
+  void finish(B&, GradientInPlace<typename B::View> const&, typename B::View) const {}
 
   /// w_ii = 0: the projection on D0.
   template <class Lane, class Weights>

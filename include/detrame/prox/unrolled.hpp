@@ -51,18 +51,18 @@ void check_unrolled(char const* who, S const& structure, ConstView W_tilde, Cons
   if (states.cols() > 0) require("states", states, k, StoreStates::columns(T, N));
 }
 
-/// U_2, ..., U_T of one chunk from its U_1 and G: U_{t+1} goes to U(t + 1).
-template <class Activation, Structure S, class Lane, class ConstView, class States>
-void continue_unroll(Lane& lane, S const& structure, ConstView W_tilde, ConstView b, ConstView G, Index T,
-                     States const& U) {
+/// U_2, ..., U_T of one chunk from its U_1 and G: U_{t+1} goes to U(t + 1). W_tilde: weights, or prepared.
+template <class Activation, Structure S, class Lane, class Weights, class ConstView, class States>
+void continue_unroll(Lane& lane, S const& structure, Weights const& W_tilde, ConstView b, ConstView G,
+                     Index T, States const& U) {
   for (Index t = 1; t < T; ++t)
     structure.map(lane, W_tilde, ConstView(U(t)), formula::NextUpdate<Activation>{}, U(t + 1), G, PerRow{b});
 }
 
 /// The recursion on the columns of one chunk: U_{t+1} goes to U(t + 1), for t = 0, ..., T - 1.
-template <class Activation, Structure S, class Lane, class ConstView, class States>
-void unroll_chunk(Lane& lane, S const& structure, ConstView W_tilde, ConstView h, ConstView b, ConstView Z,
-                  Index T, States const& U) {
+template <class Activation, Structure S, class Lane, class Weights, class ConstView, class States>
+void unroll_chunk(Lane& lane, S const& structure, Weights const& W_tilde, ConstView h, ConstView b,
+                  ConstView Z, Index T, States const& U) {
   if (T == 0) return;
   auto const G = lane.scratch(Z.rows(), Z.cols());  // k x n
   structure.map(lane, W_tilde, Z, formula::FirstUpdate<Activation>{}, G, U(1), Z, PerRow{h}, PerRow{b});
@@ -97,18 +97,17 @@ void unrolled_prox(B& backend, S const& structure, Activation, typename B::Const
                                                    states);
   Index const k = Z.rows(), N = Z.cols();
   bool const keep = states.cols() > 0;
-  each_chunk(
-      backend, Batch{N, structure.unit()}, detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
-        View const U_T = columns(U, c);                               // k x n, the columns of this chunk
-        View const other = keep ? View{} : lane.scratch(k, c.count);  // k x n, so that no product is in place
-        if (T == 0) each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
-        detail::unroll_chunk<Activation>(lane, structure, W_tilde, h, b, columns(Z, c), T,
-                                         [&](Index t) -> View {
-                                           if (keep && t < T)
-                                             return columns(states, {(t - 1) * N + c.first, c.count});
-                                           return (T - t) % 2 == 0 ? U_T : other;
-                                         });
-      });
+  auto const frame = backend.lane().frame();
+  auto const K = structure.prepare(backend, W_tilde, Op::none);
+  each_chunk(backend, structure.batch(N), detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
+    View const U_T = columns(U, c);                               // k x n, the columns of this chunk
+    View const other = keep ? View{} : lane.scratch(k, c.count);  // k x n, so that no product is in place
+    if (T == 0) each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
+    detail::unroll_chunk<Activation>(lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View {
+      if (keep && t < T) return columns(states, {(t - 1) * N + c.first, c.count});
+      return (T - t) % 2 == 0 ? U_T : other;
+    });
+  });
 }
 
 }  // namespace detrame

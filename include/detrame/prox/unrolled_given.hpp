@@ -23,14 +23,16 @@ void unrolled_given(B& backend, S const& structure, Activation, typename B::Cons
   using ConstView = typename B::ConstView;
   Index const N = G.cols();
   DETRAME_ASSERT(T >= 1 && U.cols() == N && states.cols() == StoreStates::columns(T, N));
-  each_chunk(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(G.rows()),
+  auto const frame = backend.lane().frame();
+  auto const K = structure.prepare(backend, W_tilde, Op::none);
+  each_chunk(backend, structure.batch(N), detail::unrolled_working_set(G.rows()),
              [&](typename B::Lane& lane, Columns c) {
                auto const state = [&](Index t) -> View {
                  return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : columns(U, c);
                };
                ConstView const G_c = columns(G, c);  // k x n, the columns of this chunk
                each(lane, formula::Activate<Activation>{}, state(1), G_c, PerRow{b});
-               detail::continue_unroll<Activation>(lane, structure, W_tilde, b, G_c, T, state);
+               detail::continue_unroll<Activation>(lane, structure, K, b, G_c, T, state);
              });
 }
 
@@ -47,16 +49,20 @@ void unrolled_given_pullback(B& backend, S const& structure, Activation, typenam
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   Index const N = U.cols();
-  std::array<View, 2> const sums{W_tilde_bar, b_bar};
-  sum_chunks(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(U.rows()), sums,
+  auto const frame = backend.lane().frame();
+  auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);
+  auto const gradient = structure.gradient(backend, W_tilde_bar);
+  std::array<View, 2> const sums{gradient.sum, b_bar};
+  sum_chunks(backend, structure.batch(N), detail::unrolled_working_set(U.rows()), sums,
              [&](typename B::Lane& lane, Columns c, std::array<View, 2> const& sum) {
                auto const state = [&](Index t) -> ConstView {
                  return columns(states, {(t - 1) * N + c.first, c.count});
                };
-               detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, columns(U, c),
+               detail::pull_back_states<Activation, B>(lane, structure, K_T, gradient, T, columns(U, c),
                                                        columns(U_bar, c), state, columns(G_bar, c), sum[0],
                                                        sum[1]);
              });
+  structure.finish(backend, gradient, W_tilde_bar);
 }
 
 }  // namespace detrame

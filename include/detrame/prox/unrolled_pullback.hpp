@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "detrame/prox/unrolled.hpp"
@@ -11,11 +12,12 @@ namespace detrame {
 namespace detail {
 
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is added
-/// to W_bar, the share of b to b_bar. state(t) gives U_t.
-template <class Activation, Backend B, Structure S, class States>
-void pull_back_states(typename B::Lane& lane, S const& structure, typename B::ConstView W_tilde, Index T,
-                      typename B::ConstView U, typename B::ConstView U_bar, States const& state,
-                      typename B::View Sigma, typename B::View W_bar, typename B::View b_bar) {
+/// to W_bar, shaped as gradient.sum, the share of b to b_bar. W_tilde_T: W~^T, prepared. state(t) gives U_t.
+template <class Activation, Backend B, Structure S, class Weights, class Gradient, class States>
+void pull_back_states(typename B::Lane& lane, S const& structure, Weights const& W_tilde_T,
+                      Gradient const& gradient, Index T, typename B::ConstView U, typename B::ConstView U_bar,
+                      States const& state, typename B::View Sigma, typename B::View W_bar,
+                      typename B::View b_bar) {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
   using Scalar = typename B::Scalar;
@@ -26,8 +28,8 @@ void pull_back_states(typename B::Lane& lane, S const& structure, typename B::Co
   each(lane, formula::LastMask{}, P, Sigma, U_bar, U);
   add_b_bar(U, P);
   for (Index t = T - 1; t >= 1; --t) {
-    structure.add_gradient(lane, ConstView(P), state(t), Scalar(1), W_bar);
-    structure.map_adjoint(lane, W_tilde, ConstView(P), formula::EarlierMask{}, earlier, Sigma, state(t));
+    structure.add_gradient(lane, gradient, ConstView(P), state(t), Scalar(1), W_bar);
+    structure.map(lane, W_tilde_T, ConstView(P), formula::EarlierMask{}, earlier, Sigma, state(t));
     std::swap(P, earlier);
     add_b_bar(state(t), P);
   }
@@ -75,8 +77,14 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename
 
   Index const k = Z.rows(), N = Z.cols();
   bool const stored = states.cols() > 0;
-  std::array<View, 3> const sums{W_tilde_bar, h_bar, b_bar};
-  sum_chunks(backend, Batch{N, structure.unit()}, detail::unrolled_working_set(k), sums,
+  auto const frame = backend.lane().frame();
+  auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);
+  std::optional<decltype(structure.prepare(backend, W_tilde, Op::none))>
+      K;  // for states that are computed again
+  if (!stored && T > 1) K.emplace(structure.prepare(backend, W_tilde, Op::none));
+  auto const gradient = structure.gradient(backend, W_tilde_bar);
+  std::array<View, 3> const sums{gradient.sum, h_bar, b_bar};
+  sum_chunks(backend, structure.batch(N), detail::unrolled_working_set(k), sums,
              [&](Lane& lane, Columns c, std::array<View, 3> const& sum) {
                ConstView const Z_c = columns(Z, c), U_c = columns(U, c);  // k x n, the columns of this chunk
                if (T == 0) return each(lane, formula::Fill<Scalar>{Scalar(0)}, columns(Z_bar, c));
@@ -85,20 +93,21 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename
                    stored || T == 1 ? View{} : lane.scratch(k, (T - 1) * c.count);  // U_1 ... U_{T-1}
                if (!stored && T > 1)
                  detail::unroll_chunk<Activation>(
-                     lane, structure, W_tilde, h, b, Z_c, T - 1,
+                     lane, structure, *K, h, b, Z_c, T - 1,
                      [&](Index t) -> View { return recomputed.middle_cols((t - 1) * c.count, c.count); });
                auto const state = [&](Index t) -> ConstView {
                  return stored ? columns(states, {(t - 1) * N + c.first, c.count})
                                : ConstView(recomputed.middle_cols((t - 1) * c.count, c.count));
                };
                View const Sigma = lane.scratch(k, c.count);  // k x n
-               detail::pull_back_states<Activation, B>(lane, structure, W_tilde, T, U_c, columns(U_bar, c),
-                                                       state, Sigma, sum[0], sum[2]);
-               structure.add_gradient(lane, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
-               structure.map_adjoint(lane, W_tilde, ConstView(Sigma), formula::InputCotangent{},
-                                     columns(Z_bar, c), ConstView(Sigma), PerRow{h});
+               detail::pull_back_states<Activation, B>(lane, structure, K_T, gradient, T, U_c,
+                                                       columns(U_bar, c), state, Sigma, sum[0], sum[2]);
+               structure.add_gradient(lane, gradient, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
+               structure.map(lane, K_T, ConstView(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
+                             ConstView(Sigma), PerRow{h});
                row_sums(lane, sum[1], formula::Product{}, ConstView(Sigma), Z_c);
              });
+  structure.finish(backend, gradient, W_tilde_bar);
 }
 
 }  // namespace detrame

@@ -1,26 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "detrame/backend/cpu/packet.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame {
-
-namespace detail {
-/// A packet in a register. Without it g++ reads what several multiply-adds share from memory in each of them, and
-/// loads, not arithmetic, set the pace: 6 cycles instead of 4 for the eight products of the loops below.
-template <class Packet>
-Packet in_register(Packet p) {
-#if defined(__GNUC__) && defined(__x86_64__)
-  asm("" : "+x"(p));
-#endif
-  return p;
-}
-}  // namespace detail
 
 /// Cholesky factors of small matrices, one after the other in one thread, that can be continued.
 ///

@@ -10,15 +10,15 @@ namespace detrame {
 
 namespace detail {
 /// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 128 where a recursion on them stays
-/// in a typical L2 cache of 1 MiB; else 256, so that what a product packs of its left factor serves many columns.
-/// Small batches are cut in four, down to 16 columns.
+/// in a typical L2 cache of 1 MiB; else 256, so that a left factor, once in cache, serves many columns; more where the
+/// batch wants more. Small batches are cut in four, down to 16 columns.
 template <class Scalar>
 Index chunk_columns(Batch batch, Index scalars_per_column) {
   DETRAME_ASSERT(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0);
   constexpr Index cache_bytes = Index{1} << 20, narrow = 128, wide = 256;
   bool const fits = narrow * scalars_per_column * Index{sizeof(Scalar)} <= cache_bytes;
   Index const quarter = (batch.columns / 4 + 15) / 16 * 16;
-  Index const width = std::clamp<Index>(quarter, 16, fits ? narrow : wide);
+  Index const width = std::clamp<Index>(quarter, 16, std::max(fits ? narrow : wide, batch.wanted));
   return std::max<Index>(width / batch.unit, 1) * batch.unit;
 }
 }  // namespace detail
@@ -40,12 +40,13 @@ void each_chunk(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column, F&&
 template <class Scalar, std::size_t n, class F>
 void sum_chunks(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column,
                 std::array<MatrixView<Scalar>, n> const& sums, F&& f) {
-  constexpr Index most_groups = 16, most_bytes = Index{1} << 28;
+  constexpr Index fewest_groups = 4, most_groups = 16, most_bytes = Index{1} << 25;
   Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column);
   Index const chunks = (batch.columns + width - 1) / width;
   Index size = 0;
   for (auto const& sum : sums) size += sum.rows() * sum.cols();
-  Index const affordable = std::max<Index>(most_bytes / std::max<Index>(size * Index{sizeof(Scalar)}, 1), 1);
+  Index const affordable =
+      std::max(most_bytes / std::max<Index>(size * Index{sizeof(Scalar)}, 1), fewest_groups);
   Index const groups = std::min({chunks, most_groups, affordable});
   if (groups == 0) return;
 

@@ -1,146 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
-
-#include "detrame/backend/cpu/each.hpp"
-#include "detrame/backend/cpu/gemm.hpp"
-#include "detrame/core/window.hpp"
+#include "detrame/backend/cpu/direct_convolution.hpp"
+#include "detrame/backend/cpu/winograd.hpp"
 
 namespace detrame {
 
-namespace detail {
+/// The weights of a window, or of its adjoint, that serve many products: one kernel for each of `groups` of channels.
+template <class Kernel_>
+struct PreparedConvolution {
+  using Kernel = Kernel_;
+  Kernel first;
+  Index groups = 1;
 
-/// One image with zeros around it, in which a row of the window is a matrix product: the taps of row dy at all
-/// positions are the columns of one matrix with `kernel channels` rows, which overlap in memory.
-///
-///   memory   [phase][slot][site][channel]: padded row r lies in phase r mod stride, slot r / stride
-///   pitch    sites from one row to the next, a multiple of the stride. The zeros to the right of a row are those to
-///            the left of the next, so positions(): (rows - 1) pitch / stride + out_width, those between two rows
-///            being computed in vain.
-template <class Scalar>
-class PaddedImage {
- public:
-  PaddedImage(CpuLane<Scalar>& lane, Window const& window, Index channels)
-      : window_(window),
-        channels_(channels),
-        pitch_(whole(window.width + window.padding) * window.stride),
-        slots_(whole(window.height + 2 * window.padding)),
-        phase_size_((slots_ * pitch_ + window.kernel) * channels) {
-    memory_ = lane.scratch(phase_size_, window.stride);
-    clear();
+  PreparedConvolution group(Index g) const {
+    PreparedConvolution out{first, 1};
+    out.first.data += g * first.size();
+    return out;
   }
-
-  /// Columns of the product from one row of positions to the next, and in all.
-  Index row_step() const { return pitch_ / window_.stride; }
-  Index positions() const { return (window_.out_height() - 1) * row_step() + window_.out_width(); }
-
-  void clear() const { std::fill_n(memory_.data(), phase_size_ * window_.stride, Scalar(0)); }
-
-  /// Row y of the image: channels x width.
-  MatrixView<Scalar> row(Index y) const {
-    Index const r = y + window_.padding;
-    return {memory_.data() + (r % window_.stride) * phase_size_ +
-                (r / window_.stride * pitch_ + window_.padding) * channels_,
-            channels_, window_.width, channels_};
-  }
-
-  /// What row dy of the window reads at each position: (kernel channels) x positions().
-  MatrixView<Scalar> taps(Index dy) const {
-    return {memory_.data() + (dy % window_.stride) * phase_size_ + dy / window_.stride * pitch_ * channels_,
-            window_.kernel * channels_, positions(), window_.stride * channels_};
-  }
-
-  /// Takes an image: channels x sites.
-  void read(CpuLane<Scalar>& lane, MatrixView<Scalar const> image) const {
-    for (Index y = 0; y < window_.height; ++y)
-      each(lane, formula::Assign{}, row(y), image.middle_cols(y * window_.width, window_.width));
-  }
-
- private:
-  Index whole(Index sites) const { return (sites + window_.stride - 1) / window_.stride; }
-
-  Window window_;
-  Index channels_, pitch_, slots_, phase_size_;
-  MatrixView<Scalar> memory_;
 };
 
-/// The columns [first, first + count) of what stands beside V.
-template <class View>
-View beside(View const& v, Index first, Index count) {
-  return v.middle_cols(first, count);
-}
-template <class View>
-PerRow<View> beside(PerRow<View> const& v, Index, Index) {
-  return v;
-}
-template <class View>
-PerColumn<View> beside(PerColumn<View> const& v, Index first, Index count) {
-  return {v.vector.middle_cols(first, count)};
-}
-
-template <class V>
-auto as_view(V&& v) {
-  if constexpr (requires { v.vector; })
-    return v;
-  else
-    return reader(v).view;
-}
-
-/// The weights of the adjoint of a window of stride 1, which is a window too: W'_{dy, dx} = W_{K-1-dy, K-1-dx}^T.
+namespace detail {
+template <class Scalar, class Arithmetic>
+struct KernelBy;
 template <class Scalar>
-MatrixView<Scalar> flipped(CpuLane<Scalar>& lane, Window const& window, MatrixView<Scalar const> W) {
-  Index const k = W.rows(), channels = W.cols() / window.taps();
-  MatrixView<Scalar> const out = lane.scratch(channels, window.taps() * k);
-  for (Index tap = 0; tap < window.taps(); ++tap) {
-    auto const to = out.middle_cols((window.taps() - 1 - tap) * k, k);
-    auto const from = W.middle_cols(tap * channels, channels);  // k x channels
-    for (Index o = 0; o < k; ++o)
-      for (Index c = 0; c < channels; ++c) to(c, o) = from(o, c);
-  }
+struct KernelBy<Scalar, Direct> {
+  using type = DirectKernel<Scalar>;
+};
+template <class Scalar, int m>
+struct KernelBy<Scalar, Winograd<m>> {
+  using type = WinogradKernel<Scalar, m>;
+};
+
+template <class Scalar, class Emit>
+void kernel_each(CpuLane<Scalar>& lane, DirectKernel<Scalar> const& K, MatrixView<Scalar const> U,
+                 Emit const& emit) {
+  direct_each(lane, K, U, emit);
+}
+template <class Scalar, int m, class Emit>
+void kernel_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& K, MatrixView<Scalar const> U,
+                 Emit const& emit) {
+  winograd_each(lane, K, U, emit);
+}
+}  // namespace detail
+
+/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P. `where` is a backend,
+/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes.
+///
+/// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
+template <class Arithmetic, class Where>
+auto prepare_convolution(Arithmetic, Where& where, Window const& window,
+                         std::type_identity_t<MatrixView<typename Where::Scalar const>> W, Op op,
+                         Index groups = 1) {
+  using Kernel = typename detail::KernelBy<typename Where::Scalar, Arithmetic>::type;
+  DETRAME_ASSERT(window.fits() && W.cols() % (groups * window.taps()) == 0);
+  DETRAME_ASSERT((std::is_same_v<Arithmetic, Direct> || (window.kernel == 3 && window.stride == 1)));
+  Index const cols = W.cols() / groups;
+  PreparedConvolution<Kernel> out{Kernel(window, W.rows(), cols / window.taps(), op), groups};
+  out.first.data = detail::lane_of(where).scratch(groups * out.first.size(), 1).data();
+  for (Index g = 0; g < groups; ++g)
+    detail::pack_weights(where, out.group(g).first, W.middle_cols(g * cols, cols));
   return out;
 }
 
-/// The number of images in a batch.
-inline Index images(Index columns, Index sites) {
-  DETRAME_ASSERT(columns % sites == 0);
-  return columns / sites;
+/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or its adjoint.
+///
+/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other way round. f as in
+/// gemm_each; what it writes must not be read by the product. Columns of one image depend on no other image.
+template <class Kernel, class Scalar, class F, class... Args>
+void convolve_each(CpuLane<Scalar>& lane, PreparedConvolution<Kernel> const& K,
+                   std::type_identity_t<MatrixView<Scalar const>> U, F const& f, Args&&... args) {
+  DETRAME_ASSERT(K.groups == 1 && K.first.channels == U.rows());
+  detail::kernel_each(lane, K.first, U, detail::epilogue<Scalar>(f, args...));
 }
-
-/// Rows of positions that are computed at once: as many as make about 400 columns, so that their sums stay in cache.
-inline Index strip_rows(Index row_step, Index rows) {
-  return std::clamp<Index>((400 + row_step / 2) / row_step, 1, rows);
-}
-
-template <class Scalar, class F, class... Args>
-void convolve_views(CpuLane<Scalar>& lane, Window const& window, MatrixView<Scalar const> W,
-                    MatrixView<Scalar const> U, F const& f, Args const&... args) {
-  if (window.pointwise()) return gemm_each(lane, W, Op::none, U, f, args...);
-  auto const frame = lane.frame();
-  Index const depth = window.kernel * U.rows(), out_sites = window.out_sites(),
-              out_width = window.out_width();
-  PaddedImage<Scalar> const padded(lane, window, U.rows());
-  Index const strip = strip_rows(padded.row_step(), window.out_height());
-  MatrixView<Scalar> const memory = lane.scratch(W.rows(), strip * padded.row_step());
-  for (Index n = 0; n < images(U.cols(), window.sites()); ++n) {
-    padded.read(lane, U.middle_cols(n * window.sites(), window.sites()));
-    for (Index y = 0; y < window.out_height(); y += strip) {
-      Index const rows = std::min(strip, window.out_height() - y), first = y * padded.row_step();
-      Index const count = (rows - 1) * padded.row_step() + out_width;
-      MatrixView<Scalar> const V = memory.middle_cols(0, count);
-      for (Index dy = 0; dy < window.kernel; ++dy)
-        gemm(lane, 1, W.middle_cols(dy * depth, depth), Op::none, padded.taps(dy).middle_cols(first, count),
-             Op::none, dy == 0 ? 0 : 1, V);
-      for (Index r = 0; r < rows; ++r) {
-        Index const site = n * out_sites + (y + r) * out_width;
-        each(lane, f, MatrixView<Scalar const>(V.middle_cols(r * padded.row_step(), out_width)),
-             beside(args, site, out_width)...);
-      }
-    }
-  }
-}
-
-}  // namespace detail
 
 /// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of U with
 /// the weights W of the window.
@@ -152,7 +84,8 @@ void convolve_each(CpuLane<Scalar>& lane, Window const& window,
                    std::type_identity_t<MatrixView<Scalar const>> W,
                    std::type_identity_t<MatrixView<Scalar const>> U, F const& f, Args&&... args) {
   DETRAME_ASSERT(window.fits() && W.cols() == window.taps() * U.rows());
-  detail::convolve_views(lane, window, W, U, f, detail::as_view(args)...);
+  auto const frame = lane.frame();
+  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::none), U, f, args...);
 }
 
 /// f(v_ij, args_ij...) for every entry of V = K^T P, the adjoint of the cross-correlation.
@@ -163,33 +96,8 @@ void convolve_adjoint_each(CpuLane<Scalar>& lane, Window const& window,
                            std::type_identity_t<MatrixView<Scalar const>> W,
                            std::type_identity_t<MatrixView<Scalar const>> P, F const& f, Args&&... args) {
   DETRAME_ASSERT(window.fits() && W.rows() == P.rows());
-  if (window.pointwise()) return gemm_each(lane, W, Op::transposed, P, f, args...);
   auto const frame = lane.frame();
-  if (window.stride == 1)
-    return detail::convolve_views(
-        lane,
-        Window{window.out_height(), window.out_width(), window.kernel, 1, window.kernel - 1 - window.padding},
-        MatrixView<Scalar const>(detail::flipped(lane, window, W)), P, f, detail::as_view(args)...);
-  Index const channels = W.cols() / window.taps(), depth = window.kernel * channels;
-  detail::PaddedImage<Scalar> const padded(lane, window, channels);
-  MatrixView<Scalar> const parts = lane.scratch(depth, window.out_sites());  // of one row of the window
-  for (Index n = 0; n < detail::images(P.cols(), window.out_sites()); ++n) {
-    if (n > 0) padded.clear();
-    for (Index dy = 0; dy < window.kernel; ++dy) {
-      gemm(lane, 1, W.middle_cols(dy * depth, depth), Op::transposed,
-           P.middle_cols(n * window.out_sites(), window.out_sites()), Op::none, 0, parts);
-      for (Index y = 0; y < window.out_height(); ++y)
-        for (Index x = 0; x < window.out_width(); ++x) {
-          auto const sums = padded.taps(dy).middle_cols(y * padded.row_step() + x, 1);
-          each(lane, formula::Add{}, sums, parts.middle_cols(y * window.out_width() + x, 1));
-        }
-    }
-    for (Index y = 0; y < window.height; ++y) {
-      Index const first = n * window.sites() + y * window.width;
-      each(lane, f, MatrixView<Scalar const>(padded.row(y)),
-           detail::beside(detail::as_view(args), first, window.width)...);
-    }
-  }
+  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::transposed), P, f, args...);
 }
 
 /// W_bar += sign d<K U, P> / dW.
@@ -202,21 +110,62 @@ void add_convolution_gradient(CpuLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<Scalar> sign,
                               std::type_identity_t<MatrixView<Scalar>> W_bar) {
   DETRAME_ASSERT(window.fits() && W_bar.rows() == P.rows() && W_bar.cols() == window.taps() * U.rows());
-  if (window.pointwise()) return gemm(lane, sign, P, Op::none, U, Op::transposed, 1, W_bar);
-  auto const frame = lane.frame();
-  Index const depth = window.kernel * U.rows(), out_width = window.out_width();
-  detail::PaddedImage<Scalar> const padded(lane, window, U.rows());
-  MatrixView<Scalar> const spread = lane.scratch(P.rows(), padded.positions());  // P, zero between two rows
-  each(lane, formula::Fill<Scalar>{Scalar(0)}, spread);
-  for (Index n = 0; n < detail::images(U.cols(), window.sites()); ++n) {
-    padded.read(lane, U.middle_cols(n * window.sites(), window.sites()));
-    for (Index y = 0; y < window.out_height(); ++y)
-      each(lane, formula::Assign{}, spread.middle_cols(y * padded.row_step(), out_width),
-           P.middle_cols(n * window.out_sites() + y * out_width, out_width));
-    for (Index dy = 0; dy < window.kernel; ++dy)
-      gemm(lane, sign, spread, Op::none, padded.taps(dy), Op::transposed, 1,
-           W_bar.middle_cols(dy * depth, depth));
-  }
+  detail::add_direct_gradient<Scalar>(lane, window, P, U, sign, W_bar);
+}
+
+/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is summed over a batch: `sum` is
+/// W_bar itself, or scratch of zeros that lives until the innermost frame of backend.lane() closes.
+template <class Arithmetic, class Scalar>
+struct ConvolutionGradient {
+  MatrixView<Scalar> sum;
+  Index groups;
+};
+
+template <class Scalar>
+ConvolutionGradient<Direct, Scalar> convolution_gradient(Direct, Cpu<Scalar>&,
+                                                         std::type_identity_t<MatrixView<Scalar>> W_bar,
+                                                         Index groups = 1) {
+  return {W_bar, groups};
+}
+template <int m, class Scalar>
+ConvolutionGradient<Winograd<m>, Scalar> convolution_gradient(Winograd<m>, Cpu<Scalar>& backend,
+                                                              std::type_identity_t<MatrixView<Scalar>> W_bar,
+                                                              Index groups = 1) {
+  detail::WinogradGradient<Scalar, m> const shape{W_bar.rows(), W_bar.cols() / (9 * groups)};
+  auto const sum = backend.lane().scratch(shape.rows(), groups * shape.cols());
+  each(backend.lane(), formula::Fill<Scalar>{Scalar(0)}, sum);
+  return {sum, groups};
+}
+
+/// sum_g += sign d<K U, P> / dW, for the part `sum_g` of group g in a sum of that shape.
+template <class Scalar>
+void add_convolution_gradient(Direct, CpuLane<Scalar>& lane, Window const& window,
+                              std::type_identity_t<MatrixView<Scalar const>> P,
+                              std::type_identity_t<MatrixView<Scalar const>> U,
+                              std::type_identity_t<Scalar> sign,
+                              std::type_identity_t<MatrixView<Scalar>> sum_g) {
+  add_convolution_gradient(lane, window, P, U, sign, sum_g);
+}
+template <int m, class Scalar>
+void add_convolution_gradient(Winograd<m>, CpuLane<Scalar>& lane, Window const& window,
+                              std::type_identity_t<MatrixView<Scalar const>> P,
+                              std::type_identity_t<MatrixView<Scalar const>> U,
+                              std::type_identity_t<Scalar> sign,
+                              std::type_identity_t<MatrixView<Scalar>> sum_g) {
+  detail::add_winograd_gradient<m, Scalar>(lane, window, P, U, sign, sum_g);
+}
+
+/// What is summed becomes the gradient: W_bar += its transform, or nothing where it is W_bar itself.
+template <class Scalar>
+void finish_gradient(Cpu<Scalar>&, ConvolutionGradient<Direct, Scalar> const&,
+                     std::type_identity_t<MatrixView<Scalar>>) {}
+template <int m, class Scalar>
+void finish_gradient(Cpu<Scalar>& backend, ConvolutionGradient<Winograd<m>, Scalar> const& gradient,
+                     std::type_identity_t<MatrixView<Scalar>> W_bar) {
+  Index const cols = W_bar.cols() / gradient.groups, sum_cols = gradient.sum.cols() / gradient.groups;
+  for (Index g = 0; g < gradient.groups; ++g)
+    detail::finish_winograd_gradient<m, Scalar>(backend, gradient.sum.middle_cols(g * sum_cols, sum_cols),
+                                                W_bar.middle_cols(g * cols, cols));
 }
 
 }  // namespace detrame

@@ -13,7 +13,7 @@ namespace detrame::formula {
 /// t < 0 ? 0 : t, which lets NaN through (max(0, t) may not).
 template <class Scalar>
 DETRAME_HOST_DEVICE constexpr Scalar relu(Scalar t) {
-  return t < Scalar(0) ? Scalar(0) : t;
+  return t < Scalar{} ? Scalar{} : t;
 }
 
 /// sign(t) (|t| - b)_+, the prox of b |.|, for b >= 0, as t less its projection on [-b, b], which vectorises. NaN

@@ -116,6 +116,7 @@ struct AddToDiagonal {
 
 /// A product that is kept as it is: y <- v
 struct Store {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y) const {
     y = v;
@@ -124,6 +125,7 @@ struct Store {
 
 /// A product and what is added to it, fused to v: y <- v + g.
 struct StoreSum {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y, Scalar g) const {
     y = v + g;
@@ -132,6 +134,7 @@ struct StoreSum {
 
 /// Second part, fused to v = (dW~ z)_i: y <- y - v.
 struct SubtractProduct {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y) const {
     y -= v;
@@ -140,6 +143,7 @@ struct SubtractProduct {
 
 /// A product less what is beside it, fused to v: y <- v - c; of a linear layer, its bias.
 struct StoreMinus {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y, Scalar c) const {
     y = v - c;

@@ -9,6 +9,7 @@ namespace detrame::formula {
 /// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
 template <class Activation>
 struct FirstUpdate {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar& u, Scalar z, Scalar h, Scalar b) const {
     g = h * z - v;
@@ -19,6 +20,7 @@ struct FirstUpdate {
 /// Every further update, fused to v = (W~ u)_i: u_next <- A(v + g, b).
 template <class Activation>
 struct NextUpdate {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u_next, Scalar g, Scalar b) const {
     u_next = Activation{}(v + g, b);
@@ -36,9 +38,10 @@ struct LastMask {
 
 /// The P before it, fused to v = (W~^T p_next)_i: p <- v 1[u != 0], sigma <- sigma + p.
 struct EarlierMask {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u) const {
-    Scalar const masked = u != Scalar(0) ? v : Scalar(0);  // p may alias sigma for all the compiler knows
+    Scalar const masked = u != Scalar{} ? v : Scalar{};  // p may alias sigma for all the compiler knows
     p = masked;
     sigma += masked;
   }
@@ -46,6 +49,7 @@ struct EarlierMask {
 
 /// Fused to v = (W~^T sigma)_i: z_bar <- h sigma - v.
 struct InputCotangent {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& z_bar, Scalar sigma, Scalar h) const {
     z_bar = h * sigma - v;
@@ -54,6 +58,7 @@ struct InputCotangent {
 
 /// The tangent of G = h o z - W~ z, first part, fused to v = (W~ dz)_i: dg <- dh z + h dz - v.
 struct InputTangent {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& dg, Scalar z, Scalar dz, Scalar h, Scalar dh) const {
     dg = dh * z + h * dz - v;
@@ -63,10 +68,11 @@ struct InputTangent {
 /// The tangent of an update, fused to v = (dW~ u)_i, with w = (W~ du)_i:
 /// du_next <- 1[u_next != 0] (v + w + dg - sign(u_next) db).
 struct UpdateTangent {
+  static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next,
                                       Scalar db) const {
-    du_next = u_next != Scalar(0) ? v + w + dg - (u_next > Scalar(0) ? db : -db) : Scalar(0);
+    du_next = u_next != Scalar{} ? v + w + dg - (u_next > Scalar{} ? db : -db) : Scalar{};
   }
 };
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Eigen/Core>
+
+#include "detrame/core/matrix_view.hpp"
+
+/// A register of a few scalars, through Eigen's packets: SSE, AVX, AVX-512 or NEON by the compiler's flags alone. Together with
+/// team.hpp and cholesky.hpp this is all that touches that internal interface (docs/decisions/0005).
+namespace detrame::detail {
+
+template <class Scalar>
+using Packet = typename Eigen::internal::packet_traits<Scalar>::type;
+
+/// Scalars of a packet.
+template <class Scalar>
+inline constexpr Index lanes = Eigen::internal::unpacket_traits<Packet<Scalar>>::size;
+
+/// Whether there are 32 registers for packets, or 16.
+inline constexpr bool many_registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
+
+/// A packet in a register. Without it g++ reads what several multiply-adds share from memory in each of them, and loads, not
+/// arithmetic, set the pace.
+template <class P>
+[[gnu::always_inline]] inline P in_register(P p) {
+#if defined(__GNUC__) && defined(__x86_64__) && defined(__AVX512F__)
+  asm("" : "+v"(p));
+#elif defined(__GNUC__) && defined(__x86_64__)
+  asm("" : "+x"(p));
+#endif
+  return p;
+}
+
+template <class Scalar>
+[[gnu::always_inline]] inline Packet<Scalar> load(Scalar const* p) {
+  return Eigen::internal::ploadu<Packet<Scalar>>(p);
+}
+/// The first n scalars, then zeros.
+template <class Scalar>
+Packet<Scalar> load(Scalar const* p, Index n) {
+  alignas(64) Scalar entries[lanes<Scalar>] = {};
+  for (Index l = 0; l < n; ++l) entries[l] = p[l];
+  return load(entries);
+}
+/// n scalars, `stride` apart, then zeros.
+template <class Scalar>
+Packet<Scalar> gather(Scalar const* p, Index stride, Index n) {
+  alignas(64) Scalar entries[lanes<Scalar>] = {};
+  for (Index l = 0; l < n; ++l) entries[l] = p[l * stride];
+  return load(entries);
+}
+template <class Scalar>
+[[gnu::always_inline]] inline void store(Scalar* p, Packet<Scalar> v) {
+  Eigen::internal::pstoreu(p, v);
+}
+template <class Scalar>
+[[gnu::always_inline]] inline Packet<Scalar> broadcast(Scalar s) {
+  return Eigen::internal::pset1<Packet<Scalar>>(s);
+}
+/// a b + c, rounded once where the machine can.
+template <class P>
+[[gnu::always_inline]] inline P multiply_add(P a, P b, P c) {
+  return Eigen::internal::pmadd(a, b, c);
+}
+template <class P>
+[[gnu::always_inline]] inline P add(P a, P b) {
+  return Eigen::internal::padd(a, b);
+}
+template <class P>
+[[gnu::always_inline]] inline P subtract(P a, P b) {
+  return Eigen::internal::psub(a, b);
+}
+template <class P>
+[[gnu::always_inline]] inline P multiply(P a, P b) {
+  return Eigen::internal::pmul(a, b);
+}
+
+}  // namespace detrame::detail

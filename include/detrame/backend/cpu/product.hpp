@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+
+#include "detrame/backend/cpu/epilogue.hpp"
+#include "detrame/backend/cpu/gemm.hpp"
+#include "detrame/backend/cpu/register_tile.hpp"
+
+namespace detrame {
+
+namespace detail {
+
+/// f(i) for i = 0, ..., count - 1: on all threads of a backend, or on one lane.
+template <class Scalar, class F>
+void for_each_task(Cpu<Scalar>& backend, Index count, F&& f) {
+  backend.run(count, [&](CpuLane<Scalar>&, Index i) { f(i); });
+}
+template <class Scalar, class F>
+void for_each_task(CpuLane<Scalar>&, Index count, F&& f) {
+  for (Index i = 0; i < count; ++i) f(i);
+}
+template <class Scalar>
+CpuLane<Scalar>& lane_of(Cpu<Scalar>& backend) {
+  return backend.lane();
+}
+template <class Scalar>
+CpuLane<Scalar>& lane_of(CpuLane<Scalar>& lane) {
+  return lane;
+}
+
+/// How the right factor of a tile lies in memory: `segments` runs of `depth` rows, the entry of row l and column j of run s at
+/// s segment_step + l step + j col_step.
+struct Strides {
+  Index segments, depth, segment_step, step, col_step;
+};
+
+/// out = A B for `rows` packets and `cols` columns; A packed, [segment][l][packet][lane]; out: [col][packet][lane].
+template <int rows, int cols, class Scalar>
+void multiply_tile(Scalar const* A, Scalar const* B, Strides const& at, Scalar* out) {
+  constexpr Index L = lanes<Scalar>;
+  RegisterTile<Scalar, rows, cols> sums;
+  sums.clear();
+  for (Index s = 0; s < at.segments; ++s)
+    sums.add_product(at.depth, A + s * at.depth * rows * L, L, rows * L, B + s * at.segment_step, at.step,
+                     at.col_step);
+  sums.for_each([&](Packet<Scalar> v, Index i, Index j)
+                    __attribute__((always_inline)) { store(out + (j * rows + i) * L, v); });
+}
+
+/// take(tile, first column, columns) for tiles that together are `cols` columns of A B; tile: [col][packet][lane].
+template <int rows, class Scalar, class Take>
+void multiply_panel(Scalar const* A, Scalar const* B, Strides const& at, Index cols, Take const& take) {
+  constexpr int most = tile_cols<rows>;
+  alignas(64) Scalar tile[most * rows * lanes<Scalar>];
+  for (Index j = 0; j < cols;) {
+    Index const left = cols - j;
+    Scalar const* const b = B + j * at.col_step;
+    Index const width = left >= most && left != 8 ? most : left >= 4 ? 4 : 1;
+    if (width == most)
+      multiply_tile<rows, most>(A, b, at, tile);
+    else if (width == 4)
+      multiply_tile<rows, 4>(A, b, at, tile);
+    else
+      multiply_tile<rows, 1>(A, b, at, tile);
+    take(tile, j, width);
+    j += width;
+  }
+}
+
+/// A matrix packed for multiply_panel: panels of rows, each [l][row].
+template <class Scalar>
+struct PackedMatrix {
+  Index rows, depth;
+  Scalar* data;
+
+  static Index packets(Index rows) { return (rows + lanes<Scalar> - 1) / lanes<Scalar>; }
+  /// Scalars that it takes.
+  static Index size(Index rows, Index depth) { return packets(rows) * lanes<Scalar> * depth; }
+};
+
+/// Packs columns [0, depth) of a matrix whose entry (i, l) is at(i, l), one panel; rows beyond the matrix are zeros.
+template <int panel_rows, class Scalar, class At>
+void pack_panel(PackedMatrix<Scalar> const& to, Index panel, At const& at) {
+  constexpr Index L = lanes<Scalar>;
+  Scalar* out = to.data + panel * L * to.depth;
+  Index const first = panel * L, n = std::min(panel_rows * L, to.rows - first);
+  for (Index l = 0; l < to.depth; ++l, out += panel_rows * L) {
+    for (Index i = 0; i < n; ++i) out[i] = at(first + i, l);
+    std::fill(out + n, out + panel_rows * L, Scalar(0));
+  }
+}
+
+/// Packs a whole matrix, on the backend's threads or on a lane.
+template <class Where, class Scalar, class At>
+void pack(Where& where, PackedMatrix<Scalar> const& to, At const& at) {
+  Index const packets = PackedMatrix<Scalar>::packets(to.rows);
+  for_each_task(where, packets, [&](Index task) {
+    for_each_panel(packets, [&]<int rows>(Index panel) {
+      if (panel == task) pack_panel<rows>(to, panel, at);
+    });
+  });
+}
+
+/// emit(v, row, column, n) for the entries of A B. B_lj: B + l + j B_col.
+template <class Scalar, class Emit>
+void multiply(PackedMatrix<Scalar> const& A, Scalar const* B, Index B_col, Index cols, Emit const& emit) {
+  constexpr Index L = lanes<Scalar>;
+  Strides const at{1, A.depth, 0, 1, B_col};
+  for_each_panel(A.packets(A.rows), [&]<int rows>(Index panel) {
+    multiply_panel<rows>(
+        A.data + panel * L * A.depth, B, at, cols, [&](Scalar const* tile, Index j, Index width) {
+          for (Index c = 0; c < width; ++c)
+            for (Index i = 0; i < rows && (panel + i) * L < A.rows; ++i, tile += L)
+              emit(load(tile), (panel + i) * L, j + c, std::min(L, A.rows - (panel + i) * L));
+        });
+  });
+}
+
+/// C += sign A B^T for A: m x n, `A_step` from column to column, and B of `cols` rows: B_jl at s segment_step + l step + j. The
+/// n = segments depth columns are taken one segment after another.
+template <class Scalar>
+void add_outer(CpuLane<Scalar>& lane, MatrixView<Scalar const> A, Scalar sign, Scalar const* B, Strides at,
+               Index cols, Scalar* C, Index C_step) {
+  constexpr Index L = lanes<Scalar>;
+  auto const frame = lane.frame();
+  at.col_step = 1;
+  PackedMatrix<Scalar> const packed{A.rows(), A.cols(),
+                                    lane.scratch(PackedMatrix<Scalar>::size(A.rows(), A.cols()), 1).data()};
+  pack(lane, packed, [&](Index i, Index l) { return sign * A(i, l); });
+  for_each_panel(packed.packets(A.rows()), [&]<int rows>(Index panel) {
+    multiply_panel<rows>(packed.data + panel * L * packed.depth, B, at, cols,
+                         [&](Scalar const* tile, Index j, Index width) {
+                           Index const n = std::min(rows * L, A.rows() - panel * L);
+                           for (Index c = 0; c < width; ++c) {
+                             Scalar* const to = C + panel * L + (j + c) * C_step;
+                             for (Index i = 0; i < n; ++i) to[i] += tile[c * rows * L + i];
+                           }
+                         });
+  });
+}
+
+}  // namespace detail
+
+/// A left factor that serves many products: op(A) of each of `groups` matrices side by side, packed for the processor.
+template <class Scalar>
+struct PreparedProduct {
+  detail::PackedMatrix<Scalar> packed;
+  Index groups = 1;
+
+  PreparedProduct group(Index g) const {
+    return {{packed.rows, packed.depth, packed.data + g * packed.size(packed.rows, packed.depth)}, 1};
+  }
+};
+
+/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the backend's own lane
+/// where `where` is a backend) closes.
+template <class Where>
+auto prepare_product(Where& where, std::type_identity_t<MatrixView<typename Where::Scalar const>> A, Op op,
+                     Index groups = 1) {
+  using Scalar = typename Where::Scalar;
+  Index const cols = A.cols() / groups;
+  Index const rows = op == Op::none ? A.rows() : cols, depth = op == Op::none ? cols : A.rows();
+  Index const size = detail::PackedMatrix<Scalar>::size(rows, depth);
+  PreparedProduct<Scalar> const out{{rows, depth, detail::lane_of(where).scratch(groups * size, 1).data()},
+                                    groups};
+  for (Index g = 0; g < groups; ++g) {
+    auto const block = A.middle_cols(g * cols, cols);
+    if (op == Op::none)
+      detail::pack(where, out.group(g).packed, [&](Index i, Index l) { return block(i, l); });
+    else
+      detail::pack(where, out.group(g).packed, [&](Index i, Index l) { return block(l, i); });
+  }
+  return out;
+}
+
+/// f(v_ij, args_ij...) for every entry of V = op(A) B, as gemm_each, with a prepared factor of one group.
+template <class Scalar, class F, class... Args>
+void product_each(CpuLane<Scalar>&, PreparedProduct<Scalar> const& A,
+                  std::type_identity_t<MatrixView<Scalar const>> B, F const& f, Args&&... args) {
+  DETRAME_ASSERT(A.packed.depth == B.rows());
+  detail::multiply(A.packed, B.data(), B.stride(), B.cols(), detail::epilogue<Scalar>(f, args...));
+}
+
+/// C += sign A B^T
+template <class Scalar>
+void add_outer_product(CpuLane<Scalar>& lane, std::type_identity_t<MatrixView<Scalar const>> A,
+                       std::type_identity_t<MatrixView<Scalar const>> B, std::type_identity_t<Scalar> sign,
+                       std::type_identity_t<MatrixView<Scalar>> C) {
+  DETRAME_ASSERT(A.cols() == B.cols() && C.rows() == A.rows() && C.cols() == B.rows());
+  detail::add_outer(lane, A, sign, B.data(), {1, A.cols(), 0, B.stride(), 1}, B.rows(), C.data(), C.stride());
+}
+
+}  // namespace detrame

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/cpu/packet.hpp"
+
+/// The one micro-kernel of all products: a tile of sums that stays in registers.
+namespace detrame::detail {
+
+/// `rows` packets by `cols` columns of a product A B. With as many sums as hide the latency of a multiply-add, and few enough
+/// that they, a column of A and an entry of B fit the registers.
+template <class Scalar, int rows, int cols>
+struct RegisterTile {
+  Packet<Scalar> sum[cols][rows];
+
+  [[gnu::always_inline]] void clear() {
+    for_each([](Packet<Scalar>& s, Index, Index) { s = broadcast(Scalar(0)); });
+  }
+
+  /// sum_ij += sum_{l < depth} A_il B_lj. Row i of A: a packet at i `A_row` + l `A_step`. B_lj at l `B_step` + j `B_col`.
+  [[gnu::always_inline]] void add_product(Index depth, Scalar const* A, Index A_row, Index A_step,
+                                          Scalar const* B, Index B_step, Index B_col) {
+    for (Index l = 0; l < depth; ++l, A += A_step, B += B_step) {
+      Packet<Scalar> a[rows];
+#pragma GCC unroll 8
+      for (int i = 0; i < rows; ++i) a[i] = in_register(load(A + i * A_row));
+#pragma GCC unroll 16
+      for (int j = 0; j < cols; ++j) {
+        Packet<Scalar> const b = broadcast(B[j * B_col]);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; ++i) sum[j][i] = multiply_add(a[i], b, sum[j][i]);
+      }
+    }
+  }
+
+  /// f(sum_ij, i, j), with i in packets.
+  template <class F>
+  [[gnu::always_inline]] void for_each(F&& f) {
+#pragma GCC unroll 16
+    for (int j = 0; j < cols; ++j)
+#pragma GCC unroll 8
+      for (int i = 0; i < rows; ++i) f(sum[j][i], Index{i}, Index{j});
+  }
+};
+
+/// How many columns a tile of `rows` packets has at most.
+template <int rows>
+inline constexpr int tile_cols = many_registers ? (rows == 3 ? 8 : 12) : (rows == 3 ? 4 : 6);
+
+/// The packets of a matrix's rows are cut into panels of 3, 2 or 1: f.operator()<rows>(first packet), top down.
+template <class F>
+[[gnu::always_inline]] inline void for_each_panel(Index packets, F&& f) {
+  for (Index p = 0; p < packets;) {
+    Index const left = packets - p;
+    if (left == 1) {
+      f.template operator()<1>(p);
+      p += 1;
+    } else if (left == 2 || left == 4) {
+      f.template operator()<2>(p);
+      p += 2;
+    } else {
+      f.template operator()<3>(p);
+      p += 3;
+    }
+  }
+}
+
+}  // namespace detrame::detail
