@@ -40,6 +40,7 @@
 #include "detrame/network/stack.hpp"
 #include "detrame/network/zoo/plain_net.hpp"
 #include "detrame/network/zoo/res_net.hpp"
+#include "detrame/operator/norm_estimate.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/kink_margin.hpp"
 #include "detrame/prox/lambda_max.hpp"
