@@ -187,6 +187,13 @@ TEST_CASE_TEMPLATE(
   unrolled_prox(p.b, tied.structure, formula::NonnegativeShrinkage{}, tied.W_tilde, tied.h, tied.b, z, 6, U);
   auto const six = metric_prox(p.b, p.Q, p.psi, z, Gershgorin{}, Unroll<6>{});
   CHECK(max_abs_difference(p.host(six.u), p.host(U)) <= tolerance<double>(18 * 6, 10));
+  // the subgradient of an image is as long as that of a column of the materialised problem
+  auto const r = p.host(residual(p.b, p.Q, p.psi, z, six.u)),
+             r_dense = p.host(residual(p.b, p.Q_dense, p.psi_dense, to_device(p.b, p.as_columns(p.z)),
+                                       to_device(p.b, p.as_columns(p.host(six.u)))));
+  CHECK(max_abs_difference(r, r_dense) <= tolerance<double>(p.n, 10));
+  CHECK(std::abs(six.residual - std::max(r_dense(0, 0), r_dense(0, 1))) <= tolerance<double>(p.n, 10));
+  REQUIRE(six.residual > 1e-6);
   // kappa bounds the factor of the materialised recursion, and not by much
   double const kappa = static_cast<double>(contraction(p.b, p.Q, p.psi, Gershgorin{}).kappa);
   auto const dense_step = Step<B>{1, to_device(p.b, p.every_site(p.host(gershgorin_step(p.b, p.Q).Theta)))};
