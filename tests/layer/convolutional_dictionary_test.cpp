@@ -31,6 +31,33 @@ TEST_CASE("(K4) as T grows, T steps and their implicit gradient become those of 
     CHECK(test::relative_difference(there.theta_bar[i], exact.theta_bar[i]) <= 1e-7);
 }
 
+TEST_CASE("(K4) |u_T - u_star| <= (1 - (alpha + beta) / L)^T |u_star|, also where L can hardly be less") {
+  Coding<Exact> exact;
+  Coding<ImplicitUnroll<60>> sixty;
+  LayerAt<double> solved(exact, 3, 2), unrolled(sixty, 3, 2);
+  // Where D >= 0, the row sums of D^T D come close to its largest eigenvalue.
+  solved.theta[0] = unrolled.theta[0] = test::mapped([](double t) { return std::abs(t); }, solved.theta[0]);
+  Host const &D = solved.theta[0], u_star = solved.outcome().y, u = unrolled.outcome().y;
+  double const s = solved.theta[3](0, 0) + solved.theta[4](0, 0);
+  double atom = 0, pixel = 0;  // largest sums of |D| over an atom, and over what reaches a number of a patch
+  for (Index o = 0; o < D.cols(); ++o) {
+    double sum = 0;
+    for (Index i = 0; i < D.rows(); ++i) sum += D(i, o);
+    atom = std::max(atom, sum);
+  }
+  for (Index i = 0; i < D.rows(); ++i) {
+    double sum = 0;
+    for (Index o = 0; o < D.cols(); ++o) sum += D(i, o);
+    pixel = std::max(pixel, sum);
+  }
+  double const L = 4 * atom * pixel + s;  // with stride 2 a pixel is in at most 4 patches of 3 x 3
+  Host const error = test::mapped([](double a, double b) { return a - b; }, u, u_star);
+  double const distance = std::sqrt(test::inner(error, error)),
+               start = std::sqrt(test::inner(u_star, u_star));
+  REQUIRE((start > 1 && std::pow(1 - s / L, 60) < .8));
+  CHECK(distance <= std::pow(1 - s / L, 60) * start);
+}
+
 TEST_CASE("(K4) the code is nonnegative, and satisfies the optimality conditions written out") {
   Coding<Exact> layer;
   LayerAt<double> const at(layer, 2, 1);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/operator/norm_estimate.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

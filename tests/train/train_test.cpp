@@ -103,7 +103,55 @@ TEST_CASE(
   CHECK(to_host(b, state.scores) == before);
 }
 
-TEST_CASE("(F3) training lowers the loss, learns, and keeps W~ in D0, h in [0, 1], b >= 0") {
+TEST_CASE("(F3) a step keeps W~ in D0, h in [0, 1], b >= 0, and ends on the boundary that it would cross") {
+  // From h = 1 and b = 0 two steps, for targets t and -t, have opposite gradients, bit for bit: one of them would
+  // leave [0, 1] or [0, infinity) at every entry whose gradient is not 0, whatever the seed.
+  using B = Cpu<double>;
+  using Net = SmallNet<B>;
+  using Matrix = B::Matrix;
+  B b(1);
+  Net const net;
+  for (std::uint64_t n = 1; n <= 10; ++n)
+    for (double const rate : {.1, 1e6}) {
+      auto const data = clusters(b, 40, n);
+      Matrix const opposite = -data.targets;
+      auto start = net.parameters(b);
+      initialise(b, start, RandomStart{.spread = 0.8}, n);
+      auto down = start, up = start;
+      auto state = training_state(b, net), state_up = training_state(b, net);
+      Sgd const sgd{.weight_decay = 0};
+      train_step(b, net, Cross(), sgd, rate, down, state, data.x, data.targets, {.seed = n});
+      train_step(b, net, Cross(), sgd, rate, up, state_up, data.x, opposite, {.seed = n});
+      Index crossing = 0, off_D0 = 0, at_zero = 0;
+      visit(
+          [&](std::string_view, Kind kind, Matrix const& g, Matrix const& g_up) {
+            CHECK(g == -g_up);
+            if (kind == Kind::h || kind == Kind::b) crossing += (g.array() != 0).count();
+            if (kind == Kind::W_tilde)
+              for (Index j = 0; j < g.cols(); ++j) off_D0 += g(j % g.rows(), j) != 0;
+          },
+          state.gradient, state_up.gradient);
+      visit(
+          [&](std::string_view, Kind kind, Matrix const& p, Matrix const& p_up) {
+            for (Matrix const* const q : {&p, &p_up}) {
+              if (kind == Kind::W_tilde)
+                for (Index j = 0; j < q->cols(); ++j) CHECK((*q)(j % q->rows(), j) == 0);
+              if (kind == Kind::h) CHECK((q->minCoeff() >= 0 && q->maxCoeff() <= 1));
+              if (kind == Kind::b) CHECK(q->minCoeff() >= 0);
+              if (kind == Kind::h) at_zero += (q->array() == 0).count();
+            }
+            if (kind == Kind::h) CHECK((p.array().max(p_up.array()) == 1).all());
+            if (kind == Kind::b) CHECK((p.array().min(p_up.array()) == 0).all());
+          },
+          down, up);
+      REQUIRE((crossing > 0 && off_D0 > 0));  // each projection has acted,
+      if (rate > 1) REQUIRE(at_zero > 0);     // from below too
+    }
+}
+
+TEST_CASE("(F3) training lowers the loss and learns") {
+  // An example, no theorem: nothing bounds W~, and at rate 0.1 seven of 300 seeds diverged. At 0.03 none did, and the
+  // loss fell to less than 1/300 with each.
   using B = Cpu<double>;
   using Net = SmallNet<B>;
   B b(1);
@@ -114,25 +162,11 @@ TEST_CASE("(F3) training lowers the loss, learns, and keeps W~ in D0, h in [0, 1
   auto const before = evaluate(b, net, Cross(), theta, fresh);
   auto options = some_options();
   options.epochs = 20;
+  options.schedule.rate = 0.03;
   fit(b, net, Cross(), theta, data, options, [](Epoch const&) { return true; });
   auto const after = evaluate(b, net, Cross(), theta, fresh);
-  REQUIRE(before.accuracy < 0.7);
   CHECK(after.loss < before.loss / 2);
   CHECK(after.accuracy > 0.9);
-  Index at_bound = 0;
-  visit(
-      [&](std::string_view, Kind kind, B::Matrix const& p) {
-        if (kind == Kind::W_tilde)
-          for (Index j = 0; j < p.cols(); ++j) CHECK(p(j % p.rows(), j) == 0);
-        if (kind == Kind::h) CHECK((p.minCoeff() >= 0 && p.maxCoeff() <= 1));
-        if (kind == Kind::b) CHECK(p.minCoeff() >= 0);
-        if (kind == Kind::h || kind == Kind::b) {
-          CHECK_FALSE(p.isConstant(p(0, 0)));  // they have been trained,
-          at_bound += (p.array() == (kind == Kind::h ? 1. : 0.)).count();
-        }
-      },
-      theta);
-  REQUIRE(at_bound > 0);  // and the projections have acted
 }
 
 TEST_CASE("a step is forward, loss, pullback and Sgd, on a gradient that starts at zero; the same bits") {
