@@ -168,10 +168,9 @@ void direct_each(CpuLane<Scalar>& lane, DirectKernel<Scalar> const& kernel, Matr
           multiply_panel<rows>(
               weights + panel * L * A.depth, padded.at(p.from_y + passes.in_step() * y, p.from_x), at, p.cols,
               [&](Scalar const* tile, Index x, Index width) {
-                for (Index c = 0; c < width; ++c, tile += rows * L)
-                  for (Index r = 0; r < rows && (panel + r) * L < A.rows; ++r)
-                    emit(load(tile + r * L), (panel + r) * L, site + (x + c) * passes.out_step(),
-                         std::min(L, A.rows - (panel + r) * L));
+                Index const size = std::min(rows * L, A.rows - panel * L);
+                for (Index c = 0; c < width; ++c)
+                  emit(tile + c * rows * L, panel * L, site + (x + c) * passes.out_step(), size);
               });
         }
       });

@@ -33,22 +33,34 @@ Beside(Scalar*, Index) -> Beside<Scalar>;
 template <class Constant>
 Beside(Constant, Index) -> Beside<Constant>;
 
-/// emit(v, i, j, n): f(v_l, args_{i + l, j}...) for the first n scalars of a packet v. args as in `each`.
+/// emit(v, i, j, n): f(v_l, args_{i + l, j}...) for the first n scalars of v, a packet, or where v points to. args as in `each`.
 template <class Scalar, class F, class... Args>
 auto epilogue(F const& f, Args&... args) {
-  return [&f, ... read = argument<Scalar>(args)](Packet<Scalar> v, Index i, Index j, Index n)
-             __attribute__((always_inline)) {
-               constexpr Index L = lanes<Scalar>;
-               if constexpr (formula::on_packets<F>)
-                 if (n == L)
-                   return [&](auto... beside) __attribute__((always_inline)) {
-                     f(v, beside.value...);
-                     (beside.write_back(), ...);
-                   }(Beside(read.column(j), i)...);
-               alignas(64) Scalar values[L];
-               store(values, v);
-               for (Index l = 0; l < n; ++l) f(values[l], read.column(j)[i + l]...);
-             };
+  return [&f, ... read = argument<Scalar>(args)](auto v, Index i, Index j,
+                                                 Index n) __attribute__((always_inline)) {
+    constexpr Index L = lanes<Scalar>;
+    [&](auto... column) __attribute__((always_inline)) {
+      auto const whole_packet = [&](Packet<Scalar> values, auto... beside) __attribute__((always_inline)) {
+        f(values, beside.value...);
+        (beside.write_back(), ...);
+      };
+      auto const one_by_one = [&](Scalar const* values, Index l) __attribute__((always_inline)) {
+        for (; l < n; ++l) f(values[l], column[i + l]...);
+      };
+      if constexpr (std::is_pointer_v<decltype(v)>) {
+        Index l = 0;
+        if constexpr (formula::on_packets<F>)
+          for (; l + L <= n; l += L) whole_packet(load<Scalar>(v + l), Beside(column, i + l)...);
+        one_by_one(v, l);
+      } else {
+        if constexpr (formula::on_packets<F>)
+          if (n == L) return whole_packet(v, Beside(column, i)...);
+        alignas(64) Scalar values[L];
+        store(values, v);
+        one_by_one(values, 0);
+      }
+    }(read.column(j)...);
+  };
 }
 
 }  // namespace detrame::detail

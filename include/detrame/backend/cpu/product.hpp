@@ -51,21 +51,11 @@ void multiply_tile(Scalar const* A, Scalar const* B, Strides const& at, Scalar* 
 /// take(tile, first column, columns) for tiles that together are `cols` columns of A B; tile: [col][packet][lane].
 template <int rows, class Scalar, class Take>
 void multiply_panel(Scalar const* A, Scalar const* B, Strides const& at, Index cols, Take const& take) {
-  constexpr int most = tile_cols<rows>;
-  alignas(64) Scalar tile[most * rows * lanes<Scalar>];
-  for (Index j = 0; j < cols;) {
-    Index const left = cols - j;
-    Scalar const* const b = B + j * at.col_step;
-    Index const width = left >= most && left != 8 ? most : left >= 4 ? 4 : 1;
-    if (width == most)
-      multiply_tile<rows, most>(A, b, at, tile);
-    else if (width == 4)
-      multiply_tile<rows, 4>(A, b, at, tile);
-    else
-      multiply_tile<rows, 1>(A, b, at, tile);
-    take(tile, j, width);
-    j += width;
-  }
+  alignas(64) Scalar tile[tile_cols * rows * lanes<Scalar>];
+  for_each_tile(cols, [&]<int width>(Index j) {
+    multiply_tile<rows, width>(A, B + j * at.col_step, at, tile);
+    take(tile, j, Index{width});
+  });
 }
 
 /// A matrix packed for multiply_panel: panels of rows, each [l][row].

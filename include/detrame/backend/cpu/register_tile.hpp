@@ -42,26 +42,32 @@ struct RegisterTile {
   }
 };
 
-/// How many columns a tile of `rows` packets has at most.
-template <int rows>
-inline constexpr int tile_cols = many_registers ? (rows == 3 ? 8 : 12) : (rows == 3 ? 4 : 6);
+/// How many columns a tile has at most: its sums, two packets of A and one of B fill the registers.
+inline constexpr int tile_cols = many_registers ? 12 : 6;
 
-/// The packets of a matrix's rows are cut into panels of 3, 2 or 1: f.operator()<rows>(first packet), top down.
+/// A product's columns are cut into tiles of tile_cols, 4 and 1: f.operator()<width>(first column).
 template <class F>
-[[gnu::always_inline]] inline void for_each_panel(Index packets, F&& f) {
-  for (Index p = 0; p < packets;) {
-    Index const left = packets - p;
-    if (left == 1) {
-      f.template operator()<1>(p);
-      p += 1;
-    } else if (left == 2 || left == 4) {
-      f.template operator()<2>(p);
-      p += 2;
+[[gnu::always_inline]] inline void for_each_tile(Index cols, F&& f) {
+  for (Index j = 0; j < cols;) {
+    Index const left = cols - j;
+    if (left >= tile_cols && left != 8) {  // 8 = 4 + 4
+      f.template operator()<tile_cols>(j);
+      j += tile_cols;
+    } else if (left >= 4) {
+      f.template operator()<4>(j);
+      j += 4;
     } else {
-      f.template operator()<3>(p);
-      p += 3;
+      f.template operator()<1>(j++);
     }
   }
+}
+
+/// The packets of a matrix's rows are cut into panels of 2, the last perhaps of 1: f.operator()<rows>(first packet), top down.
+template <class F>
+[[gnu::always_inline]] inline void for_each_panel(Index packets, F&& f) {
+  Index p = 0;
+  for (; p + 2 <= packets; p += 2) f.template operator()<2>(p);
+  if (p < packets) f.template operator()<1>(p);
 }
 
 }  // namespace detrame::detail

@@ -337,7 +337,7 @@ void multiply_points(WinogradKernel<Scalar, m> const& kernel, PointValues<Scalar
   for (Index point = 0; point < points; ++point)
     for_each_panel(kernel.out_packets(), [&]<int rows>(Index panel) {
       Scalar const* const A = kernel.data + point * kernel.step() + panel * L * kernel.channels;
-      auto const tile = [&]<int cols>(Index t) {
+      for_each_tile(V.tiles, [&]<int cols>(Index t) {
         RegisterTile<Scalar, rows, cols> sums;
         sums.clear();
         Scalar const *a = A, *v = V.at(point, 0, t);
@@ -348,20 +348,7 @@ void multiply_points(WinogradKernel<Scalar, m> const& kernel, PointValues<Scalar
         Scalar* const y = Y.at(point, panel, t);
         sums.for_each([&](Packet<Scalar> s, Index i, Index j)
                           __attribute__((always_inline)) { store(y + i * Y.packet_step + j * L, s); });
-      };
-      constexpr int most = tile_cols<rows>;
-      for (Index t = 0; t < V.tiles;) {
-        Index const left = V.tiles - t;
-        if (left == most || left >= most + 4 || most == 4) {
-          if (left >= most) {
-            tile.template operator()<most>(t);
-            t += most;
-            continue;
-          }
-        }
-        tile.template operator()<4>(t);
-        t += 4;
-      }
+      });
     });
 }
 
