@@ -9,16 +9,17 @@
 namespace detrame {
 
 namespace detail {
-/// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 128 where a recursion on them stays
-/// in a typical L2 cache of 1 MiB; else 256, so that a left factor, once in cache, serves many columns; more where the
-/// batch wants more. Small batches are cut in four, down to 16 columns.
+/// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 64 to 128, as many as a recursion keeps in an L2 cache
+/// of 512 KiB; else 256, so that what is read of a large factor serves many columns; more where the batch wants more. Small batches are cut in four, down to 16 columns.
 template <class Scalar>
 Index chunk_columns(Batch batch, Index scalars_per_column) {
   DETRAME_ASSERT(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0);
-  constexpr Index cache_bytes = Index{1} << 20, narrow = 128, wide = 256;
-  bool const fits = narrow * scalars_per_column * Index{sizeof(Scalar)} <= cache_bytes;
+  constexpr Index cache_bytes = Index{1} << 19, narrow = 64, most = 128, wide = 256;
+  Index const cached =
+      cache_bytes / (std::max<Index>(scalars_per_column, 1) * Index{sizeof(Scalar)}) / 16 * 16;
   Index const quarter = (batch.columns / 4 + 15) / 16 * 16;
-  Index const width = std::clamp<Index>(quarter, 16, std::max(fits ? narrow : wide, batch.wanted));
+  Index const width =
+      std::clamp<Index>(quarter, 16, std::max(cached < narrow ? wide : std::min(cached, most), batch.wanted));
   return std::max<Index>(width / batch.unit, 1) * batch.unit;
 }
 }  // namespace detail

@@ -92,23 +92,33 @@ void pack(Where& where, PackedMatrix<Scalar> const& to, At const& at) {
   });
 }
 
+/// f(first, count) over blocks of the columns of a right factor of `depth` rows, that stay in half an L2 cache of 512 KiB.
+template <class Scalar, class F>
+void for_each_block(Index depth, Index cols, F&& f) {
+  Index const bytes = std::max<Index>(depth, 1) * Index{sizeof(Scalar)};
+  Index const block = std::max<Index>((Index{1} << 18) / bytes / tile_cols, 1) * tile_cols;
+  for (Index first = 0; first < cols; first += block) f(first, std::min(block, cols - first));
+}
+
 /// emit(v, row, column, n) for the entries of A B. B_lj: B + l + j B_col.
 template <class Scalar, class Emit>
 void multiply(PackedMatrix<Scalar> const& A, Scalar const* B, Index B_col, Index cols, Emit const& emit) {
   constexpr Index L = lanes<Scalar>;
   Strides const at{1, A.depth, 0, 1, B_col};
-  for_each_panel(A.packets(A.rows), [&]<int rows>(Index panel) {
-    multiply_panel<rows>(
-        A.data + panel * L * A.depth, B, at, cols, [&](Scalar const* tile, Index j, Index width) {
-          for (Index c = 0; c < width; ++c)
-            for (Index i = 0; i < rows && (panel + i) * L < A.rows; ++i, tile += L)
-              emit(load(tile), (panel + i) * L, j + c, std::min(L, A.rows - (panel + i) * L));
-        });
+  for_each_block<Scalar>(A.depth, cols, [&](Index first, Index count) {
+    for_each_panel(A.packets(A.rows), [&]<int rows>(Index panel) {
+      Index const n = std::min(rows * L, A.rows - panel * L);
+      multiply_panel<rows>(A.data + panel * L * A.depth, B + first * B_col, at, count,
+                           [&](Scalar const* tile, Index j, Index width) {
+                             for (Index c = 0; c < width; ++c)
+                               emit(tile + c * rows * L, panel * L, first + j + c, n);
+                           });
+    });
   });
 }
 
-/// C += sign A B^T for A: m x n, `A_step` from column to column, and B of `cols` rows: B_jl at s segment_step + l step + j. The
-/// n = segments depth columns are taken one segment after another.
+/// C += sign A B^T for A: m x n, and B of `cols` rows: B_jl at s segment_step + l step + j. The n = segments depth columns are
+/// taken one segment after another.
 template <class Scalar>
 void add_outer(CpuLane<Scalar>& lane, MatrixView<Scalar const> A, Scalar sign, Scalar const* B, Strides at,
                Index cols, Scalar* C, Index C_step) {
@@ -118,15 +128,17 @@ void add_outer(CpuLane<Scalar>& lane, MatrixView<Scalar const> A, Scalar sign, S
   PackedMatrix<Scalar> const packed{A.rows(), A.cols(),
                                     lane.scratch(PackedMatrix<Scalar>::size(A.rows(), A.cols()), 1).data()};
   pack(lane, packed, [&](Index i, Index l) { return sign * A(i, l); });
-  for_each_panel(packed.packets(A.rows()), [&]<int rows>(Index panel) {
-    multiply_panel<rows>(packed.data + panel * L * packed.depth, B, at, cols,
-                         [&](Scalar const* tile, Index j, Index width) {
-                           Index const n = std::min(rows * L, A.rows() - panel * L);
-                           for (Index c = 0; c < width; ++c) {
-                             Scalar* const to = C + panel * L + (j + c) * C_step;
-                             for (Index i = 0; i < n; ++i) to[i] += tile[c * rows * L + i];
-                           }
-                         });
+  for_each_block<Scalar>(A.cols(), cols, [&](Index first, Index count) {
+    for_each_panel(packed.packets(A.rows()), [&]<int rows>(Index panel) {
+      Index const n = std::min(rows * L, A.rows() - panel * L);
+      multiply_panel<rows>(packed.data + panel * L * packed.depth, B + first, at, count,
+                           [&](Scalar const* tile, Index j, Index width) {
+                             for (Index c = 0; c < width; ++c) {
+                               Scalar* const to = C + panel * L + (first + j + c) * C_step;
+                               for (Index i = 0; i < n; ++i) to[i] += tile[c * rows * L + i];
+                             }
+                           });
+    });
   });
 }
 
@@ -178,6 +190,15 @@ void add_outer_product(CpuLane<Scalar>& lane, std::type_identity_t<MatrixView<Sc
                        std::type_identity_t<MatrixView<Scalar const>> B, std::type_identity_t<Scalar> sign,
                        std::type_identity_t<MatrixView<Scalar>> C) {
   DETRAME_ASSERT(A.cols() == B.cols() && C.rows() == A.rows() && C.cols() == B.rows());
+  auto const frame = lane.frame();
+  if (B.stride() * Index{sizeof(Scalar)} % 1024 == 0 &&
+      B.cols() > 1) {  // columns that share a few sets of the cache
+    Index const apart = 64 / Index{sizeof(Scalar)};
+    MatrixView<Scalar> const copy{lane.scratch(B.rows() + apart, B.cols()).data(), B.rows(), B.cols(),
+                                  B.rows() + apart};
+    each(lane, formula::Assign{}, copy, B);
+    B = copy;
+  }
   detail::add_outer(lane, A, sign, B.data(), {1, A.cols(), 0, B.stride(), 1}, B.rows(), C.data(), C.stride());
 }
 
