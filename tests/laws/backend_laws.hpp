@@ -416,6 +416,71 @@ void gemm_each_is_a_product_and_a_map(B& b) {
   });
 }
 
+/// y <- v row - column + beside, an entry at a time, or several in a vector of the compiler.
+template <bool packets>
+struct CombineAll {
+  static constexpr bool on_packets = packets;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y, Scalar row, Scalar column, Scalar beside) const {
+    y = v * row - column + beside;
+  }
+};
+
+/// A group of a prepared factor gives the product with that group, with what follows it, whatever the sizes.
+template <Backend B, bool packets>
+void prepared_products_are_products(B& b) {
+  using Scalar = typename B::Scalar;
+  using ConstView = typename B::ConstView;
+  at_awkward_sizes([&](Index rows, Index cols) {
+    for (Op op : {Op::none, Op::transposed})
+      for (Index groups : {1, 3}) {
+        Index const depth = 5;
+        bool const plain = op == Op::none;
+        auto const a = small_integers<Scalar>(plain ? rows : depth, groups * (plain ? depth : rows), seed(1));
+        auto const u = small_integers<Scalar>(depth, cols, seed(2)),
+                   x = small_integers<Scalar>(rows, cols, seed(3)),
+                   row = small_integers<Scalar>(rows, 1, seed(4)),
+                   column = small_integers<Scalar>(1, cols, seed(5));
+        Framed<B> A(b, a), U(b, u), X(b, x), R(b, row), C(b, column);
+        auto const frame = b.lane().frame();
+        auto const prepared = prepare_product(b, A.view(), op, groups);
+        for (Index g = 0; g < groups; ++g) {
+          Framed<B> Y(b, HostMatrix<Scalar>(rows, cols, Scalar(7)));
+          product_each(b.lane(), prepared.group(g), ConstView(U.view()), CombineAll<packets>(), Y.view(),
+                       PerRow{ConstView(R.view())}, PerColumn{ConstView(C.view())}, ConstView(X.view()));
+          Index const width = a.cols() / groups;
+          auto const block =
+              host_matrix<Scalar>(a.rows(), width, [&](Index i, Index j) { return a(i, g * width + j); });
+          auto const v = product(plain ? block : transposed(block), u);
+          CHECK(Y.host() == host_matrix<Scalar>(rows, cols, [&](Index i, Index j) {
+                  return v(i, j) * row(i, 0) - column(0, j) + x(i, j);
+                }));
+          CHECK(Y.margin_survived());
+        }
+      }
+  });
+}
+
+/// C + sign A B^T; columns of B whose distance is that of cache lines which share a set, too.
+template <Backend B>
+void outer_products_add(B& b) {
+  using Scalar = typename B::Scalar;
+  using ConstView = typename B::ConstView;
+  auto const check = [&](Index rows, Index cols, Index n) {
+    auto const a = small_integers<Scalar>(rows, n, seed(1)), u = small_integers<Scalar>(cols, n, seed(2)),
+               c = small_integers<Scalar>(rows, cols, seed(3));
+    Framed<B> A(b, a), C(b, c);
+    auto const U = to_device(b, u);
+    add_outer_product(b.lane(), ConstView(A.view()), ConstView(U), Scalar(-2), C.view());
+    auto const v = product(a, transposed(u));
+    CHECK(C.host() ==
+          host_matrix<Scalar>(rows, cols, [&](Index i, Index j) { return c(i, j) - Scalar(2) * v(i, j); }));
+    CHECK(C.margin_survived());
+  };
+  at_awkward_sizes([&](Index rows, Index cols) { check(rows, cols, 9); });
+  check(5, 256, 7);
+}
+
 // ---- chunks ------------------------------------------------------------------------------------------------------
 
 template <Backend B>
@@ -748,6 +813,13 @@ void backend_laws() {
   SUBCASE("gemm = alpha op(A) op(B) + beta C within c k eps |A||B|") { gemm_is_the_product(b); }
   SUBCASE("gemm passes NaN on, but not one in C with beta = 0") { gemm_hides_no_nan_but_stale_ones(b); }
   SUBCASE("gemm_each is a product and a map") { gemm_each_is_a_product_and_a_map(b); }
+  SUBCASE("a prepared product is the product, and a map of entries") {
+    prepared_products_are_products<B, false>(b);
+  }
+  SUBCASE("a prepared product is the product, and a map of packets") {
+    prepared_products_are_products<B, true>(b);
+  }
+  SUBCASE("add_outer_product = C + s A B^T") { outer_products_add(b); }
   SUBCASE("chunks cover the batch once and cut no sample") { chunks_cover_the_batch_and_cut_no_sample(b); }
   SUBCASE("each_chunk computes the whole batch") { each_chunk_computes_the_whole_batch(b); }
   SUBCASE("sum_chunks adds what a serial sum adds") { sum_chunks_adds_what_a_serial_sum_adds(b); }
