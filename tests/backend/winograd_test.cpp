@@ -115,8 +115,9 @@ TEST_CASE("(W1) the matrices satisfy their defining identity, in whole numbers")
 TEST_CASE(
     "(W2) five updates in float are within 5e-6 (F(4 x 4)) and 1e-6 (F(2 x 2)) of double, gradients with the "
     "same masks too") {
-  for (auto const& [k, height, width, images] :
-       {std::array<Index, 4>{96, 12, 10, 2}, {20, 9, 33, 1}, {7, 5, 3, 3}}) {
+  for (auto const& at : {std::array<Index, 4>{96, 12, 10, 2}, {20, 9, 33, 1}, {7, 5, 3, 3}}) {
+    Index const k = at[0], height = at[1], width = at[2],
+                images = at[3];  // clang 14 cannot capture a binding
     CAPTURE(k);
     Recursion const r(k, height, width, images);
     auto const exact = r.run<double>(r.shape, 5, 1);
