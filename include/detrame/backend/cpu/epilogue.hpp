@@ -40,7 +40,7 @@ auto epilogue(F const& f, Args&... args) {
                                                  Index n) __attribute__((always_inline)) {
     constexpr Index L = lanes<Scalar>;
     [&](auto... column) __attribute__((always_inline)) {
-      auto const whole_packet = [&](Packet<Scalar> values, auto... beside) __attribute__((always_inline)) {
+      auto const whole_packet = [&](Packet<Scalar> values, auto&&... beside) __attribute__((always_inline)) {
         f(values, beside.value...);
         (beside.write_back(), ...);
       };
