@@ -20,9 +20,9 @@ std::string csv(std::vector<EpochRow> const& epochs) {
   std::string text = std::string(epoch_columns) + "\n";
   for (EpochRow const& e : epochs) {
     for (double const number :
-         {e.epoch, e.rate, e.loss, e.accuracy, e.test_loss, e.test_accuracy, e.images_per_second})
+         {e.epoch, e.rate, e.loss, e.accuracy, e.test_loss, e.test_accuracy, e.images_per_second, e.seconds})
       text += number_text(number) + ",";
-    text += number_text(e.seconds) + "\n";
+    text += number_text(e.processor_seconds) + "\n";
   }
   return text;
 }
@@ -32,8 +32,11 @@ std::string csv(std::vector<EpochRow> const& epochs) {
 void write_results(Settings const& settings, Model const& model, Index train_images, Index test_images,
                    std::vector<EpochRow> const& epochs) {
   write_text(settings.out / "epochs.csv", csv(epochs));
-  double seconds = 0;
-  for (EpochRow const& e : epochs) seconds += e.seconds;
+  double seconds = 0, processor_seconds = 0;
+  for (EpochRow const& e : epochs) {
+    seconds += e.seconds;
+    processor_seconds += e.processor_seconds;
+  }
   auto const last = epochs.empty() ? EpochRow{} : epochs.back();
   nlohmann::ordered_json json;
   json["finished"] = static_cast<int>(epochs.size()) == settings.epochs;
@@ -50,6 +53,7 @@ void write_results(Settings const& settings, Model const& model, Index train_ima
   json["test_loss"] = last.test_loss;
   json["test_accuracy"] = last.test_accuracy;
   json["seconds"] = seconds;
+  json["processor_seconds"] = processor_seconds;
   json["images_per_second"] =
       static_cast<double>(train_images) * static_cast<double>(epochs.size()) / std::max(seconds, 1e-9);
   write_text(settings.out / "summary.json", json.dump(2) + "\n");

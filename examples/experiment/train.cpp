@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <ctime>
 #include <random>
 
 #include "detrame/data/loader.hpp"
@@ -70,12 +71,13 @@ struct Counters {
   std::uint64_t step = 0;  ///< of the next batch in all
   double loss = 0;         ///< of the epoch so far, summed over samples
   Index samples = 0, correct = 0;
-  double seconds = 0;
+  double seconds = 0, processor_seconds = 0;
 
   template <class C, class F>
   static void each(C& c, F&& f) {
     f("epoch", c.epoch), f("position", c.position), f("next step", c.step), f("loss", c.loss);
     f("samples", c.samples), f("correct", c.correct), f("seconds", c.seconds);
+    f("processor_seconds", c.processor_seconds);
   }
 };
 
@@ -121,6 +123,7 @@ class Training {
       for (Index i = 0; i < at_.position; ++i) loader.next();
       double const rate = schedule.at(at_.epoch);
       auto since = Clock::now();
+      processor_since_ = std::clock();
       while (auto const* batch = loader.next()) {
         step(*batch, rate, since);
         show(rate, loader.batches());
@@ -194,7 +197,7 @@ class Training {
                                 EpochRow::columns, ", found ", history.rows(), " x ", history.cols()));
     for (Index i = 0; i < history.rows(); ++i)
       epochs_.push_back({history(i, 0), history(i, 1), history(i, 2), history(i, 3), history(i, 4),
-                         history(i, 5), history(i, 6), history(i, 7)});
+                         history(i, 5), history(i, 6), history(i, 7), history(i, 8)});
     model_.network->load(from.model);
     model_.network->load_velocities(state);
   }
@@ -213,6 +216,9 @@ class Training {
     double const seconds = std::chrono::duration<double>(now - since).count();
     since = now;
     at_.seconds += seconds;
+    auto const processor = std::clock();
+    at_.processor_seconds += static_cast<double>(processor - processor_since_) / CLOCKS_PER_SEC;
+    processor_since_ = processor;
     here_seconds_ += seconds;
     ++here_steps_;
   }
@@ -226,11 +232,12 @@ class Training {
                        tested.loss,
                        static_cast<double>(tested.correct) / static_cast<double>(test_.samples()),
                        n / std::max(at_.seconds, 1e-9),
-                       at_.seconds};
+                       at_.seconds,
+                       at_.processor_seconds};
     epochs_.push_back(row);
     ++at_.epoch;
     at_.position = at_.samples = at_.correct = 0;
-    at_.loss = at_.seconds = 0;
+    at_.loss = at_.seconds = at_.processor_seconds = 0;
     save();
     write_results(s_, model_, train_.samples(), test_.samples(), epochs_);
     progress_.clear();
@@ -275,8 +282,15 @@ class Training {
     HostMatrix<double> history(static_cast<Index>(epochs_.size()), EpochRow::columns);
     for (Index i = 0; i < history.rows(); ++i) {
       EpochRow const& e = epochs_[static_cast<std::size_t>(i)];
-      double const row[] = {
-          e.epoch, e.rate, e.loss, e.accuracy, e.test_loss, e.test_accuracy, e.images_per_second, e.seconds};
+      double const row[] = {e.epoch,
+                            e.rate,
+                            e.loss,
+                            e.accuracy,
+                            e.test_loss,
+                            e.test_accuracy,
+                            e.images_per_second,
+                            e.seconds,
+                            e.processor_seconds};
       for (Index j = 0; j < EpochRow::columns; ++j) history(i, j) = row[j];
     }
     checkpoint.state.tensors["history"] = tensor(history);
@@ -333,6 +347,7 @@ class Training {
   std::vector<EpochRow> epochs_;
   Clock::time_point saved_ = Clock::now();
   double here_seconds_ = 0;
+  std::clock_t processor_since_ = 0;
   Index here_steps_ = 0;
   Progress progress_;
 };

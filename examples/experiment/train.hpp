@@ -37,11 +37,13 @@ struct Diverged : std::runtime_error {
 /// One epoch, as a line of epochs.csv.
 struct EpochRow {
   double epoch;  ///< counted from 1
-  double rate, loss, accuracy, test_loss, test_accuracy, images_per_second, seconds;
-  static constexpr Index columns = 8;
+  double rate, loss, accuracy, test_loss, test_accuracy, images_per_second;
+  double seconds, processor_seconds;  ///< of training; those of all threads together
+  static constexpr Index columns = 9;
 };
 inline constexpr char const* epoch_columns =
-    "epoch,rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
+    "epoch,rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds,processor_"
+    "seconds";
 
 /// Fills in what the data set decides where it was not said. DomainError where a value is none.
 void complete(Settings& settings);
