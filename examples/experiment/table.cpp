@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "inspect.hpp"
 #include "published.hpp"
@@ -16,13 +19,14 @@ using published::Twins;
 
 /// What a summary.json says of a run.
 struct Summary {
-  bool whole;  ///< all epochs over all images
-  double accuracy, seconds, images_per_second, multiply_adds, train_images;
+  bool whole;  ///< all images, and all the epochs that were asked for
+  int epochs;
+  double accuracy, seconds, images_per_second, multiply_adds;
 };
 
-/// The summaries of a folder's folders, by "net depth widen steps dataset"; a run over all images before one over some.
-std::map<std::string, Summary> read_summaries(std::filesystem::path const& results) {
-  std::map<std::string, Summary> all;
+/// The summaries of a folder's folders, by "net depth widen steps dataset".
+std::multimap<std::string, Summary> read_summaries(std::filesystem::path const& results) {
+  std::multimap<std::string, Summary> all;
   if (results.empty()) return all;
   if (!std::filesystem::is_directory(results))
     throw FormatError(message("--results ", results.string(), ": expected a folder, found none"));
@@ -33,17 +37,13 @@ std::map<std::string, Summary> read_summaries(std::filesystem::path const& resul
     try {
       auto const json = nlohmann::json::parse(in);
       auto const& s = json.at("settings");
-      std::string const key = message(s.at("net").get<std::string>(), ' ', s.at("depth").get<int>(), ' ',
-                                      s.at("widen").get<int>(), ' ', s.at("steps").get<int>(), ' ',
-                                      s.at("dataset").get<std::string>());
-      Summary const summary{json.at("finished").get<bool>() && s.at("limit").get<Index>() == 0,
-                            json.at("test_accuracy").get<double>(),
-                            json.at("seconds").get<double>(),
-                            json.at("images_per_second").get<double>(),
-                            json.at("multiply_adds").get<double>(),
-                            json.at("train_images").get<double>()};
-      auto const [place, fresh] = all.emplace(key, summary);
-      if (!fresh && !place->second.whole) place->second = summary;
+      all.emplace(message(s.at("net").get<std::string>(), ' ', s.at("depth").get<int>(), ' ',
+                          s.at("widen").get<int>(), ' ', s.at("steps").get<int>(), ' ',
+                          s.at("dataset").get<std::string>()),
+                  Summary{json.at("finished").get<bool>() && s.at("limit").get<Index>() == 0,
+                          json.at("epochs_done").get<int>(), json.at("test_accuracy").get<double>(),
+                          json.at("seconds").get<double>(), json.at("images_per_second").get<double>(),
+                          json.at("multiply_adds").get<double>()});
     } catch (nlohmann::json::exception const& wrong) {
       throw FormatError(message(file.string(), ": expected the summary of a run, found: ", wrong.what()));
     }
@@ -73,19 +73,34 @@ class Rows {
     print_line(message(a.title, T > 0 ? " DeTraMe" : ""), dataset, text(figure), T, net, a);
   }
 
-  Summary const* find(std::string const& net, Architecture const& a, int T, char const* dataset) const {
-    auto const found = summaries_.find(message(net, ' ', a.depth, ' ', a.widen, ' ', T, ' ', dataset));
-    return found == summaries_.end() ? nullptr : &found->second;
+  /// The whole runs of a network that have the most epochs, one a seed.
+  std::vector<Summary> runs(std::string const& net, Architecture const& a, int T, char const* dataset) const {
+    std::vector<Summary> longest;
+    auto const [begin, end] =
+        summaries_.equal_range(message(net, ' ', a.depth, ' ', a.widen, ' ', T, ' ', dataset));
+    for (auto run = begin; run != end; ++run) {
+      if (!run->second.whole || (!longest.empty() && longest[0].epochs > run->second.epochs)) continue;
+      if (!longest.empty() && longest[0].epochs < run->second.epochs) longest.clear();
+      longest.push_back(run->second);
+    }
+    return longest;
   }
 
   std::string ours(std::string const& net, Architecture const& a, int T, char const* dataset) const {
-    Summary const* const summary = find(net, a, T, dataset);
-    if (summary && summary->whole) return message_of("%.2f", 100 * summary->accuracy);
-    double speed = choices_.images_per_second;
-    if (speed == 0 && summary) speed = summary->images_per_second;
-    if (speed == 0) speed = scaled_speed(net, a, T, dataset);
-    if (speed == 0) return "not run here";
     DataSet const& set = find_data_set(dataset);
+    auto const found = runs(net, a, T, dataset);
+    if (!found.empty()) {
+      double const n = static_cast<double>(found.size());
+      double mean = 0, squares = 0;
+      for (Summary const& run : found) mean += 100 * run.accuracy / n;
+      for (Summary const& run : found) squares += (100 * run.accuracy - mean) * (100 * run.accuracy - mean);
+      return text(Accuracy{mean, found.size() > 1 ? std::sqrt(squares / (n - 1)) : 0}) +
+             message(" (", found.size(), found.size() == 1 ? " seed, " : " seeds, ", found[0].epochs, " of ",
+                     set.epochs, " epochs)");
+    }
+    double const speed =
+        choices_.images_per_second > 0 ? choices_.images_per_second : scaled_speed(net, a, T, dataset);
+    if (speed == 0) return "not run here";
     double const images = std::string_view(dataset) == "svhn" ? 73257 : 50000;
     return "not run here: " + message_of("%.1f", set.epochs * images / speed / 3600) + " hours at " +
            message_of("%.3g", speed) + " images/s";
@@ -98,16 +113,23 @@ class Rows {
     return text;
   }
 
-  /// The speed of the first run there is, scaled by multiply-adds; 0 where that cannot be said.
+  /// The speed of the run whose multiply-adds are nearest, scaled by them; 0 where that cannot be said.
   double scaled_speed(std::string const& net, Architecture const& a, int T, char const* dataset) const {
-    if (summaries_.empty()) return 0;
     DataSet const& set = find_data_set(dataset);
-    Summary const& known = summaries_.begin()->second;
-    for (Entry const& e : compiled_networks())
-      if (e.net() == net && e.depth == a.depth && e.widen == a.widen && e.steps == T &&
-          e.shape == set.shape && e.classes == set.classes)
-        return known.images_per_second * known.multiply_adds /
-               static_cast<double>(e.make(1)->multiply_adds());
+    for (Entry const& e : compiled_networks()) {
+      if (e.net() != net || e.depth != a.depth || e.widen != a.widen || e.steps != T ||
+          e.shape != set.shape || e.classes != set.classes)
+        continue;
+      double const own = static_cast<double>(e.make(1)->multiply_adds());
+      double nearest = std::numeric_limits<double>::infinity(), speed = 0;
+      for (auto const& [key, run] : summaries_) {
+        double const distance = std::abs(std::log(run.multiply_adds / own));
+        if (distance >= nearest) continue;
+        nearest = distance;
+        speed = run.images_per_second * run.multiply_adds / own;
+      }
+      return speed;
+    }
     return 0;
   }
 
@@ -124,7 +146,7 @@ class Rows {
   }
 
   TableChoices const& choices_;
-  std::map<std::string, Summary> summaries_;
+  std::multimap<std::string, Summary> summaries_;
 };
 
 void print_table3(Rows const& rows) {
@@ -175,8 +197,9 @@ void print_times(Rows const& rows) {
     auto const& t = published::table7[i];
     Architecture const& a = published::table4[i];
     auto const seconds = [&](std::string const& net, int T) {
-      Summary const* const summary = rows.find(net, a, T, "cifar10");
-      return summary && summary->whole ? message(summary->seconds) : std::string("not run here");
+      auto const runs = rows.runs(net, a, T, "cifar10");
+      return runs.empty() ? std::string("not run here")
+                          : message(std::round(runs[0].seconds), " (", runs[0].epochs, " epochs)");
     };
     std::printf("  %-18s %10.2f %10.2f %9.2f %9.2f   %s, %s\n", std::string(t.title).c_str(), t.training,
                 t.training_twin, t.testing, t.testing_twin, seconds(std::string(a.family), 0).c_str(),
