@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <type_traits>
 
 /// How a 3 x 3 cross-correlation is computed: a type, because it decides the rounding of a result.               (W1)
@@ -64,6 +65,12 @@ inline constexpr auto winograd_G = [] {
     for (std::size_t k = 0; k < 3; ++k) G[p][k] = W::K[p][k] / W::N[p];
   return G;
 }();
+
+/// The columns that a chunk of a large batch should have at least: 32 tiles or more make the products of a point long.
+template <class Arithmetic>
+inline constexpr std::ptrdiff_t wanted_columns = 1;
+template <int m>
+inline constexpr std::ptrdiff_t wanted_columns<Winograd<m>> = 32 * m * m;
 
 /// What is taken where nobody chooses: Winograd<4> in float, for 3 x 3 kernels of stride 1; else Direct.
 struct Automatic {};

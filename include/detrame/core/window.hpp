@@ -28,8 +28,6 @@ struct Window {
     return height >= 1 && width >= 1 && kernel >= 1 && stride >= 1 && padding >= 0 && padding < kernel &&
            height + 2 * padding >= kernel && width + 2 * padding >= kernel;
   }
-  /// Whether it maps every pixel by itself.
-  constexpr bool pointwise() const { return kernel == 1 && stride == 1; }
 
   friend constexpr bool operator==(Window const&, Window const&) = default;
 };

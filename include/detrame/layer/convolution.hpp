@@ -5,16 +5,6 @@
 
 namespace detrame {
 
-namespace detail {
-/// The arithmetic that the choices name, else Automatic.
-template <class... Choices>
-struct ChosenArithmetic {
-  using type = Automatic;
-};
-template <class First, class... Rest>
-struct ChosenArithmetic<First, Rest...> : ChosenArithmetic<Rest...> {};
-}  // namespace detail
-
 /// What a Convolution<k, K, ...> may be told, in any order.
 struct ConvolutionChoices {
   Index stride, padding;
@@ -33,16 +23,24 @@ template <class Arithmetic>
 struct By {
   static constexpr void choose(ConvolutionChoices&) {}
 };
+/// c = 0, for a convolution before a BatchNorm, which takes every bias away.
+struct NoBias {
+  static constexpr void choose(ConvolutionChoices& choices) { choices.bias = false; }
+};
+
 namespace detail {
+/// The arithmetic that the choices name, else Automatic.
+template <class... Choices>
+struct ChosenArithmetic {
+  using type = Automatic;
+};
+template <class First, class... Rest>
+struct ChosenArithmetic<First, Rest...> : ChosenArithmetic<Rest...> {};
 template <class Arithmetic, class... Rest>
 struct ChosenArithmetic<By<Arithmetic>, Rest...> {
   using type = Arithmetic;
 };
 }  // namespace detail
-/// c = 0, for a convolution before a BatchNorm, which takes every bias away.
-struct NoBias {
-  static constexpr void choose(ConvolutionChoices& choices) { choices.bias = false; }
-};
 
 /// The linear map A^(r) of a network over images, a cross-correlation: z = W x - c.                   (N2) (K1)
 ///
@@ -146,12 +144,7 @@ struct Convolution {
     }
 
    private:
-    static Batch batch(Index columns) {
-      if constexpr (std::is_same_v<Arithmetic, Direct>)
-        return {columns, in.sites()};
-      else
-        return {columns, in.sites(), 32 * Arithmetic::sites * Arithmetic::sites};
-    }
+    static Batch batch(Index columns) { return {columns, in.sites(), wanted_columns<Arithmetic>}; }
 
     static void check(char const* W, char const* c, Parameters const& theta) {
       require_shape("Convolution", W, theta.W, k, window.taps() * in.channels);

@@ -174,8 +174,7 @@ struct ConvolutionalBlocks {
 /// Ensures   as ConvolutionalBlocks, up to the rounding of the algorithm.
 template <int m>
 struct WinogradBlocks : ConvolutionalBlocks {
-  /// 32 tiles or more make the products of a point long.
-  Batch batch(Index N) const { return {N, unit(), 32 * m * m}; }
+  Batch batch(Index N) const { return {N, unit(), wanted_columns<Winograd<m>>}; }
 
   void check(char const* who, Index k) const {
     ConvolutionalBlocks::check(who, k);

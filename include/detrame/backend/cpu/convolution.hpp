@@ -7,9 +7,8 @@
 namespace detrame {
 
 /// The weights of a window, or of its adjoint, that serve many products: one kernel for each of `groups` of channels.
-template <class Kernel_>
+template <class Kernel>
 struct PreparedConvolution {
-  using Kernel = Kernel_;
   Kernel first;
   Index groups = 1;
 

@@ -154,6 +154,20 @@ struct WinogradTransforms {
   using Output = PointMatrix<Winograd<m>::A, Scalar>;
   using Kernel = PointMatrix<winograd_G<m>, Scalar>;
 
+  /// The second half of a transform: d, a row for each point, times M^T, to tile t of a packet of channels.
+  template <class M>
+  [[gnu::always_inline]] static void expand_rows(Packet<Scalar> const* d, PointValues<Scalar> const& to,
+                                                 Index packet, Index t) {
+    Scalar* const values = to.at(0, packet, t);
+#pragma GCC unroll 8
+    for (int i = 0; i < points; ++i) {
+      Packet<Scalar> row[points];
+      M::expand(d + i * M::cols, row);
+#pragma GCC unroll 8
+      for (int j = 0; j < points; ++j) store(values + (i * points + j) * to.point_step, row[j]);
+    }
+  }
+
   /// V = B^T d B for `count` tiles from the first-th on, of images U: channels x (sites images).
   static void input(Tiles<m> const& tiles, MatrixView<Scalar const> U, Index first, Index count,
                     Scalar const* zeros, PointValues<Scalar> const& V) {
@@ -172,7 +186,7 @@ struct WinogradTransforms {
         }
       for (Index p = 0; p < V.packets; ++p) {
         Index const c = p * L;
-        Packet<Scalar> d[points * points], V_p[points];
+        Packet<Scalar> d[points * points];
         if (c + L <= U.rows())
 #pragma GCC unroll 8
           for (int j = 0; j < points; ++j) {
@@ -187,13 +201,7 @@ struct WinogradTransforms {
             for (int i = 0; i < points; ++i) column[i] = load(site[i * points + j] + c, U.rows() - c);
             Input::template expand<1, points>(column, d + j);
           }
-        Scalar* const to = V.at(0, p, t);
-#pragma GCC unroll 8
-        for (int i = 0; i < points; ++i) {
-          Input::expand(d + i * points, V_p);
-#pragma GCC unroll 8
-          for (int j = 0; j < points; ++j) store(to + (i * points + j) * V.point_step, V_p[j]);
-        }
+        expand_rows<Input>(d, V, p, t);
       }
     }
   }
@@ -216,7 +224,7 @@ struct WinogradTransforms {
         }
       for (Index p = 0; p < Y.packets; ++p) {
         Index const c = p * L, n = std::min(L, P.rows() - c);
-        Packet<Scalar> d[points * m], Y_p[points];
+        Packet<Scalar> d[points * m];
 #pragma GCC unroll 4
         for (int j = 0; j < m; ++j) {
           Packet<Scalar> column[m];
@@ -227,13 +235,7 @@ struct WinogradTransforms {
           }
           Output::template expand<1, m>(column, d + j);
         }
-        Scalar* const to = Y.at(0, p, t);
-#pragma GCC unroll 8
-        for (int i = 0; i < points; ++i) {
-          Output::expand(d + i * m, Y_p);
-#pragma GCC unroll 8
-          for (int j = 0; j < points; ++j) store(to + (i * points + j) * Y.point_step, Y_p[j]);
-        }
+        expand_rows<Output>(d, Y, p, t);
       }
     }
   }
