@@ -123,6 +123,7 @@ void multiply(PackedMatrix<Scalar> const& A, Scalar const* B, Index B_col, Index
 template <class Scalar>
 void add_outer(CpuLane<Scalar>& lane, MatrixView<Scalar const> A, Scalar sign, Scalar const* B, Strides at,
                Index cols, Scalar* C, Index C_step) {
+  if (A.cols() == 0) return;  // B may have no memory
   constexpr Index L = lanes<Scalar>;
   auto const frame = lane.frame();
   at.col_step = 1;
