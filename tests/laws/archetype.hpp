@@ -575,12 +575,17 @@ inline void require_whole_samples(Batch batch) {
 }
 
 template <class Scalar, class F>
-void each_chunk(Loops<Scalar>& backend, Batch batch, Index scalars_per_column, F&& f) {
+void each_chunk(Lane<Scalar>& lane, Batch batch, Index scalars_per_column, F&& f) {
   require_whole_samples(batch);
   require(scalars_per_column >= 0, scalars_per_column, " scalars per column");
   if (batch.columns == 0) return;
-  auto const frame = backend.lane().frame();
-  f(backend.lane(), Columns{0, batch.columns});
+  auto const frame = lane.frame();
+  f(lane, Columns{0, batch.columns});
+}
+
+template <class Scalar, class F>
+void each_chunk(Loops<Scalar>& backend, Batch batch, Index scalars_per_column, F&& f) {
+  each_chunk(backend.lane(), batch, scalars_per_column, f);
 }
 
 /// The one chunk adds to the sums themselves: what f must not do is assign.

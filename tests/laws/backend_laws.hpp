@@ -483,15 +483,15 @@ void outer_products_add(B& b) {
 
 // ---- chunks ------------------------------------------------------------------------------------------------------
 
-template <Backend B>
-void chunks_cover_the_batch_and_cut_no_sample(B& b) {
+template <class Lane, class Where>
+void chunks_cover_the_batch_and_cut_no_sample(Where& where) {
   for (Index unit : {1, 3, 49, 100})
     for (Index samples : awkward_sizes)
       for (Index scalars_per_column : {0, 1, 1 << 10, 1 << 22}) {
         Index const N = samples * unit;
         std::vector<std::atomic<int>> visits(static_cast<std::size_t>(N));
         std::atomic<int> cuts = 0, empty = 0;
-        each_chunk(b, Batch{N, unit}, scalars_per_column, [&](typename B::Lane&, Columns c) {
+        each_chunk(where, Batch{N, unit}, scalars_per_column, [&](Lane&, Columns c) {
           if (c.first % unit != 0 || c.count % unit != 0) ++cuts;
           if (c.count == 0) ++empty;
           for (Index j = 0; j < c.count; ++j) ++visits[static_cast<std::size_t>(c.first + j)];
@@ -820,7 +820,10 @@ void backend_laws() {
     prepared_products_are_products<B, true>(b);
   }
   SUBCASE("add_outer_product = C + s A B^T") { outer_products_add(b); }
-  SUBCASE("chunks cover the batch once and cut no sample") { chunks_cover_the_batch_and_cut_no_sample(b); }
+  SUBCASE("chunks cover the batch once and cut no sample") {
+    chunks_cover_the_batch_and_cut_no_sample<typename B::Lane>(b);
+    chunks_cover_the_batch_and_cut_no_sample<typename B::Lane>(b.lane());
+  }
   SUBCASE("each_chunk computes the whole batch") { each_chunk_computes_the_whole_batch(b); }
   SUBCASE("sum_chunks adds what a serial sum adds") { sum_chunks_adds_what_a_serial_sum_adds(b); }
   SUBCASE("what a chunk or a column throws arrives") { what_a_chunk_throws_arrives(b); }

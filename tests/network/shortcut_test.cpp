@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/layer/batch_norm.hpp"
+#include "detrame/layer/dense.hpp"
 #include "detrame/layer/pad_channels.hpp"
+#include "detrame/layer/q_metric_relu.hpp"
 #include "detrame/layer/relu.hpp"
+#include "detrame/layer/reshape.hpp"
+#include "detrame/network/repeat.hpp"
 #include "detrame/network/residual.hpp"
 #include "laws/everywhere.hpp"
 
@@ -41,6 +45,34 @@ TEST_CASE("(N2) Residual with a Shortcut is g(x) + f(x), its gradients those of 
 TEST_CASE("a Residual with PadChannels and a BatchNorm obeys the laws of a layer") {
   using Normalised = Residual<Shortcut<Padded>, Convolution<5, 3, Stride<2>, NoBias>, BatchNorm, ReLU>;
   laws::everywhere<Normalised, Shape{3, 3, 4}>({.of_the_batch = true});
+}
+
+/// A layer without `inference`, as a user's may be: what contains it predicts layer by layer.
+template <Recipe R>
+struct WithoutInference {
+  static constexpr Shape output(Shape in) { return R::output(in); }
+  template <Shape in, Backend B>
+  struct Layer : Bind<R, in, B> {
+    static constexpr Index samples_at_once = 0;
+  };
+};
+
+template <template <Recipe> class Last>
+using Network =
+    Stack<Convolution<9, 3, NoBias>, BatchNorm, ReLU,
+          Residual<Shortcut<PadChannels<10, Stride<2>>>, Convolution<10, 3, Stride<2>, NoBias>, BatchNorm,
+                   QMetricReLU<Convolutional<3>, Unroll<2>>, Convolution<10, 3>, BatchNorm>,
+          ReLU, Repeat<3, Residual<Convolution<10, 3, NoBias>, BatchNorm>>, Flatten, Dense<3>, Last<ReLU>>;
+template <Recipe R>
+using AsItIs = R;
+
+TEST_CASE_TEMPLATE("a few samples through all layers in place are all samples through layer after layer",
+                   Scalar, float, double) {
+  LayerModel<Bind<Network<AsItIs>, Shape{3, 8, 8}, Cpu<Scalar>>> together(2);
+  LayerModel<Bind<Network<WithoutInference>, Shape{3, 8, 8}, Cpu<Scalar>>> one_by_one(2);
+  LayerAt<Scalar> const at(together, 70, 4);
+  REQUIRE(test::norm(at.predicted(at.x)) > 0);
+  CHECK(at.predicted(at.x) == LayerAt<Scalar>(one_by_one, 70, 4).predicted(at.x));
 }
 
 TEST_CASE("Residual: parameters are named by the way through branch or shortcut") {

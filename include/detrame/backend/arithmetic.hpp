@@ -72,15 +72,18 @@ inline constexpr std::ptrdiff_t wanted_columns = 1;
 template <int m>
 inline constexpr std::ptrdiff_t wanted_columns<Winograd<m>> = 32 * m * m;
 
-/// What is taken where nobody chooses: Winograd<4> in float, for 3 x 3 kernels of stride 1; else Direct.
+/// What is taken where nobody chooses: Winograd<4> in float, for 3 x 3 kernels of stride 1 that read eight channels or more (fewer
+/// products than that do not pay for the transforms); else Direct.
 struct Automatic {};
 
 namespace detail {
-template <class Arithmetic, class Scalar, std::ptrdiff_t kernel, std::ptrdiff_t stride>
+template <class Arithmetic, class Scalar, std::ptrdiff_t kernel, std::ptrdiff_t stride,
+          std::ptrdiff_t channels>
 constexpr auto resolve() {
   constexpr bool minimal = kernel == 3 && stride == 1;
   if constexpr (std::is_same_v<Arithmetic, Automatic>)
-    return std::conditional_t<minimal && std::is_same_v<Scalar, float>, Winograd<4>, Direct>();
+    return std::conditional_t<minimal && channels >= 8 && std::is_same_v<Scalar, float>, Winograd<4>,
+                              Direct>();
   else {
     static_assert(minimal || std::is_same_v<Arithmetic, Direct>, "Winograd: takes 3 x 3 kernels of stride 1");
     return Arithmetic();
@@ -88,8 +91,9 @@ constexpr auto resolve() {
 }
 }  // namespace detail
 
-/// The arithmetic of a convolution of the given kernel and stride.
-template <class Arithmetic, class Scalar, std::ptrdiff_t kernel, std::ptrdiff_t stride>
-using Resolved = decltype(detail::resolve<Arithmetic, Scalar, kernel, stride>());
+/// The arithmetic of a convolution of the given kernel and stride that reads so many channels.
+template <class Arithmetic, class Scalar, std::ptrdiff_t kernel, std::ptrdiff_t stride,
+          std::ptrdiff_t channels>
+using Resolved = decltype(detail::resolve<Arithmetic, Scalar, kernel, stride, channels>());
 
 }  // namespace detrame

@@ -67,8 +67,9 @@ concept lane = requires(B& b, typename B::Lane& lane) {
 };
 
 template <class B>
-concept chunks = requires(B& b, std::array<typename B::View, 1> sums) {
+concept chunks = requires(B& b, typename B::Lane& lane, std::array<typename B::View, 1> sums) {
   each_chunk(b, Batch{}, Index{}, [](typename B::Lane&, Columns) {});
+  each_chunk(lane, Batch{}, Index{}, [](typename B::Lane&, Columns) {});
   sum_chunks(b, Batch{}, Index{}, sums,
              [](typename B::Lane&, Columns, std::array<typename B::View, 1> const&) {});
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cassert>
+#include <cstddef>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -48,6 +49,15 @@ std::string message(Parts const&... parts) {
 template <class Scalar>
 void require_at_least(char const* who, char const* name, Scalar value, Scalar low) {
   if (!(value >= low)) throw DomainError(message(who, ": ", name, " = ", value, ", must be >= ", low));
+}
+
+/// Refuses a matrix of the caller's that does not have the shape it must have.
+template <class View>
+void require_shape(char const* who, char const* name, View const& v, std::ptrdiff_t rows,
+                   std::ptrdiff_t cols) {
+  if (v.rows() != rows || v.cols() != cols)
+    throw ShapeError(
+        message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
 }
 
 }  // namespace detrame

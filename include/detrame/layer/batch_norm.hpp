@@ -36,6 +36,8 @@ struct BatchNorm {
     using View = typename B::View;
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = in;
+    static constexpr Index samples_at_once = 1;
+    static constexpr bool in_place = true;
     static constexpr Index k = in.channels;
 
     struct Parameters {
@@ -77,17 +79,23 @@ struct BatchNorm {
         row_sums(lane, sum, formula::SquaredDifference(), columns(x, chunk), PerRow{mean});
       });
       invert(backend, tape.variance, tape.s);
-      normalise(backend, theta, x, tape.mean, tape.s, tape.y);
+      auto const map = normalise(theta, tape.mean, tape.s);
+      View const y = tape.y;
+      each_chunk(backend, Batch{x.cols()}, 2 * k,
+                 [=](auto& lane, Columns chunk) { map(lane, columns(x, chunk), columns(y, chunk)); });
       return tape.y;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("BatchNorm", x, y);
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B& backend, Parameters const& theta) const {
       check("", theta);
-      auto const frame = backend.lane().frame();
       View const s = backend.lane().scratch(k, 1);
       invert(backend, theta.running_variance, s);
-      normalise(backend, theta, x, theta.running_mean, s, y);
+      return normalise(theta, theta.running_mean, s);
     }
 
     /// With q = (x - mean) s:  offset_bar += rowsum(y_bar),  gain_bar += rowsum(y_bar o q),
@@ -149,13 +157,12 @@ struct BatchNorm {
       each(backend.lane(), formula::InverseDeviation<Scalar>{static_cast<Scalar>(epsilon)}, s, variance);
     }
 
-    static void normalise(B& backend, Parameters const& theta, ConstView x, ConstView mean, ConstView s,
-                          View y) {
-      ConstView const gain = theta.gain, offset = theta.offset;
-      each_chunk(backend, Batch{x.cols()}, 2 * k, [=](auto& lane, Columns chunk) {
-        each(lane, formula::Normalise(), columns(y, chunk), columns(x, chunk), PerRow{mean}, PerRow{s},
-             PerRow{gain}, PerRow{offset});
-      });
+    /// y = gain (x - mean) s + offset on a lane.
+    static auto normalise(Parameters const& theta, ConstView mean, ConstView s) {
+      return [=, gain = ConstView(theta.gain), offset = ConstView(theta.offset)](auto& lane, ConstView x,
+                                                                                 View y) {
+        each(lane, formula::Normalise(), y, x, PerRow{mean}, PerRow{s}, PerRow{gain}, PerRow{offset});
+      };
     }
 
     static void check(char const* suffix, Parameters const& theta) {

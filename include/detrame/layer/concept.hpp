@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <concepts>
+#include <initializer_list>
 
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/parameters.hpp"
@@ -18,6 +20,11 @@ namespace detrame {
 ///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape) and *adds* to
 ///             theta_bar. One call for each forward.
 ///   predict   the inference map, written to y.
+///   inference optional: the inference map with these parameters as a function of some samples, map(lane, x, y), for a layer
+///             whose samples depend on no other in inference. It is prepared for many calls and lives until the
+///             innermost frame of backend.lane() closes. A layer that has it says how many samples should be in a
+///             call, as `samples_at_once`, and whether y may be x, as `in_place`; its predict is `predict_in_chunks`.
+///             A Stack of such layers takes a few samples through all of them while they are in a cache.
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///
 /// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback); forward of a batch is forward
@@ -83,14 +90,6 @@ Index samples(char const* who, View const& x) {
   return x.cols() / in.sites();
 }
 
-/// Refuses a matrix of the caller's that does not have the shape it must have.
-template <class View>
-void require_shape(char const* who, char const* name, View const& v, Index rows, Index cols) {
-  if (v.rows() != rows || v.cols() != cols)
-    throw ShapeError(
-        message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
-}
-
 /// The number of samples in x; refuses a y that has not as many of the layer's output shape.
 template <class L, class X, class Y>
 Index samples(char const* who, X const& x, Y const& y) {
@@ -105,6 +104,40 @@ template <class L>
 Columns outputs(Columns chunk) {
   constexpr Index in = Shape(L::input).sites(), out = Shape(L::output).sites();
   return {chunk.first / in * out, chunk.count / in * out};
+}
+
+/// How many samples a layer's `inference` wants in a call, or 0 where it has none.
+template <class L>
+constexpr Index samples_at_once() {
+  if constexpr (requires { L::samples_at_once; })
+    return L::samples_at_once;
+  else
+    return 0;
+}
+
+/// The same for layers that follow one another.
+constexpr Index samples_at_once(std::initializer_list<Index> layers) {
+  return std::min(layers) == 0 ? 0 : std::max(layers);
+}
+
+template <class L>
+constexpr bool in_place() {
+  if constexpr (requires { L::in_place; })
+    return L::in_place;
+  else
+    return false;
+}
+
+/// predict by a layer's `inference`.
+template <class L, class Parameters, class ConstView, class View>
+void predict_in_chunks(typename L::Backend& backend, L const& layer, Parameters const& theta, ConstView x,
+                       View y) {
+  constexpr Shape in = L::input, out = L::output;
+  auto const frame = backend.lane().frame();
+  auto const map = layer.inference(backend, theta);
+  Batch const batch{x.cols(), in.sites(), samples_at_once<L>() * in.sites()};
+  each_chunk(backend, batch, in.channels + out.channels,
+             [&](auto& lane, Columns chunk) { map(lane, columns(x, chunk), columns(y, outputs<L>(chunk))); });
 }
 
 /// Refuses a cotangent that is not shaped as the output it belongs to.

@@ -76,9 +76,10 @@ struct Convolution {
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Convolution::output(in);
     static constexpr Window window = Convolution::window(in);
-    using Arithmetic =
-        Resolved<typename detail::ChosenArithmetic<Choices...>::type, typename B::Scalar, K, choices.stride>;
+    using Arithmetic = Resolved<typename detail::ChosenArithmetic<Choices...>::type, typename B::Scalar, K,
+                                choices.stride, in.channels>;
     static constexpr Index multiply_adds = k * window.taps() * in.channels * output.sites();
+    static constexpr Index samples_at_once = (wanted_columns<Arithmetic> + in.sites() - 1) / in.sites();
 
     struct Parameters {
       Matrix W, c;  ///< c has no entry and is not visited where there is NoBias
@@ -107,17 +108,18 @@ struct Convolution {
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Convolution", x, y);
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B& backend, Parameters const& theta) const {
       check("W", "c", theta);
-      ConstView const c = theta.c;
-      auto const frame = backend.lane().frame();
-      auto const W = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::none);
-      each_chunk(backend, batch(x.cols()), k + in.channels, [=](auto& lane, Columns chunk) {
-        View const z = columns(y, outputs<Layer>(chunk));
+      return [c = ConstView(theta.c), W = prepare_convolution(Arithmetic(), backend, window, theta.W,
+                                                              Op::none)](auto& lane, ConstView x, View z) {
         if constexpr (choices.bias)
-          convolve_each(lane, W, columns(x, chunk), formula::StoreMinus(), z, PerRow{c});
+          convolve_each(lane, W, x, formula::StoreMinus(), z, PerRow{c});
         else
-          convolve_each(lane, W, columns(x, chunk), formula::Store(), z);
-      });
+          convolve_each(lane, W, x, formula::Store(), z);
+      };
     }
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,

@@ -30,6 +30,7 @@ struct Dense {
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Dense::output(in);
     static constexpr Index multiply_adds = k * in.channels * in.sites();
+    static constexpr Index samples_at_once = 1;
 
     struct Parameters {
       Matrix W, c;
@@ -56,13 +57,15 @@ struct Dense {
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Dense", x, y);
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B& backend, Parameters const& theta) const {
       check("W", "c", theta);
-      ConstView const c = theta.c;
-      auto const frame = backend.lane().frame();
-      auto const W = prepare_product(backend, theta.W, Op::none);
-      each_chunk(backend, Batch{x.cols()}, k + in.channels, [=](auto& lane, Columns chunk) {
-        product_each(lane, W, columns(x, chunk), formula::StoreMinus(), columns(y, chunk), PerRow{c});
-      });
+      return [c = ConstView(theta.c), W = prepare_product(backend, theta.W, Op::none)](auto& lane,
+                                                                                       ConstView x, View y) {
+        product_each(lane, W, x, formula::StoreMinus(), y, PerRow{c});
+      };
     }
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,

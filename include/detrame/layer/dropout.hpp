@@ -31,6 +31,7 @@ struct Dropout {
     using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = in;
+    static constexpr Index samples_at_once = 1;
 
     struct Tape {
       Draw draw;
@@ -54,9 +55,13 @@ struct Dropout {
       return tape.x_bar;
     }
 
-    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Dropout", x, y);
-      each(backend.lane(), formula::Assign(), y, x);
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B&, Parameters const&) const {
+      return [](auto& lane, ConstView x, View y) { each(lane, formula::Assign(), y, x); };
     }
 
    private:

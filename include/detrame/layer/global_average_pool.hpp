@@ -23,6 +23,7 @@ struct GlobalAveragePool {
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = GlobalAveragePool::output(in);
     static constexpr Index sites = in.sites();
+    static constexpr Index samples_at_once = 1;
 
     struct Tape {
       typename B::Matrix y, x_bar;
@@ -36,16 +37,18 @@ struct GlobalAveragePool {
       return tape.y;
     }
 
-    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("GlobalAveragePool", x, y);
-      each_chunk(backend, Batch{x.cols(), sites}, in.channels, [=](auto& lane, Columns chunk) {
-        View const mean = columns(y, outputs<Layer>(chunk));
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B&, Parameters const&) const {
+      return [](auto& lane, ConstView x, View mean) {
         each(lane, formula::Fill<Scalar>{0}, mean);
         for (Index n = 0; n < mean.cols(); ++n)
-          row_sums(lane, mean.middle_cols(n, 1), formula::Identity(),
-                   columns(x, {chunk.first + n * sites, sites}));
+          row_sums(lane, mean.middle_cols(n, 1), formula::Identity(), x.middle_cols(n * sites, sites));
         each(lane, formula::Scale<Scalar>{inverse()}, mean);
-      });
+      };
     }
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {

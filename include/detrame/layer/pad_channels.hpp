@@ -28,6 +28,7 @@ struct PadChannels {
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = PadChannels::output(in);
     static constexpr Window window = Map::window(in);
+    static constexpr Index samples_at_once = 1;
 
     struct Tape {
       typename B::Matrix y, x_bar;
@@ -41,12 +42,14 @@ struct PadChannels {
       return tape.y;
     }
 
-    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("PadChannels", x, y);
-      each_chunk(backend, Batch{x.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
-        convolve_each(lane, window, identity(lane), columns(x, chunk), formula::Store(),
-                      columns(y, outputs<Layer>(chunk)));
-      });
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B& backend, Parameters const&) const {
+      return [W = prepare_convolution(Direct(), backend, window, identity(backend.lane()), Op::none)](
+                 auto& lane, ConstView x, View y) { convolve_each(lane, W, x, formula::Store(), y); };
     }
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {

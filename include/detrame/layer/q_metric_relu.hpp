@@ -14,8 +14,8 @@ namespace detrame {
 template <Index groups>
 struct Blocks {
   static_assert(groups >= 1, "Blocks: at least one");
-  template <class Scalar>
-  static constexpr DenseBlocks at(Shape) {
+  template <class Scalar, Shape in>
+  static constexpr DenseBlocks at() {
     return {groups};
   }
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
@@ -29,10 +29,10 @@ template <Index K, Index groups = 1, class Arithmetic = Automatic>
 struct Convolutional {
   static_assert(K >= 1 && K % 2 == 1, "Convolutional: the kernel must be odd");
   static_assert(groups >= 1, "Convolutional: at least one group");
-  template <class Scalar>
-  static constexpr auto at(Shape in) {
+  template <class Scalar, Shape in>
+  static constexpr auto at() {
     ConvolutionalBlocks const direct{in.height, in.width, K, groups};
-    using By = Resolved<Arithmetic, Scalar, K, 1>;
+    using By = Resolved<Arithmetic, Scalar, K, 1, in.channels / groups>;
     if constexpr (std::is_same_v<By, Direct>)
       return direct;
     else
@@ -69,9 +69,10 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = in;
     static constexpr Index k = in.channels;
-    static constexpr auto structure = StructureRecipe::template at<typename B::Scalar>(in);
+    static constexpr auto structure = StructureRecipe::template at<typename B::Scalar, in>();
     static constexpr Index multiply_adds =
         T * structure.weight_rows(k) * structure.weight_cols(k) * in.sites();
+    static constexpr Index samples_at_once = (structure.batch(0).wanted + in.sites() - 1) / in.sites();
 
     struct Parameters {
       Matrix W_tilde, h, b;
@@ -105,9 +106,13 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView z, View u) const {
-      samples<Layer>("QMetricReLU", z);
-      unrolled_prox(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h, theta.b, z,
-                    T, u);
+      samples<Layer>("QMetricReLU", z, u);
+      predict_in_chunks(backend, *this, theta, z, u);
+    }
+
+    auto inference(B& backend, Parameters const& theta) const {
+      return prepare_unroll<formula::NonnegativeShrinkage>(backend, structure, theta.W_tilde, theta.h,
+                                                           theta.b, k, T);
     }
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar,

@@ -20,6 +20,8 @@ struct ReLU {
     using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = in;
+    static constexpr Index samples_at_once = 1;
+    static constexpr bool in_place = true;
 
     struct Tape {
       typename B::Matrix y, x_bar;
@@ -33,11 +35,13 @@ struct ReLU {
       return tape.y;
     }
 
-    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("ReLU", x, y);
-      each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
-        each(lane, formula::Relu(), columns(y, chunk), columns(x, chunk));
-      });
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B&, Parameters const&) const {
+      return [](auto& lane, ConstView x, View y) { each(lane, formula::Relu(), y, x); };
     }
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {

@@ -22,6 +22,7 @@ struct Reshape {
     using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = to;
+    static constexpr Index samples_at_once = 1;
 
     struct Tape {
       Index samples = 0;
@@ -40,9 +41,13 @@ struct Reshape {
       return reshape(backend, y_bar, in.channels, tape.samples * in.sites(), tape.x_bar);
     }
 
-    void predict(B& backend, Parameters const&, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Reshape", x, y);
-      copy_entries(backend.lane(), x, y);
+      predict_in_chunks(backend, *this, theta, x, y);
+    }
+
+    auto inference(B&, Parameters const&) const {
+      return [](auto& lane, ConstView x, View y) { copy_entries(lane, x, y); };
     }
 
    private:

@@ -24,14 +24,9 @@ struct Recurrence {
   void check(char const* who) const {
     Index const k = dim();
     structure.check(who, k);
-    auto const require = [who](char const* what, typename B::Matrix const& v, Index rows, Index cols) {
-      if (v.rows() != rows || v.cols() != cols)
-        throw ShapeError(
-            message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
-    };
-    require("W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
-    require("h", h, k, 1);
-    require("b", b, k, 1);
+    require_shape(who, "W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
+    require_shape(who, "h", h, k, 1);
+    require_shape(who, "b", b, k, 1);
   }
 };
 

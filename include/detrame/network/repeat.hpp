@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 
 #include "detrame/layer/concept.hpp"
 
@@ -40,6 +41,8 @@ struct Repeat {
       std::array<typename BlockLayer::Tape, n> block;
     };
 
+    static constexpr Index samples_at_once = ::detrame::samples_at_once<BlockLayer>();
+
     BlockLayer layer;
 
     Parameters parameters(B& backend) const {
@@ -65,14 +68,21 @@ struct Repeat {
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Repeat", x, y);
-      auto const frame = backend.lane().frame();
-      View const other = backend.lane().scratch(x.rows(), x.cols());
-      ConstView last = x;
-      for (std::size_t i = 0; i < n; ++i) {
-        View const next = (n - 1 - i) % 2 == 0 ? y : other;
-        layer.predict(backend, theta.block[i], last, next);
-        last = next;
-      }
+      if constexpr (samples_at_once > 0)
+        predict_in_chunks(backend, *this, theta, x, y);
+      else
+        each_block(backend.lane(), x, y, [&](std::size_t i, ConstView from, View to) {
+          layer.predict(backend, theta.block[i], from, to);
+        });
+    }
+
+    auto inference(B& backend, Parameters const& theta) const {
+      auto const maps = [&]<std::size_t... i>(std::index_sequence<i...>) {
+        return std::array{layer.inference(backend, theta.block[i])...};
+      }(std::make_index_sequence<n>());
+      return [maps](auto& lane, ConstView x, View y) {
+        each_block(lane, x, y, [&](std::size_t i, ConstView from, View to) { maps[i](lane, from, to); });
+      };
     }
 
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {
@@ -83,6 +93,20 @@ struct Repeat {
     static void visit_states(F&& f, Tape const& tape) {
       if constexpr (requires { BlockLayer::visit_states(f, tape.block[0]); })
         for (auto const& block : tape.block) BlockLayer::visit_states(f, block);
+    }
+
+   private:
+    /// run(i, x_i, y_i) for each block, through y and a buffer by turns.
+    template <class Lane, class Run>
+    static void each_block(Lane& lane, ConstView x, View y, Run const& run) {
+      auto const frame = lane.frame();
+      View const other = n > 1 ? lane.scratch(x.rows(), x.cols()) : y;
+      ConstView last = x;
+      for (std::size_t i = 0; i < n; ++i) {
+        View const next = (n - 1 - i) % 2 == 0 ? y : other;
+        run(i, last, next);
+        last = next;
+      }
     }
   };
 };

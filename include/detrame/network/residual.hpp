@@ -27,6 +27,10 @@ struct ResidualOf {
   struct Unmapped {  // the layer that Unchanged does not need to be
     using Parameters = NoParameters;
     struct Tape {};
+    static constexpr Index samples_at_once = 1;
+    auto inference(B&, Parameters const&) const {
+      return [](auto&, typename B::ConstView, typename B::View) {};
+    }
   };
   template <Shape in, Backend B, bool = unchanged>
   struct BoundShortcut {
@@ -67,6 +71,9 @@ struct ResidualOf {
       typename B::Matrix y, x_bar;
     };
 
+    static constexpr Index samples_at_once = ::detrame::samples_at_once(
+        {::detrame::samples_at_once<BranchLayer>(), ::detrame::samples_at_once<ShortcutLayer>()});
+
     BranchLayer branch;
     ShortcutLayer shortcut;
 
@@ -100,15 +107,34 @@ struct ResidualOf {
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       samples<Layer>("Residual", x, y);
-      branch.predict(backend, theta.branch, x, y);
-      if constexpr (unchanged) {
-        add(backend, x, y, y);
+      if constexpr (samples_at_once > 0) {
+        predict_in_chunks(backend, *this, theta, x, y);
       } else {
+        branch.predict(backend, theta.branch, x, y);
         auto const frame = backend.lane().frame();
-        View const g = backend.lane().scratch(y.rows(), y.cols());
-        shortcut.predict(backend, theta.shortcut, x, g);
+        ConstView g = x;
+        if constexpr (!unchanged) {
+          View const mapped = backend.lane().scratch(y.rows(), y.cols());
+          shortcut.predict(backend, theta.shortcut, x, mapped);
+          g = mapped;
+        }
         add(backend, g, y, y);
       }
+    }
+
+    auto inference(B& backend, Parameters const& theta) const {
+      return [f = branch.inference(backend, theta.branch), g = shortcut.inference(backend, theta.shortcut)](
+                 auto& lane, ConstView x, View y) {
+        f(lane, x, y);
+        auto const frame = lane.frame();
+        ConstView shortcut_y = x;
+        if constexpr (!unchanged) {
+          View const mapped = lane.scratch(y.rows(), y.cols());
+          g(lane, x, mapped);
+          shortcut_y = mapped;
+        }
+        each(lane, formula::Sum(), y, shortcut_y, y);
+      };
     }
 
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 
 #include "detrame/layer/concept.hpp"
@@ -61,6 +62,9 @@ struct Stack {
     };
     struct Tape : Record<typename Recipes::template Layer<shapes[I], B>::Tape...> {};
 
+    static constexpr Index samples_at_once = ::detrame::samples_at_once(
+        {::detrame::samples_at_once<typename Recipes::template Layer<shapes[I], B>>()...});
+
     Layers layers;
 
     Parameters parameters(B& backend) const {
@@ -87,17 +91,23 @@ struct Stack {
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
       Index const n = samples<Bound>("Stack", x, y);
-      auto const frame = backend.lane().frame();
-      ConstView last = x;
-      (
-          [&] {
-            View const next = I + 1 == depth
-                                  ? y
-                                  : backend.lane().scratch(shapes[I + 1].channels, n * shapes[I + 1].sites());
-            leaf<I>(layers).predict(backend, leaf<I>(theta), last, next);
-            last = next;
-          }(),
-          ...);
+      if constexpr (samples_at_once > 0)
+        predict_in_chunks(backend, *this, theta, x, y);
+      else
+        each_layer(backend.lane(), n, x, y, [&]<std::size_t i>(ConstView from, View to) {
+          leaf<i>(layers).predict(backend, leaf<i>(theta), from, to);
+        });
+    }
+
+    auto inference(B& backend, Parameters const& theta) const {
+      using Maps = Record<decltype(leaf<I>(layers).inference(backend, leaf<I>(theta)))...>;
+      return [maps = Maps{{leaf<I>(layers).inference(backend, leaf<I>(theta))}...}](auto& lane, ConstView x,
+                                                                                    View y) {
+        each_layer(lane, x.cols() / in.sites(), x, y, [&]<std::size_t i>(ConstView from, View to) {
+          auto const frame = lane.frame();
+          leaf<i>(maps)(lane, from, to);
+        });
+      };
     }
 
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {
@@ -110,6 +120,46 @@ struct Stack {
           [&] {
             using L = typename std::remove_cvref_t<decltype(leaf<I>(std::declval<Layers&>()))>;
             if constexpr (requires { L::visit_states(f, leaf<I>(tape)); }) L::visit_states(f, leaf<I>(tape));
+          }(),
+          ...);
+    }
+
+   private:
+    /// Where inference writes what layer i returns: 2 is y, 0 and 1 are buffers by turns. A layer that may works in place.
+    static constexpr std::array<int, depth> places = [] {
+      std::array<bool, depth> in_place{
+          ::detrame::in_place<typename Recipes::template Layer<shapes[I], B>>()...};
+      std::array<int, depth> at{};
+      std::size_t first = depth - 1;  // the first of those that write y
+      while (first > 0 && in_place[first]) --first;
+      for (std::size_t i = 0; i < depth; ++i)
+        at[i] = i >= first ? 2 : i == 0 ? 0 : in_place[i] ? at[i - 1] : 1 - at[i - 1];
+      return at;
+    }();
+    /// Scalars of a buffer for one sample.
+    static constexpr Index buffer_size(int which) {
+      Index size = 0;
+      for (std::size_t i = 0; i < depth; ++i)
+        if (places[i] == which) size = std::max(size, shapes[i + 1].size());
+      return size;
+    }
+
+    /// run<i>(x_i, y_i) for each layer on n samples, through buffers of the lane.
+    template <class Lane, class Run>
+    static void each_layer(Lane& lane, Index n, ConstView x, View y, Run const& run) {
+      auto const frame = lane.frame();
+      std::array<View, 2> const buffers{lane.scratch(buffer_size(0) * n, 1),
+                                        lane.scratch(buffer_size(1) * n, 1)};
+      ConstView last = x;
+      (
+          [&] {
+            constexpr Shape out = shapes[I + 1];
+            View next = y;
+            if constexpr (places[I] < 2)
+              next =
+                  buffers[places[I]].middle_rows(0, out.size() * n).reshaped(out.channels, out.sites() * n);
+            run.template operator()<I>(last, next);
+            last = next;
           }(),
           ...);
     }

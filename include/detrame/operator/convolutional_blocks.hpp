@@ -27,8 +27,8 @@ struct ConvolutionalBlocks {
   constexpr Index taps() const { return kernel * kernel; }
   constexpr Index weight_rows(Index k) const { return k / groups; }
   constexpr Index weight_cols(Index k) const { return taps() * k; }
-  Index unit() const { return height * width; }
-  Batch batch(Index N) const { return {N, unit()}; }
+  constexpr Index unit() const { return height * width; }
+  constexpr Batch batch(Index N) const { return {N, unit()}; }
   constexpr Window window() const { return {height, width, kernel, 1, (kernel - 1) / 2}; }
 
   void check(char const* who, Index k) const {
@@ -174,7 +174,7 @@ struct ConvolutionalBlocks {
 /// Ensures   as ConvolutionalBlocks, up to the rounding of the algorithm.
 template <int m>
 struct WinogradBlocks : ConvolutionalBlocks {
-  Batch batch(Index N) const { return {N, unit(), wanted_columns<Winograd<m>>}; }
+  constexpr Batch batch(Index N) const { return {N, unit(), wanted_columns<Winograd<m>>}; }
 
   void check(char const* who, Index k) const {
     ConvolutionalBlocks::check(who, k);

@@ -21,7 +21,7 @@ struct DenseBlocks {
   constexpr Index weight_cols(Index k) const { return k; }
   Index unit() const { return 1; }
   Index taps() const { return 1; }
-  Batch batch(Index N) const { return {N}; }
+  constexpr Batch batch(Index N) const { return {N}; }
 
   void check(char const* who, Index k) const {
     if (groups < 1) throw DomainError(message(who, ": groups = ", groups, ", must be >= 1"));

@@ -30,25 +30,27 @@ void require_shape_of(char const* who, char const* name, V const& v, char const*
                              model.rows(), " x ", model.cols()));
 }
 
-/// Refuses shapes that do not fit; the T of a caller who counts backwards too.
+/// Refuses parameters that do not fit; the T of a caller who counts backwards too.
+template <Structure S, class ConstView>
+void check_recursion(char const* who, S const& structure, ConstView W_tilde, ConstView h, ConstView b,
+                     Index k, Index T) {
+  structure.check(who, k);
+  if (T < 0) throw DomainError(message(who, ": T = ", T, ", must be >= 0"));
+  require_shape(who, "W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
+  require_shape(who, "h", h, k, 1);
+  require_shape(who, "b", b, k, 1);
+}
+
+/// Refuses parameters and shapes that do not fit.
 template <Structure S, class ConstView>
 void check_unrolled(char const* who, S const& structure, ConstView W_tilde, ConstView h, ConstView b,
                     ConstView Z, Index T, ConstView U, ConstView states) {
   Index const k = Z.rows(), N = Z.cols();
-  structure.check(who, k);
-  auto const require = [who](char const* what, ConstView v, Index rows, Index cols) {
-    if (v.rows() != rows || v.cols() != cols)
-      throw ShapeError(
-          message(who, ": ", what, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
-  };
-  if (T < 0) throw DomainError(message(who, ": T = ", T, ", must be >= 0"));
-  require("W_tilde", W_tilde, structure.weight_rows(k), structure.weight_cols(k));
-  require("h", h, k, 1);
-  require("b", b, k, 1);
-  require("U", U, k, N);
+  check_recursion(who, structure, W_tilde, h, b, k, T);
+  require_shape(who, "U", U, k, N);
   if (N % structure.unit() != 0)
     throw ShapeError(message(who, ": Z has ", N, " columns, must be a multiple of ", structure.unit()));
-  if (states.cols() > 0) require("states", states, k, StoreStates::columns(T, N));
+  if (states.cols() > 0) require_shape(who, "states", states, k, StoreStates::columns(T, N));
 }
 
 /// U_2, ..., U_T of one chunk from its U_1 and G: U_{t+1} goes to U(t + 1). W_tilde: weights, or prepared.
@@ -67,6 +69,15 @@ void unroll_chunk(Lane& lane, S const& structure, Weights const& W_tilde, ConstV
   auto const G = lane.scratch(Z.rows(), Z.cols());  // k x n
   structure.map(lane, W_tilde, Z, formula::FirstUpdate<Activation>{}, G, U(1), Z, PerRow{h}, PerRow{b});
   continue_unroll<Activation>(lane, structure, W_tilde, b, ConstView(G), T, U);
+}
+
+/// U = U_T of one chunk, T >= 1; the earlier updates are not kept.
+template <class Activation, Structure S, class Lane, class Weights, class ConstView, class View>
+void unroll_to(Lane& lane, S const& structure, Weights const& W_tilde, ConstView h, ConstView b, ConstView Z,
+               Index T, View const& U) {
+  View const other = lane.scratch(Z.rows(), Z.cols());  // k x n, so that no product is in place
+  unroll_chunk<Activation>(lane, structure, W_tilde, h, b, Z, T,
+                           [&](Index t) { return (T - t) % 2 == 0 ? U : other; });
 }
 
 }  // namespace detail
@@ -96,18 +107,33 @@ void unrolled_prox(B& backend, S const& structure, Activation, typename B::Const
   detail::check_unrolled<S, typename B::ConstView>("unrolled_prox", structure, W_tilde, h, b, Z, T, U,
                                                    states);
   Index const k = Z.rows(), N = Z.cols();
-  bool const keep = states.cols() > 0;
   auto const frame = backend.lane().frame();
   auto const K = structure.prepare(backend, W_tilde, Op::none);
   each_chunk(backend, structure.batch(N), detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
-    View const U_T = columns(U, c);                               // k x n, the columns of this chunk
-    View const other = keep ? View{} : lane.scratch(k, c.count);  // k x n, so that no product is in place
-    if (T == 0) each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
-    detail::unroll_chunk<Activation>(lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View {
-      if (keep && t < T) return columns(states, {(t - 1) * N + c.first, c.count});
-      return (T - t) % 2 == 0 ? U_T : other;
-    });
+    View const U_T = columns(U, c);  // k x n, the columns of this chunk
+    if (T == 0)
+      each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
+    else if (states.cols() == 0)
+      detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, U_T);
+    else
+      detail::unroll_chunk<Activation>(lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View {
+        return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : U_T;
+      });
   });
+}
+
+/// The same map, for T >= 1, as a function of a lane: map(lane, Z, U). It is prepared for many calls and lives until the innermost
+/// frame of backend.lane() closes.
+template <class Activation, Structure S, Backend B>
+auto prepare_unroll(B& backend, S const& structure, typename B::ConstView W_tilde, typename B::ConstView h,
+                    typename B::ConstView b, Index k, Index T) {
+  using ConstView = typename B::ConstView;
+  detail::check_recursion("prepare_unroll", structure, W_tilde, h, b, k, T);
+  return [=, K = structure.prepare(backend, W_tilde, Op::none)](auto& lane, ConstView Z, typename B::View U) {
+    each_chunk(lane, structure.batch(Z.cols()), detail::unrolled_working_set(k), [&](auto&, Columns c) {
+      detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, columns(U, c));
+    });
+  };
 }
 
 }  // namespace detrame

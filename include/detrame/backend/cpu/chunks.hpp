@@ -10,18 +10,19 @@ namespace detrame {
 
 namespace detail {
 /// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 64 to 128, as many as a recursion keeps in an L2 cache
-/// of 512 KiB; else 256, so that what is read of a large factor serves many columns; more where the batch wants more. Small batches are cut in four, down to 16 columns.
+/// of 512 KiB; else 256, so that what is read of a large factor serves many columns; more where the batch wants more. Small batches are cut in `parts`, down to 16 columns.
 template <class Scalar>
-Index chunk_columns(Batch batch, Index scalars_per_column) {
+Index chunk_columns(Batch batch, Index scalars_per_column, Index parts) {
   DETRAME_ASSERT(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0);
   constexpr Index cache_bytes = Index{1} << 19, narrow = 64, most = 128, wide = 256;
   Index const cached =
       cache_bytes / (std::max<Index>(scalars_per_column, 1) * Index{sizeof(Scalar)}) / 16 * 16;
-  Index const quarter = (batch.columns / 4 + 15) / 16 * 16;
+  Index const part = (batch.columns / parts + 15) / 16 * 16;
   Index const width =
-      std::clamp<Index>(quarter, 16, std::max(cached < narrow ? wide : std::min(cached, most), batch.wanted));
+      std::clamp<Index>(part, 16, std::max(cached < narrow ? wide : std::min(cached, most), batch.wanted));
   return std::max<Index>(width / batch.unit, 1) * batch.unit;
 }
+inline constexpr Index fewest_chunks = 4;
 }  // namespace detail
 
 /// f(lane, columns) over chunks that together are the batch; a sample is never cut.
@@ -29,11 +30,21 @@ Index chunk_columns(Batch batch, Index scalars_per_column) {
 /// `scalars_per_column`: what f keeps in use for one column, from which the width of a chunk follows.
 template <class Scalar, class F>
 void each_chunk(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column, F&& f) {
-  Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column);
+  Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column, detail::fewest_chunks);
   backend.run((batch.columns + width - 1) / width, [&](CpuLane<Scalar>& lane, Index i) {
     auto const frame = lane.frame();
     f(lane, Columns{i * width, std::min(width, batch.columns - i * width)});
   });
+}
+
+/// The same on one lane, one chunk after the other, for what was prepared before.
+template <class Scalar, class F>
+void each_chunk(CpuLane<Scalar>& lane, Batch batch, Index scalars_per_column, F&& f) {
+  Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column, 1);
+  for (Index first = 0; first < batch.columns; first += width) {
+    auto const frame = lane.frame();
+    f(lane, Columns{first, std::min(width, batch.columns - first)});
+  }
 }
 
 /// As each_chunk, and every chunk adds to sums: f(lane, columns, partial) with partial[n] shaped as sums[n].
@@ -42,7 +53,7 @@ template <class Scalar, std::size_t n, class F>
 void sum_chunks(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column,
                 std::array<MatrixView<Scalar>, n> const& sums, F&& f) {
   constexpr Index fewest_groups = 4, most_groups = 16, most_bytes = Index{1} << 25;
-  Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column);
+  Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column, detail::fewest_chunks);
   Index const chunks = (batch.columns + width - 1) / width;
   Index size = 0;
   for (auto const& sum : sums) size += sum.rows() * sum.cols();
