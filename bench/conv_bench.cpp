@@ -22,7 +22,7 @@ struct Problem {
   Index T;
 
   Problem(Index C, Index edge, Index T_, Index images)
-      : shape(structure(edge, Structure())),
+      : shape{edge, edge, 3},
         W_tilde(B::Matrix::Random(C, 9 * C) * (.5f / (3 * std::sqrt(static_cast<float>(C))))),
         h(B::Matrix::Constant(C, 1, .9f)),
         b(B::Matrix::Constant(C, 1, .01f)),
@@ -35,12 +35,6 @@ struct Problem {
         h_bar(B::Matrix::Zero(C, 1)),
         b_bar(B::Matrix::Zero(C, 1)),
         T(T_) {}
-
-  static ConvolutionalBlocks structure(Index edge, ConvolutionalBlocks const&) { return {edge, edge, 3}; }
-  template <int m>
-  static WinogradBlocks<m> structure(Index edge, WinogradBlocks<m> const&) {
-    return {{edge, edge, 3}};
-  }
 
   void forward(B& cpu, bool store) {
     unrolled_prox(cpu, shape, formula::NonnegativeShrinkage{}, W_tilde, h, b, Z, T, U,
@@ -89,8 +83,8 @@ void add(std::string const& arithmetic) {
 }
 
 int const registered = [] {
-  add<WinogradBlocks<4>>("conv");
-  add<WinogradBlocks<2>>("winograd2");
+  add<ConvolutionalBlocksBy<Winograd<4>>>("conv");
+  add<ConvolutionalBlocksBy<Winograd<2>>>("winograd2");
   add<ConvolutionalBlocks>("direct");
   return 0;
 }();

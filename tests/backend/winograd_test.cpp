@@ -62,6 +62,11 @@ struct Recursion {
     U_bar = normal(k, N, 3, 1);
   }
 
+  template <int m>
+  ConvolutionalBlocksBy<Winograd<m>> by() const {
+    return {shape.height, shape.width, shape.kernel};
+  }
+
   template <class Scalar>
   struct Result {
     HostMatrix<Scalar> U, states, Z_bar, W_bar;
@@ -121,8 +126,8 @@ TEST_CASE(
     CAPTURE(k);
     Recursion const r(k, height, width, images);
     auto const exact = r.run<double>(r.shape, 5, 1);
-    auto const F4 = r.run<float>(WinogradBlocks<4>{r.shape}, 5, 1, &exact);
-    auto const F2 = r.run<float>(WinogradBlocks<2>{r.shape}, 5, 1, &exact);
+    auto const F4 = r.run<float>(r.by<4>(), 5, 1, &exact);
+    auto const F2 = r.run<float>(r.by<2>(), 5, 1, &exact);
     CHECK(relative(F4.U, exact.U) <= 5e-6);
     CHECK(relative(F2.U, exact.U) <= 1e-6);
     CHECK(relative(F4.Z_bar, exact.Z_bar) <= 5e-6);
@@ -137,7 +142,7 @@ TEST_CASE(
 
 TEST_CASE("(W1) results do not depend on the number of threads, nor an image on its neighbours") {
   Recursion const r(12, 9, 10, 13);
-  WinogradBlocks<4> const by{r.shape};
+  auto const by = r.by<4>();
   auto const one = r.run<float>(by, 3, 1);
   for (int threads : {2, 3}) {
     auto const more = r.run<float>(by, 3, threads);
@@ -158,7 +163,7 @@ TEST_CASE("(W1) results do not depend on the number of threads, nor an image on 
 TEST_CASE("NaN stays in its image and does not vanish") {
   Recursion r(5, 8, 8, 2);
   r.Z(2, 70) = std::numeric_limits<double>::quiet_NaN();
-  auto const out = r.run<float>(WinogradBlocks<4>{r.shape}, 2, 1);
+  auto const out = r.run<float>(r.by<4>(), 2, 1);
   CHECK(std::isnan(out.U(2, 70)));
   for (Index j = 0; j < 64; ++j)
     for (Index i = 0; i < 5; ++i) CHECK(!std::isnan(out.U(i, j)));

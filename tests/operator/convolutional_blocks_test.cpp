@@ -49,18 +49,18 @@ double const winograd_rounding = [] {
 /// Less than a tile to several, sizes that are no multiple of a tile, channels that are no multiple of a packet; no images.
 template <Backend B, int m>
 void winograd_obeys_the_laws(double rounding) {
-  laws::structure_laws<B, WinogradBlocks<m>>({{{{5, 7, 3, 2}}, 4, 70},
-                                              {{{2, 2, 3, 1}}, 3, 8},
-                                              {{{2, 3, 3, 1}}, 5, 18},
-                                              {{{9, 8, 3, 2}}, 20, 144},
-                                              {{{3, 3, 3, 1}}, 9, 0}},
-                                             rounding);
+  laws::structure_laws<B, ConvolutionalBlocksBy<Winograd<m>>>({{{5, 7, 3, 2}, 4, 70},
+                                                               {{2, 2, 3, 1}, 3, 8},
+                                                               {{2, 3, 3, 1}, 5, 18},
+                                                               {{9, 8, 3, 2}, 20, 144},
+                                                               {{3, 3, 3, 1}, 9, 0}},
+                                                              rounding);
 }
 
 }  // namespace
 
 // (W2): the rounding of a Winograd product is that of a sum times a constant of its points.
-TEST_CASE("(W1) WinogradBlocks obeys the laws of a structure") {
+TEST_CASE("(W1) by Winograd's algorithm they obey the laws of a structure") {
   SUBCASE("F(4 x 4), float") { winograd_obeys_the_laws<Cpu<float>, 4>(winograd_rounding<4>); }
   SUBCASE("F(4 x 4), double") { winograd_obeys_the_laws<Cpu<double>, 4>(winograd_rounding<4>); }
   SUBCASE("F(2 x 2), float") { winograd_obeys_the_laws<Cpu<float>, 2>(winograd_rounding<2>); }

@@ -31,12 +31,8 @@ struct Convolutional {
   static_assert(groups >= 1, "Convolutional: at least one group");
   template <class Scalar, Shape in>
   static constexpr auto at() {
-    ConvolutionalBlocks const direct{in.height, in.width, K, groups};
     using By = Resolved<Arithmetic, Scalar, K, 1, in.channels / groups>;
-    if constexpr (std::is_same_v<By, Direct>)
-      return direct;
-    else
-      return WinogradBlocks<By::sites>{direct};
+    return ConvolutionalBlocksBy<By>{in.height, in.width, K, groups};
   }
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
 };

@@ -13,14 +13,17 @@ namespace detrame {
 ///   v(o, y, x) = sum_{i in o's group, dy, dx} W[o, i, dy, dx] u(i, y + dy - r, x + dx - r),   r = (kernel - 1) / 2
 ///
 /// As a matrix of all channels and sites of an image W~ is block-Toeplitz, with zero diagonal where W[c, c, r, r] = 0.
+/// Where W~ is prepared, and in gradients, `Arithmetic` computes it: Direct, or Winograd<m>.                (W1)
 ///
 /// Shapes    W: kg x (kernel^2 k) with kg = k / groups, a group beside the other; in a group the matrices of the
 ///           taps, row by row of the kernel.  U, V, P, args: views of k x (sites images).
-/// Requires  groups >= 1 divides k, kernel odd, an image of a pixel or more; `check` throws DomainError.
-/// Ensures   the laws of operator/concept.hpp; kernel = 1 is DenseBlocks; an image depends on no other.
+/// Requires  groups >= 1 divides k, kernel odd (3 for Winograd<m>), an image of a pixel or more; `check` throws DomainError.
+/// Ensures   the laws of operator/concept.hpp up to the rounding of Arithmetic; kernel = 1 is DenseBlocks; an image
+///           depends on no other.
 /// Cost      apply, apply_adjoint, add_gradient: 2 kernel^2 k kg N flops. No im2col matrix is formed.
 /// Tested    tests/operator/convolutional_blocks_test.cpp
-struct ConvolutionalBlocks {
+template <class Arithmetic>
+struct ConvolutionalBlocksBy {
   Index height, width, kernel;
   Index groups = 1;
 
@@ -28,7 +31,7 @@ struct ConvolutionalBlocks {
   constexpr Index weight_rows(Index k) const { return k / groups; }
   constexpr Index weight_cols(Index k) const { return taps() * k; }
   constexpr Index unit() const { return height * width; }
-  constexpr Batch batch(Index N) const { return {N, unit()}; }
+  constexpr Batch batch(Index N) const { return {N, unit(), wanted_columns<Arithmetic>}; }
   constexpr Window window() const { return {height, width, kernel, 1, (kernel - 1) / 2}; }
 
   void check(char const* who, Index k) const {
@@ -36,6 +39,8 @@ struct ConvolutionalBlocks {
       throw DomainError(message(who, ": images of ", height, " x ", width, " pixels, must have one or more"));
     if (kernel < 1 || kernel % 2 == 0)
       throw DomainError(message(who, ": kernel = ", kernel, ", must be odd and >= 1"));
+    if (!std::is_same_v<Arithmetic, Direct> && kernel != 3)
+      throw DomainError(message(who, ": kernel = ", kernel, ", must be 3 for Winograd's algorithm"));
     if (groups < 1) throw DomainError(message(who, ": groups = ", groups, ", must be >= 1"));
     if (k % groups != 0)
       throw DomainError(
@@ -53,7 +58,7 @@ struct ConvolutionalBlocks {
   /// W~, or W~^T, for many products.
   template <Backend B>
   auto prepare(B& backend, typename B::ConstView W, Op op) const {
-    return prepare_convolution(Direct(), backend, window(), W, op, groups);
+    return prepare_convolution(Arithmetic(), backend, window(), W, op, groups);
   }
 
   /// The same with a prepared W~ (or W~^T).
@@ -93,18 +98,23 @@ struct ConvolutionalBlocks {
                                sign, block(W_bar, g));
   }
 
-  /// The gradient of W~ is summed where it stands.
+  /// The same in steps: what is summed over a batch, a summand, and what becomes of the sum.
   template <Backend B>
-  GradientInPlace<typename B::View> gradient(B&, typename B::View W_bar) const {
-    return {W_bar};
+  auto gradient(B& backend, typename B::View W_bar) const {
+    return convolution_gradient(Arithmetic(), backend, W_bar, groups);
   }
-  template <class Lane, class View, class Cotangents, class Batch, class Scalar>
-  void add_gradient(Lane& lane, GradientInPlace<View> const&, Cotangents const& P, Batch const& U,
-                    Scalar sign, View const& part) const {
-    add_gradient(lane, P, U, sign, part);
+  template <class Lane, class Gradient, class Cotangents, class Batch, class Scalar, class View>
+  void add_gradient(Lane& lane, Gradient const&, Cotangents const& P, Batch const& U, Scalar sign,
+                    View const& part) const {
+    Index const kg = P.rows() / groups, cols = part.cols() / groups;
+    for (Index g = 0; g < groups; ++g)
+      add_convolution_gradient(Arithmetic(), lane, window(), group_rows(P, g, kg), group_rows(U, g, kg), sign,
+                               part.middle_cols(g * cols, cols));
   }
-  template <Backend B>
-  void finish(B&, GradientInPlace<typename B::View> const&, typename B::View) const {}
+  template <Backend B, class Gradient>
+  void finish(B& backend, Gradient const& gradient, typename B::View W_bar) const {
+    finish_gradient(backend, gradient, W_bar);
+  }
 
   /// W[c, c, r, r] = 0: the projection on D0.
   template <class Lane, class Weights>
@@ -152,7 +162,7 @@ struct ConvolutionalBlocks {
     return W;
   }
 
-  friend bool operator==(ConvolutionalBlocks const&, ConvolutionalBlocks const&) = default;
+  friend bool operator==(ConvolutionalBlocksBy const&, ConvolutionalBlocksBy const&) = default;
 
  private:
   /// The column of the weight from channel i at site t to channel o at site s, or -1 where there is none.
@@ -169,45 +179,8 @@ struct ConvolutionalBlocks {
   }
 };
 
-/// The same maps, computed by Winograd's algorithm where W~ is prepared.                                  (W1)
-/// Requires  kernel = 3.
-/// Ensures   as ConvolutionalBlocks, up to the rounding of the algorithm.
-template <int m>
-struct WinogradBlocks : ConvolutionalBlocks {
-  constexpr Batch batch(Index N) const { return {N, unit(), wanted_columns<Winograd<m>>}; }
+using ConvolutionalBlocks = ConvolutionalBlocksBy<Direct>;
 
-  void check(char const* who, Index k) const {
-    ConvolutionalBlocks::check(who, k);
-    if (kernel != 3)
-      throw DomainError(message(who, ": kernel = ", kernel, ", must be 3 for Winograd's algorithm"));
-  }
-
-  template <Backend B>
-  auto prepare(B& backend, typename B::ConstView W, Op op) const {
-    return prepare_convolution(Winograd<m>(), backend, window(), W, op, groups);
-  }
-
-  template <Backend B>
-  auto gradient(B& backend, typename B::View W_bar) const {
-    return convolution_gradient(Winograd<m>(), backend, W_bar, groups);
-  }
-  template <class Lane, class Gradient, class Cotangents, class Batch, class Scalar, class View>
-  void add_gradient(Lane& lane, Gradient const&, Cotangents const& P, Batch const& U, Scalar sign,
-                    View const& part) const {
-    Index const kg = P.rows() / groups, cols = part.cols() / groups;
-    for (Index g = 0; g < groups; ++g)
-      add_convolution_gradient(Winograd<m>(), lane, window(), group_rows(P, g, kg), group_rows(U, g, kg),
-                               sign, part.middle_cols(g * cols, cols));
-  }
-  using ConvolutionalBlocks::add_gradient;
-  template <Backend B, class Gradient>
-  void finish(B& backend, Gradient const& gradient, typename B::View W_bar) const {
-    finish_gradient(backend, gradient, W_bar);
-  }
-
-  friend bool operator==(WinogradBlocks const&, WinogradBlocks const&) = default;
-};
-
-static_assert(Structure<ConvolutionalBlocks> && Structure<WinogradBlocks<4>>);
+static_assert(Structure<ConvolutionalBlocks> && Structure<ConvolutionalBlocksBy<Winograd<4>>>);
 
 }  // namespace detrame
