@@ -43,6 +43,7 @@ enum class Clause {
   frame,
   scratch,
   each_chunk,
+  each_chunk_of_a_lane,
   sum_chunks,
   each,
   each_per_row,
@@ -209,6 +210,9 @@ void resize(Backend<m>&, Matrix<m>&, Index, Index);
 template <Clause m, class F>
   requires(m != Clause::each_chunk)
 void each_chunk(Backend<m>&, Batch, Index, F&&);
+template <Clause m, class F>
+  requires(m != Clause::each_chunk_of_a_lane)
+void each_chunk(Lane<m>&, Batch, Index, F&&);
 template <Clause m, std::size_t n, class F>
   requires(m != Clause::sum_chunks)
 void sum_chunks(Backend<m>&, Batch, Index, std::array<View<m>, n> const&, F&&);
@@ -348,7 +352,7 @@ static_assert(
                   Clause::middle_rows, Clause::reshaped, Clause::contiguous>);
 static_assert(all_lack_only<3, Clause::to_device, Clause::to_host, Clause::resize>);
 static_assert(all_lack_only<4, Clause::lane, Clause::frame, Clause::scratch>);
-static_assert(all_lack_only<5, Clause::each_chunk, Clause::sum_chunks>);
+static_assert(all_lack_only<5, Clause::each_chunk, Clause::each_chunk_of_a_lane, Clause::sum_chunks>);
 static_assert(
     all_lack_only<6, Clause::each, Clause::each_per_row, Clause::each_per_column, Clause::each_indexed>);
 static_assert(all_lack_only<7, Clause::copy_entries>);
