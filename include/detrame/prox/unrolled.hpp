@@ -95,6 +95,8 @@ void unroll_to(Lane& lane, S const& structure, Weights const& W_tilde, ConstView
 /// Adjoint   unrolled_prox_pullback (A1); tangent unrolled_prox_jvp.
 /// Cost      2 k^2 N T flops for a full k x k W_tilde: T products in all, since G is formed once. All T updates
 ///           of a chunk of columns follow one another while the chunk is in cache.
+/// Memory    of a lane: 2 k n scalars for the n columns of a chunk, and what the structure's maps take; once for all lanes the
+///           prepared weights.
 /// Source    docs/maths.md (M5). That U_T is a prox is another claim, with its own certificate.
 /// Tested    tests/prox/unrolled_test.cpp
 template <class Activation, Structure S, Backend B>

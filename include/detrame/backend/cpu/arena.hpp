@@ -59,6 +59,13 @@ class Arena {
     return p;
   }
 
+  /// Bytes that it holds, in use or not.
+  std::size_t held() const {
+    std::size_t total = 0;
+    for (Block const& b : blocks_) total += b.size;
+    return total;
+  }
+
   /// From now on, `watched` is the most that was in use at once, in bytes, beyond what is in use now.
   void watch() { watched_from_ = most_ = taken_; }
   std::size_t watched() const { return most_ - watched_from_; }
@@ -88,8 +95,7 @@ class Arena {
 
   void join_blocks() {
     if (blocks_.size() < 2) return;
-    std::size_t total = 0;
-    for (Block const& b : blocks_) total += b.size;
+    std::size_t const total = held();
     blocks_.clear();
     blocks_.emplace_back(total);
     block_ = used_ = 0;

@@ -354,7 +354,7 @@ void multiply_points(WinogradKernel<Scalar, m> const& kernel, PointValues<Scalar
     });
 }
 
-/// emit(v, channel, site, n) for the entries of V = K U.
+/// emit(v, channel, site, n) for the entries of V = K U. Memory of the lane: points^2 (channels + out_channels) tiles_at_once scalars.
 template <class Scalar, int m, class Emit>
 void winograd_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& kernel, MatrixView<Scalar const> U,
                    Emit const& emit) {
