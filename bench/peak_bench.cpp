@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is the machine's peak, and how much of it does a product of the library's backend reach?
+// What are the machine's peaks of arithmetic and of memory, and how much does a product of the library's backend reach?
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -15,6 +15,18 @@ void peak(benchmark::State& state, int threads) {
   double flops = 0;
   for (auto _ : state) flops = std::max(flops, fma_peak(threads));
   state.counters["flop/s"] = flops;
+}
+
+/// a = b + s c on one thread, in its processor time; the three arrays take `bytes` together. 12 bytes an entry are counted, as STREAM does.
+void triad(benchmark::State& state, Index bytes) {
+  Index const n = bytes / 12;
+  Eigen::VectorXf a = Eigen::VectorXf::Zero(n), b = Eigen::VectorXf::Ones(n), c = b;
+  for (auto _ : state) {
+    a = b + .5f * c;
+    benchmark::ClobberMemory();
+  }
+  state.counters["B/s"] =
+      benchmark::Counter(12. * static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 /// V = W U with W: k x k and U: k x N, in chunks of whatever width the backend chooses.
@@ -44,6 +56,8 @@ int const registered = [] {
                                    product, k, Index{1024}, threads)
           ->UseRealTime();
   }
+  for (Index KiB : {192, 6144, 393216})  // in an L2 cache, beyond it, beyond an L3 cache
+    benchmark::RegisterBenchmark(("peak/triad/float/KiB:" + std::to_string(KiB)).c_str(), triad, KiB * 1024);
   return 0;
 }();
 

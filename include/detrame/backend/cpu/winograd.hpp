@@ -388,39 +388,46 @@ struct WinogradGradient {
   Index cols() const { return points * points * filled(channels); }
 };
 
+/// sum_p += Y_p V_p^T at every point p, over the first `count` tiles.
+template <int m, class Scalar>
+void add_point_products(PointValues<Scalar> const& Y, PointValues<Scalar> const& V, Index count,
+                        MatrixView<Scalar> sum) {
+  constexpr int points = Winograd<m>::points * Winograd<m>::points;
+  constexpr Index L = lanes<Scalar>;
+  constexpr int width = static_cast<int>(std::min<Index>(L, many_registers ? 8 : 4));
+  Index const channels = sum.cols() / points;
+  for (Index point = 0; point < points; ++point)
+    for_each_panel(Y.packets, [&]<int rows>(Index panel) {
+      for (Index i = 0; i < channels; i += width) {
+        RegisterTile<Scalar, rows, width> tile;
+        tile.clear();
+        tile.add_product(count, Y.at(point, panel, 0), Y.packet_step, L, V.at(point, i / L, 0) + i % L, L, 1);
+        Scalar* const to = sum.data() + (point * channels + i) * sum.stride() + panel * L;
+        tile.for_each([&](Packet<Scalar> v, Index r, Index j) __attribute__((always_inline)) {
+          Scalar* const s = to + j * sum.stride() + r * L;
+          store(s, add(load<Scalar>(s), v));
+        });
+      }
+    });
+}
+
 /// sum_p += sign (A P A^T)_p (B^T U B)_p^T at every point p, over all tiles of all images.
 template <int m, class Scalar>
 void add_winograd_gradient(CpuLane<Scalar>& lane, Window const& window, MatrixView<Scalar const> P,
                            MatrixView<Scalar const> U, Scalar sign, MatrixView<Scalar> sum) {
   using Transforms = WinogradTransforms<m, Scalar>;
   constexpr int points = Winograd<m>::points * Winograd<m>::points;
-  constexpr Index L = lanes<Scalar>;
-  constexpr int width = static_cast<int>(std::min<Index>(L, many_registers ? 8 : 4));
   auto const frame = lane.frame();
   Tiles<m> const tiles{window};
   Index const total = U.cols() / window.sites() * tiles.per_image(), most = std::min(total, tiles_at_once);
   PointValues<Scalar> const V(lane, points, U.rows(), most), Y(lane, points + 1, P.rows(), most);
-  auto const zeros = lane.scratch(std::max(U.rows(), P.rows()) + L, 1);
+  auto const zeros = lane.scratch(std::max(U.rows(), P.rows()) + lanes<Scalar>, 1);
   std::fill_n(zeros.data(), zeros.rows(), Scalar(0));
-  Index const channels = sum.cols() / points;
   for (Index first = 0; first < total; first += tiles_at_once) {
     Index const count = std::min(tiles_at_once, total - first);
     Transforms::cotangent(tiles, P, sign, first, count, zeros.data(), Y);
     Transforms::input(tiles, U, first, count, zeros.data(), V);
-    for (Index point = 0; point < points; ++point)
-      for_each_panel(Y.packets, [&]<int rows>(Index panel) {
-        for (Index i = 0; i < channels; i += width) {
-          RegisterTile<Scalar, rows, width> tile;
-          tile.clear();
-          tile.add_product(count, Y.at(point, panel, 0), Y.packet_step, L, V.at(point, i / L, 0) + i % L, L,
-                           1);
-          Scalar* const to = sum.data() + (point * channels + i) * sum.stride() + panel * L;
-          tile.for_each([&](Packet<Scalar> v, Index r, Index j) __attribute__((always_inline)) {
-            Scalar* const s = to + j * sum.stride() + r * L;
-            store(s, add(load<Scalar>(s), v));
-          });
-        }
-      });
+    add_point_products<m>(Y, V, count, sum);
   }
 }
 
