@@ -98,8 +98,8 @@ struct PointMatrixFlops {
   }();
 };
 
-/// WinogradBlocks<4>, clocked. What is timed is winograd_each and add_winograd_gradient, step by step.
-struct ClockedWinograd : WinogradBlocks<4> {
+/// Winograd<4>, clocked. What is timed is winograd_each and add_winograd_gradient, step by step.
+struct ClockedWinograd : ConvolutionalBlocksBy<Winograd<4>> {
   using Kernel = detail::WinogradKernel<float, 4>;
   using Transforms = detail::WinogradTransforms<4, float>;
   using Values = detail::PointValues<float>;
@@ -112,7 +112,7 @@ struct ClockedWinograd : WinogradBlocks<4> {
 
   auto prepare(B& backend, ConstView W, Op op) const {
     ledger->begin();
-    auto const K = WinogradBlocks<4>::prepare(backend, W, op);
+    auto const K = ConvolutionalBlocksBy<Winograd<4>>::prepare(backend, W, op);
     ledger->end(Phase::weights, product(K.first.size() / points, (3 + n) * Of_G::expand),
                 product(K.first.size()) + product(W.rows(), W.cols()));
     return K;
@@ -163,7 +163,7 @@ struct ClockedWinograd : WinogradBlocks<4> {
   template <class Gradient>
   void finish(B& backend, Gradient const& G, View W_bar) const {
     ledger->begin();
-    WinogradBlocks<4>::finish(backend, G, W_bar);
+    ConvolutionalBlocksBy<Winograd<4>>::finish(backend, G, W_bar);
     ledger->end(Phase::weights, product(G.sum.rows(), G.sum.cols() / points, (3 + n) * Of_G::contract),
                 product(G.sum.rows(), G.sum.cols()) + 2 * product(W_bar.rows(), W_bar.cols()));
   }
@@ -312,7 +312,7 @@ int const registered = [] {
   for (Case const& c : {Case{96, 32, 2}, Case{96, 32, 5}, Case{192, 16, 2}, Case{16, 32, 3}, Case{64, 8, 3}})
     add("conv/C:" + std::to_string(c.C) + "/HW:" + std::to_string(c.edge) + "/T:" + std::to_string(c.T),
         [=](benchmark::State& state, bool with_pullback) {
-          WinogradBlocks<4> const structure{{c.edge, c.edge, 3}};
+          ConvolutionalBlocksBy<Winograd<4>> const structure{c.edge, c.edge, 3};
           clock_phases<ClockedWinograd>(state, structure, c.C, 64 * structure.unit(), c.T, with_pullback);
         });
   for (Index k : {64, 256, 1024})
