@@ -51,7 +51,7 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       ConstView x{};
       Matrix Q, Theta, lambda, beta;     // k x k, k x 1: what `tie` reads
       Matrix W_tilde, h, b;              // k x k, k x 1: what it makes
-      Matrix G, u, states;               // k x N, k x N (where pullback writes G_bar), k x (T - 1) N
+      Matrix G, u, states;               // k x N, k x N, k x (T - 1) N; pullback writes G_bar over u
       Matrix W_tilde_bar, Q_bar, b_bar;  // k x k, k x 1
       Matrix Theta_bar, lambda_bar, beta_bar;
       Matrix x_bar;  // m x N
@@ -138,8 +138,7 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       std::array<View, 2> const sums{View(theta_bar.D), View(theta_bar.d)};
       sum_chunks(backend, Batch{u_bar.cols()}, in.channels + 2 * k, sums,
                  [&](auto& chunk_lane, Columns c, std::array<View, 2> const& partial) {
-                   View const y_bar_c =
-                       columns(G_bar, c);  // k x n, the cotangent of D^T x - d, over that of G
+                   View const y_bar_c = columns(G_bar, c);  // k x n, of D^T x - d, over G_bar
                    each(chunk_lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, y_bar_c, PerRow{Theta},
                         PerRow{betas});
                    gemm(chunk_lane, 1, columns(x, c), Op::none, y_bar_c, Op::transposed, 1, partial[0]);

@@ -9,6 +9,7 @@ namespace detrame {
 ///
 ///   z_bar = u_bar 1[u > 0], so 0 at the kink
 ///
+/// Cost      no memory where z is lent: u is written over it, and z_bar over u.
 /// Tested    tests/layer/layer_test.cpp
 struct ReLU {
   static constexpr Shape output(Shape in) { return in; }

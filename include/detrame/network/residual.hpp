@@ -94,8 +94,7 @@ struct ResidualOf {
       ConstView g_bar = y_bar;
       if constexpr (!unchanged)
         g_bar = shortcut.pullback(backend, theta.shortcut, tape.shortcut, y_bar, theta_bar.shortcut);
-      View const x_bar =
-          tape.memory.x_bar();  // where y_bar may lie, which is read no more, or entry by entry
+      View const x_bar = tape.memory.x_bar();  // y_bar may lie here: read no more, or entry by entry
       add(backend, g_bar, f_bar, x_bar);
       return x_bar;
     }
