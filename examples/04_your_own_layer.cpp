@@ -26,7 +26,7 @@ struct Scales {
     };
     struct Tape {
       ConstView x{};
-      typename B::Matrix y, x_bar;
+      typename B::Matrix y;  // pullback writes x_bar over it
     };
 
     Parameters parameters(B& backend) const { return {zeros(backend, in.channels, 1)}; }
@@ -45,10 +45,10 @@ struct Scales {
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
-      resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
-      predict(backend, theta, y_bar, tape.x_bar);                                // x_bar = s o y_bar
+      require_cotangent("Scales", tape.y, y_bar);
       row_sums(backend.lane(), theta_bar.s, formula::Product(), y_bar, tape.x);  // s_bar += rowsum(y_bar o x)
-      return tape.x_bar;
+      predict(backend, theta, y_bar, tape.y);                                    // x_bar = s o y_bar
+      return tape.y;
     }
   };
 };

@@ -58,6 +58,16 @@ TEST_CASE("MatrixView: narrowing and reshaping name the same entries") {
   CHECK((v.middle_cols(8, 0).cols() == 0 && v.middle_rows(6, 0).rows() == 0));
 }
 
+TEST_CASE("MatrixView: views overlap where the memory from first to last entry does") {
+  auto host = host_matrix<float>(6, 8, [](Index, Index) { return 0.f; });
+  MatrixView<float> const v = host;
+  CHECK((v.overlaps(v) && v.middle_cols(2, 2).overlaps(v.middle_cols(3, 1))));
+  CHECK(!v.middle_cols(2, 2).overlaps(v.middle_cols(4, 2)));
+  CHECK(!v.middle_cols(4, 2).overlaps(v.middle_cols(2, 2)));
+  CHECK(v.middle_rows(0, 3).overlaps(v.middle_rows(3, 3)));  // one between the columns of the other
+  CHECK((!v.middle_cols(2, 0).overlaps(v) && !v.overlaps(v.middle_rows(1, 0)) && !v.overlaps({})));
+}
+
 TEST_CASE("HostMatrix: column-major, a value, compared by entries") {
   auto a = host_matrix<double>(2, 3, [](Index i, Index j) { return static_cast<double>(10 * i + j); });
   CHECK((a.data()[0] == 0 && a.data()[1] == 10 && a.data()[2] == 1 && a.outerStride() == 2));

@@ -40,6 +40,12 @@ class AnyLayer {
   virtual std::vector<bool> support() = 0;
   /// Of the last forward; adds to theta_bar.
   virtual Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) = 0;
+  /// Whether x and y_bar were after the last pullback what they were before.
+  virtual bool inputs_kept() const = 0;
+  /// The outcomes, without support, of the other ways to run the layer, where it offers them: y_bar written over y, y
+  /// written over x.
+  virtual std::vector<Outcome<Scalar>> in_place(Parameters const& theta, Host const& x, Host const& y_bar,
+                                                Draw draw) = 0;
   virtual Host predict(Parameters const& theta, Host const& x, Index y_columns) = 0;
   /// How often forward and pullback allocate on a new tape, and how often predict does, in a second run.
   struct Allocations {
@@ -89,6 +95,7 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   }
 
   Host forward(Parameters const& theta, Host const& x, Draw draw) override {
+    x_host_ = x;
     x_ = sent(b_, x);
     return fetched(b_, run_forward(there(theta), x_, tape_, draw));
   }
@@ -101,12 +108,37 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   }
 
   Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) override {
-    auto bar = there(theta_bar);
-    Host const x_bar = fetched(b_, run_pullback(there(theta), tape_, sent(b_, y_bar), bar));
-    visit(
-        [&, i = std::size_t(0)](std::string_view, Kind, auto& g) mutable { theta_bar[i++] = fetched(b_, g); },
-        bar);
+    auto const y_bar_there = sent(b_, y_bar);
+    Host const x_bar = pullback_there(theta, y_bar_there, theta_bar);
+    inputs_kept_ = fetched(b_, x_) == x_host_ && fetched(b_, y_bar_there) == y_bar;
     return x_bar;
+  }
+
+  bool inputs_kept() const override { return inputs_kept_; }
+
+  std::vector<Outcome<Scalar>> in_place(Parameters const& theta, Host const& x, Host const& y_bar,
+                                        Draw draw) override {
+    std::vector<Outcome<Scalar>> outcomes;
+    auto const pull_back = [&](Host const& y, ConstView y_bar_there) {
+      Outcome<Scalar>& out = outcomes.emplace_back(Outcome<Scalar>{y, {}, {}, {}});
+      for (auto const& p : theta) out.theta_bar.emplace_back(p.rows(), p.cols());
+      out.x_bar = pullback_there(theta, y_bar_there, out.theta_bar);
+    };
+    auto const theta_there = there(theta);
+    x_ = sent(b_, x);
+    auto const y_bar_there = sent(b_, y_bar);
+    if constexpr (LendsOutput<L>) {
+      View const y = layer_.forward(b_, theta_there, x_, tape_, draw);
+      Host const y_host = fetched(b_, y);
+      each(b_.lane(), formula::Assign(), y, ConstView(y_bar_there));
+      pull_back(y_host, y);
+    }
+    if constexpr (RunsInPlace<L>) {
+      ConstView const y = layer_.forward_in_place(b_, theta_there, x_, tape_, draw);
+      Host const y_host = fetched(b_, y);
+      pull_back(y_host, y_bar_there);
+    }
+    return outcomes;
   }
 
   Host predict(Parameters const& theta, Host const& x, Index y_columns) override {
@@ -148,6 +180,14 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
           out);
     return out;
   }
+  Host pullback_there(Parameters const& theta, ConstView y_bar, Parameters& theta_bar) {
+    auto bar = there(theta_bar);
+    Host const x_bar = fetched(b_, run_pullback(there(theta), tape_, y_bar, bar));
+    visit(
+        [&, i = std::size_t(0)](std::string_view, Kind, auto& g) mutable { theta_bar[i++] = fetched(b_, g); },
+        bar);
+    return x_bar;
+  }
   [[gnu::noinline]] ConstView run_forward(Theta const& theta, ConstView x, Tape& tape, Draw draw) {
     return layer_.forward(b_, theta, x, tape, draw);
   }
@@ -163,6 +203,8 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   L layer_;
   Tape tape_;
   typename B::Matrix x_;
+  Host x_host_;
+  bool inputs_kept_ = false;
 };
 
 }  // namespace detrame::laws

@@ -45,6 +45,7 @@ class View {
     return View(raw_.middle_rows(first, count));
   }
   bool contiguous() const { return raw_.contiguous(); }
+  bool overlaps(View<Scalar const> v) const { return raw_.overlaps(v.raw_); }
   View reshaped(Index rows, Index cols) const {
     require(contiguous() && rows * cols == raw_.rows() * raw_.cols(), raw_.rows(), " x ", raw_.cols(), " as ",
             rows, " x ", cols);

@@ -125,6 +125,8 @@ void views_reach_the_entries_they_name(B& b) {
   CHECK(v.middle_cols(4, 0).cols() == 0);
   CHECK(v.middle_rows(12, 0).rows() == 0);
   CHECK(!v.middle_rows(0, 11).contiguous());
+  CHECK(v.middle_cols(2, 2).overlaps(columns(v, Columns{3, 1})));
+  CHECK(!v.middle_cols(2, 2).overlaps(v.middle_cols(4, 2)));
 
   each(b.lane(), formula::Fill<Scalar>{Scalar(1)}, v.middle_rows(1, 2).middle_cols(3, 4));
   auto const expected = host_matrix<Scalar>(

@@ -130,6 +130,20 @@ void pullback_adds_to_theta_bar(AnyLayer<Scalar>& layer) {
   }
 }
 
+/// pullback writes neither x nor y_bar, and leaves a tape that serves again; y_bar may be written over y where forward
+/// lends it, and y over x where the layer offers that: the same bits.
+template <class Scalar>
+void memory_is_shared(AnyLayer<Scalar>& layer) {
+  LayerAt<Scalar> const at(layer, 70, 15);
+  auto const once = at.outcome();
+  CHECK(layer.inputs_kept());
+  for (auto other : layer.in_place(at.theta, at.x, at.y_bar, at.draw)) {
+    other.support = once.support;
+    CHECK(other == once);
+  }
+  CHECK(at.outcome() == once);
+}
+
 /// predict is forward where the layer is not random and does not normalise by the batch: the same bits.
 template <class Scalar>
 void predict_is_forward(AnyLayer<Scalar>& layer, LayerFacts facts) {
@@ -272,6 +286,7 @@ void memory_is_kept(AnyLayer<Scalar>& layer, LayerFacts facts) {
 template <Layer L>
 void layer_laws(AnyLayer<typename L::Backend::Scalar>& layer, LayerFacts facts) {
   pullback_adds_to_theta_bar(layer);
+  memory_is_shared(layer);
   predict_is_forward(layer, facts);
   a_batch_is_its_parts(layer, facts);
   a_tape_serves_any_batch(layer);

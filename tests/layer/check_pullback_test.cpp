@@ -17,8 +17,8 @@ struct MissingTranspose : Right {
   B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar,
                         Parameters& bar) const {
     Right::pullback(b, theta, tape, y_bar, bar);
-    gemm(b.lane(), 1, theta.W, Op::none, y_bar, Op::none, 0, tape.x_bar);
-    return tape.x_bar;
+    gemm(b.lane(), 1, theta.W, Op::none, y_bar, Op::none, 0, tape.memory.x_bar());
+    return tape.memory.x_bar();
   }
 };
 
@@ -29,7 +29,7 @@ struct WrongSignOfC : Right {
     Right::pullback(b, theta, tape, y_bar, own);
     bar.W += own.W;
     bar.c -= own.c;
-    return tape.x_bar;
+    return tape.memory.x_bar();
   }
 };
 
@@ -45,8 +45,8 @@ struct GivesNan : Right {
   B::ConstView pullback(B& b, Parameters const& theta, Tape& tape, B::ConstView y_bar,
                         Parameters& bar) const {
     Right::pullback(b, theta, tape, y_bar, bar);
-    tape.x_bar(0, 0) = std::numeric_limits<double>::quiet_NaN();
-    return tape.x_bar;
+    tape.memory.x_bar()(0, 0) = std::numeric_limits<double>::quiet_NaN();
+    return tape.memory.x_bar();
   }
 };
 
@@ -58,8 +58,8 @@ struct MaskOfTheStateBefore : RightQ {
     shifted.u = tape.states;
     shifted.states.setZero();
     RightQ::pullback(b, theta, shifted, u_bar, bar);
-    tape.z_bar = shifted.z_bar;
-    return tape.z_bar;
+    tape.u = shifted.u;  // where z_bar stands
+    return tape.u;
   }
 };
 

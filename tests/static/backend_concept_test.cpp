@@ -36,6 +36,7 @@ enum class Clause {
   middle_rows,
   reshaped,
   contiguous,
+  overlaps,
   to_device,
   to_host,
   resize,
@@ -109,6 +110,8 @@ struct AnyView {
     requires(missing != Clause::reshaped);
   bool contiguous() const
     requires(missing != Clause::contiguous);
+  bool overlaps(AnyView<missing, true>) const
+    requires(missing != Clause::overlaps);
   operator AnyView<missing, true>() const
     requires(!is_const && missing != Clause::view_to_const_view);
 };
@@ -349,7 +352,7 @@ static_assert(
 static_assert(
     all_lack_only<2, Clause::matrix_to_view, Clause::matrix_to_const_view, Clause::view_to_const_view,
                   Clause::input_to_const_view, Clause::view_rows, Clause::view_cols, Clause::middle_cols,
-                  Clause::middle_rows, Clause::reshaped, Clause::contiguous>);
+                  Clause::middle_rows, Clause::reshaped, Clause::contiguous, Clause::overlaps>);
 static_assert(all_lack_only<3, Clause::to_device, Clause::to_host, Clause::resize>);
 static_assert(all_lack_only<4, Clause::lane, Clause::frame, Clause::scratch>);
 static_assert(all_lack_only<5, Clause::each_chunk, Clause::each_chunk_of_a_lane, Clause::sum_chunks>);

@@ -49,6 +49,7 @@ concept views = std::convertible_to<typename B::Matrix&, typename B::View> &&
                   { v.middle_rows(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
                   { v.reshaped(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
                   { v.contiguous() } -> std::same_as<bool>;
+                  { u.overlaps(v) } -> std::same_as<bool>;
                 };
 
 template <class B>

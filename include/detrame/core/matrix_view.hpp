@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -78,6 +79,13 @@ class MatrixView {
   DETRAME_HOST_DEVICE constexpr MatrixView reshaped(Index rows, Index cols) const {
     DETRAME_ASSERT(contiguous() && rows * cols == rows_ * cols_);
     return {data_, rows, cols, rows};
+  }
+  /// Whether the memory from the first entry to the last meets that of v. On the host.
+  constexpr bool overlaps(MatrixView<Scalar const> v) const {
+    if (rows_ == 0 || cols_ == 0 || v.rows() == 0 || v.cols() == 0) return false;
+    auto const last = [](auto const& w) { return &w(w.rows() - 1, w.cols() - 1); };
+    std::less_equal<Scalar const*> const not_behind;
+    return not_behind(data_, last(v)) && not_behind(v.data(), last(*this));
   }
 
  private:

@@ -56,14 +56,14 @@ struct BatchNorm {
       ConstView x{};
       Matrix mean, variance, s;     ///< k x 1, of the batch
       Matrix gain_bar, offset_bar;  ///< k x 1, of this batch alone
-      Matrix y, x_bar;
+      Matrix y;                     ///< pullback writes x_bar over it
     };
 
     Parameters parameters(B& backend) const {
       return {zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1)};
     }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    View forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
       samples<Layer>("BatchNorm", x);
       check("", theta);
       if (x.cols() == 1)
@@ -104,7 +104,6 @@ struct BatchNorm {
                        Parameters& theta_bar) const {
       require_cotangent("BatchNorm", tape.y, y_bar);
       check("_bar", theta_bar);
-      resize(backend, tape.x_bar, k, y_bar.cols());
       for (Matrix* m : {&tape.gain_bar, &tape.offset_bar}) {
         resize(backend, *m, k, 1);
         clear(backend, *m);
@@ -121,13 +120,13 @@ struct BatchNorm {
       ConstView const gain_bar = tape.gain_bar, offset_bar = tape.offset_bar;
       each(backend.lane(), formula::Add(), theta_bar.gain, gain_bar);
       each(backend.lane(), formula::Add(), theta_bar.offset, offset_bar);
-      View const x_bar = tape.x_bar;
+      View const x_bar = tape.y;
       formula::NormalisePullback<Scalar> const f{Scalar(1) / static_cast<Scalar>(x.cols())};
       each_chunk(backend, Batch{x.cols()}, 3 * k, [=](auto& lane, Columns chunk) {
         each(lane, f, columns(x_bar, chunk), columns(y_bar, chunk), columns(x, chunk), PerRow{mean},
              PerRow{s}, PerRow{gain}, PerRow{gain_bar}, PerRow{offset_bar});
       });
-      return tape.x_bar;
+      return x_bar;
     }
 
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <concepts>
 #include <initializer_list>
+#include <utility>
 
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/parameters.hpp"
@@ -17,8 +18,14 @@ namespace detrame {
 ///
 ///   forward   y = f(theta, x; draw), in training mode. y lives in the tape; so does what pullback needs. The
 ///             tape keeps a view of x, which must outlive it.
-///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape) and *adds* to
-///             theta_bar. One call for each forward.
+///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape, or is y_bar in another
+///             shape) and *adds* to theta_bar. One call for each forward: afterwards y is lost, since x_bar may stand
+///             in its memory, and with it all else in the tape but what absorb reads. x and y_bar are not written.
+///             y_bar lies neither in the tape nor in x, unless y is lent.
+///   lending   where forward returns y as a View, and not as a ConstView, pullback does not read y, and whoever reads y
+///             may write over it: then y_bar may stand there (LendsOutput).
+///   forward_in_place
+///             optional: forward that writes y over x, for an x that is lent (RunsInPlace); x_bar stands there too.
 ///   predict   the inference map, written to y.
 ///   inference optional: the inference map with these parameters as a function of some samples, map(lane, x, y), for a layer
 ///             whose samples depend on no other in inference. It is prepared for many calls and lives until the
@@ -28,8 +35,9 @@ namespace detrame {
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///
 /// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback); forward of a batch is forward
-/// of its parts; predict is forward where the layer is not random; nothing is allocated from the second call
-/// on; the bits do not depend on the number of threads.
+/// of its parts; predict is forward where the layer is not random; a tape serves again after pullback; the bits are
+/// the same with y_bar in y's memory where y is lent, and in place; x and y_bar are kept; nothing is allocated from the
+/// second call on; the bits do not depend on the number of threads.
 namespace has {
 
 template <class L>
@@ -44,10 +52,13 @@ concept parameters = Backend<typename L::Backend> && std::copyable<typename L::P
                        { layer.parameters(b) } -> std::same_as<typename L::Parameters>;
                      };
 
+template <class V, class B>
+concept view_of = std::same_as<V, typename B::View> || std::same_as<V, typename B::ConstView>;
+
 template <class L>
 concept forward = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
                            typename L::Backend::ConstView x, typename L::Tape& tape, Draw draw) {
-  { layer.forward(b, theta, x, tape, draw) } -> std::same_as<typename L::Backend::ConstView>;
+  { layer.forward(b, theta, x, tape, draw) } -> view_of<typename L::Backend>;
 };
 
 template <class L>
@@ -68,6 +79,24 @@ template <class L>
 concept Layer =
     std::default_initializable<L> && std::default_initializable<typename L::Tape> && has::shapes<L> &&
     has::parameters<L> && has::forward<L> && has::pullback<L> && has::predict<L>;
+
+/// What forward returns: a View where the layer lends y, else a ConstView.
+template <Layer L>
+using ForwardResult = decltype(std::declval<L const&>().forward(
+    std::declval<typename L::Backend&>(), std::declval<typename L::Parameters const&>(),
+    std::declval<typename L::Backend::ConstView>(), std::declval<typename L::Tape&>(), Draw()));
+
+/// The reader of y may write over it, and pass a y_bar that stands there.
+template <class L>
+concept LendsOutput = Layer<L> && std::same_as<ForwardResult<L>, typename L::Backend::View>;
+
+/// The layer can write y over an x that is lent.
+template <class L>
+concept RunsInPlace =
+    Layer<L> && requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
+                         typename L::Backend::View x, typename L::Tape& tape, Draw draw) {
+      { layer.forward_in_place(b, theta, x, tape, draw) } -> std::same_as<typename L::Backend::ConstView>;
+    };
 
 /// A recipe knows neither its input shape nor its backend: `output(input)` gives the shape that it makes, and
 /// `Layer<input, Backend>` the layer that it becomes.

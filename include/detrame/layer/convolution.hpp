@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/layer/concept.hpp"
+#include "detrame/layer/output_memory.hpp"
 
 namespace detrame {
 
@@ -92,7 +92,7 @@ struct Convolution {
 
     struct Tape {
       ConstView x{};
-      Matrix y, x_bar;
+      OutputMemory<input, output, B> memory;
     };
 
     Parameters parameters(B& backend) const {
@@ -100,10 +100,10 @@ struct Convolution {
     }
 
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      resize(backend, tape.y, k, samples<Layer>("Convolution", x) * output.sites());
+      View const y = tape.memory.y(backend, samples<Layer>("Convolution", x));
       tape.x = x;
-      predict(backend, theta, x, tape.y);
-      return tape.y;
+      predict(backend, theta, x, y);
+      return y;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
@@ -124,11 +124,9 @@ struct Convolution {
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
-      require_cotangent("Convolution", tape.y, y_bar);
       check("W_bar", "c_bar", theta_bar);
       ConstView const x = tape.x;
-      resize(backend, tape.x_bar, in.channels, x.cols());
-      View const x_bar = tape.x_bar;
+      View const x_bar = tape.memory.x_bar("Convolution", y_bar);
       auto const frame = backend.lane().frame();
       auto const W_T = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::transposed);
       auto const gradient = convolution_gradient(Arithmetic(), backend, theta_bar.W);
@@ -142,7 +140,7 @@ struct Convolution {
                    convolve_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
                  });
       finish_gradient(backend, gradient, theta_bar.W);
-      return tape.x_bar;
+      return x_bar;
     }
 
    private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/layer/concept.hpp"
+#include "detrame/layer/output_memory.hpp"
 
 namespace detrame {
 
@@ -43,16 +43,16 @@ struct Dense {
 
     struct Tape {
       ConstView x{};
-      Matrix y, x_bar;
+      OutputMemory<input, output, B> memory;
     };
 
     Parameters parameters(B& backend) const { return {zeros(backend, k, in.channels), zeros(backend, k, 1)}; }
 
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      resize(backend, tape.y, k, x.cols());
+      View const y = tape.memory.y(backend, samples<Layer>("Dense", x));
       tape.x = x;
-      predict(backend, theta, x, tape.y);
-      return tape.y;
+      predict(backend, theta, x, y);
+      return y;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
@@ -70,11 +70,9 @@ struct Dense {
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
-      require_cotangent("Dense", tape.y, y_bar);
       check("W_bar", "c_bar", theta_bar);
-      resize(backend, tape.x_bar, in.channels, y_bar.cols());
       ConstView const x = tape.x;
-      View const x_bar = tape.x_bar;
+      View const x_bar = tape.memory.x_bar("Dense", y_bar);
       auto const frame = backend.lane().frame();
       auto const W_T = prepare_product(backend, theta.W, Op::transposed);
       std::array<View, 2> const sums{View(theta_bar.W), View(theta_bar.c)};
@@ -85,7 +83,7 @@ struct Dense {
                    row_sums(lane, partial[1], formula::Negative(), z_bar);
                    product_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
                  });
-      return tape.x_bar;
+      return x_bar;
     }
 
    private:

@@ -51,10 +51,10 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       ConstView x{};
       Matrix Q, Theta, lambda, beta;     // k x k, k x 1: what `tie` reads
       Matrix W_tilde, h, b;              // k x k, k x 1: what it makes
-      Matrix G, u, states;               // k x N, k x N, k x (T - 1) N
+      Matrix G, u, states;               // k x N, k x N, k x (T - 1) N; pullback writes G_bar over u
       Matrix W_tilde_bar, Q_bar, b_bar;  // k x k, k x 1
       Matrix Theta_bar, lambda_bar, beta_bar;
-      Matrix G_bar, y_bar, x_bar;  // k x N, m x N
+      Matrix x_bar;  // m x N
     };
 
     Parameters parameters(B& backend) const { return Parameters::zeros(backend, in.channels, k); }
@@ -112,11 +112,10 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       for (Matrix* const square : {&tape.W_tilde_bar, &tape.Q_bar}) resize(backend, *square, k, k);
       for (Matrix* const column : {&tape.b_bar, &tape.Theta_bar, &tape.lambda_bar, &tape.beta_bar})
         resize(backend, *column, k, 1);
-      for (Matrix* const batch : {&tape.G_bar, &tape.y_bar}) resize(backend, *batch, k, u_bar.cols());
       resize(backend, tape.x_bar, in.channels, u_bar.cols());
       for (Matrix* const sum : {&tape.W_tilde_bar, &tape.b_bar}) each(lane, formula::Fill<Scalar>{0}, *sum);
       unrolled_given_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u,
-                              tape.states, u_bar, tape.G_bar, tape.W_tilde_bar, tape.b_bar);
+                              tape.states, u_bar, tape.u, tape.W_tilde_bar, tape.b_bar);
 
       auto const frame = lane.frame();
       View const h_bar = lane.scratch(k, 1), G_bar_G = lane.scratch(k, 1);  // k x 1
@@ -124,7 +123,8 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       tie_pullback(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta,
                    tape.W_tilde_bar, h_bar, tape.b_bar, tape.Q_bar, tape.lambda_bar, tape.beta_bar,
                    tape.Theta_bar);
-      row_sums(lane, G_bar_G, formula::Product(), tape.G_bar, tape.G);
+      View const G_bar = tape.u;
+      row_sums(lane, G_bar_G, formula::Product(), G_bar, tape.G);
       each(lane, formula::TiedInputScale<Scalar>{1}, tape.Theta_bar, tape.beta_bar, ConstView(G_bar_G),
            tape.Theta, tape.beta);
       if constexpr (gershgorin)
@@ -133,14 +133,14 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
         coordinate_step_pullback(backend, structure, tape.Theta_bar, tape.Q_bar);
       gram_pullback(backend, theta.D, tape.Q_bar, theta_bar.D);
 
-      ConstView const x = tape.x, D = theta.D, G_bar = tape.G_bar, Theta = tape.Theta, betas = tape.beta;
-      View const y_bar = tape.y_bar, x_bar = tape.x_bar;
+      ConstView const x = tape.x, D = theta.D, Theta = tape.Theta, betas = tape.beta;
+      View const x_bar = tape.x_bar;
       std::array<View, 2> const sums{View(theta_bar.D), View(theta_bar.d)};
       sum_chunks(backend, Batch{u_bar.cols()}, in.channels + 2 * k, sums,
                  [&](auto& chunk_lane, Columns c, std::array<View, 2> const& partial) {
-                   View const y_bar_c = columns(y_bar, c);  // k x n, the cotangent of D^T x - d
-                   each(chunk_lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, columns(G_bar, c),
-                        PerRow{Theta}, PerRow{betas});
+                   View const y_bar_c = columns(G_bar, c);  // k x n, of D^T x - d, over G_bar
+                   each(chunk_lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, y_bar_c, PerRow{Theta},
+                        PerRow{betas});
                    gemm(chunk_lane, 1, columns(x, c), Op::none, y_bar_c, Op::transposed, 1, partial[0]);
                    row_sums(chunk_lane, partial[1], formula::Negative(), y_bar_c);
                    gemm(chunk_lane, 1, D, Op::none, y_bar_c, Op::none, 0, columns(x_bar, c));

@@ -35,12 +35,12 @@ struct Dropout {
 
     struct Tape {
       Draw draw;
-      typename B::Matrix y, x_bar;
+      typename B::Matrix y;  ///< pullback writes x_bar over it
     };
 
     Parameters parameters(B&) const { return {}; }
 
-    ConstView forward(B& backend, Parameters const&, ConstView x, Tape& tape, Draw draw) const {
+    View forward(B& backend, Parameters const&, ConstView x, Tape& tape, Draw draw) const {
       samples<Layer>("Dropout", x);
       resize(backend, tape.y, x.rows(), x.cols());
       tape.draw = draw;
@@ -50,9 +50,8 @@ struct Dropout {
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
       require_cotangent("Dropout", tape.y, y_bar);
-      resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
-      mask(backend, tape.draw, y_bar, tape.x_bar);
-      return tape.x_bar;
+      mask(backend, tape.draw, y_bar, tape.y);
+      return tape.y;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/layer/concept.hpp"
+#include "detrame/layer/output_memory.hpp"
 
 namespace detrame {
 
@@ -26,15 +26,15 @@ struct GlobalAveragePool {
     static constexpr Index samples_at_once = 1;
 
     struct Tape {
-      typename B::Matrix y, x_bar;
+      OutputMemory<input, output, B> memory;
     };
 
     Parameters parameters(B&) const { return {}; }
 
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      resize(backend, tape.y, in.channels, samples<Layer>("GlobalAveragePool", x));
-      predict(backend, theta, x, tape.y);
-      return tape.y;
+      View const y = tape.memory.y(backend, samples<Layer>("GlobalAveragePool", x));
+      predict(backend, theta, x, y);
+      return y;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
@@ -52,15 +52,13 @@ struct GlobalAveragePool {
     }
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
-      require_cotangent("GlobalAveragePool", tape.y, y_bar);
-      resize(backend, tape.x_bar, in.channels, y_bar.cols() * sites);
-      View const x_bar = tape.x_bar;
+      View const x_bar = tape.memory.x_bar("GlobalAveragePool", y_bar);
       each_chunk(backend, Batch{x_bar.cols(), sites}, in.channels, [=](auto& lane, Columns chunk) {
         for (Index first = chunk.first; first < chunk.first + chunk.count; first += sites)
           each(lane, formula::Scaled<Scalar>{inverse()}, columns(x_bar, {first, sites}),
                PerRow{y_bar.middle_cols(first / sites, 1)});
       });
-      return tape.x_bar;
+      return x_bar;
     }
 
    private:

@@ -31,15 +31,15 @@ struct PadChannels {
     static constexpr Index samples_at_once = 1;
 
     struct Tape {
-      typename B::Matrix y, x_bar;
+      OutputMemory<input, output, B> memory;
     };
 
     Parameters parameters(B&) const { return {}; }
 
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      resize(backend, tape.y, k, samples<Layer>("PadChannels", x) * output.sites());
-      predict(backend, theta, x, tape.y);
-      return tape.y;
+      View const y = tape.memory.y(backend, samples<Layer>("PadChannels", x));
+      predict(backend, theta, x, y);
+      return y;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
@@ -53,14 +53,12 @@ struct PadChannels {
     }
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
-      require_cotangent("PadChannels", tape.y, y_bar);
-      resize(backend, tape.x_bar, in.channels, y_bar.cols() / output.sites() * in.sites());
-      View const x_bar = tape.x_bar;
+      View const x_bar = tape.memory.x_bar("PadChannels", y_bar);
       each_chunk(backend, Batch{x_bar.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
         convolve_adjoint_each(lane, window, identity(lane), columns(y_bar, outputs<Layer>(chunk)),
                               formula::Store(), columns(x_bar, chunk));
       });
-      return tape.x_bar;
+      return x_bar;
     }
 
    private:

@@ -82,7 +82,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
 
     struct Tape {
       ConstView z{};
-      Matrix u, states, z_bar;
+      Matrix u, states;  ///< pullback writes z_bar over u
     };
 
     Parameters parameters(B& backend) const {
@@ -114,11 +114,10 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar,
                        Parameters& theta_bar) const {
       require_cotangent("QMetricReLU", tape.u, u_bar);
-      resize(backend, tape.z_bar, k, u_bar.cols());
       unrolled_prox_pullback(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h,
-                             theta.b, tape.z, T, tape.u, tape.states, u_bar, tape.z_bar, theta_bar.W_tilde,
+                             theta.b, tape.z, T, tape.u, tape.states, u_bar, tape.u, theta_bar.W_tilde,
                              theta_bar.h, theta_bar.b);
-      return tape.z_bar;
+      return tape.u;
     }
 
     /// The states whose zeros are the kinks of this layer, for check_pullback.

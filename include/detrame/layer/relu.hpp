@@ -9,6 +9,7 @@ namespace detrame {
 ///
 ///   z_bar = u_bar 1[u > 0], so 0 at the kink
 ///
+/// Cost      no memory where z is lent: u is written over it, and z_bar over u.
 /// Tested    tests/layer/layer_test.cpp
 struct ReLU {
   static constexpr Shape output(Shape in) { return in; }
@@ -24,15 +25,23 @@ struct ReLU {
     static constexpr bool in_place = true;
 
     struct Tape {
-      typename B::Matrix y, x_bar;
+      View y{};  ///< in memory, or in that of x; pullback writes x_bar over it
+      typename B::Matrix memory;
     };
 
     Parameters parameters(B&) const { return {}; }
 
     ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      resize(backend, tape.y, x.rows(), x.cols());
+      resize(backend, tape.memory, x.rows(), x.cols());
+      tape.y = tape.memory;
       predict(backend, theta, x, tape.y);
       return tape.y;
+    }
+
+    ConstView forward_in_place(B& backend, Parameters const& theta, View x, Tape& tape, Draw) const {
+      tape.y = x;
+      predict(backend, theta, x, x);
+      return x;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
@@ -46,13 +55,11 @@ struct ReLU {
 
     ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
       require_cotangent("ReLU", tape.y, y_bar);
-      resize(backend, tape.x_bar, y_bar.rows(), y_bar.cols());
-      ConstView const y = tape.y;
-      View const x_bar = tape.x_bar;
+      View const y = tape.y, x_bar = y;
       each_chunk(backend, Batch{y_bar.cols()}, 3 * in.channels, [=](auto& lane, Columns chunk) {
         each(lane, formula::ReluPullback(), columns(x_bar, chunk), columns(y_bar, chunk), columns(y, chunk));
       });
-      return tape.x_bar;
+      return x_bar;
     }
 
     /// The states whose zeros are the kinks of this layer, for check_pullback.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/layer/output_memory.hpp"
 #include "detrame/network/stack.hpp"
 
 namespace detrame {
@@ -68,7 +69,7 @@ struct ResidualOf {
     struct Tape {
       typename BranchLayer::Tape branch;
       typename ShortcutLayer::Tape shortcut;
-      typename B::Matrix y, x_bar;
+      OutputMemory<input, output, B> memory;
     };
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once(
@@ -83,26 +84,26 @@ struct ResidualOf {
       return theta;
     }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
+    View forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
       ConstView const f = branch.forward(backend, theta.branch, x, tape.branch, draw);
       ConstView g = x;
       if constexpr (!unchanged)
         g = shortcut.forward(backend, theta.shortcut, x, tape.shortcut, draw.at(Index{Branch::depth}));
-      resize(backend, tape.y, f.rows(), f.cols());
-      add(backend, g, f, tape.y);
-      return tape.y;
+      View const y = tape.memory.y(backend, samples<Layer>("Residual", x));
+      add(backend, g, f, y);
+      return y;
     }
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
-      require_cotangent("Residual", tape.y, y_bar);
+      require_cotangent("Residual", tape.memory.y(), y_bar);
       ConstView const f_bar = branch.pullback(backend, theta.branch, tape.branch, y_bar, theta_bar.branch);
       ConstView g_bar = y_bar;
       if constexpr (!unchanged)
         g_bar = shortcut.pullback(backend, theta.shortcut, tape.shortcut, y_bar, theta_bar.shortcut);
-      resize(backend, tape.x_bar, f_bar.rows(), f_bar.cols());
-      add(backend, g_bar, f_bar, tape.x_bar);
-      return tape.x_bar;
+      View const x_bar = tape.memory.x_bar();  // y_bar may lie here: read no more, or entry by entry
+      add(backend, g_bar, f_bar, x_bar);
+      return x_bar;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {

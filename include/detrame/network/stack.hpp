@@ -61,6 +61,8 @@ struct Stack {
       }
     };
     struct Tape : Record<typename Recipes::template Layer<shapes[I], B>::Tape...> {};
+    using Output =
+        ForwardResult<typename std::remove_cvref_t<decltype(leaf<depth - 1>(std::declval<Layers&>()))>>;
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once(
         {::detrame::samples_at_once<typename Recipes::template Layer<shapes[I], B>>()...});
@@ -73,10 +75,8 @@ struct Stack {
       return theta;
     }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
-      ConstView y = x;
-      ((y = leaf<I>(layers).forward(backend, leaf<I>(theta), y, leaf<I>(tape), draw.at(Index{I}))), ...);
-      return y;
+    Output forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
+      return forward_from<0>(backend, theta, x, tape, draw);
     }
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
@@ -162,6 +162,22 @@ struct Stack {
             last = next;
           }(),
           ...);
+    }
+
+    /// Layers i, i + 1, ... on what layer i - 1 returned: over it, where the one lends it and the other can.
+    template <std::size_t i, class X>
+    Output forward_from(B& backend, Parameters const& theta, X x, Tape& tape, Draw draw) const {
+      auto const& layer = leaf<i>(layers);
+      auto const y = [&] {
+        if constexpr (std::is_same_v<X, View> && RunsInPlace<std::remove_cvref_t<decltype(layer)>>)
+          return layer.forward_in_place(backend, leaf<i>(theta), x, leaf<i>(tape), draw.at(Index{i}));
+        else
+          return layer.forward(backend, leaf<i>(theta), x, leaf<i>(tape), draw.at(Index{i}));
+      }();
+      if constexpr (i + 1 == depth)
+        return y;
+      else
+        return forward_from<i + 1>(backend, theta, y, tape, draw);
     }
   };
 

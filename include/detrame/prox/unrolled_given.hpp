@@ -40,6 +40,7 @@ void unrolled_given(B& backend, S const& structure, Activation, typename B::Cons
 ///
 ///   G_bar = Sigma       W_tilde_bar += sum_{t>=1} P_t U_t^T       b_bar -= sum_t rowsum(sign(U_{t+1}) o P_t)
 ///
+/// Requires  what is written overlaps nothing else, but G_bar may be U (which is lost then).
 /// Ensures   G_bar is assigned, the other two are added to.
 template <class Activation, Structure S, Backend B>
 void unrolled_given_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
@@ -48,6 +49,8 @@ void unrolled_given_pullback(B& backend, S const& structure, Activation, typenam
                              typename B::View W_tilde_bar, typename B::View b_bar) {
   using View = typename B::View;
   using ConstView = typename B::ConstView;
+  static_assert(!Activation::two_sided,
+                "unrolled_given_pullback: the signs of U are read after Sigma is written");
   Index const N = U.cols();
   auto const frame = backend.lane().frame();
   auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);

@@ -48,7 +48,7 @@ void pull_back_states(typename B::Lane& lane, S const& structure, Weights const&
 /// Shapes    as in unrolled_prox; a cotangent is shaped as its primal.
 /// Requires  U (and states, where it has columns) as unrolled_prox left them for the same arguments; without
 ///           states U_1, ..., U_{T-1} are computed once more. Shapes are checked, else ShapeError. What is
-///           written overlaps nothing else.
+///           written overlaps nothing else, but Z_bar may be U (which is lost then).
 /// Ensures   (1) Z_bar is assigned, the other three are added to. T = 0: Z_bar = 0, nothing is added.
 ///           (2) the same bits for any number of threads, and with or without states.
 ///           (3) nothing is allocated after the first call of the same shapes.

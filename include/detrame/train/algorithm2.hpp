@@ -13,7 +13,7 @@ struct TrainingState {
   typename Net::Parameters gradient, velocity;
   typename Net::Tape tape;
   typename Net::Backend::Matrix x, targets, y_bar;
-  typename Net::Backend::ConstView scores{};  ///< of the last step, before it; they live in the tape
+  typename Net::Backend::Matrix scores;  ///< of the last step, before it
   std::uint64_t step = 0;
 };
 
@@ -37,8 +37,8 @@ typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd 
   visit([&](std::string_view, Kind, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); },
         state.gradient);
   auto const y = net.forward(backend, theta, x, state.tape, draw);
-  state.scores = y;
-  resize(backend, state.y_bar, y.rows(), y.cols());
+  for (auto* const matrix : {&state.scores, &state.y_bar}) resize(backend, *matrix, y.rows(), y.cols());
+  each(backend.lane(), formula::Assign(), state.scores, y);
   Scalar const value = loss.value(backend, y, targets, state.y_bar);
   net.pullback(backend, theta, state.tape, state.y_bar, state.gradient);
   sgd.step(backend, theta, state.gradient, state.velocity, rate);
