@@ -125,7 +125,7 @@ struct ClockedWinograd : ConvolutionalBlocksBy<Winograd<4>> {
     auto const emit = detail::epilogue<float>(f, args...);
     Index const in = W.channels, out = W.out_packets() * detail::lanes<float>;
     ledger->begin();
-    each_tiles(lane, W.window, U, W.out_channels,
+    each_tiles(lane, W.window, U, U.stride(), W.out_channels,
                [&](auto const& tiles, Index first, Index count, float const* zeros, Values const& V,
                    Values const& Y) {
                  Transforms::input(tiles, U, first, count, zeros, V);
@@ -145,7 +145,7 @@ struct ClockedWinograd : ConvolutionalBlocksBy<Winograd<4>> {
                     View const& sum) const {
     Index const out = P.rows(), in = U.rows();
     ledger->begin();
-    each_tiles(lane, window(), U, out,
+    each_tiles(lane, window(), U, std::max(U.stride(), P.stride()), out,
                [&](auto const& tiles, Index first, Index count, float const* zeros, Values const& V,
                    Values const& Y) {
                  Transforms::cotangent(tiles, P, sign, first, count, zeros, Y);
@@ -170,16 +170,16 @@ struct ClockedWinograd : ConvolutionalBlocksBy<Winograd<4>> {
 
  private:
   template <class F>
-  static void each_tiles(Lane& lane, Window const& window, ConstView U, Index out_channels, F const& f) {
+  static void each_tiles(Lane& lane, Window const& window, ConstView U, Index stride, Index out_channels,
+                         F const& f) {
     auto const frame = lane.frame();
     detail::Tiles<4> const tiles{window};
     Index const total = U.cols() / window.sites() * tiles.per_image();
     Index const most = std::min(total, detail::tiles_at_once);
     Values const V(lane, points, U.rows(), most), Y(lane, points + 1, out_channels, most);
-    auto const zeros = lane.scratch(std::max(U.rows(), out_channels) + detail::lanes<float>, 1);
-    std::fill_n(zeros.data(), zeros.rows(), 0.f);
+    float const* const zeros = Transforms::zeros(lane, stride);
     for (Index first = 0; first < total; first += detail::tiles_at_once)
-      f(tiles, first, std::min(detail::tiles_at_once, total - first), zeros.data(), V, Y);
+      f(tiles, first, std::min(detail::tiles_at_once, total - first), zeros, V, Y);
   }
 };
 
