@@ -25,6 +25,11 @@ PHASES = ["weights", "input", "products", "output", "cotangent", "gradient"]
 TRIADS = {"L2": 192, "L3": 6144, "memory": 393216}  # KiB, as in peak_bench
 
 
+def milliseconds(seconds):
+    ms = 1e3 * seconds
+    return f"{ms:.0f}" if ms >= 100 else f"{ms:.3g}"
+
+
 def run(program, *flags):
     """Google Benchmark's JSON."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
@@ -110,7 +115,7 @@ def tables(context, cases, peak, bandwidth, repetitions):
     ]
     for c in cases:
         useful, real = c.number["useful_flops"] / c.seconds, c.flops / c.seconds
-        lines.append(f"| {c.label} | {c.what.replace('_', ', ')} | {1e3 * c.seconds:.3g} | {useful * giga:.0f} | {useful / peak:.2f} | "
+        lines.append(f"| {c.label} | {c.what.replace('_', ', ')} | {milliseconds(c.seconds)} | {useful * giga:.0f} | {useful / peak:.2f} | "
                      f"{real * giga:.0f} | {real / peak:.2f} | {c.flops / c.number['least_bytes']:.0f} |")
     lines += [
         "",
