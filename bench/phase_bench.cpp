@@ -76,24 +76,36 @@ template <auto const& M>
 struct PointMatrixFlops {
   static constexpr int rows = static_cast<int>(std::size(M)), cols = static_cast<int>(std::size(M[0]));
 
-  /// Of a sum over l < n of factor(l) x_l.
-  static constexpr int sum(int n, auto const& factor) {
-    int flops = 0, terms = 0;
-    for (int l = 0; l < n; ++l)
-      if (factor(l) != 0) flops += (factor(l) == 1 ? 0 : 1) + (terms++ == 0 ? 0 : 1);
-    return flops;
-  }
-  static constexpr int expand = [] {
+  /// Of factor x, and of sum + factor x.
+  static constexpr int times(double factor) { return factor == 1 ? 0 : 1; }
+  static constexpr int plus(double factor) { return factor == 1 || factor == -1 ? 1 : 2; }
+
+  /// Of a row's sum over j = first, first + step, ..., divided by its unit.
+  template <int i, int first, int step>
+  static constexpr int row = [] {
+    using Matrix = detail::PointMatrix<M, float>;
     int flops = 0;
-    for (int i : {0, rows - 1}) flops += sum(cols, [&](int j) { return M[i][j]; });
-    for (int i = 1; i + 1 < rows; i += 2)  // the rows of p and -p: two halves, their sum and difference
-      for (int half : {0, 1}) flops += 1 + sum(cols, [&](int j) { return j % 2 == half ? M[i][j] : 0; });
+    for (int j = first; j < cols; j += step)
+      if (j != Matrix::template unit_column<i, first, step> && M[i][j] != 0)
+        flops += plus(M[i][j] / Matrix::template unit<i, first, step>);
     return flops;
   }();
+  static constexpr int expand = []<int... pair>(std::integer_sequence<int, pair...>) {
+    using Matrix = detail::PointMatrix<M, float>;
+    constexpr int last = rows - 1;
+    int const ends = row<0, 0, 1> + times(Matrix::template unit<0, 0, 1>) + row<last, 0, 1> +
+                     times(Matrix::template unit<last, 0, 1>);
+    return ends + ((row<2 * pair + 1, 0, 2> + times(Matrix::template unit<2 * pair + 1, 0, 2>) +
+                    row<2 * pair + 1, 1, 2> + 2 * plus(Matrix::template unit<2 * pair + 1, 1, 2>)) +
+                   ...);
+  }(std::make_integer_sequence<int, rows / 2 - 1>());
   static constexpr int contract = [] {
-    int flops = rows - 2;
-    for (int j = 0; j < cols; ++j)
-      flops += sum(rows, [&](int i) { return i % 2 == 1 || i == 0 ? M[i][j] : 0; });
+    int flops = rows - 2;  // sums and differences of p and -p
+    for (int j = 0; j < cols; ++j) {
+      int terms = 0;
+      for (int i = 0; i < rows; i += i == 0 ? 1 : 2)
+        if (M[i][j] != 0) flops += terms++ == 0 ? times(M[i][j]) : plus(M[i][j]);
+    }
     return flops;
   }();
 };
@@ -148,13 +160,13 @@ struct ClockedWinograd : ConvolutionalBlocksBy<Winograd<4>> {
     each_tiles(lane, window(), U, std::max(U.stride(), P.stride()), out,
                [&](auto const& tiles, Index first, Index count, float const* zeros, Values const& V,
                    Values const& Y) {
-                 Transforms::cotangent(tiles, P, sign, first, count, zeros, Y);
+                 Transforms::cotangent(tiles, P, first, count, zeros, Y);
                  ledger->end(Phase::cotangent, product(count, out, sites + (n + 4) * Of_A::expand),
                              product(count, out, sites + points));
                  Transforms::input(tiles, U, first, count, zeros, V);
                  ledger->end(Phase::input, product(count, in, 2 * n * Of_B::expand),
                              product(count, in, sites + points));
-                 detail::add_point_products<4>(Y, V, count, sum);
+                 detail::add_point_products<4>(Y, V, count, sign, sum);
                  ledger->end(Phase::gradient, product(2, count, sum.rows(), sum.cols()),
                              2 * product(sum.rows(), sum.cols()) + product(points, count, in + out));
                });

@@ -115,9 +115,9 @@ struct WinogradGradient {
   Index cols() const { return points * points * filled(channels); }
 };
 
-/// sum_p += Y_p V_p^T at every point p, over the first `count` tiles.
+/// sum_p += sign Y_p V_p^T at every point p, over the first `count` tiles.
 template <int m, class Scalar>
-void add_point_products(PointValues<Scalar> const& Y, PointValues<Scalar> const& V, Index count,
+void add_point_products(PointValues<Scalar> const& Y, PointValues<Scalar> const& V, Index count, Scalar sign,
                         MatrixView<Scalar> sum) {
   constexpr int points = Winograd<m>::points * Winograd<m>::points;
   constexpr Index L = lanes<Scalar>;
@@ -132,7 +132,7 @@ void add_point_products(PointValues<Scalar> const& Y, PointValues<Scalar> const&
         Scalar* const to = sum.data() + (point * channels + i) * sum.stride() + panel * L;
         tile.for_each([&](Packet<Scalar> v, Index r, Index j) __attribute__((always_inline)) {
           Scalar* const s = to + j * sum.stride() + r * L;
-          store(s, add(load<Scalar>(s), v));
+          store(s, multiply_add(broadcast(sign), v, load<Scalar>(s)));
         });
       }
     });
@@ -151,9 +151,9 @@ void add_winograd_gradient(CpuLane<Scalar>& lane, Window const& window, MatrixVi
   Scalar const* const zeros = Transforms::zeros(lane, std::max(U.stride(), P.stride()));
   for (Index first = 0; first < total; first += tiles_at_once) {
     Index const count = std::min(tiles_at_once, total - first);
-    Transforms::cotangent(tiles, P, sign, first, count, zeros, Y);
+    Transforms::cotangent(tiles, P, first, count, zeros, Y);
     Transforms::input(tiles, U, first, count, zeros, V);
-    add_point_products<m>(Y, V, count, sum);
+    add_point_products<m>(Y, V, count, sign, sum);
   }
 }
 

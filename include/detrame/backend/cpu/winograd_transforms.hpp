@@ -28,6 +28,24 @@ struct PointMatrix {
       }(),
       "rows of p and -p must follow one another");
 
+  /// A column of row i among first, first + step, ... whose entry, the `unit`, divides the others without rounding, if there is one.
+  template <int i, int first, int step>
+  static constexpr int unit_column = [] {
+    int any = -1;
+    for (int u = first; u < cols; u += step) {
+      bool exact = M[i][u] != 0;
+      if (exact) any = u;
+      for (int j = first; exact && j < cols; j += step) {
+        double const ratio = M[i][j] / M[i][u];
+        exact = ratio == static_cast<float>(ratio);
+      }
+      if (exact) return u;
+    }
+    return any;
+  }();
+  template <int i, int first, int step>
+  static constexpr double unit = M[i][unit_column<i, first, step>];
+
   /// y_i = sum_j M_ij x_j. x and y: packets at distances of x_step, y_step.
   template <int x_step = 1, int y_step = 1>
   [[gnu::always_inline]] static void expand(P const* x, P* y) {
@@ -75,24 +93,6 @@ struct PointMatrix {
     if (m == -1) return subtract(sum, x);
     return multiply_add(broadcast(static_cast<Scalar>(m)), x, sum);
   }
-
-  /// A column of row i among first, first + step, ... whose entry, the `unit`, divides the others without rounding, if there is one.
-  template <int i, int first, int step>
-  static constexpr int unit_column = [] {
-    int any = -1;
-    for (int u = first; u < cols; u += step) {
-      bool exact = M[i][u] != 0;
-      if (exact) any = u;
-      for (int j = first; exact && j < cols; j += step) {
-        double const ratio = M[i][j] / M[i][u];
-        exact = ratio == static_cast<float>(ratio);
-      }
-      if (exact) return u;
-    }
-    return any;
-  }();
-  template <int i, int first, int step>
-  static constexpr double unit = M[i][unit_column<i, first, step>];
 
   /// sum_j M_ij x_j over j = first, first + step, ..., divided by the unit.
   template <int i, int first, int step, int x_step>
@@ -219,47 +219,38 @@ struct WinogradTransforms {
   }
 
   /// V = B^T d B for `count` tiles from the first-th on, of images U: channels x (sites images).
-  static void input(Tiles<m> tiles, MatrixView<Scalar const> U, Index first, Index count, Scalar const* zeros,
-                    PointValues<Scalar> V) {
-    Window const w = tiles.window;
-    for (Index t = 0; t < count; ++t) {
-      auto const place = tiles[first + t];
-      Patch<points> const patch(U.middle_cols(place.image * w.sites(), w.sites()), w.height, w.width,
-                                place.y - w.padding, place.x - w.padding, zeros);
-      for (Index p = 0; p < V.packets; ++p) {
-        Index const c = p * lanes<Scalar>;
-        Packet<Scalar> d[points * points];
-#pragma GCC unroll 8
-        for (int j = 0; j < points; ++j) {
-          Packet<Scalar> column[points];
-          patch.read(j, c, U.rows() - c, column);
-          Input::template expand<1, points>(column, d + j);
-        }
-        expand_rows<Input>(d, V.at(0, p, t), V.point_step);
-      }
-    }
+  static void input(Tiles<m> const& tiles, MatrixView<Scalar const> U, Index first, Index count,
+                    Scalar const* zeros, PointValues<Scalar> const& V) {
+    Window const& w = tiles.window;
+    expand_tiles<Input>(tiles, U, w.height, w.width, w.padding, first, count, zeros, V);
   }
 
-  /// Y = sign A P A^T, the adjoint of the output transform, for `count` tiles of P: channels x (sites images).
-  static void cotangent(Tiles<m> tiles, MatrixView<Scalar const> P, Scalar sign, Index first, Index count,
-                        Scalar const* zeros, PointValues<Scalar> Y) {
-    Window const w = tiles.window;
+  /// Y = A P A^T, the adjoint of the output transform, for `count` tiles of P: channels x (sites images).
+  static void cotangent(Tiles<m> const& tiles, MatrixView<Scalar const> P, Index first, Index count,
+                        Scalar const* zeros, PointValues<Scalar> const& Y) {
+    Window const& w = tiles.window;
+    expand_tiles<Output>(tiles, P, w.out_height(), w.out_width(), 0, first, count, zeros, Y);
+  }
+
+  /// M d M^T for patches d of images of height x width that begin `before` rows and columns before their tiles.
+  template <class M>
+  static void expand_tiles(Tiles<m> tiles, MatrixView<Scalar const> images, Index height, Index width,
+                           Index before, Index first, Index count, Scalar const* zeros,
+                           PointValues<Scalar> to) {
     for (Index t = 0; t < count; ++t) {
       auto const place = tiles[first + t];
-      Patch<m> const patch(P.middle_cols(place.image * w.out_sites(), w.out_sites()), w.out_height(),
-                           w.out_width(), place.y, place.x, zeros);
-      for (Index p = 0; p < Y.packets; ++p) {
+      Patch<M::cols> const patch(images.middle_cols(place.image * height * width, height * width), height,
+                                 width, place.y - before, place.x - before, zeros);
+      for (Index p = 0; p < to.packets; ++p) {
         Index const c = p * lanes<Scalar>;
-        Packet<Scalar> d[points * m];
-#pragma GCC unroll 4
-        for (int j = 0; j < m; ++j) {
-          Packet<Scalar> column[m];
-          patch.read(j, c, P.rows() - c, column);
-#pragma GCC unroll 4
-          for (int i = 0; i < m; ++i) column[i] = multiply(broadcast(sign), column[i]);
-          Output::template expand<1, m>(column, d + j);
+        Packet<Scalar> d[points * M::cols];
+#pragma GCC unroll 8
+        for (int j = 0; j < M::cols; ++j) {
+          Packet<Scalar> column[M::cols];
+          patch.read(j, c, images.rows() - c, column);
+          M::template expand<1, M::cols>(column, d + j);
         }
-        expand_rows<Output>(d, Y.at(0, p, t), Y.point_step);
+        expand_rows<M>(d, to.at(0, p, t), to.point_step);
       }
     }
   }
