@@ -66,7 +66,7 @@ class Erased final : public AnyNetwork {
     auto const y = net_.forward(backend_, theta_, ConstView(state.x), state.tape, {.dropping = false});
     resize(backend_, state.y_bar, y.rows(), y.cols());
     float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView(targets), state.y_bar);
-    net_.pullback(backend_, theta_, state.tape, state.y_bar, state.gradient);
+    pullback_parameters(backend_, net_, theta_, state.tape, state.y_bar, state.gradient);
     TensorFile file;
     store_parameters(backend_, state.gradient, file);
     file.tensors["loss"] = tensor(HostMatrix<float>(1, 1, loss));

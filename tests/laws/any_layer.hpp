@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "allocation_counter.hpp"
 #include "detrame/layer/check_pullback.hpp"
@@ -46,6 +47,9 @@ class AnyLayer {
   /// written over x.
   virtual std::vector<Outcome<Scalar>> in_place(Parameters const& theta, Host const& x, Host const& y_bar,
                                                 Draw draw) = 0;
+  /// theta_bar by pullback_parameters, where the layer offers it.
+  virtual std::optional<Parameters> parameters_alone(Parameters const& theta, Host const& x,
+                                                     Host const& y_bar, Draw draw) = 0;
   virtual Host predict(Parameters const& theta, Host const& x, Index y_columns) = 0;
   /// How often forward and pullback allocate on a new tape, and how often predict does, in a second run.
   struct Allocations {
@@ -141,6 +145,25 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
     return outcomes;
   }
 
+  std::optional<Parameters> parameters_alone(Parameters const& theta, Host const& x, Host const& y_bar,
+                                             Draw draw) override {
+    if constexpr (requires(L const l, B& b, Theta t, Tape tape, ConstView v) {
+                    l.pullback_parameters(b, t, tape, v, t);
+                  }) {
+      Parameters theta_bar;
+      for (auto const& p : theta) theta_bar.emplace_back(p.rows(), p.cols());
+      auto const theta_there = there(theta);
+      auto bar = there(theta_bar);
+      x_ = sent(b_, x);
+      run_forward(theta_there, x_, tape_, draw);
+      layer_.pullback_parameters(b_, theta_there, tape_, sent(b_, y_bar), bar);
+      fetch(bar, theta_bar);
+      return theta_bar;
+    } else {
+      return {};
+    }
+  }
+
   Host predict(Parameters const& theta, Host const& x, Index y_columns) override {
     auto y = sent(b_, Host(L::output.channels, y_columns));
     run_predict(there(theta), sent(b_, x), y);
@@ -183,10 +206,13 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   Host pullback_there(Parameters const& theta, ConstView y_bar, Parameters& theta_bar) {
     auto bar = there(theta_bar);
     Host const x_bar = fetched(b_, run_pullback(there(theta), tape_, y_bar, bar));
-    visit(
-        [&, i = std::size_t(0)](std::string_view, Kind, auto& g) mutable { theta_bar[i++] = fetched(b_, g); },
-        bar);
+    fetch(bar, theta_bar);
     return x_bar;
+  }
+  [[gnu::noinline]] void fetch(Theta const& there, Parameters& here) {
+    visit([&, i = std::size_t(0)](std::string_view, Kind,
+                                  auto const& g) mutable { here[i++] = fetched(b_, g); },
+          there);
   }
   [[gnu::noinline]] ConstView run_forward(Theta const& theta, ConstView x, Tape& tape, Draw draw) {
     return layer_.forward(b_, theta, x, tape, draw);

@@ -131,7 +131,7 @@ void pullback_adds_to_theta_bar(AnyLayer<Scalar>& layer) {
 }
 
 /// pullback writes neither x nor y_bar, and leaves a tape that serves again; y_bar may be written over y where forward
-/// lends it, and y over x where the layer offers that: the same bits.
+/// lends it, and y over x and theta_bar alone where the layer offers that: the same bits.
 template <class Scalar>
 void memory_is_shared(AnyLayer<Scalar>& layer) {
   LayerAt<Scalar> const at(layer, 70, 15);
@@ -141,6 +141,8 @@ void memory_is_shared(AnyLayer<Scalar>& layer) {
     other.support = once.support;
     CHECK(other == once);
   }
+  if (auto const theta_bar = layer.parameters_alone(at.theta, at.x, at.y_bar, at.draw))
+    CHECK(*theta_bar == once.theta_bar);
   CHECK(at.outcome() == once);
 }
 

@@ -32,9 +32,12 @@ namespace detrame {
 ///             innermost frame of backend.lane() closes. A layer that has it says how many samples should be in a
 ///             call, as `samples_at_once`, and whether y may be x, as `in_place`; its predict is `predict_in_chunks`.
 ///             A Stack of such layers takes a few samples through all of them while they are in a cache.
+///   pullback_parameters
+///             optional: pullback that adds to theta_bar and forms no x_bar, for the first layer of a network, whose x_bar
+///             nobody reads; a training step ends with it.
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///
-/// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback); forward of a batch is forward
+/// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its part; forward of a batch is forward
 /// of its parts; predict is forward where the layer is not random; a tape serves again after pullback; the bits are
 /// the same with y_bar in y's memory where y is lent, and in place; x and y_bar are kept; nothing is allocated from the
 /// second call on; the bits do not depend on the number of threads.
@@ -183,6 +186,17 @@ template <Layer L>
 void absorb(typename L::Backend& backend, L const& layer, typename L::Parameters& theta,
             typename L::Tape const& tape) {
   if constexpr (requires { layer.absorb(backend, theta, tape); }) layer.absorb(backend, theta, tape);
+}
+
+/// The theta_bar of pullback alone.
+template <Layer L>
+void pullback_parameters(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
+                         typename L::Tape& tape, typename L::Backend::ConstView y_bar,
+                         typename L::Parameters& theta_bar) {
+  if constexpr (requires { layer.pullback_parameters(backend, theta, tape, y_bar, theta_bar); })
+    layer.pullback_parameters(backend, theta, tape, y_bar, theta_bar);
+  else if constexpr (!std::same_as<typename L::Parameters, NoParameters>)
+    layer.pullback(backend, theta, tape, y_bar, theta_bar);
 }
 
 /// The multiply-adds of the matrix products that the inference map takes for one sample: a layer that has such offers

@@ -124,11 +124,28 @@ struct Convolution {
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
-      check("W_bar", "c_bar", theta_bar);
-      ConstView const x = tape.x;
       View const x_bar = tape.memory.x_bar("Convolution", y_bar);
       auto const frame = backend.lane().frame();
       auto const W_T = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::transposed);
+      add_gradients(backend, tape.x, y_bar, theta_bar, [=](auto& lane, ConstView z_bar, Columns chunk) {
+        convolve_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
+      });
+      return x_bar;
+    }
+
+    void pullback_parameters(B& backend, Parameters const&, Tape& tape, ConstView y_bar,
+                             Parameters& theta_bar) const {
+      require_cotangent("Convolution", tape.memory.y(), y_bar);
+      add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView, Columns) {});
+    }
+
+   private:
+    /// theta_bar += the sums over chunks, in each of which `also(lane, z_bar, chunk)` runs too.
+    template <class F>
+    static void add_gradients(B& backend, ConstView x, ConstView y_bar, Parameters& theta_bar,
+                              F const& also) {
+      check("W_bar", "c_bar", theta_bar);
+      auto const frame = backend.lane().frame();
       auto const gradient = convolution_gradient(Arithmetic(), backend, theta_bar.W);
       std::array<View, 2> const sums{gradient.sum, View(theta_bar.c)};
       sum_chunks(backend, batch(x.cols()), k + in.channels, sums,
@@ -137,13 +154,11 @@ struct Convolution {
                    add_convolution_gradient(Arithmetic(), lane, window, z_bar, columns(x, chunk), 1,
                                             partial[0]);
                    if constexpr (choices.bias) row_sums(lane, partial[1], formula::Negative(), z_bar);
-                   convolve_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
+                   also(lane, z_bar, chunk);
                  });
       finish_gradient(backend, gradient, theta_bar.W);
-      return x_bar;
     }
 
-   private:
     static Batch batch(Index columns) { return {columns, in.sites(), wanted_columns<Arithmetic>}; }
 
     static void check(char const* W, char const* c, Parameters const& theta) {

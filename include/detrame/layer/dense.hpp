@@ -70,23 +70,37 @@ struct Dense {
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
-      check("W_bar", "c_bar", theta_bar);
-      ConstView const x = tape.x;
       View const x_bar = tape.memory.x_bar("Dense", y_bar);
       auto const frame = backend.lane().frame();
       auto const W_T = prepare_product(backend, theta.W, Op::transposed);
+      add_gradients(backend, tape.x, y_bar, theta_bar, [=](auto& lane, ConstView z_bar, Columns chunk) {
+        product_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
+      });
+      return x_bar;
+    }
+
+    void pullback_parameters(B& backend, Parameters const&, Tape& tape, ConstView y_bar,
+                             Parameters& theta_bar) const {
+      require_cotangent("Dense", tape.memory.y(), y_bar);
+      add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView, Columns) {});
+    }
+
+   private:
+    /// theta_bar += the sums over chunks, in each of which `also(lane, z_bar, chunk)` runs too.
+    template <class F>
+    static void add_gradients(B& backend, ConstView x, ConstView y_bar, Parameters& theta_bar,
+                              F const& also) {
+      check("W_bar", "c_bar", theta_bar);
       std::array<View, 2> const sums{View(theta_bar.W), View(theta_bar.c)};
       sum_chunks(backend, Batch{y_bar.cols()}, k + in.channels, sums,
                  [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
                    ConstView const z_bar = columns(y_bar, chunk);
                    add_outer_product(lane, z_bar, columns(x, chunk), 1, partial[0]);
                    row_sums(lane, partial[1], formula::Negative(), z_bar);
-                   product_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
+                   also(lane, z_bar, chunk);
                  });
-      return x_bar;
     }
 
-   private:
     static void check(char const* W, char const* c, Parameters const& theta) {
       require_shape("Dense", W, theta.W, k, in.channels);
       require_shape("Dense", c, theta.c, k, 1);

@@ -81,12 +81,15 @@ struct Stack {
 
     ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
                        Parameters& theta_bar) const {
-      ConstView x_bar = y_bar;
-      ((x_bar = leaf<depth - 1 - I>(layers).pullback(backend, leaf<depth - 1 - I>(theta),
-                                                     leaf<depth - 1 - I>(tape), x_bar,
-                                                     leaf<depth - 1 - I>(theta_bar))),
-       ...);
-      return x_bar;
+      return pullback_to<0>(backend, theta, tape, y_bar, theta_bar);
+    }
+
+    void pullback_parameters(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                             Parameters& theta_bar) const {
+      if constexpr (first < depth)
+        ::detrame::pullback_parameters(backend, leaf<first>(layers), leaf<first>(theta), leaf<first>(tape),
+                                       pullback_to<first + 1>(backend, theta, tape, y_bar, theta_bar),
+                                       leaf<first>(theta_bar));
     }
 
     void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
@@ -162,6 +165,31 @@ struct Stack {
             last = next;
           }(),
           ...);
+    }
+
+    /// The first layer that has parameters, or depth.
+    static constexpr std::size_t first = [] {
+      std::size_t i = 0;
+      (void)((std::same_as<typename Recipes::template Layer<shapes[I], B>::Parameters, NoParameters> &&
+              ++i) &&
+             ...);
+      return i;
+    }();
+
+    /// The cotangent of what layer i reads: pullbacks of layers depth - 1, ..., i.
+    template <std::size_t i>
+    ConstView pullback_to(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+                          Parameters& theta_bar) const {
+      ConstView x_bar = y_bar;
+      (
+          [&] {
+            constexpr std::size_t j = depth - 1 - I;
+            if constexpr (j >= i)
+              x_bar =
+                  leaf<j>(layers).pullback(backend, leaf<j>(theta), leaf<j>(tape), x_bar, leaf<j>(theta_bar));
+          }(),
+          ...);
+      return x_bar;
     }
 
     /// Layers i, i + 1, ... on what layer i - 1 returned: over it, where the one lends it and the other can.

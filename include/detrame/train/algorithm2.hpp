@@ -40,7 +40,7 @@ typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd 
   for (auto* const matrix : {&state.scores, &state.y_bar}) resize(backend, *matrix, y.rows(), y.cols());
   each(backend.lane(), formula::Assign(), state.scores, y);
   Scalar const value = loss.value(backend, y, targets, state.y_bar);
-  net.pullback(backend, theta, state.tape, state.y_bar, state.gradient);
+  pullback_parameters(backend, net, theta, state.tape, state.y_bar, state.gradient);
   sgd.step(backend, theta, state.gradient, state.velocity, rate);
   absorb(backend, net, theta, state.tape);
   ++state.step;
