@@ -193,9 +193,11 @@ void add_direct_gradient(CpuLane<Scalar>& lane, Window const& window, MatrixView
     padded.read(U.middle_cols(n * window.sites(), window.sites()));
     for (Index y = 0; y < window.out_height(); y += strip) {
       Index const rows = std::min(strip, window.out_height() - y);
-      auto const P_rows = P.middle_cols(n * window.out_sites() + y * out_width, rows * out_width);
+      auto const strip_frame = lane.frame();
+      PackedMatrix<Scalar> const P_rows =
+          packed(lane, P.middle_cols(n * window.out_sites() + y * out_width, rows * out_width), sign);
       for (Index dy = 0; dy < window.kernel; ++dy)
-        add_outer(lane, P_rows, sign, padded.at(window.stride * y + dy, 0),
+        add_outer(P_rows, padded.at(window.stride * y + dy, 0),
                   {rows, out_width, window.stride * padded.row_step(), window.stride * U.rows(), 1}, depth,
                   W_bar.data() + dy * depth * W_bar.stride(), W_bar.stride());
     }

@@ -118,22 +118,27 @@ void multiply(PackedMatrix<Scalar> const& A, Scalar const* B, Index B_col, Index
   });
 }
 
-/// C += sign A B^T for A: m x n, and B of `cols` rows: B_jl at s segment_step + l step + j. The n = segments depth columns are
+/// sign A packed into memory of the lane.
+template <class Scalar>
+PackedMatrix<Scalar> packed(CpuLane<Scalar>& lane, MatrixView<Scalar const> A, Scalar sign) {
+  PackedMatrix<Scalar> const to{A.rows(), A.cols(),
+                                lane.scratch(PackedMatrix<Scalar>::size(A.rows(), A.cols()), 1).data()};
+  pack(lane, to, [&](Index i, Index l) { return sign * A(i, l); });
+  return to;
+}
+
+/// C += A B^T for A: m x n, and B of `cols` rows: B_jl at s segment_step + l step + j. The n = segments depth columns are
 /// taken one segment after another.
 template <class Scalar>
-void add_outer(CpuLane<Scalar>& lane, MatrixView<Scalar const> A, Scalar sign, Scalar const* B, Strides at,
-               Index cols, Scalar* C, Index C_step) {
-  if (A.cols() == 0) return;  // B may have no memory
+void add_outer(PackedMatrix<Scalar> const& A, Scalar const* B, Strides at, Index cols, Scalar* C,
+               Index C_step) {
+  if (A.depth == 0) return;  // B may have no memory
   constexpr Index L = lanes<Scalar>;
-  auto const frame = lane.frame();
   at.col_step = 1;
-  PackedMatrix<Scalar> const packed{A.rows(), A.cols(),
-                                    lane.scratch(PackedMatrix<Scalar>::size(A.rows(), A.cols()), 1).data()};
-  pack(lane, packed, [&](Index i, Index l) { return sign * A(i, l); });
-  for_each_block<Scalar>(A.cols(), cols, [&](Index first, Index count) {
-    for_each_panel(packed.packets(A.rows()), [&]<int rows>(Index panel) {
-      Index const n = std::min(rows * L, A.rows() - panel * L);
-      multiply_panel<rows>(packed.data + panel * L * packed.depth, B + first, at, count,
+  for_each_block<Scalar>(A.depth, cols, [&](Index first, Index count) {
+    for_each_panel(A.packets(A.rows), [&]<int rows>(Index panel) {
+      Index const n = std::min(rows * L, A.rows - panel * L);
+      multiply_panel<rows>(A.data + panel * L * A.depth, B + first, at, count,
                            [&](Scalar const* tile, Index j, Index width) {
                              for (Index c = 0; c < width; ++c) {
                                Scalar* const to = C + panel * L + (first + j + c) * C_step;
@@ -201,7 +206,8 @@ void add_outer_product(CpuLane<Scalar>& lane, std::type_identity_t<MatrixView<Sc
     each(lane, formula::Assign{}, copy, B);
     B = copy;
   }
-  detail::add_outer(lane, A, sign, B.data(), {1, A.cols(), 0, B.stride(), 1}, B.rows(), C.data(), C.stride());
+  detail::add_outer(detail::packed(lane, A, sign), B.data(), {1, A.cols(), 0, B.stride(), 1}, B.rows(),
+                    C.data(), C.stride());
 }
 
 }  // namespace detrame

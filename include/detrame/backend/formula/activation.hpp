@@ -76,16 +76,16 @@ struct NegativeKinkDistance {
   }
 };
 
-/// Inverted dropout: y <- x / (1 - rate) with probability 1 - rate, else 0. The draw of entry (i, j) depends on
-/// its place in the whole batch alone.
+/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of entry (i, j)
+/// depends on its place in the whole batch alone.
 template <class Scalar>
 struct Dropout {
   Random random;
   Index first_column, rows;
-  Scalar rate;
+  Scalar rate, kept = Scalar(1) / (Scalar(1) - rate);
   DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& y, Scalar x) const {
     auto const position = static_cast<std::uint64_t>((first_column + j) * rows + i);
-    y = random.uniform<Scalar>(position) < rate ? Scalar(0) : x / (Scalar(1) - rate);
+    y = (random.uniform<Scalar>(position) < rate ? Scalar(0) : kept) * x;
   }
 };
 
