@@ -111,6 +111,20 @@ class Cpu {
   /// and starts threads. Afterwards each lane has room for the largest task, whoever was given it.
   template <class Task>
   void run(Index count, Task&& task) {
+    run_tasks(count, TaskReference{&task, [](void const* object, Lane& lane, Index i) {
+                                     (*static_cast<std::remove_reference_t<Task> const*>(object))(lane, i);
+                                   }});
+  }
+
+ private:
+  /// A task without its type, so that threads are compiled once and not once a task.
+  struct TaskReference {
+    void const* object;
+    void (*call)(void const* object, Lane&, Index i);
+    void operator()(Lane& lane, Index i) const { call(object, lane, i); }
+  };
+
+  void run_tasks(Index count, TaskReference task) {
     if (threads() == 1 || count <= 1) {
       for (Index i = 0; i < count; ++i) task(lane(), i);
       return;
@@ -139,7 +153,6 @@ class Cpu {
 #endif
   }
 
- private:
   std::vector<std::unique_ptr<Lane>> lanes_;
   Arena partial_sums_;
 };

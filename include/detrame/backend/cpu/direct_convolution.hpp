@@ -162,16 +162,16 @@ void direct_each(CpuLane<Scalar>& lane, DirectKernel<Scalar> const& kernel, Matr
       Strides const at{p.taps_y, p.taps_x * kernel.channels, padded.row_step(), 1,
                        passes.in_step() * kernel.channels};
       PackedMatrix<Scalar> const A{kernel.out_channels, kernel.depth(p), nullptr};
-      for_each_panel(A.packets(A.rows), [&]<int rows>(Index panel) {
+      for_each_panel(A.packets(A.rows), [&](Index panel, Index rows) {
         for (Index y = 0; y < p.rows; ++y) {
           Index const site = n * kernel.out_sites() + (p.y + passes.out_step() * y) * out_width + p.x;
-          multiply_panel<rows>(
-              weights + panel * L * A.depth, padded.at(p.from_y + passes.in_step() * y, p.from_x), at, p.cols,
-              [&](Scalar const* tile, Index x, Index width) {
-                Index const size = std::min(rows * L, A.rows - panel * L);
-                for (Index c = 0; c < width; ++c)
-                  emit(tile + c * rows * L, panel * L, site + (x + c) * passes.out_step(), size);
-              });
+          multiply_panel(rows, weights + panel * L * A.depth,
+                         padded.at(p.from_y + passes.in_step() * y, p.from_x), at, p.cols,
+                         [&](Scalar const* tile, Index x, Index width) {
+                           Index const size = std::min(rows * L, A.rows - panel * L);
+                           for (Index c = 0; c < width; ++c)
+                             emit(tile + c * rows * L, panel * L, site + (x + c) * passes.out_step(), size);
+                         });
         }
       });
       weights += A.size(A.rows, A.depth);

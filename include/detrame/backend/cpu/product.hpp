@@ -48,13 +48,16 @@ void multiply_tile(Scalar const* A, Scalar const* B, Strides const& at, Scalar* 
                     __attribute__((always_inline)) { store(out + (j * rows + i) * L, v); });
 }
 
-/// take(tile, first column, columns) for tiles that together are `cols` columns of A B; tile: [col][packet][lane].
-template <int rows, class Scalar, class Take>
-void multiply_panel(Scalar const* A, Scalar const* B, Strides const& at, Index cols, Take const& take) {
-  alignas(64) Scalar tile[tile_cols * rows * lanes<Scalar>];
-  for_each_tile(cols, [&]<int width>(Index j) {
-    multiply_tile<rows, width>(A, B + j * at.col_step, at, tile);
-    take(tile, j, Index{width});
+/// take(tile, first column, columns) for tiles that together are `cols` columns of A B, of `rows` packets; tile: [col][packet][lane].
+/// Sizes are not template arguments here, so that what is taken is compiled once.
+template <class Scalar, class Take>
+void multiply_panel(Index rows, Scalar const* A, Scalar const* B, Strides const& at, Index cols,
+                    Take const& take) {
+  alignas(64) Scalar tile[tile_cols * 2 * lanes<Scalar>];
+  for_each_tile(cols, [&](Index j, Index count) {
+    with_tile_size(rows, count,
+                   [&]<int r, int c>() { multiply_tile<r, c>(A, B + j * at.col_step, at, tile); });
+    take(tile, j, count);
   });
 }
 
@@ -70,8 +73,8 @@ struct PackedMatrix {
 };
 
 /// Packs columns [0, depth) of a matrix whose entry (i, l) is at(i, l), one panel; rows beyond the matrix are zeros.
-template <int panel_rows, class Scalar, class At>
-void pack_panel(PackedMatrix<Scalar> const& to, Index panel, At const& at) {
+template <class Scalar, class At>
+void pack_panel(PackedMatrix<Scalar> const& to, Index panel, Index panel_rows, At const& at) {
   constexpr Index L = lanes<Scalar>;
   Scalar* out = to.data + panel * L * to.depth;
   Index const first = panel * L, n = std::min(panel_rows * L, to.rows - first);
@@ -86,10 +89,7 @@ template <class Where, class Scalar, class At>
 void pack(Where& where, PackedMatrix<Scalar> const& to, At const& at) {
   Index const packets = PackedMatrix<Scalar>::packets(to.rows);
   for_each_task(where, (packets + 1) / 2, [&](Index i) {  // the panels of for_each_panel
-    if (2 * i + 2 <= packets)
-      pack_panel<2>(to, 2 * i, at);
-    else
-      pack_panel<1>(to, 2 * i, at);
+    pack_panel(to, 2 * i, std::min<Index>(2, packets - 2 * i), at);
   });
 }
 
@@ -107,13 +107,13 @@ void multiply(PackedMatrix<Scalar> const& A, Scalar const* B, Index B_col, Index
   constexpr Index L = lanes<Scalar>;
   Strides const at{1, A.depth, 0, 1, B_col};
   for_each_block<Scalar>(A.depth, cols, [&](Index first, Index count) {
-    for_each_panel(A.packets(A.rows), [&]<int rows>(Index panel) {
+    for_each_panel(A.packets(A.rows), [&](Index panel, Index rows) {
       Index const n = std::min(rows * L, A.rows - panel * L);
-      multiply_panel<rows>(A.data + panel * L * A.depth, B + first * B_col, at, count,
-                           [&](Scalar const* tile, Index j, Index width) {
-                             for (Index c = 0; c < width; ++c)
-                               emit(tile + c * rows * L, panel * L, first + j + c, n);
-                           });
+      multiply_panel(rows, A.data + panel * L * A.depth, B + first * B_col, at, count,
+                     [&](Scalar const* tile, Index j, Index width) {
+                       for (Index c = 0; c < width; ++c)
+                         emit(tile + c * rows * L, panel * L, first + j + c, n);
+                     });
     });
   });
 }
@@ -136,15 +136,15 @@ void add_outer(PackedMatrix<Scalar> const& A, Scalar const* B, Strides at, Index
   constexpr Index L = lanes<Scalar>;
   at.col_step = 1;
   for_each_block<Scalar>(A.depth, cols, [&](Index first, Index count) {
-    for_each_panel(A.packets(A.rows), [&]<int rows>(Index panel) {
+    for_each_panel(A.packets(A.rows), [&](Index panel, Index rows) {
       Index const n = std::min(rows * L, A.rows - panel * L);
-      multiply_panel<rows>(A.data + panel * L * A.depth, B + first, at, count,
-                           [&](Scalar const* tile, Index j, Index width) {
-                             for (Index c = 0; c < width; ++c) {
-                               Scalar* const to = C + panel * L + (first + j + c) * C_step;
-                               for (Index i = 0; i < n; ++i) to[i] += tile[c * rows * L + i];
-                             }
-                           });
+      multiply_panel(rows, A.data + panel * L * A.depth, B + first, at, count,
+                     [&](Scalar const* tile, Index j, Index width) {
+                       for (Index c = 0; c < width; ++c) {
+                         Scalar* const to = C + panel * L + (first + j + c) * C_step;
+                         for (Index i = 0; i < n; ++i) to[i] += tile[c * rows * L + i];
+                       }
+                     });
     });
   });
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+
 #include "detrame/backend/cpu/packet.hpp"
 
 /// The one micro-kernel of all products: a tile of sums that stays in registers.
@@ -45,29 +47,38 @@ struct RegisterTile {
 /// How many columns a tile has at most: its sums, two packets of A and one of B fill the registers.
 inline constexpr int tile_cols = many_registers ? 12 : 6;
 
-/// A product's columns are cut into tiles of tile_cols, 4 and 1: f.operator()<width>(first column).
+/// A product's columns are cut into tiles of tile_cols, 4 and 1: f(first column, columns).
 template <class F>
 [[gnu::always_inline]] inline void for_each_tile(Index cols, F&& f) {
   for (Index j = 0; j < cols;) {
     Index const left = cols - j;
-    if (left >= tile_cols && left != 8) {  // 8 = 4 + 4
-      f.template operator()<tile_cols>(j);
-      j += tile_cols;
-    } else if (left >= 4) {
-      f.template operator()<4>(j);
-      j += 4;
-    } else {
-      f.template operator()<1>(j++);
-    }
+    Index const count = left >= tile_cols && left != 8 ? tile_cols : left >= 4 ? 4 : 1;  // 8 = 4 + 4
+    f(j, count);
+    j += count;
   }
 }
 
-/// The packets of a matrix's rows are cut into panels of 2, the last perhaps of 1: f.operator()<rows>(first packet), top down.
+/// The packets of a matrix's rows are cut into panels of 2, the last perhaps of 1: f(first packet, packets), top down.
 template <class F>
 [[gnu::always_inline]] inline void for_each_panel(Index packets, F&& f) {
-  Index p = 0;
-  for (; p + 2 <= packets; p += 2) f.template operator()<2>(p);
-  if (p < packets) f.template operator()<1>(p);
+  for (Index p = 0; p < packets; p += 2) f(p, std::min<Index>(2, packets - p));
+}
+
+/// f.operator()<n>(), for n one of the values.
+template <int value, int... others, class F>
+[[gnu::always_inline]] inline void with_constant(Index n, F&& f) {
+  if constexpr (sizeof...(others) > 0)
+    if (n != value) return with_constant<others...>(n, f);
+  f.template operator()<value>();
+}
+
+/// f.operator()<rows, cols>(), for a panel of `rows` packets and a tile of `cols` columns.
+template <class F>
+[[gnu::always_inline]] inline void with_tile_size(Index rows, Index cols, F&& f) {
+  with_constant<2, 1>(rows, [&]<int r>() __attribute__((always_inline)) {
+    with_constant<tile_cols, 4, 1>(
+        cols, [&]<int c>() __attribute__((always_inline)) { f.template operator()<r, c>(); });
+  });
 }
 
 }  // namespace detrame::detail

@@ -39,7 +39,7 @@ void pack_weights(Where& where, WinogradKernel<Scalar, m> const& kernel, MatrixV
   constexpr Index L = lanes<Scalar>;
   Index const c = W.cols() / 9;
   for_each_task(where, kernel.channels, [&](Index i) {
-    for_each_panel(kernel.out_packets(), [&]<int rows>(Index panel) {
+    for_each_panel(kernel.out_packets(), [&](Index panel, Index rows) {
       for (Index r = 0; r < rows; ++r) {
         Index const o = (panel + r) * L, n = std::min(L, kernel.out_channels - o);
         Packet<Scalar> g[9], half[points * 3];
@@ -65,19 +65,21 @@ void multiply_points(WinogradKernel<Scalar, m> const& kernel, PointValues<Scalar
   constexpr Index L = lanes<Scalar>;
   constexpr int points = Winograd<m>::points * Winograd<m>::points;
   for (Index point = 0; point < points; ++point)
-    for_each_panel(kernel.out_packets(), [&]<int rows>(Index panel) {
+    for_each_panel(kernel.out_packets(), [&](Index panel, Index packets) {
       Scalar const* const A = kernel.data + point * kernel.step() + panel * L * kernel.channels;
-      for_each_tile(V.tiles, [&]<int cols>(Index t) {
-        RegisterTile<Scalar, rows, cols> sums;
-        sums.clear();
-        Scalar const *a = A, *v = V.at(point, 0, t);
-        Index c = 0;
-        for (; c + L <= kernel.channels; c += L, a += L * rows * L, v += V.packet_step)
-          sums.add_product(L, a, L, rows * L, v, 1, L);
-        if (c < kernel.channels) sums.add_product(kernel.channels - c, a, L, rows * L, v, 1, L);
-        Scalar* const y = Y.at(point, panel, t);
-        sums.for_each([&](Packet<Scalar> s, Index i, Index j)
-                          __attribute__((always_inline)) { store(y + i * Y.packet_step + j * L, s); });
+      for_each_tile(V.tiles, [&](Index t, Index count) {
+        with_tile_size(packets, count, [&]<int rows, int cols>() {
+          RegisterTile<Scalar, rows, cols> sums;
+          sums.clear();
+          Scalar const *a = A, *v = V.at(point, 0, t);
+          Index c = 0;
+          for (; c + L <= kernel.channels; c += L, a += L * rows * L, v += V.packet_step)
+            sums.add_product(L, a, L, rows * L, v, 1, L);
+          if (c < kernel.channels) sums.add_product(kernel.channels - c, a, L, rows * L, v, 1, L);
+          Scalar* const y = Y.at(point, panel, t);
+          sums.for_each([&](Packet<Scalar> s, Index i, Index j)
+                            __attribute__((always_inline)) { store(y + i * Y.packet_step + j * L, s); });
+        });
       });
     });
 }
@@ -124,17 +126,20 @@ void add_point_products(PointValues<Scalar> const& Y, PointValues<Scalar> const&
   constexpr int width = static_cast<int>(std::min<Index>(L, many_registers ? 8 : 4));
   Index const channels = sum.cols() / points;
   for (Index point = 0; point < points; ++point)
-    for_each_panel(Y.packets, [&]<int rows>(Index panel) {
-      for (Index i = 0; i < channels; i += width) {
-        RegisterTile<Scalar, rows, width> tile;
-        tile.clear();
-        tile.add_product(count, Y.at(point, panel, 0), Y.packet_step, L, V.at(point, i / L, 0) + i % L, L, 1);
-        Scalar* const to = sum.data() + (point * channels + i) * sum.stride() + panel * L;
-        tile.for_each([&](Packet<Scalar> v, Index r, Index j) __attribute__((always_inline)) {
-          Scalar* const s = to + j * sum.stride() + r * L;
-          store(s, multiply_add(broadcast(sign), v, load<Scalar>(s)));
-        });
-      }
+    for_each_panel(Y.packets, [&](Index panel, Index packets) {
+      with_constant<1, 2>(packets, [&]<int rows>() {
+        for (Index i = 0; i < channels; i += width) {
+          RegisterTile<Scalar, rows, width> tile;
+          tile.clear();
+          tile.add_product(count, Y.at(point, panel, 0), Y.packet_step, L, V.at(point, i / L, 0) + i % L, L,
+                           1);
+          Scalar* const to = sum.data() + (point * channels + i) * sum.stride() + panel * L;
+          tile.for_each([&](Packet<Scalar> v, Index r, Index j) __attribute__((always_inline)) {
+            Scalar* const s = to + j * sum.stride() + r * L;
+            store(s, multiply_add(broadcast(sign), v, load<Scalar>(s)));
+          });
+        }
+      });
     });
 }
 
