@@ -283,7 +283,7 @@ def compare(layer, what, case, name, jobs, their_memory=None, onnx_job=None):
         further = f"{their_memory(mode):9.0f}{memory:9.0f}"
     if onnx:
         further += f"{1e3 * statistics.median(onnx):9.3f}{statistics.median(onnx_ratios):7.2f}"
-    print(f"{what:17}{case:33}{1e3 * medians[best]:11.3f}{best:>10}{1e3 * statistics.median(mine):11.3f}"
+    print(f"{what:18}{case:33}{1e3 * medians[best]:11.3f}{best:>10}{1e3 * statistics.median(mine):11.3f}"
           f"{statistics.median(ratios):7.2f}{statistics.median(peaks):6.2f}{further}", flush=True)
 
 
@@ -293,8 +293,7 @@ def network_memory(layer, name, images, threads, mode):
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def compare_network(layer, name, images, threads):
-    ours_is = "train_step" if layer == "train" else "predict"
+def compare_network(layer, name, images, threads, ours_is):
     compare(layer, ours_is, f"{name:18} N {images:2}  {threads} thr", f"{ours_is}/{name}/N:{images}/threads:{threads}",
             network_jobs(layer, name, images), lambda mode: network_memory(layer, name, images, threads, mode),
             onnx_runtime_job(name, images, threads) if onnxruntime and layer == "predict" else None)
@@ -307,7 +306,7 @@ if "predict" in options.layers:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 for name in options.nets if {"train", "predict"} & set(options.layers) else []:
     require_agreement(name)
-print(f"{'':50}{'PyTorch ms':>11}{'best of':>10}{'ours ms':>11}{'ratio':>7}{'peak':>6}"
+print(f"{'':51}{'PyTorch ms':>11}{'best of':>10}{'ours ms':>11}{'ratio':>7}{'peak':>6}"
       + (f"{'their MB':>9}{'our MB':>9}" if {"train", "predict"} & set(options.layers) else "")
       + (f"{'ONNX ms':>9}{'ratio':>7}" if onnxruntime and "predict" in options.layers else ""))
 for threads in options.threads:
@@ -323,6 +322,6 @@ for threads in options.threads:
                     convolution_jobs(C, edge, T, what != "forward"))
     for name in options.nets:
         if "train" in options.layers:
-            compare_network("train", name, 64, threads)
-        for images in (64, 1) if "predict" in options.layers else []:
-            compare_network("predict", name, images, threads)
+            compare_network("train", name, 64, threads, "train_step")
+        for images, ours_is in ((64, "predict"), (1, "predict"), (1, "predict_prepared")) if "predict" in options.layers else []:
+            compare_network("predict", name, images, threads, ours_is)

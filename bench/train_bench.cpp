@@ -47,6 +47,7 @@ int main(int count, char** words) {
       add("train_step/" + std::string(network.name), network.train_step, 64, threads);
       for (detrame::Index N : {64, 1})
         add("predict/" + std::string(network.name), network.predict, N, threads);
+      add("predict_prepared/" + std::string(network.name), network.predict_prepared, 1, threads);
     }
   benchmark::Initialize(&count, words);
   if (benchmark::ReportUnrecognizedArguments(count, words)) return 1;

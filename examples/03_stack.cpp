@@ -40,6 +40,16 @@ int main() {
     return true;
   });
   auto const result = evaluate(cpu, net, SoftmaxCrossEntropy(), theta, data);
-  std::cout << "accuracy on the training points: " << result.accuracy << '\n';
+  std::cout << "accuracy on the training points: " << result.accuracy << "\n\nclasses in the plane:\n";
+
+  with_inference(cpu, net, theta, [&](auto const& map) {  // one point a call: theta is prepared once
+    Cpu<float>::Matrix point(2, 1), scores(2, 1);
+    for (int row = 0; row < 24; ++row, std::cout << '\n')
+      for (int col = 0; col < 48; ++col) {
+        point << 1.3f * (float(col) / 23.5f - 1), 1.3f * (1 - float(row) / 11.5f);
+        map(point, scores);
+        std::cout << (scores(0) > scores(1) ? 'o' : '.');
+      }
+  });
   return result.accuracy > 0.9 ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 #include "detrame/layer/q_metric_relu.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/layer/reshape.hpp"
+#include "detrame/network/initialise.hpp"
 #include "detrame/network/repeat.hpp"
 #include "detrame/network/residual.hpp"
 #include "laws/everywhere.hpp"
@@ -71,6 +72,34 @@ TEST_CASE_TEMPLATE("a few samples through all layers in place are all samples th
   LayerAt<Scalar> const at(together, 70, 4);
   REQUIRE(test::norm(at.predicted(at.x)) > 0);
   CHECK(at.predicted(at.x) == LayerAt<Scalar>(one_by_one, 70, 4).predicted(at.x));
+}
+
+TEST_CASE_TEMPLATE("with_inference: prepared once, each call has the bits of predict", Last, ReLU,
+                   WithoutInference<ReLU>) {
+  using B = Cpu<float>;
+  using L = Bind<Network<Last>, Shape{3, 8, 8}, B>;
+  using ConstView = typename B::ConstView;
+  B b(2);
+  L const net;
+  auto theta = net.parameters(b);
+  initialise(b, theta, ReluStart(), 1);
+  auto const x = to_device(b, test::normal_matrix<float>(3, 64 * 70, 1));
+  auto const expected = predict(b, net, theta, x);
+  REQUIRE(expected.norm() > 0);
+  with_inference(b, net, theta, [&](auto const& map) {
+    B::Matrix y(L::output.channels, 70), one(L::output.channels, 1);
+    for (int call = 0; call < 2; ++call) {
+      y.setZero();
+      map(x, y);
+      CHECK(y == expected);
+      map(ConstView(x).middle_cols(64 * 69, 64), one);
+      CHECK((one - expected.col(69)).norm() <= test::tolerance<float>(100, 1.) * expected.norm());
+      typename L::Tape tape;  // the backend serves others meanwhile
+      net.forward(b, theta, ConstView(x), tape, Draw());
+    }
+    test::check_throws_with<ShapeError>([&] { map(ConstView(x).middle_cols(1, 64), y); },
+                                        message("y is ", L::output.channels, " x 70"));
+  });
 }
 
 TEST_CASE("Residual: parameters are named by the way through branch or shortcut") {

@@ -24,7 +24,8 @@ class Random {
   DETRAME_HOST_DEVICE constexpr std::uint32_t bits(std::uint64_t position) const {
     Block const b = block(position / 4);
     // Selected, not indexed: so a loop over positions is vectorised.
-    std::uint32_t const low = position & 1 ? b.word[1] : b.word[0], high = position & 1 ? b.word[3] : b.word[2];
+    std::uint32_t const low = position & 1 ? b.word[1] : b.word[0],
+                        high = position & 1 ? b.word[3] : b.word[2];
     return position & 2 ? high : low;
   }
 

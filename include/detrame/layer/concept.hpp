@@ -160,16 +160,40 @@ constexpr bool in_place() {
     return false;
 }
 
+/// use(map), where map(x, y) is the inference map with these parameters: prepared once, for many calls while use runs. What a
+/// network reads of its parameters is brought into the form of its products once, and not in each call.
+///
+///   with_inference(backend, net, theta, [&](auto const& map) {
+///     for (auto const& image : images) map(image, scores);
+///   });
+///
+/// Requires  theta is not written meanwhile. For a layer without `inference` map is its predict.
+template <class L, class Use>
+void with_inference(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
+                    Use const& use) {
+  using ConstView = typename L::Backend::ConstView;
+  using View = typename L::Backend::View;
+  if constexpr (samples_at_once<L>() > 0) {
+    constexpr Shape in = L::input, out = L::output;
+    auto const frame = backend.lane().frame();
+    auto const map = layer.inference(backend, theta);
+    use([&](ConstView x, View y) {
+      Index const n = samples<L>("with_inference", x, y);
+      Batch const batch{n * in.sites(), in.sites(), samples_at_once<L>() * in.sites()};
+      each_chunk(backend, batch, in.channels + out.channels, [&](auto& lane, Columns chunk) {
+        map(lane, columns(x, chunk), columns(y, outputs<L>(chunk)));
+      });
+    });
+  } else {
+    use([&](ConstView x, View y) { layer.predict(backend, theta, x, y); });
+  }
+}
+
 /// predict by a layer's `inference`.
 template <class L, class Parameters, class ConstView, class View>
 void predict_in_chunks(typename L::Backend& backend, L const& layer, Parameters const& theta, ConstView x,
                        View y) {
-  constexpr Shape in = L::input, out = L::output;
-  auto const frame = backend.lane().frame();
-  auto const map = layer.inference(backend, theta);
-  Batch const batch{x.cols(), in.sites(), samples_at_once<L>() * in.sites()};
-  each_chunk(backend, batch, in.channels + out.channels,
-             [&](auto& lane, Columns chunk) { map(lane, columns(x, chunk), columns(y, outputs<L>(chunk))); });
+  with_inference(backend, layer, theta, [&](auto const& map) { map(x, y); });
 }
 
 /// Refuses a cotangent that is not shaped as the output it belongs to.
