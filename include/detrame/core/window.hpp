@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/core/host_device.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame {
@@ -17,11 +18,15 @@ struct Window {
   Index stride = 1;
   Index padding = 0;
 
-  constexpr Index taps() const { return kernel * kernel; }
-  constexpr Index out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
-  constexpr Index out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
-  constexpr Index sites() const { return height * width; }
-  constexpr Index out_sites() const { return out_height() * out_width(); }
+  DETRAME_HOST_DEVICE constexpr Index taps() const { return kernel * kernel; }
+  DETRAME_HOST_DEVICE constexpr Index out_height() const {
+    return (height + 2 * padding - kernel) / stride + 1;
+  }
+  DETRAME_HOST_DEVICE constexpr Index out_width() const {
+    return (width + 2 * padding - kernel) / stride + 1;
+  }
+  DETRAME_HOST_DEVICE constexpr Index sites() const { return height * width; }
+  DETRAME_HOST_DEVICE constexpr Index out_sites() const { return out_height() * out_width(); }
 
   /// Whether such a window exists: the kernel fits into the padded image and each position reads a pixel.
   constexpr bool fits() const {

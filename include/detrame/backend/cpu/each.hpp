@@ -5,68 +5,9 @@
 #include <span>
 
 #include "detrame/backend/cpu/cpu.hpp"
+#include "detrame/backend/readers.hpp"
 
 namespace detrame {
-
-namespace detail {
-
-/// How the loops reach an argument: column(j)[i]. Only whole matrices can be written.
-template <class Scalar>
-struct EntryReader {
-  MatrixView<Scalar> view;
-  Scalar* column(Index j) const { return view.data() + j * view.stride(); }
-  bool fits(Index rows, Index cols) const { return view.rows() == rows && view.cols() == cols; }
-};
-template <class Scalar>
-struct RowReader {
-  MatrixView<Scalar const> view;
-  Scalar const* column(Index) const { return view.data(); }
-  bool fits(Index rows, Index) const { return view.rows() == rows && view.cols() == 1; }
-};
-template <class Scalar>
-struct ColumnReader {
-  struct Constant {
-    Scalar value;
-    Scalar operator[](Index) const { return value; }
-  };
-  MatrixView<Scalar const> view;
-  Constant column(Index j) const { return {view(0, j)}; }
-  bool fits(Index, Index cols) const { return view.rows() == 1 && view.cols() == cols; }
-};
-
-template <class Scalar>
-EntryReader<Scalar> reader(MatrixView<Scalar> v) {
-  return {v};
-}
-template <class Scalar, int rows, int cols>
-EntryReader<Scalar> reader(Eigen::Matrix<Scalar, rows, cols>& m) {
-  return {MatrixView<Scalar>(m)};
-}
-template <class Scalar, int rows, int cols>
-EntryReader<Scalar const> reader(Eigen::Matrix<Scalar, rows, cols> const& m) {
-  return {MatrixView<Scalar const>(m)};
-}
-template <class View>
-auto reader(PerRow<View> v) {
-  auto const view = reader(v.vector).view;
-  return RowReader<std::remove_cvref_t<decltype(view(0, 0))>>{view};
-}
-template <class View>
-auto reader(PerColumn<View> v) {
-  auto const view = reader(v.vector).view;
-  return ColumnReader<std::remove_cvref_t<decltype(view(0, 0))>>{view};
-}
-
-/// The reader of an argument of a verb on a lane of `Scalar`.
-template <class Scalar, class Arg>
-auto argument(Arg& arg) {
-  auto const r = reader(arg);
-  static_assert(std::is_same_v<std::remove_cvref_t<decltype(r.view(0, 0))>, Scalar>,
-                "a verb's arguments must have the scalar type of its lane");
-  return r;
-}
-
-}  // namespace detail
 
 /// f(args_ij...) for every entry (i, j) of the first argument, a matrix. An argument is a matrix of the same
 /// shape, PerRow{k x 1} or PerColumn{1 x N}; f takes by reference what it writes. Arguments may be the same
