@@ -4,6 +4,7 @@
 #include "detrame/core/errors.hpp"
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/host_matrix.hpp"
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 #include "detrame/core/parameters.hpp"
 #include "detrame/core/random.hpp"

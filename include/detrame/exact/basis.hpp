@@ -137,7 +137,7 @@ class Basis {
   /// The rounding of a slack: eps times a bound of the terms that it is summed from.
   DETRAME_HOST_DEVICE Scalar rounding() const {
     Scalar const terms = team.sum(n, [this](Index i) { return root[i] * std::abs(u[i]); });
-    return std::numeric_limits<Scalar>::epsilon() * (magnitude + largest_root * terms);
+    return limits::epsilon<Scalar> * (magnitude + largest_root * terms);
   }
 
   /// Marks `next`; how many are violated.

@@ -39,11 +39,10 @@ DETRAME_HOST_DEVICE void certify(Team const& team, Data const& data,
     });
     Scalar const largest = team.max(n, [=](Index i) { return std::abs(u(i, j)); });
     Scalar const rounding =
-        std::numeric_limits<Scalar>::epsilon() *
+        limits::epsilon<Scalar> *
         (data.magnitude(team, j, root, largest_root) +
          data.point_magnitude(team, MatrixView<Scalar const>(u), j, root, largest_root) + largest);
-    bool const finite =
-        residual <= std::numeric_limits<Scalar>::max() && square <= std::numeric_limits<Scalar>::max();
+    bool const finite = residual <= limits::largest<Scalar> && square <= limits::largest<Scalar>;
     ExactStatus const status =
         !finite ? ExactStatus::not_finite
         : residual <= 32 * rounding
@@ -54,7 +53,7 @@ DETRAME_HOST_DEVICE void certify(Team const& team, Data const& data,
       report(Index(Report::square), j) = square;
       report(Index(Report::status), j) = static_cast<Scalar>(static_cast<int>(status));
     });
-    if (!finite) team.each(n, [=](Index i) { u(i, j) = std::numeric_limits<Scalar>::quiet_NaN(); });
+    if (!finite) team.each(n, [=](Index i) { u(i, j) = limits::nan<Scalar>; });
   }
 }
 

@@ -112,8 +112,7 @@ struct ImageTask {
       root[i] = Scalar(0);  // bounds of terms do not need them here
     });
     data.multiply(team, V, r);
-    Scalar const tolerance =
-        Scalar(4) * std::numeric_limits<Scalar>::epsilon() * data.magnitude(team, 0, root, Scalar(0));
+    Scalar const tolerance = Scalar(4) * limits::epsilon<Scalar> * data.magnitude(team, 0, root, Scalar(0));
     FaceSearch<Activation, Team> search(team, n, row_sum, tolerance, lambda, r, point, rest);
     auto const end = search.run(limit, [&](Scalar const* x, Scalar* y) {
       data.multiply(team, x, y);

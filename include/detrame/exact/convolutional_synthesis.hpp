@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <limits>
 #include <utility>
 
 #include "detrame/exact/certificate.hpp"
@@ -49,7 +48,7 @@ struct PatchTask {
     patches.analyse(team, image, patch, r);
     team.each(n, [=](Index i) { r[i] -= d(i % d.rows(), 0); });
     Scalar const tolerance =
-        Scalar(4) * std::numeric_limits<Scalar>::epsilon() * data.magnitude(team, 0, nullptr, Scalar(0));
+        Scalar(4) * limits::epsilon<Scalar> * data.magnitude(team, 0, nullptr, Scalar(0));
     FaceSearch<Activation, Team> search(team, n, bound, tolerance, lambda, r, point, rest);
     auto const end = search.run(limit, [&](Scalar const* a, Scalar* y) {
       patches.gram(team, a, image, patch, y);

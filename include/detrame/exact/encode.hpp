@@ -43,7 +43,7 @@ struct DualityGap {
     slope(team, D, d, lambda, x, a, j, scratch, w);
     Scalar const sum = team.sum(D.cols(), [=](Index l) {
       Scalar const a_l = a(l, j);
-      if (a_l < Scalar(0)) return std::numeric_limits<Scalar>::infinity();
+      if (a_l < Scalar(0)) return limits::infinity<Scalar>;
       if (w[l] < Scalar(0)) return a_l * (modulus * a_l / Scalar(2) - w[l]);
       Scalar const difference = modulus * a_l - w[l];
       return difference * difference / (Scalar(2) * modulus);

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 #include "detrame/exact/result.hpp"
 
@@ -48,7 +48,7 @@ class FaceSearch {
   template <class Product>
   DETRAME_HOST_DEVICE End run(Index limit, Product const& product) {
     Index products = 0, idle = 0;
-    Scalar least = std::numeric_limits<Scalar>::infinity();
+    Scalar least = limits::infinity<Scalar>;
     Scalar *const u = u_, *const g = g_;
     auto const lambda = lambda_;
     Scalar const L = L_;

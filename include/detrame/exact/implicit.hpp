@@ -41,9 +41,7 @@ struct ImplicitSolve {
     bool const solvable = size_of_u == size_of_u && team.cholesky(factor, size, 0) == size;
     if (solvable) team.cholesky_solve(factor, size, x);
     team.each(n, [=](Index i) { v(first + i, j) = Scalar(0); });
-    team.each(size, [=](Index p) {
-      v(first + member(p), j) = solvable ? x[p] : std::numeric_limits<Scalar>::quiet_NaN();
-    });
+    team.each(size, [=](Index p) { v(first + member(p), j) = solvable ? x[p] : limits::nan<Scalar>; });
   }
 };
 

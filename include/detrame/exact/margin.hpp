@@ -19,7 +19,7 @@ DETRAME_HOST_DEVICE void measure_margin(Team const& team, Data const& data, Inde
                                         MatrixView<typename Team::Scalar const> u,
                                         MatrixView<typename Team::Scalar> margin) {
   using Scalar = typename Team::Scalar;
-  constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
+  constexpr Scalar infinity = limits::infinity<Scalar>;
   Index const n = u.rows(), first = task * Team::width;
   Index const count = u.cols() - first < Team::width ? u.cols() - first : Team::width;
   Scalar* const g = scratch;

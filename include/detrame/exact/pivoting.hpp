@@ -53,7 +53,7 @@ class Pivoting {
   DETRAME_HOST_DEVICE bool zero_is_optimal() const {
     Scalar const excess = team_.max(
         b_.n, [this](Index i) { return (two_sided ? std::abs(b_.r[i]) : b_.r[i]) - b_.lambda(i, 0); });
-    return excess <= 8 * std::numeric_limits<Scalar>::epsilon() * b_.magnitude;
+    return excess <= 8 * limits::epsilon<Scalar> * b_.magnitude;
   }
 
   DETRAME_HOST_DEVICE bool block_pivoting() {

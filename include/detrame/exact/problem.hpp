@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame::exact {

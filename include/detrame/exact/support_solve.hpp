@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <limits>
-
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame::exact {
@@ -25,7 +24,7 @@ DETRAME_HOST_DEVICE void support_solve(Team const& team, MatrixView<Scalar const
     r[i] = p[i] = u(i, 0) != Scalar(0) ? u_bar(i, 0) : Scalar(0);
   });
   Scalar square = team.sum(n, [=](Index i) { return r[i] * r[i]; });
-  Scalar const eps = std::numeric_limits<Scalar>::epsilon(), floor = eps * eps * square;
+  Scalar const eps = limits::epsilon<Scalar>, floor = eps * eps * square;
   for (Index t = 0; t < limit && square > floor; ++t) {
     product(p, Hp);
     team.each(n, [=](Index i) {

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "detrame/backend/formula/activation.hpp"
 #include "detrame/backend/formula/terms.hpp"
 #include "detrame/core/host_device.hpp"
+#include "detrame/core/limits.hpp"
 
 /// Values and subgradients of the penalties.
 namespace detrame::formula {
@@ -16,7 +16,7 @@ template <bool two_sided>
 struct PenaltyTerm {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar lambda, Scalar beta) const {
-    if (!two_sided && u < Scalar(0)) return std::numeric_limits<Scalar>::infinity();
+    if (!two_sided && u < Scalar(0)) return limits::infinity<Scalar>;
     return lambda * Magnitude{}(u) + beta / Scalar(2) * (u * u);
   }
 };

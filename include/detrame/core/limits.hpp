@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <limits>
+
+/// What std::numeric_limits says, as constants: its functions are the host's alone.
+namespace detrame::limits {
+
+template <class Scalar>
+inline constexpr Scalar epsilon = std::numeric_limits<Scalar>::epsilon();
+template <class Scalar>
+inline constexpr Scalar largest = std::numeric_limits<Scalar>::max();
+template <class Scalar>
+inline constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
+template <class Scalar>
+inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();
+
+}  // namespace detrame::limits
