@@ -21,6 +21,16 @@ namespace detrame {
 /// concept repeats them word for word, and tests/laws/backend_laws.hpp checks them.
 namespace has {
 
+/// What verbs are given to run, whatever its arguments, and what they sum. Named: nvcc takes no lambda in a requirement.
+struct Kernel {
+  template <class... Args>
+  DETRAME_HOST_DEVICE void operator()(Args&&...) const {}
+};
+template <class Scalar>
+struct Term {
+  DETRAME_HOST_DEVICE Scalar operator()(Index) const { return Scalar(); }
+};
+
 template <class B>
 concept scalar = std::floating_point<typename B::Scalar>;
 
@@ -69,10 +79,9 @@ concept lane = requires(B& b, typename B::Lane& lane) {
 
 template <class B>
 concept chunks = requires(B& b, typename B::Lane& lane, std::array<typename B::View, 1> sums) {
-  each_chunk(b, Batch{}, Index{}, [](typename B::Lane&, Columns) {});
-  each_chunk(lane, Batch{}, Index{}, [](typename B::Lane&, Columns) {});
-  sum_chunks(b, Batch{}, Index{}, sums,
-             [](typename B::Lane&, Columns, std::array<typename B::View, 1> const&) {});
+  each_chunk(b, Batch{}, Index{}, Kernel{});
+  each_chunk(lane, Batch{}, Index{}, Kernel{});
+  sum_chunks(b, Batch{}, Index{}, sums, Kernel{});
 };
 
 template <class B>
@@ -80,7 +89,7 @@ concept each = requires(typename B::Lane& lane, typename B::View y, typename B::
   each(lane, formula::Assign{}, y, x);
   each(lane, formula::Assign{}, y, PerRow{x});
   each(lane, formula::Assign{}, y, PerColumn{x});
-  each_indexed(lane, [](Index, Index, auto&, auto) {}, y, x);
+  each_indexed(lane, Kernel{}, y, x);
 };
 
 template <class B>
@@ -105,21 +114,21 @@ template <class B>
 concept gemm =
     requires(typename B::Lane& lane, typename B::Scalar s, typename B::ConstView x, typename B::View y) {
       gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
-      gemm_each(lane, x, Op::none, x, [](auto, auto&) {}, y);
+      gemm_each(lane, x, Op::none, x, Kernel{}, y);
       add_outer_product(lane, x, x, s, y);
     };
 
 /// A left factor that is prepared once for many products.
 template <class B>
 concept prepared_gemm = requires(B& b, typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
-  product_each(lane, prepare_product(b, x, Op::none, Index{}).group(Index{}), x, [](auto, auto&) {}, y);
+  product_each(lane, prepare_product(b, x, Op::none, Index{}).group(Index{}), x, Kernel{}, y);
 };
 
 template <class B>
 concept convolution = requires(typename B::Lane& lane, Window const& window, typename B::Scalar s,
                                typename B::ConstView x, typename B::View y) {
-  convolve_each(lane, window, x, x, [](auto, auto&) {}, y);
-  convolve_adjoint_each(lane, window, x, x, [](auto, auto&) {}, y);
+  convolve_each(lane, window, x, x, Kernel{}, y);
+  convolve_adjoint_each(lane, window, x, x, Kernel{}, y);
   add_convolution_gradient(lane, window, x, x, s, y);
 };
 
@@ -127,12 +136,10 @@ concept convolution = requires(typename B::Lane& lane, Window const& window, typ
 template <class B>
 concept prepared_convolution = requires(B& b, typename B::Lane& lane, Window const& window,
                                         typename B::Scalar s, typename B::ConstView x, typename B::View y) {
-  convolve_each(
-      lane, prepare_convolution(Direct(), b, window, x, Op::none, Index{}).group(Index{}), x,
-      [](auto, auto&) {}, y);
-  convolve_each(
-      lane, prepare_convolution(Winograd<4>(), b, window, x, Op::none, Index{}).group(Index{}), x,
-      [](auto, auto&) {}, y);
+  convolve_each(lane, prepare_convolution(Direct(), b, window, x, Op::none, Index{}).group(Index{}), x,
+                Kernel{}, y);
+  convolve_each(lane, prepare_convolution(Winograd<4>(), b, window, x, Op::none, Index{}).group(Index{}), x,
+                Kernel{}, y);
   add_convolution_gradient(Winograd<4>(), lane, window, x, x, s,
                            convolution_gradient(Winograd<4>(), b, y, Index{}).sum);
   finish_gradient(b, convolution_gradient(Winograd<4>(), b, y, Index{}), y);
@@ -145,23 +152,17 @@ concept team =
       requires std::same_as<typename B::Team::Scalar, typename B::Scalar>;
       { B::Team::width + B::Team::height + B::Team::tile } -> std::convertible_to<Index>;
       { B::Team::factor_size(n) + B::Team::factor_place(n, n) + B::Team::padded(n) } -> std::same_as<Index>;
-      team.each(n, [](Index) {});
-      team.once([] {});
-      {
-        team.sum(n, [](Index) { return typename B::Scalar(); })
-      } -> std::same_as<typename B::Scalar>;
-      {
-        team.max(n, [](Index) { return typename B::Scalar(); })
-      } -> std::same_as<typename B::Scalar>;
+      team.each(n, Kernel{});
+      team.once(Kernel{});
+      { team.sum(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
+      { team.max(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
       team.inner_products(x, n, n, n, x, y);
       { team.cholesky(y, n, n) } -> std::same_as<Index>;
       team.cholesky_solve(x, n, y);
     };
 
 template <class B>
-concept columns = requires(B& b, typename B::View y) {
-  each_column(b, Index{}, Index{}, [](auto const&, Index, typename B::Scalar*, auto) {}, y);
-};
+concept columns = requires(B& b, typename B::View y) { each_column(b, Index{}, Index{}, Kernel{}, y); };
 
 template <class B>
 concept factorisations = requires(B& b, typename B::ConstView A, typename B::View out) {
