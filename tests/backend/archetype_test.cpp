@@ -8,6 +8,10 @@ namespace detrame {
 
 TEST_CASE("backend laws: archetype::Loops<float>") { laws::backend_laws<archetype::Loops<float>>(); }
 TEST_CASE("backend laws: archetype::Loops<double>") { laws::backend_laws<archetype::Loops<double>>(); }
+TEST_CASE_TEMPLATE("backend: what a column throws arrives, Loops", Scalar, float, double) {
+  archetype::Loops<Scalar> b;
+  laws::what_a_column_throws_arrives(b);
+}
 
 /// Memory behind a view is out of reach above the verbs.
 template <class View>

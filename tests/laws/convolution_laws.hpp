@@ -40,7 +40,7 @@ void every_product(WindowCase const& at, F&& f) {
 /// y <- v row - column + beside
 struct Combine {
   template <class Scalar>
-  void operator()(Scalar v, Scalar& y, Scalar row, Scalar column, Scalar beside) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y, Scalar row, Scalar column, Scalar beside) const {
     y = v * row - column + beside;
   }
 };

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/arithmetic.hpp"
+#include "detrame/backend/cuda/each.hpp"
+#include "detrame/backend/cuda/window_factor.hpp"
+#include "detrame/backend/formula/entries.hpp"
+
+/// Every arithmetic is the direct sum here: no rounding is larger than an arithmetic allows, that of Winograd's algorithm is smaller.
+namespace detrame {
+
+/// The weights of a window, or of its adjoint, that serve many products: a left factor for each of `groups` of channels, side by side.
+template <class Scalar>
+struct DeviceConvolution {
+  Window window;
+  Op op;
+  DeviceView<Scalar const> A;  ///< channels written x (taps channels read), a group beside the other
+  Index groups = 1;
+
+  DeviceConvolution group(Index g) const {
+    Index const cols = A.cols() / groups;
+    return {window, op, A.middle_cols(g * cols, cols), 1};
+  }
+};
+
+namespace device {
+
+/// a(c, (g, tap, o)) <- W(o, (g, tap, c)): the left factor of an adjoint.
+template <class Scalar>
+struct TransposeTaps {
+  MatrixView<Scalar const> W;
+  Index channels;
+  DETRAME_HOST_DEVICE void operator()(Index c, Index j, Scalar& a) const {
+    a = W(j % W.rows(), j / W.rows() * channels + c);
+  }
+};
+
+/// w <- w + sign (the sum of `parts` matrices side by side)
+template <class Scalar>
+struct AddParts {
+  MatrixView<Scalar const> side_by_side;
+  Index parts;
+  Scalar sign;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& w) const {
+    Index const cols = side_by_side.cols() / parts;
+    Scalar sum(0);
+    for (Index p = 0; p < parts; ++p) sum += side_by_side(i, p * cols + j);
+    w += sign * sum;
+  }
+};
+
+template <class Scalar>
+DeviceConvolution<Scalar> prepare_convolution(CudaLane<Scalar>& lane, Window const& window,
+                                              DeviceView<Scalar const> W, Op op, Index groups) {
+  DETRAME_ASSERT(window.fits() && W.cols() % (groups * window.taps()) == 0);
+  if (op == Op::none) return {window, op, W, groups};
+  Index const channels = W.cols() / (groups * window.taps());
+  DeviceView<Scalar> const A = lane.scratch(channels, groups * window.taps() * W.rows());
+  each_indexed(lane, TransposeTaps<Scalar>{W.raw(), channels}, A);
+  return {window, op, A, groups};
+}
+
+}  // namespace device
+
+/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P. `where` is a backend,
+/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes.
+///
+/// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
+template <class Arithmetic, class Scalar>
+DeviceConvolution<Scalar> prepare_convolution(Arithmetic, Cuda<Scalar>& where, Window const& window,
+                                              std::type_identity_t<DeviceView<Scalar const>> W, Op op,
+                                              Index groups = 1) {
+  return device::prepare_convolution(where.lane(), window, W, op, groups);
+}
+template <class Arithmetic, class Scalar>
+DeviceConvolution<Scalar> prepare_convolution(Arithmetic, CudaLane<Scalar>& where, Window const& window,
+                                              std::type_identity_t<DeviceView<Scalar const>> W, Op op,
+                                              Index groups = 1) {
+  return device::prepare_convolution(where, window, W, op, groups);
+}
+
+/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or its adjoint.
+///
+/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other way round. f as in
+/// gemm_each; what it writes must not be read by the product. Columns of one image depend on no other image.
+template <class Scalar, class F, class... Args>
+void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
+                   std::type_identity_t<DeviceView<Scalar const>> U, F const& f, Args&&... args) {
+  DETRAME_ASSERT(K.groups == 1 && K.A.cols() == K.window.taps() * U.rows());
+  auto const launch = [&](auto const& factor) {
+    DETRAME_ASSERT((detail::argument<Scalar>(args).fits(K.A.rows(), factor.cols()) && ...));
+    device::launch_tiled_product(lane, K.A.raw(), factor, factor.cols(), Index{1}, f,
+                                 detail::argument<Scalar>(args)...);
+  };
+  if (K.op == Op::none)
+    launch(device::WindowFactor<Scalar, false>(K.window, U.raw()));
+  else
+    launch(device::WindowFactor<Scalar, true>(K.window, U.raw()));
+}
+
+/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of U with
+/// the weights W of the window.
+///
+/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f as in
+/// gemm_each; what it writes must not be read by the product. Columns of one image depend on no other image.
+template <class Scalar, class F, class... Args>
+void convolve_each(CudaLane<Scalar>& lane, Window const& window,
+                   std::type_identity_t<DeviceView<Scalar const>> W,
+                   std::type_identity_t<DeviceView<Scalar const>> U, F const& f, Args&&... args) {
+  DETRAME_ASSERT(window.fits() && W.cols() == window.taps() * U.rows());
+  convolve_each(lane, DeviceConvolution<Scalar>{window, Op::none, W}, U, f, args...);
+}
+
+/// f(v_ij, args_ij...) for every entry of V = K^T P, the adjoint of the cross-correlation.
+///
+/// W: k x (taps channels). P: k x (out_sites images). V and the args beside it: channels x (sites images).
+template <class Scalar, class F, class... Args>
+void convolve_adjoint_each(CudaLane<Scalar>& lane, Window const& window,
+                           std::type_identity_t<DeviceView<Scalar const>> W,
+                           std::type_identity_t<DeviceView<Scalar const>> P, F const& f, Args&&... args) {
+  DETRAME_ASSERT(window.fits() && W.rows() == P.rows());
+  auto const frame = lane.frame();
+  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::transposed), P, f, args...);
+}
+
+/// W_bar += sign d<K U, P> / dW.
+///
+/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Images are added in order.
+///
+/// The positions are cut into parts, a function of the shapes alone, whose sums are added in order.
+template <class Scalar>
+void add_convolution_gradient(CudaLane<Scalar>& lane, Window const& window,
+                              std::type_identity_t<DeviceView<Scalar const>> P,
+                              std::type_identity_t<DeviceView<Scalar const>> U,
+                              std::type_identity_t<Scalar> sign,
+                              std::type_identity_t<DeviceView<Scalar>> W_bar) {
+  using Tile = device::ProductTile;
+  DETRAME_ASSERT(window.fits() && W_bar.rows() == P.rows() && W_bar.cols() == window.taps() * U.rows());
+  device::GradientFactor<Scalar> const factor(window, U.raw());
+  constexpr Index wanted_blocks = 512, least_depth = 256;
+  Index const tiles = std::max<Index>(
+      (W_bar.rows() + Tile::rows - 1) / Tile::rows * ((W_bar.cols() + Tile::cols - 1) / Tile::cols), 1);
+  Index const parts = std::clamp<Index>(wanted_blocks / tiles, 1, std::max<Index>(P.cols() / least_depth, 1));
+  auto const frame = lane.frame();
+  DeviceView<Scalar> const sums = lane.scratch(W_bar.rows(), parts * W_bar.cols());
+  device::launch_tiled_product(lane, P.raw(), factor, W_bar.cols(), parts, formula::Store(), reader(sums));
+  each_indexed(lane, device::AddParts<Scalar>{sums.raw(), parts, sign}, W_bar);
+}
+
+/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is summed over a batch: `sum` is
+/// W_bar itself.
+template <class Scalar>
+struct DeviceConvolutionGradient {
+  DeviceView<Scalar> sum;
+};
+
+template <class Arithmetic, class Scalar>
+DeviceConvolutionGradient<Scalar> convolution_gradient(Arithmetic, Cuda<Scalar>&,
+                                                       std::type_identity_t<DeviceView<Scalar>> W_bar,
+                                                       Index = 1) {
+  return {W_bar};
+}
+
+/// sum_g += sign d<K U, P> / dW, for the part `sum_g` of group g in a sum of that shape.
+template <class Arithmetic, class Scalar>
+void add_convolution_gradient(Arithmetic, CudaLane<Scalar>& lane, Window const& window,
+                              std::type_identity_t<DeviceView<Scalar const>> P,
+                              std::type_identity_t<DeviceView<Scalar const>> U,
+                              std::type_identity_t<Scalar> sign,
+                              std::type_identity_t<DeviceView<Scalar>> sum_g) {
+  add_convolution_gradient(lane, window, P, U, sign, sum_g);
+}
+
+/// What is summed becomes the gradient: W_bar += its transform, or nothing where it is W_bar itself.
+template <class Scalar>
+void finish_gradient(Cuda<Scalar>&, DeviceConvolutionGradient<Scalar> const&,
+                     std::type_identity_t<DeviceView<Scalar>>) {}
+
+}  // namespace detrame

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <thrust/execution_policy.h>
+#include <thrust/for_each.h>
+#include <thrust/iterator/counting_iterator.h>
+
+#include <algorithm>
+#include <span>
+
+#include "detrame/backend/cuda/cuda.hpp"
+
+namespace detrame {
+
+namespace device {
+
+/// A grid whose threads walk over the entries of a matrix: x along rows, y along columns, as many threads along rows as short columns fill.
+struct Grid {
+  dim3 blocks, threads;
+  Grid(Index rows, Index cols) {
+    constexpr Index size = 256, most_blocks = 8192;
+    Index x = 1;
+    while (x < rows && x < 128) x *= 2;
+    Index const y = size / x;
+    auto const count = [=](Index n, Index of) {
+      return static_cast<unsigned>(std::min((n + of - 1) / of, most_blocks));
+    };
+    threads = dim3(static_cast<unsigned>(x), static_cast<unsigned>(y));
+    blocks = dim3(count(cols, y), std::min(count(rows, x), 64u));
+  }
+};
+
+/// f(i, j, args_ij...) or f(args_ij...). Moves each argument once; as many threads as entries, up to the grid.
+template <bool indexed, class F, class First, class... Rest>
+__global__ void each_kernel(F f, Index rows, Index cols, First first, Rest... rest) {
+  for (Index j = Index(blockIdx.x) * blockDim.y + threadIdx.y; j < cols; j += Index(gridDim.x) * blockDim.y)
+    for (Index i = Index(blockIdx.y) * blockDim.x + threadIdx.x; i < rows; i += Index(gridDim.y) * blockDim.x)
+      if constexpr (indexed)
+        f(i, j, first.column(j)[i], rest.column(j)[i]...);
+      else
+        f(first.column(j)[i], rest.column(j)[i]...);
+}
+
+template <bool indexed, class Scalar, class F, class First, class... Rest>
+void launch_each(CudaLane<Scalar>& lane, F const& f, First const& first, Rest const&... rest) {
+  Index const rows = first.view.rows(), cols = first.view.cols();
+  DETRAME_ASSERT((rest.fits(rows, cols) && ...));
+  if (rows == 0 || cols == 0) return;
+  Grid const grid(rows, cols);
+  each_kernel<indexed><<<grid.blocks, grid.threads, 0, lane.stream()>>>(f, rows, cols, first, rest...);
+  check_launch("each");
+}
+
+/// Entry n, column by column.
+template <class Scalar>
+DETRAME_HOST_DEVICE Scalar& entry(MatrixView<Scalar> v, Index n) {
+  return v(n % v.rows(), n / v.rows());
+}
+
+template <class Scalar>
+struct CopyEntry {
+  MatrixView<Scalar const> from;
+  MatrixView<Scalar> to;
+  DETRAME_HOST_DEVICE void operator()(Index n) const { entry(to, n) = entry(from, n); }
+};
+
+/// Some columns' places, as an argument of a kernel: no copy to the device is needed.
+struct Places {
+  static constexpr int most = 256;
+  Index from[most];
+};
+
+template <class Scalar>
+struct CopyColumn {
+  MatrixView<Scalar const> from;
+  Places places;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& to) const { to = from(i, places.from[j]); }
+};
+
+}  // namespace device
+
+/// f(args_ij...) for every entry (i, j) of the first argument, a matrix. An argument is a matrix of the same
+/// shape, PerRow{k x 1} or PerColumn{1 x N}; f takes by reference what it writes. Arguments may be the same
+/// matrix, and may not overlap otherwise.
+template <class Scalar, class F, class First, class... Args>
+void each(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... args) {
+  device::launch_each<false>(lane, f, detail::argument<Scalar>(first), detail::argument<Scalar>(args)...);
+}
+
+/// As each, with the place of the entry: f(i, j, args_ij...).
+template <class Scalar, class F, class First, class... Args>
+void each_indexed(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... args) {
+  device::launch_each<true>(lane, f, detail::argument<Scalar>(first), detail::argument<Scalar>(args)...);
+}
+
+/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have the
+/// same number of entries and do not overlap.
+template <class Scalar>
+void copy_entries(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> from,
+                  std::type_identity_t<DeviceView<Scalar>> to) {
+  DETRAME_ASSERT(from.rows() * from.cols() == to.rows() * to.cols());
+  thrust::for_each_n(thrust::cuda::par_nosync.on(lane.stream()), thrust::counting_iterator<Index>(0),
+                     to.rows() * to.cols(), device::CopyEntry<Scalar>{from.raw(), to.raw()});
+}
+
+/// out.col(j) = from.col(indices[j])
+template <class Scalar>
+void gather_columns(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> from,
+                    std::span<Index const> indices, std::type_identity_t<DeviceView<Scalar>> out) {
+  DETRAME_ASSERT(out.rows() == from.rows() && out.cols() == static_cast<Index>(indices.size()));
+  for (Index first = 0; first < out.cols(); first += device::Places::most) {
+    Index const count = std::min<Index>(out.cols() - first, device::Places::most);
+    device::CopyColumn<Scalar> copy{from.raw(), {}};
+    for (Index j = 0; j < count; ++j) {
+      copy.places.from[j] = indices[static_cast<std::size_t>(first + j)];
+      DETRAME_ASSERT(0 <= copy.places.from[j] && copy.places.from[j] < from.cols());
+    }
+    each_indexed(lane, copy, out.middle_cols(first, count));
+  }
+}
+
+}  // namespace detrame

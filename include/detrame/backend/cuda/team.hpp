@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/cuda/cholesky.hpp"
+#include "detrame/backend/cuda/each.hpp"
+
+namespace detrame {
+
+/// What works on a column of a batch, or on a few side by side: here the threads of a block. Its verbs serve kernels,
+/// and their arithmetic serves `exact/` and nothing else. What a verb has written every member sees after it.
+///
+/// Members also meet before a verb begins, so that what one of them has read outside of verbs no other overwrites in one.
+template <class Scalar_>
+class CudaTeam {
+  using Factor = device::BlockCholesky<Scalar_>;
+
+ public:
+  using Scalar = Scalar_;
+
+  /// The threads of a block, in four warps.
+  static constexpr int warps = 4, warp = 32, threads = warps * warp;
+
+  /// How many columns of a batch are best worked on side by side.
+  static constexpr Index width = 1;
+  /// How many columns of A `inner_products` takes at most.
+  static constexpr Index height = warps;
+  /// Where a Cholesky factor can be continued: at multiples of this.
+  static constexpr Index tile = 1;
+
+  /// How many scalars hold a symmetric matrix of n rows or its factor, and where entry (i, j), i >= j, lies.
+  DETRAME_HOST_DEVICE static constexpr Index factor_size(Index n) { return Factor::size(n); }
+  DETRAME_HOST_DEVICE static constexpr Index factor_place(Index i, Index j) { return Factor::place(i, j); }
+  /// The room that `cholesky_solve` needs for n scalars.
+  DETRAME_HOST_DEVICE static constexpr Index padded(Index n) { return n; }
+
+  /// `parts`: a scalar a warp of shared memory.
+  DETRAME_HOST_DEVICE explicit CudaTeam(Scalar* parts) : parts_(parts) {}
+
+  /// f(i) for i = 0, ..., n - 1, in any order.
+  template <class F>
+  DETRAME_HOST_DEVICE void each(Index n, F&& f) const {
+    device::meet();
+    for (Index i = device::member(); i < n; i += device::members()) f(i);
+    device::meet();
+  }
+
+  /// f() by one member.
+  template <class F>
+  DETRAME_HOST_DEVICE void once(F&& f) const {
+    device::meet();
+    if (device::member() == 0) f();
+    device::meet();
+  }
+
+  /// sum_i f(i), interleaved partial sums, added in a fixed order.
+  template <class F>
+  DETRAME_HOST_DEVICE Scalar sum(Index n, F&& f) const {
+    Scalar part(0);
+    device::meet();
+    for (Index i = device::member(); i < n; i += device::members()) part += f(i);
+    return combined(part, [](Scalar a, Scalar b) { return a + b; });
+  }
+
+  /// max(0, max_i f(i)), NaN if any f(i) is.
+  template <class F>
+  DETRAME_HOST_DEVICE Scalar max(Index n, F&& f) const {
+    auto const larger = [](Scalar a, Scalar b) { return a > b || a != a ? a : b; };
+    Scalar part(0);
+    device::meet();
+    for (Index i = device::member(); i < n; i += device::members()) part = larger(f(i), part);
+    return combined(part, larger);
+  }
+
+  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of X.
+  /// A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
+  DETRAME_HOST_DEVICE void inner_products(Scalar const* A, Index stride, Index n, Index count,
+                                          Scalar const* X, Scalar* out) const {
+    static_assert(width == 1);
+    device::meet();
+    Index const a = device::member() / warp, lane = device::member() % warp;  // a warp a column
+    Scalar part(0);
+    if (a < count)
+      for (Index l = lane; l < n; l += warp) part += A[l + a * stride] * X[l];
+    part = over_warp(part, [](Scalar s, Scalar t) { return s + t; });
+    if (a < count && lane == 0) out[a] = part;
+    device::meet();
+  }
+
+  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how many
+  /// rows from the top are factored: n, or the first row whose pivot is not positive beyond its rounding,
+  /// n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
+  DETRAME_HOST_DEVICE Index cholesky(Scalar* F, Index n, Index first) const {
+    return Factor::factor(F, n, first);
+  }
+
+  /// x <- (L L^T)^{-1} x with the factor that `cholesky` left in F. x has room for padded(n) scalars.
+  DETRAME_HOST_DEVICE void cholesky_solve(Scalar const* F, Index n, Scalar* x) const {
+    Factor::solve(F, n, x);
+  }
+
+ private:
+  /// The parts of a warp, as a tree, in lane 0.
+  template <class Combine>
+  static DETRAME_HOST_DEVICE Scalar over_warp(Scalar part, [[maybe_unused]] Combine const& combine) {
+#if defined(__CUDA_ARCH__)
+    for (int distance = warp / 2; distance > 0; distance /= 2)
+      part = combine(part, __shfl_down_sync(0xffffffffu, part, distance));
+#endif
+    return part;
+  }
+
+  /// The parts of all members, known to all.
+  template <class Combine>
+  DETRAME_HOST_DEVICE Scalar combined(Scalar part, Combine const& combine) const {
+    part = over_warp(part, combine);
+    if (device::member() % warp == 0) parts_[device::member() / warp] = part;
+    device::meet();
+    Scalar all = parts_[0];
+    for (Index w = 1; w * warp < device::members(); ++w) all = combine(all, parts_[w]);
+    device::meet();
+    return all;
+  }
+
+  Scalar* parts_;
+};
+
+namespace device {
+
+/// A block a column, with scratch in shared memory, or in a piece of global memory that serves one column after the other.
+template <class Scalar, class F, class... Raw>
+__global__ void __launch_bounds__(CudaTeam<Scalar>::threads)
+    column_kernel(F f, Index N, Scalar* global, Index scratch_size, Raw... raw) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  __shared__ Scalar parts[CudaTeam<Scalar>::warps];
+  CudaTeam<Scalar> const team(parts);
+  Scalar* const scratch =
+      global ? global + Index(blockIdx.x) * scratch_size : reinterpret_cast<Scalar*>(shared);
+  for (Index j = blockIdx.x; j < N; j += gridDim.x) {
+    f(team, j, scratch, raw...);
+    __syncthreads();
+  }
+}
+
+}  // namespace device
+
+/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and a
+/// MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run in any
+/// order.
+template <class Scalar, class F, class... Views>
+void each_column(Cuda<Scalar>& backend, Index N, Index scratch_size, F const& f, Views&&... views) {
+  if (N == 0) return;
+  constexpr int threads = CudaTeam<Scalar>::threads;
+  CudaLane<Scalar>& lane = backend.lane();
+  auto const frame = lane.frame();
+  auto const kernel = device::column_kernel<Scalar, F, decltype(reader(views).view)...>;
+  Index const bytes = scratch_size * Index{sizeof(Scalar)}, beside = 256;  // parts
+  bool const fits = bytes + beside <= backend.shared_bytes();
+  Index const blocks = std::min<Index>(N, fits ? Index{1} << 20 : Index{4} * backend.processors());
+  Scalar* const global = fits ? nullptr : lane.scratch(scratch_size, blocks).raw().data();
+  std::size_t const shared = fits ? static_cast<std::size_t>(bytes) : 0;
+  if (shared > 48 * 1024)
+    DETRAME_CUDA(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
+  kernel<<<static_cast<unsigned>(blocks), threads, shared, lane.stream()>>>(f, N, global, scratch_size,
+                                                                            reader(views).view...);
+  device::check_launch("each_column");
+}
+
+}  // namespace detrame
