@@ -21,7 +21,8 @@ extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(void 
 #endif
 
 /// Counts what a piece of code allocates, in all threads, be it by operator new (which asks malloc) or by malloc,
-/// as Eigen does. With the address sanitizer through its hooks, else by standing before glibc's malloc.
+/// as Eigen does. With the address sanitizer through its hooks, else by standing before glibc's malloc; a program of .cu units needs
+/// a .cpp unit for that, since nvcc takes malloc for the device's.
 namespace detrame::test {
 
 inline std::atomic<long> allocation_count = 0;
@@ -41,7 +42,7 @@ long allocations(F&& f) {
 
 }  // namespace detrame::test
 
-#if !defined(DETRAME_TEST_ASAN)
+#if !defined(DETRAME_TEST_ASAN) && !defined(__CUDACC__)
 // Weak, so that several units of a program may include this header; the program's own symbols still come first.
 extern "C" {
 void* __libc_malloc(std::size_t);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cuda/backend.hpp"
-
 #include "laws/backend_laws.hpp"
 #include "laws/convolution_laws.hpp"
 
