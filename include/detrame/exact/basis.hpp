@@ -194,7 +194,7 @@ class Basis {
   }
 
  private:
-  static constexpr Index integers(Index count) {
+  DETRAME_HOST_DEVICE static constexpr Index integers(Index count) {
     return static_cast<Index>((static_cast<std::size_t>(count) * sizeof(int) + sizeof(Scalar) - 1) /
                               sizeof(Scalar));
   }
