@@ -37,7 +37,7 @@ class CudaLane {
       DETRAME_CUDA(cublasCreate(&cublas_));
       DETRAME_CUDA(cublasSetStream(cublas_, stream()));
       DETRAME_CUDA(cublasSetMathMode(cublas_, math));
-      workspace_ = DeviceBuffer(pool_, workspace_bytes);
+      workspace_ = DeviceBuffer(pool_, DevicePool::Use::scratch, workspace_bytes);
       DETRAME_CUDA(cublasSetWorkspace(cublas_, workspace_.data(), workspace_.bytes()));
       DETRAME_CUDA(cudaMallocHost(&on_host_, sizeof(Scalar)));
     } catch (...) {
@@ -58,7 +58,8 @@ class CudaLane {
   /// An uninitialised matrix that lives until the innermost frame closes.
   View scratch(Index rows, Index cols) {
     DETRAME_ASSERT(open_ > 0 && rows >= 0 && cols >= 0);
-    scratch_.emplace_back(pool_, static_cast<std::size_t>(rows * cols) * sizeof(Scalar));
+    scratch_.emplace_back(pool_, DevicePool::Use::scratch,
+                          static_cast<std::size_t>(rows * cols) * sizeof(Scalar));
     return View({static_cast<Scalar*>(scratch_.back().data()), rows, cols, rows});
   }
 

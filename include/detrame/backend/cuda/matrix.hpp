@@ -45,7 +45,8 @@ class DeviceMatrix {
   DeviceMatrix(std::shared_ptr<DevicePool> pool, Index rows, Index cols)
       : rows_(rows),
         cols_(cols),
-        memory_(std::move(pool), static_cast<std::size_t>(rows * cols) * sizeof(Scalar)) {}
+        memory_(std::move(pool), DevicePool::Use::matrix,
+                static_cast<std::size_t>(rows * cols) * sizeof(Scalar)) {}
   DeviceMatrix(DeviceMatrix const& other) : DeviceMatrix(other.memory_.pool(), other.rows_, other.cols_) {
     if (memory_.data())
       DETRAME_CUDA(cudaMemcpyAsync(memory_.data(), other.memory_.data(), memory_.bytes(),

@@ -15,9 +15,12 @@ namespace detrame {
 /// the same stream. It is kept until the pool dies, so that a second run of the same shapes allocates nothing.
 ///
 /// Sizes are rounded up to eight steps an octave, and a block serves its own size alone: which blocks are free never depends on
-/// the order of earlier requests. Where the device has no memory left, free blocks go back to it, and the request is tried again.
+/// the order of earlier requests. Nor does a matrix ever get what was scratch: matrices that are born in a first run would take
+/// away what the second one needs. Where the device has no memory left, free blocks go back to it, and the request is tried again.
 class DevicePool {
  public:
+  enum class Use { matrix, scratch };
+
   DevicePool() { DETRAME_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
   DevicePool(DevicePool const&) = delete;
   DevicePool& operator=(DevicePool const&) = delete;
@@ -37,15 +40,15 @@ class DevicePool {
   }
 
   /// Uninitialised memory of rounded(bytes). Throws DeviceMemoryError.
-  void* take(std::size_t bytes) {
-    std::size_t const size = rounded(bytes);
-    auto const place = std::lower_bound(free_.begin(), free_.end(), size,
-                                        [](Block const& b, std::size_t s) { return b.size < s; });
-    if (place != free_.end() && place->size == size) {
+  void* take(Use use, std::size_t bytes) {
+    Block const wanted{use, rounded(bytes), nullptr};
+    auto const place = std::lower_bound(free_.begin(), free_.end(), wanted);
+    if (place != free_.end() && !(wanted < *place)) {
       void* const data = place->data;
       free_.erase(place);
       return data;
     }
+    std::size_t const size = wanted.size;
     free_.reserve(++blocks_);  // so that giving back never throws
     void* data = nullptr;
     cudaError_t status = cudaMalloc(&data, size);
@@ -68,11 +71,9 @@ class DevicePool {
   }
 
   /// Takes back what `take` gave for so many bytes.
-  void give_back(void* data, std::size_t bytes) noexcept {
-    Block const block{rounded(bytes), data};
-    free_.insert(std::upper_bound(free_.begin(), free_.end(), block,
-                                  [](Block const& a, Block const& b) { return a.size < b.size; }),
-                 block);
+  void give_back(Use use, void* data, std::size_t bytes) noexcept {
+    Block const block{use, rounded(bytes), data};
+    free_.insert(std::upper_bound(free_.begin(), free_.end(), block), block);
   }
 
   /// Bytes that it holds, in use or not.
@@ -90,12 +91,16 @@ class DevicePool {
 
  private:
   struct Block {
+    Use use;
     std::size_t size;
     void* data;
+    friend bool operator<(Block const& a, Block const& b) {
+      return a.use != b.use ? a.use < b.use : a.size < b.size;
+    }
   };
 
   cudaStream_t stream_ = nullptr;
-  std::vector<Block> free_;  // by size
+  std::vector<Block> free_;  // in order
   std::size_t blocks_ = 0, held_ = 0;
 };
 
@@ -103,15 +108,18 @@ class DevicePool {
 class DeviceBuffer {
  public:
   DeviceBuffer() = default;
-  DeviceBuffer(std::shared_ptr<DevicePool> pool, std::size_t bytes)
-      : pool_(std::move(pool)), bytes_(bytes), data_(bytes > 0 ? pool_->take(bytes) : nullptr) {}
+  DeviceBuffer(std::shared_ptr<DevicePool> pool, DevicePool::Use use, std::size_t bytes)
+      : pool_(std::move(pool)),
+        use_(use),
+        bytes_(bytes),
+        data_(bytes > 0 ? pool_->take(use, bytes) : nullptr) {}
   DeviceBuffer(DeviceBuffer&& other) noexcept { swap(other); }
   DeviceBuffer& operator=(DeviceBuffer other) noexcept {
     swap(other);
     return *this;
   }
   ~DeviceBuffer() {
-    if (data_) pool_->give_back(data_, bytes_);
+    if (data_) pool_->give_back(use_, data_, bytes_);
   }
 
   void* data() const { return data_; }
@@ -121,11 +129,13 @@ class DeviceBuffer {
  private:
   void swap(DeviceBuffer& other) noexcept {
     std::swap(pool_, other.pool_);
+    std::swap(use_, other.use_);
     std::swap(bytes_, other.bytes_);
     std::swap(data_, other.data_);
   }
 
   std::shared_ptr<DevicePool> pool_;
+  DevicePool::Use use_ = DevicePool::Use::matrix;
   std::size_t bytes_ = 0;
   void* data_ = nullptr;
 };
