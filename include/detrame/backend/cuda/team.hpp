@@ -126,15 +126,18 @@ class CudaTeam {
 
 namespace device {
 
+/// Shared memory of a block before its scratch: the team's parts.
+template <class Scalar>
+inline constexpr Index parts_bytes = CudaTeam<Scalar>::warps * Index{sizeof(Scalar)};
+
 /// A block a column, with scratch in shared memory, or in a piece of global memory that serves one column after the other.
 template <class Scalar, class F, class... Raw>
 __global__ void __launch_bounds__(CudaTeam<Scalar>::threads)
     column_kernel(F f, Index N, Scalar* global, Index scratch_size, Raw... raw) {
   extern __shared__ __align__(16) unsigned char shared[];
-  __shared__ Scalar parts[CudaTeam<Scalar>::warps];
-  CudaTeam<Scalar> const team(parts);
-  Scalar* const scratch =
-      global ? global + Index(blockIdx.x) * scratch_size : reinterpret_cast<Scalar*>(shared);
+  CudaTeam<Scalar> const team(reinterpret_cast<Scalar*>(shared));
+  Scalar* const scratch = global ? global + Index(blockIdx.x) * scratch_size
+                                 : reinterpret_cast<Scalar*>(shared + parts_bytes<Scalar>);
   for (Index j = blockIdx.x; j < N; j += gridDim.x) {
     f(team, j, scratch, raw...);
     __syncthreads();
@@ -153,12 +156,13 @@ void each_column(Cuda<Scalar>& backend, Index N, Index scratch_size, F const& f,
   CudaLane<Scalar>& lane = backend.lane();
   auto const frame = lane.frame();
   auto const kernel = device::column_kernel<Scalar, F, decltype(reader(views).view)...>;
-  Index const bytes = scratch_size * Index{sizeof(Scalar)}, beside = 256;  // parts
-  bool const fits = bytes + beside <= backend.shared_bytes();
+  constexpr Index parts = device::parts_bytes<Scalar>;
+  Index const bytes = parts + scratch_size * Index{sizeof(Scalar)};
+  bool const fits = bytes <= backend.shared_bytes();
   Index const blocks = std::min<Index>(N, fits ? Index{1} << 20 : Index{4} * backend.processors());
   Scalar* const global = fits ? nullptr : lane.scratch(scratch_size, blocks).raw().data();
-  std::size_t const shared = fits ? static_cast<std::size_t>(bytes) : 0;
-  if (shared > 48 * 1024)
+  auto const shared = static_cast<std::size_t>(fits ? bytes : parts);
+  if (shared > 48 * 1024)  // what a block gets unasked
     DETRAME_CUDA(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
   kernel<<<static_cast<unsigned>(blocks), threads, shared, lane.stream()>>>(f, N, global, scratch_size,
