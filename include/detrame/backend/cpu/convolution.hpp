@@ -44,7 +44,7 @@ void kernel_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& K, Matr
 }  // namespace detail
 
 /// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P. `where` is a backend,
-/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes.
+/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes, and W stays as it is until then.
 ///
 /// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Where>
@@ -101,7 +101,7 @@ void convolve_adjoint_each(CpuLane<Scalar>& lane, Window const& window,
 
 /// W_bar += sign d<K U, P> / dW.
 ///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Images are added in order.
+/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed order.
 template <class Scalar>
 void add_convolution_gradient(CpuLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<MatrixView<Scalar const>> P,

@@ -44,7 +44,7 @@ bool definite_solve(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>>
 /// The eigenvalues of a symmetric A in ascending order, on the host; all NaN where they did not converge, or A is
 /// not finite. The lower triangle is read. Cost about 4/3 k^3, allocates.
 ///
-/// Householder, then QL, by the parts of Eigen's solver: the whole of it costs each program ten seconds more to
+/// Here by Householder, then QL, by the parts of Eigen's solver: the whole of it costs each program ten seconds more to
 /// compile, for eigenvectors that nobody asked for.
 template <class Scalar>
 std::vector<Scalar> symmetric_eigenvalues(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> A) {

@@ -163,7 +163,7 @@ struct PreparedProduct {
 };
 
 /// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the backend's own lane
-/// where `where` is a backend) closes.
+/// where `where` is a backend) closes, and A stays as it is until then.
 template <class Where>
 auto prepare_product(Where& where, std::type_identity_t<MatrixView<typename Where::Scalar const>> A, Op op,
                      Index groups = 1) {

@@ -7,7 +7,7 @@
 
 namespace detrame {
 
-/// out_i += sum_j f(args_ij...), added in the order of the columns. out: k x 1.
+/// out_i += sum_j f(args_ij...), added in a fixed order. out: k x 1.
 template <class Scalar, class F, class First, class... Args>
 void row_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
               Args&&... args) {
@@ -21,7 +21,9 @@ void row_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F 
     }(out.data(), lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
-/// out_j = sum_i f(args_ij...). out: 1 x N. Sixteen interleaved partial sums, added in a fixed order.
+/// out_j = sum_i f(args_ij...). out: 1 x N. Added in a fixed order.
+///
+/// Here by sixteen interleaved partial sums.
 template <class Scalar, class F, class First, class... Args>
 void column_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
                  Args&&... args) {

@@ -42,7 +42,9 @@ class CpuTeam {
     f();
   }
 
-  /// sum_i f(i), eight interleaved partial sums, added in a fixed order.
+  /// sum_i f(i), added in a fixed order.
+  ///
+  /// Here by eight interleaved partial sums.
   template <class F>
   Scalar sum(Index n, F&& f) const {
     Scalar partial[ways] = {};
@@ -70,7 +72,7 @@ class CpuTeam {
   /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of X.
   /// A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
   ///
-  /// Not inlined: its accumulators need the registers that loops around it would fill with their constants.
+  /// Here not inlined: its accumulators need the registers that loops around it would fill with their constants.
   [[gnu::noinline]] void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
                                         Scalar* out) const {
     using namespace Eigen::internal;

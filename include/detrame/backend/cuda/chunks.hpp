@@ -7,23 +7,23 @@
 
 namespace detrame {
 
-/// The same on one lane, one chunk after the other, for what was prepared before.
-///
-/// A device has one chunk, the batch: it is wide enough to fill it, and small launches would leave it idle.
-template <class Scalar, class F>
-void each_chunk(CudaLane<Scalar>& lane, Batch batch, Index, F&& f) {
-  DETRAME_ASSERT(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0);
-  if (batch.columns == 0) return;
-  auto const frame = lane.frame();
-  f(lane, Columns{0, batch.columns});
-}
-
 /// f(lane, columns) over chunks that together are the batch; a sample is never cut.
 ///
 /// `scalars_per_column`: what f keeps in use for one column, from which the width of a chunk follows.
 template <class Scalar, class F>
 void each_chunk(Cuda<Scalar>& backend, Batch batch, Index scalars_per_column, F&& f) {
   each_chunk(backend.lane(), batch, scalars_per_column, f);
+}
+
+/// The same on one lane, one chunk after the other, for what was prepared before.
+///
+/// Here a batch is one chunk: small launches would leave a device idle.
+template <class Scalar, class F>
+void each_chunk(CudaLane<Scalar>& lane, Batch batch, Index, F&& f) {
+  DETRAME_ASSERT(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0);
+  if (batch.columns == 0) return;
+  auto const frame = lane.frame();
+  f(lane, Columns{0, batch.columns});
 }
 
 /// As each_chunk, and every chunk adds to sums: f(lane, columns, partial) with partial[n] shaped as sums[n].

@@ -63,7 +63,7 @@ DeviceConvolution<Scalar> prepare_convolution(CudaLane<Scalar>& lane, Window con
 }  // namespace device
 
 /// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P. `where` is a backend,
-/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes.
+/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes, and W stays as it is until then.
 ///
 /// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Scalar>
@@ -125,9 +125,9 @@ void convolve_adjoint_each(CudaLane<Scalar>& lane, Window const& window,
 
 /// W_bar += sign d<K U, P> / dW.
 ///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Images are added in order.
+/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed order.
 ///
-/// The positions are cut into parts, a function of the shapes alone, whose sums are added in order.
+/// Here positions are cut into parts, a function of the shapes alone, whose sums are added one after the other.
 template <class Scalar>
 void add_convolution_gradient(CudaLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<DeviceView<Scalar const>> P,

@@ -127,6 +127,9 @@ class Cuda {
     return found;
   }
 
+  /// The calling thread's lane, for work that is not cut into chunks.
+  ///
+  /// Here there is no other.
   Lane& lane() { return lane_; }
 
   /// Multiprocessors of the device, and the shared memory that a block may have.

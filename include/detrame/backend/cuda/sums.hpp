@@ -129,7 +129,7 @@ void row_sums(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>> o
                       detail::argument<Scalar>(args)...);
 }
 
-/// out_j = sum_i f(args_ij...). out: 1 x N. Interleaved partial sums, added in a fixed order.
+/// out_j = sum_i f(args_ij...). out: 1 x N. Added in a fixed order.
 template <class Scalar, class F, class First, class... Args>
 void column_sums(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>> out, F const& f,
                  First&& first, Args&&... args) {

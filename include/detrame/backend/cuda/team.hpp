@@ -52,7 +52,7 @@ class CudaTeam {
     device::meet();
   }
 
-  /// sum_i f(i), interleaved partial sums, added in a fixed order.
+  /// sum_i f(i), added in a fixed order.
   template <class F>
   DETRAME_HOST_DEVICE Scalar sum(Index n, F&& f) const {
     Scalar part(0);
