@@ -4,13 +4,6 @@
 
 namespace detrame::laws {
 
-/// All laws of a layer on a device, in float and double, and it agrees with the CPU.
-template <Recipe R, Shape in>
-void on_device(LayerFacts facts = {}) {
-  auto const there = layer_on<R, in, Cuda>(facts), here = on_cpu<R, in>();
-  agrees_with(*there, *here, facts);
-}
-
 TEST_CASE("layer laws on a device: Dense") { on_device<Affine, Shape{5, 2, 3}>(); }
 TEST_CASE("layer laws on a device: Convolution") { on_device<Strided, Shape{2, 5, 4}>(); }
 TEST_CASE("layer laws on a device: ReLU") { on_device<ReLU, Shape{5, 2, 3}>(); }

@@ -11,7 +11,7 @@ namespace detrame::exact {
 ///   product(x, y): y = H x.   u, u_bar, v: n x 1.   scratch: support_solve_scratch(n) scalars
 ///
 /// Ends where the residual is eps |u_bar_A|, or after `limit` products. NaN in u_i gives NaN in v_i.
-inline constexpr Index support_solve_scratch(Index n) { return 3 * n; }
+DETRAME_HOST_DEVICE constexpr Index support_solve_scratch(Index n) { return 3 * n; }
 
 template <class Team, class Scalar, class Product>
 DETRAME_HOST_DEVICE void support_solve(Team const& team, MatrixView<Scalar const> u,
