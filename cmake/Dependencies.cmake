@@ -108,6 +108,12 @@ if(NOT TARGET nlohmann_json::nlohmann_json AND own_programs)
   target_include_directories(nlohmann_json::nlohmann_json SYSTEM INTERFACE ${nlohmann_json_SOURCE_DIR}/include)
 endif()
 
+# --- The CUDA toolkit, for detrame::cuda ---------------------------------------------------------------------
+find_package(CUDAToolkit QUIET)
+if(DETRAME_CUDA AND NOT CUDAToolkit_FOUND)
+  message(FATAL_ERROR "detrame: DETRAME_CUDA is on and no CUDA toolkit was found: put nvcc into PATH, or set CUDAToolkit_ROOT")
+endif()
+
 # --- doctest, for the tests ---------------------------------------------------------------------------------
 if(DETRAME_BUILD_TESTS)
   find_package(doctest CONFIG QUIET)

@@ -15,6 +15,8 @@ foreach(component data io)
     FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
   install(EXPORT detrame-${component}-targets NAMESPACE detrame:: DESTINATION ${package_dir})
 endforeach()
+install(TARGETS detrame_cuda EXPORT detrame-cuda-targets)  # its headers come with detrame
+install(EXPORT detrame-cuda-targets NAMESPACE detrame:: DESTINATION ${package_dir})
 
 configure_package_config_file(cmake/detrame-config.cmake.in detrame-config.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(detrame-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
