@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Counts the calls of the CUDA runtime by which a program takes device memory, and those by which the host waits. device_calls.cpp stands
-/// before the shared runtime.
+/// Counts the calls of the CUDA runtime by which a program takes device memory, and those by which the host
+/// waits. device_calls.cpp stands before the shared runtime.
 namespace detrame::test {
 
 struct DeviceCalls {

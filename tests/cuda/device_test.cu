@@ -128,7 +128,8 @@ TEST_CASE_TEMPLATE(
   CHECK(solve(64 * 1024 / Index{sizeof(Scalar)} - 64) == shared);  // more than a block gets unasked
 }
 
-/// TF32 keeps ten bits behind the point of a factor: a product is off by 2^-11 + 2^-11 of each term, and a sum by float's rounding.
+/// TF32 keeps ten bits behind the point of a factor: a product is off by 2^-11 + 2^-11 of each term, and a
+/// sum by float's rounding.
 TEST_CASE("TF32 is used where it is asked for, and only there") {
   auto const a = normal_matrix<float>(33, 31, seed(1)), x = normal_matrix<float>(31, 17, seed(2));
   auto const worst = [&](Precision precision) {

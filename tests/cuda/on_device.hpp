@@ -3,8 +3,8 @@
 
 #include "laws/layer_laws.hpp"
 
-/// Layers on a device beside the same layers on the CPU, which a .cpp unit of the program computes: nvcc compiles the device's part alone,
-/// and the CPU's part is that of every other program.
+/// Layers on a device beside the same layers on the CPU, which a .cpp unit of the program computes: nvcc
+/// compiles the device's part alone, and the CPU's part is that of every other program.
 namespace detrame {
 template <class Scalar>
 class Cuda;

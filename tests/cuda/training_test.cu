@@ -7,7 +7,8 @@ namespace detrame {
 
 using namespace detrame::test;
 
-/// A loss is off by what the sums of four steps round: some 2 * 9 * 4 terms a convolution, 30 sites * 16 samples a gradient.
+/// A loss is off by what the sums of four steps round: some 2 * 9 * 4 terms a convolution, 30 sites * 16
+/// samples a gradient.
 template <class Scalar>
 double rounding(double loss) {
   return static_cast<double>(tolerance<Scalar>(4 * (2 * 9 * 4 + 30 * 16), loss));

@@ -9,7 +9,8 @@
 
 namespace detrame::device {
 
-/// What the threads of a block know of each other; on the host, one thread, since nvcc compiles kernels for both.
+/// What the threads of a block know of each other; on the host, one thread, since nvcc compiles kernels for
+/// both.
 DETRAME_HOST_DEVICE inline Index member() {
 #if defined(__CUDA_ARCH__)
   return threadIdx.x;
@@ -35,8 +36,8 @@ DETRAME_HOST_DEVICE inline void meet() {
 ///
 ///   A = L L^T,   A: n x n symmetric, positive definite
 ///
-/// The rows of the lower triangle follow one another, so that a larger factor begins with a smaller one, and threads that go down
-/// a column of it meet different banks of shared memory.
+/// The rows of the lower triangle follow one another, so that a larger factor begins with a smaller one, and
+/// threads that go down a column of it meet different banks of shared memory.
 template <class Scalar>
 struct BlockCholesky {
   DETRAME_HOST_DEVICE static constexpr Index size(Index n) { return n * (n + 1) / 2; }

@@ -6,10 +6,12 @@
 #include "detrame/backend/cuda/window_factor.hpp"
 #include "detrame/backend/formula/entries.hpp"
 
-/// Every arithmetic is the direct sum here: no rounding is larger than an arithmetic allows, that of Winograd's algorithm is smaller.
+/// Every arithmetic is the direct sum here: no rounding is larger than an arithmetic allows, that of Winograd's
+/// algorithm is smaller.
 namespace detrame {
 
-/// The weights of a window, or of its adjoint, that serve many products: a left factor for each of `groups` of channels, side by side.
+/// The weights of a window, or of its adjoint, that serve many products: a left factor for each of `groups` of
+/// channels, side by side.
 template <class Scalar>
 struct DeviceConvolution {
   Window window;
@@ -62,8 +64,9 @@ DeviceConvolution<Scalar> prepare_convolution(CudaLane<Scalar>& lane, Window con
 
 }  // namespace device
 
-/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P. `where` is a backend,
-/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes, and W stays as it is until then.
+/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P.
+/// `where` is a backend, whose threads share the work, or a lane; the result lives until the innermost frame
+/// of that lane closes, and W stays as it is until then.
 ///
 /// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Scalar>
@@ -79,10 +82,12 @@ DeviceConvolution<Scalar> prepare_convolution(Arithmetic, CudaLane<Scalar>& wher
   return device::prepare_convolution(where, window, W, op, groups);
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or its adjoint.
+/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or
+/// its adjoint.
 ///
-/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other way round. f as in
-/// gemm_each; what it writes must not be read by the product. Columns of one image depend on no other image.
+/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other
+/// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
+/// on no other image.
 template <class Scalar, class F, class... Args>
 void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
                    std::type_identity_t<DeviceView<Scalar const>> U, F const& f, Args&&... args) {
@@ -98,11 +103,12 @@ void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
     launch(device::WindowFactor<Scalar, true>(K.window, U.raw()));
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of U with
-/// the weights W of the window.
+/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of
+/// U with the weights W of the window.
 ///
-/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f as in
-/// gemm_each; what it writes must not be read by the product. Columns of one image depend on no other image.
+/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f
+/// as in gemm_each; what it writes must not be read by the product. Columns of one image depend on no other
+/// image.
 template <class Scalar, class F, class... Args>
 void convolve_each(CudaLane<Scalar>& lane, Window const& window,
                    std::type_identity_t<DeviceView<Scalar const>> W,
@@ -147,8 +153,8 @@ void add_convolution_gradient(CudaLane<Scalar>& lane, Window const& window,
   each_indexed(lane, device::AddParts<Scalar>{sums.raw(), parts, sign}, W_bar);
 }
 
-/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is summed over a batch: `sum` is
-/// W_bar itself.
+/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is
+/// summed over a batch: `sum` is W_bar itself.
 template <class Scalar>
 struct DeviceConvolutionGradient {
   DeviceView<Scalar> sum;

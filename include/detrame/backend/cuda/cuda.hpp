@@ -8,8 +8,8 @@
 
 namespace detrame {
 
-/// Where the verbs run on a device: its one stream, with a cuBLAS handle, scratch memory, and a place on the host for the
-/// numbers that verbs return.
+/// Where the verbs run on a device: its one stream, with a cuBLAS handle, scratch memory, and a place on the
+/// host for the numbers that verbs return.
 template <class Scalar_>
 class CudaLane {
  public:
@@ -88,18 +88,20 @@ class CudaLane {
 template <class Scalar>
 class CudaTeam;
 
-/// How products of matrices in float round their factors. Convolutions, sums and kernels of each_column compute in full float always.
+/// How products of matrices in float round their factors. Convolutions, sums and kernels of each_column
+/// compute in full float always.
 enum class Precision {
   full,  ///< not at all
   tf32   ///< to ten bits behind the point, for the tensor cores
 };
 
-/// A GPU: an object of this type owns a stream, memory, a cuBLAS handle and its workspace on the device that is current when it
-/// is made, and is passed explicitly to whatever computes. Several live side by side; one object serves one caller at a time.
-/// Matrices may outlive it.
+/// A GPU: an object of this type owns a stream, memory, a cuBLAS handle and its workspace on the device that
+/// is current when it is made, and is passed explicitly to whatever computes. Several live side by side; one
+/// object serves one caller at a time, for whom that device is the current one. A matrix belongs to the
+/// backend that made it, and may outlive it.
 ///
-/// Verbs return before the device has done their work; those whose name ends in `to_host`, to_device and the factorisations wait. Two runs give
-/// the same bits.
+/// Verbs return before the device has done their work; those whose name ends in `to_host`, to_device and the
+/// factorisations wait. Two runs give the same bits.
 template <class Scalar_>
 class Cuda {
  public:

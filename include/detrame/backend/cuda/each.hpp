@@ -4,6 +4,7 @@
 #include <thrust/execution_policy.h>
 #include <thrust/for_each.h>
 #include <thrust/iterator/counting_iterator.h>
+#include <thrust/system_error.h>
 
 #include <algorithm>
 #include <span>
@@ -14,7 +15,8 @@ namespace detrame {
 
 namespace device {
 
-/// A grid whose threads walk over the entries of a matrix: x along rows, y along columns, as many threads along rows as short columns fill.
+/// A grid whose threads walk over the entries of a matrix: x along rows, y along columns, as many threads
+/// along rows as short columns fill.
 struct Grid {
   dim3 blocks, threads;
   Grid(Index rows, Index cols) {
@@ -99,8 +101,12 @@ template <class Scalar>
 void copy_entries(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> from,
                   std::type_identity_t<DeviceView<Scalar>> to) {
   DETRAME_ASSERT(from.rows() * from.cols() == to.rows() * to.cols());
-  thrust::for_each_n(thrust::cuda::par_nosync.on(lane.stream()), thrust::counting_iterator<Index>(0),
-                     to.rows() * to.cols(), device::CopyEntry<Scalar>{from.raw(), to.raw()});
+  try {
+    thrust::for_each_n(thrust::cuda::par_nosync.on(lane.stream()), thrust::counting_iterator<Index>(0),
+                       to.rows() * to.cols(), device::CopyEntry<Scalar>{from.raw(), to.raw()});
+  } catch (thrust::system_error const& error) {
+    throw DeviceError(message("copy_entries: ", error.what()));
+  }
 }
 
 /// out.col(j) = from.col(indices[j])

@@ -11,8 +11,8 @@
 
 namespace detrame {
 
-/// A call of CUDA or cuBLAS failed: the text gives the call and the status. Some statuses (an illegal address) stay: then every later
-/// call of the process fails too.
+/// A call of CUDA or cuBLAS failed: the text gives the call and the status. Some statuses (an illegal
+/// address) stay: then every later call of the process fails too.
 struct DeviceError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

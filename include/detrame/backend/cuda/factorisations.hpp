@@ -12,8 +12,8 @@ namespace detrame {
 
 namespace device {
 
-/// The lower triangle becomes L with A = L L^T, column after column. False where A is not positive definite to working precision, or
-/// not finite. On the host.
+/// The lower triangle becomes L with A = L L^T, column after column. False where A is not positive definite
+/// to working precision, or not finite. On the host.
 template <class Scalar>
 bool factor_on_host(HostMatrix<Scalar>& A) {
   Index const k = A.rows();
@@ -45,7 +45,8 @@ void solve_on_host(HostMatrix<Scalar> const& L, Scalar* x) {
   }
 }
 
-/// Householder: the lower triangle of A becomes tridiagonal, with diagonal d and, from place 1 on, subdiagonal e.
+/// Householder: the lower triangle of A becomes tridiagonal, with diagonal d and, from place 1 on,
+/// subdiagonal e.
 template <class Scalar>
 void tridiagonalise_on_host(HostMatrix<Scalar>& A, std::vector<Scalar>& d, std::vector<Scalar>& e) {
   Index const k = A.rows();
@@ -79,7 +80,8 @@ void tridiagonalise_on_host(HostMatrix<Scalar>& A, std::vector<Scalar>& d, std::
   }
 }
 
-/// The eigenvalues of a tridiagonal matrix, into d, by QL with implicit shifts; e is lost. False where they do not converge.
+/// The eigenvalues of a tridiagonal matrix, into d, by QL with implicit shifts; e is lost. False where they
+/// do not converge.
 template <class Scalar>
 bool tridiagonal_eigenvalues_on_host(std::vector<Scalar>& d, std::vector<Scalar>& e) {
   std::size_t const k = d.size();
@@ -124,10 +126,12 @@ bool tridiagonal_eigenvalues_on_host(std::vector<Scalar>& d, std::vector<Scalar>
 
 }  // namespace device
 
-/// out = A^{-1} rhs for a symmetric A (the lower triangle is read). False, and out is untouched, where A is not
-/// positive definite to working precision, or not finite. A: k x k. rhs, out: k x n. Cost k^3 / 3 + 2 k^2 n, allocates.
+/// out = A^{-1} rhs for a symmetric A (the lower triangle is read). False, and out is untouched, where A is
+/// not positive definite to working precision, or not finite. A: k x k. rhs, out: k x n. Cost k^3 / 3 + 2 k^2
+/// n, allocates.
 ///
-/// Here on the host, to and fro: metrics are set up with it, once, and what kernels factor must share no arithmetic with it.
+/// Here on the host, to and fro: metrics are set up with it, once, and what kernels factor must share no
+/// arithmetic with it.
 template <class Scalar>
 bool definite_solve(Cuda<Scalar>& backend, std::type_identity_t<DeviceView<Scalar const>> A,
                     std::type_identity_t<DeviceView<Scalar const>> rhs,
@@ -141,8 +145,8 @@ bool definite_solve(Cuda<Scalar>& backend, std::type_identity_t<DeviceView<Scala
   return true;
 }
 
-/// The eigenvalues of a symmetric A in ascending order, on the host; all NaN where they did not converge, or A is
-/// not finite. The lower triangle is read. Cost about 4/3 k^3, allocates.
+/// The eigenvalues of a symmetric A in ascending order, on the host; all NaN where they did not converge, or
+/// A is not finite. The lower triangle is read. Cost about 4/3 k^3, allocates.
 ///
 /// Here by Householder, then QL, on the host.
 template <class Scalar>

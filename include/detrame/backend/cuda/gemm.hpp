@@ -75,7 +75,8 @@ void add_outer_product(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<S
   gemm(lane, sign, A, Op::none, B, Op::transposed, Scalar(1), C);
 }
 
-/// A left factor that serves many products: op(A) of each of `groups` matrices side by side. cuBLAS takes it as it is.
+/// A left factor that serves many products: op(A) of each of `groups` matrices side by side. cuBLAS takes it
+/// as it is.
 template <class Scalar>
 struct DeviceProduct {
   DeviceView<Scalar const> A;
@@ -88,8 +89,8 @@ struct DeviceProduct {
   }
 };
 
-/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the backend's own lane
-/// where `where` is a backend) closes, and A stays as it is until then.
+/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the
+/// backend's own lane where `where` is a backend) closes, and A stays as it is until then.
 template <class Scalar>
 DeviceProduct<Scalar> prepare_product(Cuda<Scalar>&, std::type_identity_t<DeviceView<Scalar const>> A, Op op,
                                       Index groups = 1) {

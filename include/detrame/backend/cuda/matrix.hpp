@@ -37,7 +37,8 @@ class DeviceView {
   MatrixView<Scalar> raw_;
 };
 
-/// A column-major matrix in the memory of a backend's pool. A copy has entries of its own, copied on the pool's stream.
+/// A column-major matrix in the memory of a backend's pool. A copy has entries of its own, copied on the
+/// pool's stream.
 template <class Scalar>
 class DeviceMatrix {
  public:

@@ -11,12 +11,14 @@
 
 namespace detrame {
 
-/// Device memory in the order of one stream: what is given back may be taken again at once, since whoever wrote or read it did so on
-/// the same stream. It is kept until the pool dies, so that a second run of the same shapes allocates nothing.
+/// Device memory in the order of one stream: what is given back may be taken again at once, since whoever
+/// wrote or read it did so on the same stream. It is kept until the pool dies, so that a second run of the
+/// same shapes allocates nothing.
 ///
-/// Sizes are rounded up to eight steps an octave, and a block serves its own size alone: which blocks are free never depends on
-/// the order of earlier requests. Nor does a matrix ever get what was scratch: matrices that are born in a first run would take
-/// away what the second one needs. Where the device has no memory left, free blocks go back to it, and the request is tried again.
+/// Sizes are rounded up to eight steps an octave, and a block serves its own size alone: which blocks are
+/// free never depends on the order of earlier requests. Nor does a matrix ever get what was scratch: matrices
+/// that are born in a first run would take away what the second one needs. Where the device has no memory
+/// left, free blocks go back to it, and the request is tried again.
 class DevicePool {
  public:
   enum class Use { matrix, scratch };

@@ -34,8 +34,9 @@ struct Larger {
 
 inline constexpr int warp = 32, parts = 8;
 
-/// out(i, s) = what the columns of strip s make of row i, added to what is there or assigned. A block: 32 rows and a strip, whose columns eight threads a row
-/// share; their parts are combined in order. Every argument is read once.
+/// out(i, s) = what the columns of strip s make of row i, added to what is there or assigned. A block: 32
+/// rows and a strip, whose columns eight threads a row share; their parts are combined in order. Every
+/// argument is read once.
 template <class Combine, class Scalar, class F, class First, class... Rest>
 __global__ void reduce_rows(Combine combine, bool add, MatrixView<Scalar> out, F f, Index rows, Index cols,
                             First first, Rest... rest) {

@@ -6,10 +6,12 @@
 
 namespace detrame {
 
-/// What works on a column of a batch, or on a few side by side: here the threads of a block. Its verbs serve kernels,
-/// and their arithmetic serves `exact/` and nothing else. What a verb has written every member sees after it.
+/// What works on a column of a batch, or on a few side by side: here the threads of a block. Its verbs serve
+/// kernels, and their arithmetic serves `exact/` and nothing else. What a verb has written every member sees
+/// after it.
 ///
-/// Members also meet before a verb begins, so that what one of them has read outside of verbs no other overwrites in one.
+/// Members also meet before a verb begins, so that what one of them has read outside of verbs no other
+/// overwrites in one.
 template <class Scalar_>
 class CudaTeam {
   using Factor = device::BlockCholesky<Scalar_>;
@@ -130,7 +132,8 @@ namespace device {
 template <class Scalar>
 inline constexpr Index parts_bytes = CudaTeam<Scalar>::warps * Index{sizeof(Scalar)};
 
-/// A block a column, with scratch in shared memory, or in a piece of global memory that serves one column after the other.
+/// A block a column, with scratch in shared memory, or in a piece of global memory that serves one column
+/// after the other.
 template <class Scalar, class F, class... Raw>
 __global__ void __launch_bounds__(CudaTeam<Scalar>::threads)
     column_kernel(F f, Index N, Scalar* global, Index scratch_size, Raw... raw) {
@@ -146,9 +149,9 @@ __global__ void __launch_bounds__(CudaTeam<Scalar>::threads)
 
 }  // namespace device
 
-/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and a
-/// MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run in any
-/// order.
+/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and
+/// a MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run
+/// in any order.
 template <class Scalar, class F, class... Views>
 void each_column(Cuda<Scalar>& backend, Index N, Index scratch_size, F const& f, Views&&... views) {
   if (N == 0) return;

@@ -3,23 +3,27 @@
 
 #include "detrame/backend/cuda/cuda.hpp"
 
-/// Products A B whose right factor is read by a rule, without being formed, and what follows them while their entries are in registers.
+/// Products A B whose right factor is read by a rule, without being formed, and what follows them while their
+/// entries are in registers.
 namespace detrame::device {
 
-/// A block makes 32 x 128 entries of a product, each thread 4 x 8, from tiles of eight columns of A and eight rows of B in shared
-/// memory. Columns of a tile are padded so that threads that go down or along one meet different banks.
+/// A block makes 32 x 128 entries of a product, each thread 4 x 8, from tiles of eight columns of A and eight
+/// rows of B in shared memory. Columns of a tile are padded so that threads that go down or along one meet
+/// different banks.
 struct ProductTile {
   static constexpr int rows = 32, cols = 128, depth = 8, threads = 128;
   static constexpr int of_A = rows * depth / threads, of_B = cols * depth / threads;  // that a thread loads
   static constexpr int own_rows = 4, own_cols = 8, padding = 4;
 };
 
-/// What a right factor is. Loader(B, first column, first row, thread): load(end, out) gives the thread's scalars of the next eight rows, 0 from row `end` on, those
-/// whose place in the tile is row(thread, r), col(thread, r); it reads no column from `cols` on.
+/// What a right factor is. Loader(B, first column, first row, thread): load(end, out) gives the thread's
+/// scalars of the next eight rows, 0 from row `end` on, those whose place in the tile is row(thread, r),
+/// col(thread, r); it reads no column from `cols` on.
 template <class B>
 concept RightFactor = requires { typename B::Loader; };
 
-/// The places of a loader whose neighbouring threads read neighbouring rows of B, and of one that reads neighbouring columns.
+/// The places of a loader whose neighbouring threads read neighbouring rows of B, and of one that reads
+/// neighbouring columns.
 struct AlongDepth {
   static __device__ int row(int thread, int) { return thread % ProductTile::depth; }
   static __device__ int col(int thread, int r) {
@@ -32,10 +36,12 @@ struct AlongColumns {
 };
 static_assert(ProductTile::cols == ProductTile::threads && ProductTile::of_B == ProductTile::depth);
 
-/// f(v, beside...) for v = sum_l A_ml B_ln over part z of `depth`, where `beside` are the entries (m, n + z cols) of their matrices.
+/// f(v, beside...) for v = sum_l A_ml B_ln over part z of `depth`, where `beside` are the entries (m, n + z
+/// cols) of their matrices.
 ///
-/// A block moves (32 + 128) depth scalars to shared memory for 32 * 128 depth multiply-adds, 26 for each, and a thread 12 scalars from
-/// there to registers for 32. The next tiles are on their way while these are multiplied.
+/// A block moves (32 + 128) depth scalars to shared memory for 32 * 128 depth multiply-adds, 26 for each, and
+/// a thread 12 scalars from there to registers for 32. The next tiles are on their way while these are
+/// multiplied.
 template <class Scalar, RightFactor B, class F, class... Readers>
 __global__ void __launch_bounds__(ProductTile::threads)
     tiled_product(MatrixView<Scalar const> A, B factor, Index cols, Index depth, F f, Readers... beside) {

@@ -4,7 +4,8 @@
 #include "detrame/backend/cuda/tiled_product.hpp"
 #include "detrame/core/window.hpp"
 
-/// What windows read, as right factors of products: a cross-correlation, its adjoint and its gradient are products with them, and no im2col matrix is formed.
+/// What windows read, as right factors of products: a cross-correlation, its adjoint and its gradient are
+/// products with them, and no im2col matrix is formed.
 namespace detrame::device {
 
 /// The geometry of a window in the integers that a device counts fastest in.
@@ -21,10 +22,12 @@ struct Geometry {
         padding(static_cast<int>(w.padding)) {}
 };
 
-/// B_(tap, c),n = the entry of channel c that position n reads through a tap, 0 where there is none:
+/// B_(tap, c),n = the entry of channel c that position n reads through a tap, 0 where there is none. Products with it
+/// are not cut into parts.
 ///
 ///   of the window   position (y, x) of the output reads (stride y + dy - padding, ...)
-///   of its adjoint  site (y, x) of the image reads the positions that read it, ((y + padding - dy) / stride, ...) where that is whole
+///   of its adjoint  site (y, x) of the image reads the positions that read it, ((y + padding - dy) / stride, ...)
+/// where that is whole
 template <class Scalar, bool adjoint>
 class WindowFactor {
  public:
@@ -104,7 +107,8 @@ class WindowFactor {
   Index cols_;
 };
 
-/// B_q,(tap, c) = the entry of channel c that position q reads through a tap: for the gradient of the weights, P B.
+/// B_q,(tap, c) = the entry of channel c that position q reads through a tap: for the gradient of the
+/// weights, P B.
 template <class Scalar>
 class GradientFactor {
  public:
