@@ -6,6 +6,7 @@
 #include <type_traits>
 
 /// How a 3 x 3 cross-correlation is computed: a type, because it decides the rounding of a result.               (W1)
+/// A backend may take one that rounds less, and says so: Cuda sums directly, whatever is named.
 namespace detrame {
 
 /// Every product as it stands in the formula.

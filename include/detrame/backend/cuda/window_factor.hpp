@@ -26,8 +26,8 @@ struct Geometry {
 /// are not cut into parts.
 ///
 ///   of the window   position (y, x) of the output reads (stride y + dy - padding, ...)
-///   of its adjoint  site (y, x) of the image reads the positions that read it, ((y + padding - dy) / stride, ...)
-/// where that is whole
+///   of its adjoint  site (y, x) of the image reads the positions that read it,
+///                   ((y + padding - dy) / stride, ...) where that is whole
 template <class Scalar, bool adjoint>
 class WindowFactor {
  public:
@@ -38,7 +38,6 @@ class WindowFactor {
         cols_(U.cols() / in_sites() * out_sites()) {}
 
   Index cols() const { return cols_; }
-  Index depth() const { return Index(at_.kernel) * at_.kernel * channels_; }
 
   class Loader : public AlongDepth {
    public:
