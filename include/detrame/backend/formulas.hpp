@@ -22,6 +22,10 @@
 namespace detrame::formula {
 
 template <class F>
+#if defined(__CUDACC__)  // nvcc takes no vectors in what host and device share: entry by entry there
+inline constexpr bool on_packets = false;
+#else
 inline constexpr bool on_packets = requires { requires F::on_packets; };
+#endif
 
 }  // namespace detrame::formula

@@ -165,8 +165,8 @@ struct PointValues {
 template <int m, class Scalar>
 struct WinogradTransforms {
   static constexpr int points = Winograd<m>::points;
-  using Input = PointMatrix<Winograd<m>::B_T, Scalar>;
-  using Output = PointMatrix<Winograd<m>::A, Scalar>;
+  using Input = PointMatrix<winograd_B_T<m>, Scalar>;
+  using Output = PointMatrix<winograd_A<m>, Scalar>;
   using Kernel = PointMatrix<winograd_G<m>, Scalar>;
 
   // Whatever a loop reads is passed by value: a store of a packet may change all that somebody else can reach.
