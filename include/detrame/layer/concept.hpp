@@ -37,8 +37,8 @@ namespace detrame {
 ///             nobody reads; a training step ends with it.
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///
-/// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its part; forward of a batch is forward
-/// of its parts; predict is forward where the layer is not random; a tape serves again after pullback; the bits are
+/// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its part;
+/// forward of a batch is forward of its parts; predict is forward where the layer is not random; a tape serves again after pullback; the bits are
 /// the same with y_bar in y's memory where y is lent, and in place; x and y_bar are kept; nothing is allocated from the
 /// second call on; the bits do not depend on the number of threads.
 namespace has {

@@ -44,7 +44,8 @@ void kernel_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& K, Matr
 }  // namespace detail
 
 /// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P. `where` is a backend,
-/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes, and W stays as it is until then.
+/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes, and W
+/// stays as it is until then.
 ///
 /// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Where>

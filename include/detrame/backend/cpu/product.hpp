@@ -53,7 +53,7 @@ void multiply_tile(Scalar const* A, Scalar const* B, Strides const& at, Scalar* 
 template <class Scalar, class Take>
 void multiply_panel(Index rows, Scalar const* A, Scalar const* B, Strides const& at, Index cols,
                     Take const& take) {
-  alignas(64) Scalar tile[tile_cols * 2 * lanes<Scalar>];
+  alignas(64) Scalar tile[tile_cols * tile_rows * lanes<Scalar>];
   for_each_tile(cols, [&](Index j, Index count) {
     with_tile_size(rows, count,
                    [&]<int r, int c>() { multiply_tile<r, c>(A, B + j * at.col_step, at, tile); });
@@ -88,8 +88,8 @@ void pack_panel(PackedMatrix<Scalar> const& to, Index panel, Index panel_rows, A
 template <class Where, class Scalar, class At>
 void pack(Where& where, PackedMatrix<Scalar> const& to, At const& at) {
   Index const packets = PackedMatrix<Scalar>::packets(to.rows);
-  for_each_task(where, (packets + 1) / 2, [&](Index i) {  // the panels of for_each_panel
-    pack_panel(to, 2 * i, std::min<Index>(2, packets - 2 * i), at);
+  for_each_task(where, (packets + tile_rows - 1) / tile_rows, [&](Index i) {  // the panels of for_each_panel
+    pack_panel(to, tile_rows * i, std::min<Index>(tile_rows, packets - tile_rows * i), at);
   });
 }
 

@@ -44,8 +44,8 @@ struct RegisterTile {
   }
 };
 
-/// How many columns a tile has at most: its sums, two packets of A and one of B fill the registers.
-inline constexpr int tile_cols = many_registers ? 12 : 6;
+/// How many packets of rows and how many columns a tile has at most: its sums, the packets of A and one of B fill the registers.
+inline constexpr int tile_rows = 2, tile_cols = many_registers ? 12 : 6;
 
 /// A product's columns are cut into tiles of tile_cols, 4 and 1: f(first column, columns).
 template <class F>
@@ -58,10 +58,10 @@ template <class F>
   }
 }
 
-/// The packets of a matrix's rows are cut into panels of 2, the last perhaps of 1: f(first packet, packets), top down.
+/// The packets of a matrix's rows are cut into panels of tile_rows, the last perhaps of 1: f(first packet, packets), top down.
 template <class F>
 [[gnu::always_inline]] inline void for_each_panel(Index packets, F&& f) {
-  for (Index p = 0; p < packets; p += 2) f(p, std::min<Index>(2, packets - p));
+  for (Index p = 0; p < packets; p += tile_rows) f(p, std::min<Index>(tile_rows, packets - p));
 }
 
 /// f.operator()<n>(), for n one of the values.
@@ -75,7 +75,7 @@ template <int value, int... others, class F>
 /// f.operator()<rows, cols>(), for a panel of `rows` packets and a tile of `cols` columns.
 template <class F>
 [[gnu::always_inline]] inline void with_tile_size(Index rows, Index cols, F&& f) {
-  with_constant<2, 1>(rows, [&]<int r>() __attribute__((always_inline)) {
+  with_constant<tile_rows, 1>(rows, [&]<int r>() __attribute__((always_inline)) {
     with_constant<tile_cols, 4, 1>(
         cols, [&]<int c>() __attribute__((always_inline)) { f.template operator()<r, c>(); });
   });

@@ -127,7 +127,7 @@ void add_point_products(PointValues<Scalar> const& Y, PointValues<Scalar> const&
   Index const channels = sum.cols() / points;
   for (Index point = 0; point < points; ++point)
     for_each_panel(Y.packets, [&](Index panel, Index packets) {
-      with_constant<1, 2>(packets, [&]<int rows>() {
+      with_constant<tile_rows, 1>(packets, [&]<int rows>() {
         for (Index i = 0; i < channels; i += width) {
           RegisterTile<Scalar, rows, width> tile;
           tile.clear();

@@ -52,14 +52,12 @@ struct AddParts {
 };
 
 template <class Scalar>
-DeviceConvolution<Scalar> prepare_convolution(CudaLane<Scalar>& lane, Window const& window,
-                                              DeviceView<Scalar const> W, Op op, Index groups) {
-  DETRAME_ASSERT(window.fits() && W.cols() % (groups * window.taps()) == 0);
-  if (op == Op::none) return {window, op, W, groups};
-  Index const channels = W.cols() / (groups * window.taps());
-  DeviceView<Scalar> const A = lane.scratch(channels, groups * window.taps() * W.rows());
-  each_indexed(lane, TransposeTaps<Scalar>{W.raw(), channels}, A);
-  return {window, op, A, groups};
+CudaLane<Scalar>& lane_of(Cuda<Scalar>& backend) {
+  return backend.lane();
+}
+template <class Scalar>
+CudaLane<Scalar>& lane_of(CudaLane<Scalar>& lane) {
+  return lane;
 }
 
 }  // namespace device
@@ -69,17 +67,18 @@ DeviceConvolution<Scalar> prepare_convolution(CudaLane<Scalar>& lane, Window con
 /// of that lane closes, and W stays as it is until then.
 ///
 /// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
-template <class Arithmetic, class Scalar>
-DeviceConvolution<Scalar> prepare_convolution(Arithmetic, Cuda<Scalar>& where, Window const& window,
-                                              std::type_identity_t<DeviceView<Scalar const>> W, Op op,
-                                              Index groups = 1) {
-  return device::prepare_convolution(where.lane(), window, W, op, groups);
-}
-template <class Arithmetic, class Scalar>
-DeviceConvolution<Scalar> prepare_convolution(Arithmetic, CudaLane<Scalar>& where, Window const& window,
-                                              std::type_identity_t<DeviceView<Scalar const>> W, Op op,
-                                              Index groups = 1) {
-  return device::prepare_convolution(where, window, W, op, groups);
+template <class Arithmetic, class Where>
+auto prepare_convolution(Arithmetic, Where& where, Window const& window,
+                         std::type_identity_t<DeviceView<typename Where::Scalar const>> W, Op op,
+                         Index groups = 1) {
+  using Scalar = typename Where::Scalar;
+  DETRAME_ASSERT(window.fits() && W.cols() % (groups * window.taps()) == 0);
+  if (op == Op::none) return DeviceConvolution<Scalar>{window, op, W, groups};
+  Index const channels = W.cols() / (groups * window.taps());
+  CudaLane<Scalar>& lane = device::lane_of(where);
+  DeviceView<Scalar> const A = lane.scratch(channels, groups * window.taps() * W.rows());
+  each_indexed(lane, device::TransposeTaps<Scalar>{W.raw(), channels}, A);
+  return DeviceConvolution<Scalar>{window, op, A, groups};
 }
 
 /// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or

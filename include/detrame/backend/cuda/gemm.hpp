@@ -91,15 +91,10 @@ struct DeviceProduct {
 
 /// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the
 /// backend's own lane where `where` is a backend) closes, and A stays as it is until then.
-template <class Scalar>
-DeviceProduct<Scalar> prepare_product(Cuda<Scalar>&, std::type_identity_t<DeviceView<Scalar const>> A, Op op,
-                                      Index groups = 1) {
-  return {A, op, groups};
-}
-template <class Scalar>
-DeviceProduct<Scalar> prepare_product(CudaLane<Scalar>&, std::type_identity_t<DeviceView<Scalar const>> A,
-                                      Op op, Index groups = 1) {
-  return {A, op, groups};
+template <class Where>
+auto prepare_product(Where&, std::type_identity_t<DeviceView<typename Where::Scalar const>> A, Op op,
+                     Index groups = 1) {
+  return DeviceProduct<typename Where::Scalar>{A, op, groups};
 }
 
 /// f(v_ij, args_ij...) for every entry of V = op(A) B, as gemm_each, with a prepared factor of one group.
