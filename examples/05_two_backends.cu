@@ -12,14 +12,12 @@ using Design =
 constexpr Shape image{1, 6, 6};
 constexpr Index count = 32;  // images
 
-/// Scores of the images after some steps of Algorithm 2: the same text for any backend.
+/// Scores of the images after some steps of Algorithm 2 from `start`: the same text for any backend.
 template <class B>
-HostMatrix<float> scores_after_training(B& backend, HostMatrix<float> const& images,
-                                        std::vector<int> const& labels) {
-  using Net = Bind<Design<2>, image, B>;
-  Net const net;
-  auto theta = net.parameters(backend);
-  initialise(backend, theta, ReluStart(), 1);
+HostMatrix<float> scores_after_training(B& backend, HostParameters<float> const& start,
+                                        HostMatrix<float> const& images, std::vector<int> const& labels) {
+  Bind<Design<2>, image, B> const net;
+  auto theta = to_device(backend, net, start);
   auto state = training_state(backend, net);
   auto const x = to_device(backend, images);
   auto const targets = one_hot(backend, labels, 2);
@@ -46,10 +44,14 @@ int main() {
 
   Cpu<float> cpu;
   Cuda<float> gpu;
+  auto theta = Bind<Design<2>, image, Cpu<float>>().parameters(cpu);
+  initialise(cpu, theta, ReluStart(), 1);
+  auto const start = to_host(cpu, theta);
+
   std::cout << "on the CPU\n";
-  auto const here = scores_after_training(cpu, images, labels);
+  auto const here = scores_after_training(cpu, start, images, labels);
   std::cout << "on the device\n";
-  auto const there = scores_after_training(gpu, images, labels);
+  auto const there = scores_after_training(gpu, start, images, labels);
 
   float difference = 0, largest = 0;
   for (Index j = 0; j < count; ++j)

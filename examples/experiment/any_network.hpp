@@ -62,6 +62,18 @@ class AnyNetwork {
   virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
 };
 
+/// Where networks compute: on the CPU, with so many threads, or on a CUDA device.
+struct Place {
+  std::string device = "cpu";
+  int threads = 1;
+
+  /// "2 threads", "a CUDA device"
+  std::string name() const;
+};
+
+/// DomainError where threads were asked for and the place is no CPU.
+void require_threads_of(Place const& place);
+
 /// A network that is compiled in.
 struct Entry {
   std::string_view family;  ///< "plainnet"
@@ -69,7 +81,11 @@ struct Entry {
   Shape shape;
   int classes;
   int steps;  ///< T; 0: the network without Q-metric ReLUs
-  std::unique_ptr<AnyNetwork> (*make)(int threads);
+  std::unique_ptr<AnyNetwork> (*make_on_cpu)(int threads);
+  std::unique_ptr<AnyNetwork> (*make_on_cuda)();  ///< null in a program that was built without CUDA
+
+  /// DomainError where the place has no device, or this program does not know it.
+  std::unique_ptr<AnyNetwork> make(Place const& place = {}) const;
 
   /// "detrame-plainnet"
   std::string net() const { return (steps > 0 ? "detrame-" : "") + std::string(family); }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "any_network.hpp"
-#include "detrame/backend/cpu/backend.hpp"
 #include "detrame/io/parameters.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/initialise.hpp"
@@ -13,10 +12,9 @@
 
 namespace experiment {
 
-/// A network of the library, bound to a shape and to the CPU, as an AnyNetwork.
-template <Recipe R, Shape shape>
+/// A network of the library, bound to a shape and to a backend, as an AnyNetwork.
+template <Recipe R, Shape shape, Backend B>
 class Erased final : public AnyNetwork {
-  using B = Cpu<float>;
   using Net = Bind<R, shape, B>;
   using Theta = typename Net::Parameters;
   static constexpr int classes = static_cast<int>(Net::output.channels);
@@ -24,7 +22,8 @@ class Erased final : public AnyNetwork {
   static constexpr char const* velocity = "velocity.";
 
  public:
-  explicit Erased(int threads) : backend_(threads), theta_(net_.parameters(backend_)) {}
+  template <class... Arguments>  // of the backend
+  explicit Erased(Arguments... arguments) : backend_(arguments...), theta_(net_.parameters(backend_)) {}
 
   void start(std::string const& initialiser, std::uint64_t seed) override {
     if (initialiser == "relu")
@@ -109,10 +108,5 @@ class Erased final : public AnyNetwork {
   Theta theta_;
   TrainingState<Net> state_;
 };
-
-template <Recipe R, Shape shape>
-std::unique_ptr<AnyNetwork> make(int threads) {
-  return std::make_unique<Erased<R, shape>>(threads);
-}
 
 }  // namespace experiment

@@ -68,7 +68,7 @@ std::vector<int> labels_of(TensorFile const& file, Index samples, int classes) {
 }  // namespace
 
 void evaluate_model(Inspected const& asked) {
-  Model const model = model_of(read_safetensors(asked.checkpoint), asked.threads);
+  Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
   auto const data = test_images(model, asked);
   auto const begin = std::chrono::steady_clock::now();
   Measured const m = *measure_all(*model.network, data);
@@ -80,7 +80,7 @@ void evaluate_model(Inspected const& asked) {
 }
 
 void predict_file(Inspected const& asked) {
-  Model const model = model_of(read_safetensors(asked.checkpoint), asked.threads);
+  Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
   auto const images = images_of(read_safetensors(asked.input), model);
   Index const sites = model.entry->shape.sites(), n = images.cols() / sites, batch = 200;
   HostMatrix<float> logits(n, model.entry->classes);
@@ -98,7 +98,7 @@ void predict_file(Inspected const& asked) {
 }
 
 void gradient_file(Inspected const& asked) {
-  Model const model = model_of(read_safetensors(asked.checkpoint), asked.threads);
+  Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
   TensorFile const input = read_safetensors(asked.input);
   auto const images = images_of(input, model);
   auto const labels = labels_of(input, images.cols() / model.entry->shape.sites(), model.entry->classes);
@@ -108,7 +108,7 @@ void gradient_file(Inspected const& asked) {
 
 void print_depth(Inspected const& asked) {
   TensorFile const file = read_safetensors(asked.checkpoint);
-  Model const trained = model_of(file, asked.threads);
+  Model const trained = model_of(file, asked.place);
   if (trained.entry->steps == 0)
     throw DomainError(message(file.name, ": ", trained.entry->net(), " has no Q-metric ReLU, so no T"));
   auto const data = test_images(trained, asked);
@@ -120,7 +120,7 @@ void print_depth(Inspected const& asked) {
     if (entry.family != t.family || entry.depth != t.depth || entry.widen != t.widen ||
         entry.shape != t.shape || entry.classes != t.classes || entry.steps == 0)
       continue;
-    Model const model = model_of(file, asked.threads, entry.steps);
+    Model const model = model_of(file, asked.place, entry.steps);
     auto const begin = std::chrono::steady_clock::now();
     Measured const m = *measure_all(*model.network, data);
     double const n = static_cast<double>(data.samples());
@@ -131,7 +131,7 @@ void print_depth(Inspected const& asked) {
 }
 
 void print_info(Entry const& entry) {
-  auto const network = entry.make(1);
+  auto const network = entry.make();
   std::map<std::string_view, Index> counts;
   Index untrained = 0;
   for (ParameterInfo const& p : network->parameters()) {
@@ -153,7 +153,7 @@ void print_info(Entry const& entry) {
 
 void print_info(std::filesystem::path const& checkpoint) {
   TensorFile const file = read_safetensors(checkpoint);
-  Model const model = model_of(file, 1);
+  Model const model = model_of(file, {});
   for (auto const& [key, text] : file.metadata) std::printf("%-12s %s\n", key.c_str(), text.c_str());
   print_info(*model.entry);
 }

@@ -8,7 +8,7 @@ namespace experiment {
 /// What the subcommands that look at a model are told.
 struct Inspected {
   std::filesystem::path checkpoint, input, output, data;
-  int threads = 1;
+  Place place;
   Index limit = 0;
 };
 

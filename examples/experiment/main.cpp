@@ -100,8 +100,11 @@ void add_training(CLI::App& app, Settings& s) {
       ->check(CLI::Range(Index{0}, Index{1} << 40));
 }
 
-void add_threads(CLI::App& app, int& threads) {
-  app.add_option("--threads", threads, "threads that compute; results do not depend on it")
+void add_place(CLI::App& app, Place& place) {
+  app.add_option("--device", place.device, "what computes; results agree to rounding")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--threads", place.threads, "threads of the CPU that compute; results do not depend on it")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
 }
@@ -109,7 +112,7 @@ void add_threads(CLI::App& app, int& threads) {
 void add_inspection(CLI::App& app, Inspected& asked, bool data) {
   app.add_option("--checkpoint", asked.checkpoint, "a model: model.safetensors or step-N.model.safetensors")
       ->required();
-  add_threads(app, asked.threads);
+  add_place(app, asked.place);
   if (!data) return;
   app.add_option("--data", asked.data, data_set_text());
   app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")
@@ -120,7 +123,7 @@ int run(int argc, char** argv) {
   Settings settings;
   Inspected asked;
   TableChoices table;
-  settings.threads = asked.threads = all_threads();
+  settings.place.threads = asked.place.threads = all_threads();
   CLI::App app("Trains the networks of arXiv 2002.07898v2 and looks at them.", "detrame-experiment");
   app.require_subcommand(1);
   app.set_version_flag("--version", message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR,
@@ -129,7 +132,7 @@ int run(int argc, char** argv) {
 
   auto* const training = app.add_subcommand("train", "train a network, or go on with it (--resume)");
   add_training(*training, settings);
-  add_threads(*training, settings.threads);
+  add_place(*training, settings.place);
   auto* const evaluation = app.add_subcommand("evaluate", "loss and accuracy of a model on the test images");
   add_inspection(*evaluation, asked, true);
   auto* const prediction = app.add_subcommand("predict", "scores of images in a file");
@@ -174,6 +177,9 @@ int run(int argc, char** argv) {
     for (auto const* option : command->get_options())
       if (option->count() > 0)
         (command == training ? settings : described).given.insert(option->get_name().substr(2));
+
+  for (auto const* command : {evaluation, prediction, gradient, depth})
+    if (*command && command->count("--threads") > 0) require_threads_of(asked.place);
 
   if (*training) return train(settings);
   if (*evaluation) evaluate_model(asked);

@@ -47,7 +47,7 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
   m["deviation"] = list_text(scale.deviation);
 }
 
-Model model_of(TensorFile const& file, int threads, std::optional<int> steps) {
+Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps) {
   Wanted const wanted{
       text_of(file, "network"),
       number_of<int>(file, "depth"),
@@ -58,7 +58,7 @@ Model model_of(TensorFile const& file, int threads, std::optional<int> steps) {
   Entry const& entry = find_network(wanted);
   Model model{
       &entry,
-      entry.make(threads),
+      entry.make(place),
       text_of(file, "data"),
       {list_of(file, "mean", wanted.shape.channels), list_of(file, "deviation", wanted.shape.channels)}};
   auto const& [mean, deviation] = model.scale;

@@ -24,7 +24,7 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
 /// The network that a model's file describes, with its parameters; with `steps` updates where these are given, for which
 /// the parameters are the same. FormatError where the file is no such file, DomainError where the network is not compiled
 /// in.
-Model model_of(TensorFile const& file, int threads, std::optional<int> steps = {});
+Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
 /// normalise, where the model asks for it.
 void scale_images(LabelledImages<float>& data, ChannelStatistics const& scale);

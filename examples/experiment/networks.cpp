@@ -12,6 +12,24 @@ std::string options_of(Entry const& entry) {
   return text;
 }
 
+std::string Place::name() const {
+  return device == "cpu" ? message(threads, threads == 1 ? " thread" : " threads") : "a CUDA device";
+}
+
+void require_threads_of(Place const& place) {
+  if (place.device != "cpu")
+    throw DomainError(
+        message("--threads ", place.threads, ": threads are the CPU's, and --device is ", place.device));
+}
+
+std::unique_ptr<AnyNetwork> Entry::make(Place const& place) const {
+  if (place.device == "cpu") return make_on_cpu(place.threads);
+  if (!make_on_cuda)
+    throw DomainError(
+        message("--device ", place.device, ": this program was built without CUDA (-DDETRAME_CUDA=ON)"));
+  return make_on_cuda();
+}
+
 Entry const& find_network(Wanted const& wanted) {
   std::string known;
   for (Entry const& entry : compiled_networks()) {

@@ -42,7 +42,7 @@ void write_results(Settings const& settings, Model const& model, Index train_ima
   json["finished"] = static_cast<int>(epochs.size()) == settings.epochs;
   json["command"] = command_of(settings);
   each_setting(settings, [&](char const* option, auto const& value) { json["settings"][option] = value; });
-  json["threads"] = settings.threads;
+  json["threads"] = settings.place.threads;
   json["train_images"] = train_images;
   json["test_images"] = test_images;
   json["parameters"] = trained_count(*model.network);

@@ -29,6 +29,7 @@ void complete(Settings& s) {
   if (!twin && s.given.contains("steps") && s.steps != 0)
     throw DomainError(message("--steps ", s.steps, ": ", s.net, " has no Q-metric ReLU; --net detrame-",
                               s.net, " is its twin that has"));
+  if (s.given.contains("threads")) require_threads_of(s.place);
   if (s.data.empty() && s.dataset == "digits") s.data = DETRAME_DATA_DIR "/digits";
   if (s.data.empty())
     throw DomainError(message("--data is missing: a folder with ", s.dataset, ": ", set.files));
@@ -38,6 +39,7 @@ std::string command_of(Settings const& s) {
   std::string command = message("detrame-experiment train --net ", s.net, " --depth ", s.depth);
   if (s.widen != 1) command += message(" --widen ", s.widen);
   if (s.steps > 0) command += message(" --steps ", s.steps);
+  if (s.place.device != "cpu") command += " --device " + s.place.device;
   return command + message(" --dataset ", s.dataset, " --data ", s.data.string(), " --out ", s.out.string());
 }
 
@@ -50,8 +52,9 @@ void adopt_settings(Settings& settings, TensorFile const& state) {
   each_setting(settings, [&](char const* option, auto& value) {
     using Value = std::remove_cvref_t<decltype(value)>;
     Value stored;
+    bool const older = !state.metadata.contains(key("device"));  // a run on the CPU
     if constexpr (std::is_same_v<Value, std::string>)
-      stored = text_of(state, key(option));
+      stored = older && std::string_view(option) == "device" ? "cpu" : text_of(state, key(option));
     else
       stored = number_of<Value>(state, key(option));
     if (settings.given.contains(option) && value != stored)

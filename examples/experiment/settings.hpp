@@ -11,7 +11,7 @@ void each_setting(S& s, F&& f) {
   f("net", s.net), f("depth", s.depth), f("widen", s.widen), f("steps", s.steps), f("dataset", s.dataset);
   f("epochs", s.epochs), f("lr", s.rate), f("batch", s.batch), f("momentum", s.momentum);
   f("weight-decay", s.weight_decay), f("decays", s.decays), f("initialiser", s.initialiser);
-  f("seed", s.seed), f("limit", s.limit);
+  f("seed", s.seed), f("limit", s.limit), f("device", s.place.device);
 }
 
 /// Puts the settings into a checkpoint's state.

@@ -120,7 +120,7 @@ class Rows {
       if (e.net() != net || e.depth != a.depth || e.widen != a.widen || e.steps != T ||
           e.shape != set.shape || e.classes != set.classes)
         continue;
-      double const own = static_cast<double>(e.make(1)->multiply_adds());
+      double const own = static_cast<double>(e.make()->multiply_adds());
       double nearest = std::numeric_limits<double>::infinity(), speed = 0;
       for (auto const& [key, run] : summaries_) {
         double const distance = std::abs(std::log(run.multiply_adds / own));
@@ -217,7 +217,7 @@ void print_figure2() {
     for (Entry const& e : compiled_networks())
       if (e.family == a.family && e.depth == a.depth && e.widen == a.widen && e.steps == T &&
           e.shape == set.shape && e.classes == set.classes)
-        return std::to_string(trained_count(*e.make(1)));
+        return std::to_string(trained_count(*e.make()));
     return std::string("-");
   };
   for (Architecture const& a : published::table4)

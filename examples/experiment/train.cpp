@@ -162,7 +162,7 @@ class Training {
     train_ = read_images(*set_, s_.data, Part::train, s_.limit);
     test_ = read_images(*set_, s_.data, Part::test, 0);
     fingerprint_ = fingerprint(train_);
-    model_ = {&entry, entry.make(s_.threads), s_.dataset, {}};
+    model_ = {&entry, entry.make(s_.place), s_.dataset, {}};
     if (set_->normalised) model_.scale = channel_statistics(train_);
     scale_images(train_, model_.scale);
     scale_images(test_, model_.scale);
@@ -306,10 +306,9 @@ class Training {
   }
 
   void announce() const {
-    std::printf(
-        "%s on %s: %td images to train, %td to test, %d epochs from rate %g, batches of %td, %d thread%s\n",
-        options_of(*model_.entry).c_str(), s_.dataset.c_str(), train_.samples(), test_.samples(), s_.epochs,
-        s_.rate, s_.batch, s_.threads, s_.threads == 1 ? "" : "s");
+    std::printf("%s on %s: %td images to train, %td to test, %d epochs from rate %g, batches of %td, %s\n",
+                options_of(*model_.entry).c_str(), s_.dataset.c_str(), train_.samples(), test_.samples(),
+                s_.epochs, s_.rate, s_.batch, s_.place.name().c_str());
     if (at_.step > 0) std::printf("going on after epoch %d, batch %td\n", at_.epoch, at_.position);
     std::fflush(stdout);
   }

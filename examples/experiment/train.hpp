@@ -23,7 +23,7 @@ struct Settings {
   Index limit = 0;  ///< 0: all
 
   std::filesystem::path data, out;
-  int threads = 1;
+  Place place;
   Index save_every = 0;
   bool resume = false;
   std::set<std::string> given{};  ///< names of the options on the command line

@@ -12,12 +12,29 @@ using Recipes =
 inline constexpr Shape image{2, 4, 5};
 
 template <Backend B>
-HostMatrix<double> scores(B& b) {
-  using Net = Bind<Recipes, image, B>;
-  Net const net;
-  auto theta = net.parameters(b);
+using Net = Bind<Recipes, image, B>;
+
+/// Parameters drawn on the CPU.
+template <class Scalar>
+HostParameters<Scalar> parameters() {
+  Cpu<Scalar> b;
+  auto theta = Net<Cpu<Scalar>>().parameters(b);
   initialise(b, theta, RandomStart{.spread = 0.8}, 1);
+  return to_host(b, theta);
+}
+
+template <Backend B>
+HostMatrix<double> scores(B& b) {
+  Net<B> const net;
+  auto const theta = to_device(b, net, parameters<typename B::Scalar>());
   return in_double(b, typename B::ConstView(predict(b, net, theta, random_matrix(b, 2, 20 * 6, seed(1)))));
+}
+
+TEST_CASE("parameters go to a device and come back as they are") {
+  Cuda<float> b;
+  auto const host = parameters<float>();
+  REQUIRE(host.size() > 0);
+  CHECK(to_host(b, to_device(b, Net<Cuda<float>>(), host)) == host);
 }
 
 TEST_CASE("Cpu and Cuda in one unit give a network's scores, in float and double") {

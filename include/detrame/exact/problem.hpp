@@ -62,7 +62,8 @@ DETRAME_HOST_DEVICE Scalar dot(Scalar const* a, Scalar const* b, Index n) {
   Index i = 0;
   for (; i + ways <= n; i += ways)
     for (Index w = 0; w < ways; ++w) partial[w] += a[i + w] * b[i + w];
-  for (; i < n; ++i) partial[i % ways] += a[i] * b[i];
+  for (Index w = 0; w < ways; ++w)  // places that are constants: in registers on a device
+    if (i + w < n) partial[w] += a[i + w] * b[i + w];
   Scalar sum(0);
   for (Scalar p : partial) sum += p;
   return sum;
