@@ -5,6 +5,8 @@
 
 #include <iostream>
 
+#include "detrame/backend/cpu/backend.hpp"
+
 int main(int argc, char** argv) {
   if (argc < 2) {
     std::cerr << "usage: golden FILE...\n";
@@ -13,7 +15,9 @@ int main(int argc, char** argv) {
   detrame::Cpu<double> backend(1);
   bool passed = true;
   for (int i = 1; i < argc; ++i) try {
-      passed = golden::Golden(backend, argv[i], golden::read(argv[i]), std::cout).check() && passed;
+      passed =
+          golden::Golden<detrame::Cpu<double>>(backend, argv[i], golden::read(argv[i]), std::cout).check() &&
+          passed;
     } catch (std::exception const& error) {
       std::cout << error.what() << ": FAILED\n";
       passed = false;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "detrame/backend/cpu/backend.hpp"
 #include "support.hpp"
 
 using namespace detrame;
@@ -24,7 +25,7 @@ struct Verdict {
 Verdict verdict(golden::Quantities quantities) {
   Cpu<double> backend(1);
   std::ostringstream report;
-  bool const passed = golden::Golden(backend, "f", std::move(quantities), report).check();
+  bool const passed = golden::Golden<Cpu<double>>(backend, "f", std::move(quantities), report).check();
   return {passed, report.str()};
 }
 
