@@ -12,7 +12,6 @@
 namespace bench {
 
 using detrame::Cuda;
-using detrame::Index;
 
 /// A pair of events on one stream.
 class DeviceTimer {
