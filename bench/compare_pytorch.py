@@ -5,6 +5,9 @@
     python bench/compare_pytorch.py build/bench/bench
     python bench/compare_pytorch.py build/bench/bench --layers train predict --nets resnet8 detrame_resnet8_T3
 
+    cmake --workflow --preset cuda-bench
+    python bench/compare_pytorch.py build/cuda-bench/bench --device cuda
+
 PyTorch's figure is, in each round, the best of its modes. Dense: eager with samples in rows, eager with samples in columns, in
 place (forward alone), torch.compile. Convolutional: eager, channels_last, channels_last in place (forward alone), torch.compile on
 channels_last, NNPACK (oneDNN off). Networks: the same modes, in place where autograd allows it, and NNPACK for those that take less
@@ -13,11 +16,18 @@ run are what counts, and `peak` says what share of the measured FMA peak this li
 have as many parameters, and the same losses over a few steps from the same ones. `MB` is then by how much a process of its own grew at
 most in the same work: PyTorch's in the fastest mode other than torch.compile, whose compiler would be counted, and ours. Predictions are also given
 to ONNX Runtime, if onnxruntime and onnxscript are installed: as PyTorch exports them, with as many threads, after a check that the scores agree.
+
+With --device cuda both sides work on one card, in float without TF32 (torch.backends.cuda.matmul.allow_tf32 and
+torch.backends.cudnn.allow_tf32 are False), PyTorch with cudnn.benchmark, which tries the algorithms of its convolutions. Times are
+those of CUDA events around a row of calls, after which the host waits. There are no threads, no processor time, no NNPACK and no ONNX
+Runtime; `peak` is the share of what the card's clock and multiprocessors allow, and `MB` what each side takes of the card's memory
+beside the CUDA context. Ours reads the loss of a training step to the host, PyTorch's does not. Not yet run on a card.
 """
 import argparse
 import io
 import json
 import logging
+import math
 import os
 import statistics
 import subprocess
@@ -28,17 +38,23 @@ import warnings
 
 NETS = ["plain3", "detrame3_T5", "plain9", "detrame9_T2", "resnet8", "detrame_resnet8_T3"]
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-arguments.add_argument("folder", help="where bench_dense_bench, bench_conv_bench and bench_train_bench are")
+arguments.add_argument("folder", help="where bench_dense_bench, bench_conv_bench and bench_train_bench are, or bench_cuda_...")
 arguments.add_argument("--layers", nargs="*", choices=["dense", "conv", "train", "predict"], default=["dense", "conv"])
 arguments.add_argument("--nets", nargs="*", choices=NETS, default=NETS, help="networks of train and predict")
 arguments.add_argument("--rounds", type=int, default=7)
-arguments.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+arguments.add_argument("--threads", type=int, nargs="*", help="of the CPU; 1 and 2 where not given")
 arguments.add_argument("--k", type=int, nargs="*", default=[64, 256, 1024], help="dense sizes")
 arguments.add_argument("--T", type=int, nargs="*", default=[5, 20], help="updates of dense layers")
 arguments.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
 arguments.add_argument("--cpu-time", action="store_true",
                        help="processor time instead of wall time, for a machine busy with other work; 1 thread alone")
 options = arguments.parse_args()
+on_cuda = options.device == "cuda"
+if on_cuda and (options.threads is not None or options.cpu_time):
+    sys.exit("compare_pytorch.py: --threads and --cpu-time are for the CPU, not for --device cuda")
+if options.threads is None:
+    options.threads = [1, 2]
 if options.cpu_time:
     options.threads = [1]
 clock = time.process_time if options.cpu_time else time.perf_counter
@@ -54,6 +70,11 @@ try:
     import onnxscript  # noqa: F401, which torch.onnx.export needs
 except ImportError:
     onnxruntime = None
+if on_cuda:
+    onnxruntime = None
+    if not torch.cuda.is_available():
+        sys.exit(f"compare_pytorch.py: PyTorch {torch.__version__} finds no CUDA device here, nothing to compare on")
+    torch_networks.float_on_cuda()
 warnings.filterwarnings("ignore", message="TF32 acceleration")  # of oneDNN's flags, on machines without Intel GPU
 
 N = 1024
@@ -85,17 +106,17 @@ def layer_in_place(x, W_t, h, b, T):
     return u
 
 
-def pytorch_jobs(k, T, pullback):
+def pytorch_jobs(k, T, pullback, device):
     """name -> a call that does the work once."""
     torch.manual_seed(0)
-    W = (.5 / k**.5 * (2 * torch.rand(k, k) - 1)).requires_grad_(pullback)
-    x = torch.rand(N, k).mul_(2).sub_(1)
+    W = (.5 / k**.5 * (2 * torch.rand(k, k) - 1)).to(device).requires_grad_(pullback)
+    x = torch.rand(N, k).mul_(2).sub_(1).to(device)
     jobs = {}
 
     def add(name, function, x, W, shape):
         x = x.clone().requires_grad_(pullback)
-        h = torch.full(shape, .9, requires_grad=pullback)
-        b = torch.full(shape, .01, requires_grad=pullback)
+        h = torch.full(shape, .9, device=device, requires_grad=pullback)
+        b = torch.full(shape, .01, device=device, requires_grad=pullback)
 
         def forward():
             with torch.no_grad():
@@ -140,25 +161,25 @@ def convolution_in_place(x, W, h, b, T):
     return u
 
 
-def convolution_jobs(C, edge, T, pullback):
+def convolution_jobs(C, edge, T, pullback, device):
     torch.manual_seed(0)
-    W = .5 / (3 * C**.5) * (2 * torch.rand(C, C, 3, 3) - 1)
-    x = torch.rand(64, C, edge, edge).mul_(2).sub_(1)
+    W = (.5 / (3 * C**.5) * (2 * torch.rand(C, C, 3, 3) - 1)).to(device)
+    x = torch.rand(64, C, edge, edge).mul_(2).sub_(1).to(device)
     jobs = {}
 
     def add(name, function, last, onednn=True):
         layout = torch.channels_last if last else torch.contiguous_format
         xx = x.clone(memory_format=layout).requires_grad_(pullback)
         WW = W.clone(memory_format=layout).requires_grad_(pullback)
-        h = torch.full((1, C, 1, 1), .9, requires_grad=pullback)
-        b = torch.full((1, C, 1, 1), .01, requires_grad=pullback)
+        h = torch.full((1, C, 1, 1), .9, device=device, requires_grad=pullback)
+        b = torch.full((1, C, 1, 1), .01, device=device, requires_grad=pullback)
 
         def forward():
-            with torch.no_grad(), torch.backends.mkldnn.flags(enabled=onednn):
+            with torch.no_grad(), torch_networks.onednn(onednn, device):
                 function(xx, WW, h, b, T)
 
         def both():
-            with torch.backends.mkldnn.flags(enabled=onednn):
+            with torch_networks.onednn(onednn, device):
                 for parameter in (xx, WW, h, b):
                     parameter.grad = None
                 y = function(xx, WW, h, b, T)
@@ -173,21 +194,22 @@ def convolution_jobs(C, edge, T, pullback):
     if not options.no_compile:
         torch._dynamo.reset()
         add("compile", torch.compile(convolution), True)
-    add("nnpack", convolution, False, onednn=False)
+    if device == "cpu":
+        add("nnpack", convolution, False, onednn=False)
     for job in jobs.values():
         job(), job()
     return jobs
 
 
-def network_jobs(layer, name, images):
+def network_jobs(layer, name, images, device):
     """As above; each job is called once, which may take many seconds."""
     slow = layer == "train" and name in ("plain9", "detrame9_T2")
-    left_out = ["compile"] * options.no_compile + ["nnpack"] * slow
+    left_out = ["compile"] * options.no_compile + ["nnpack"] * (slow or device != "cpu")
     jobs = {}
     torch._dynamo.reset()
     for mode in torch_networks.MODES:
         if mode not in left_out:
-            jobs[mode] = torch_networks.job(layer, name, images, mode)
+            jobs[mode] = torch_networks.job(layer, name, images, mode, device)
             jobs[mode]()
     return jobs
 
@@ -222,7 +244,7 @@ def require_agreement(name, images=4):
             content = file.read()
     count = int.from_bytes(content[:8], sys.byteorder)
     numbers = torch.frombuffer(bytearray(content[8:]), dtype=torch.float32)
-    theirs, mine = torch_networks.losses(name, numbers, images, steps), [float(loss) for loss in output.split()]
+    theirs, mine = torch_networks.losses(name, numbers, images, steps, options.device), [float(loss) for loss in output.split()]
     difference = max(abs(a - b) / b for a, b in zip(theirs, mine, strict=True))
     their_count = torch_networks.parameter_count(name)
     if their_count != count or not difference < 1e-5:
@@ -231,8 +253,28 @@ def require_agreement(name, images=4):
     print(f"{name}: {count} parameters; the losses of {steps} steps from the same ones agree to {difference:.1e}", flush=True)
 
 
+def seconds_on_device(job, least):
+    """The same between two events; the host launches a call while the device works on the one before."""
+    def all_of(count):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        for _ in range(count):
+            job()
+        end.record()
+        end.synchronize()
+        return 1e-3 * start.elapsed_time(end)
+
+    count, elapsed = 1, all_of(1)
+    while elapsed < least:
+        count = math.ceil(count * min(10., max(1.2 * least / max(elapsed, 1e-9), 1.2)))
+        elapsed = all_of(count)
+    return elapsed / count
+
+
 def seconds(job, least=.1):
     """Of one call, where it takes as long as `least`; else the mean of as many more as do."""
+    if on_cuda:
+        return seconds_on_device(job, least)
     start = clock()
     job()
     elapsed = clock() - start
@@ -251,16 +293,18 @@ environment = {key: value for key, value in os.environ.items() if not key.starts
 
 
 def program(layer):
-    return os.path.join(options.folder, f"bench_{'train' if layer == 'predict' else layer}_bench")
+    return os.path.join(options.folder, f"bench_{'cuda_' * on_cuda}{'train' if layer == 'predict' else layer}_bench")
 
 
 def ours(layer, name):
     """Seconds a call, the share of the peak and the memory, where it is counted, from one short run of Google Benchmark."""
-    command = [program(layer), f"--benchmark_filter=^{name}/real_time$", "--benchmark_min_time=0.1", "--benchmark_format=json"]
+    timed_by = "manual_time" if on_cuda else "real_time"
+    command = [program(layer), f"--benchmark_filter=^{name}/{timed_by}$", "--benchmark_min_time=0.1", "--benchmark_format=json"]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     run, = json.loads(output)["benchmarks"]
     took = run["cpu_time" if options.cpu_time else "real_time"]
-    return took * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[run["time_unit"]], run["of_peak"], run.get("peak_MB")
+    took *= {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[run["time_unit"]]
+    return took, run.get("of_peak", math.nan), run.get("device_MB" if on_cuda else "peak_MB")
 
 
 def compare(layer, what, case, name, jobs, their_memory=None, onnx_job=None):
@@ -289,19 +333,26 @@ def compare(layer, what, case, name, jobs, their_memory=None, onnx_job=None):
 
 def network_memory(layer, name, images, threads, mode):
     """MB of a fresh process that does the work twice."""
-    command = [sys.executable, "-W", "ignore", torch_networks.__file__, layer, name, str(images), str(threads), mode]
+    command = [sys.executable, "-W", "ignore", torch_networks.__file__, layer, name, str(images), str(threads), mode, options.device]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
+def place(threads):
+    """How a line ends, and the name of a case of ours."""
+    return ("device", "device") if on_cuda else (f"{threads} thr", f"threads:{threads}")
+
+
 def compare_network(layer, name, images, threads, ours_is):
-    compare(layer, ours_is, f"{name:18} N {images:2}  {threads} thr", f"{ours_is}/{name}/N:{images}/threads:{threads}",
-            network_jobs(layer, name, images), lambda mode: network_memory(layer, name, images, threads, mode),
+    where, suffix = place(threads)
+    compare(layer, ours_is, f"{name:18} N {images:2}  {where}", f"{ours_is}/{name}/N:{images}/{suffix}",
+            network_jobs(layer, name, images, options.device), lambda mode: network_memory(layer, name, images, threads, mode),
             onnx_runtime_job(name, images, threads) if onnxruntime and layer == "predict" else None)
 
 
-print(f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; float; medians of {options.rounds} rounds, "
-      f"{'processor' if options.cpu_time else 'wall'} time")
-if "predict" in options.layers:
+machine = f"{torch.cuda.get_device_name()}; float, TF32 off" if on_cuda else f"{torch.backends.cpu.get_cpu_capability()}; float"
+times = "time by events" if on_cuda else "processor time" if options.cpu_time else "wall time"
+print(f"PyTorch {torch.__version__}, {machine}; medians of {options.rounds} rounds, {times}")
+if "predict" in options.layers and not on_cuda:
     print(f"ONNX Runtime {onnxruntime.__version__}" if onnxruntime else "no ONNX Runtime: it needs onnxruntime and onnxscript")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 for name in options.nets if {"train", "predict"} & set(options.layers) else []:
@@ -309,17 +360,19 @@ for name in options.nets if {"train", "predict"} & set(options.layers) else []:
 print(f"{'':51}{'PyTorch ms':>11}{'best of':>10}{'ours ms':>11}{'ratio':>7}{'peak':>6}"
       + (f"{'their MB':>9}{'our MB':>9}" if {"train", "predict"} & set(options.layers) else "")
       + (f"{'ONNX ms':>9}{'ratio':>7}" if onnxruntime and "predict" in options.layers else ""))
-for threads in options.threads:
+for threads in [torch.get_num_threads()] if on_cuda else options.threads:
     torch.set_num_threads(threads)
+    where, suffix = place(threads)
     for what in ("forward", "forward_pullback"):
         for k in options.k if "dense" in options.layers else []:
             for T in options.T:
-                compare("dense", what, f"k {k:4}  T {T:2}  {threads} thr",
-                        f"QMetricReLU/dense/{what}/k:{k}/T:{T}/N:{N}/threads:{threads}", pytorch_jobs(k, T, what != "forward"))
+                compare("dense", what, f"k {k:4}  T {T:2}  {where}",
+                        f"QMetricReLU/dense/{what}/k:{k}/T:{T}/N:{N}/{suffix}",
+                        pytorch_jobs(k, T, what != "forward", options.device))
         for C, edge, T in CONVOLUTIONS if "conv" in options.layers else []:
-            compare("conv", what, f"C {C:3} {edge:2}x{edge:2} T {T}  {threads} thr",
-                    f"QMetricReLU/conv/{what}/C:{C}/HW:{edge}/T:{T}/N:64/threads:{threads}",
-                    convolution_jobs(C, edge, T, what != "forward"))
+            compare("conv", what, f"C {C:3} {edge:2}x{edge:2} T {T}  {where}",
+                    f"QMetricReLU/conv/{what}/C:{C}/HW:{edge}/T:{T}/N:64/{suffix}",
+                    convolution_jobs(C, edge, T, what != "forward", options.device))
     for name in options.nets:
         if "train" in options.layers:
             compare_network("train", name, 64, threads, "train_step")

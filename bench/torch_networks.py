@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks of train_bench in PyTorch: a step of their training, and what memory it takes.
 
-    torch_networks.py LAYER NETWORK N THREADS MODE       LAYER train or predict, MODE one of MODES
+    torch_networks.py LAYER NETWORK N THREADS MODE DEVICE   LAYER train or predict, MODE one of MODES, DEVICE cpu or cuda
 
 prints by how many MB (1e6 bytes) this process grew at most over two calls, beyond what it held when PyTorch was imported and
-had taken a step of a network of one channel, which loads more of it.
+had taken a step of a network of one channel, which loads more of it; on cuda, what PyTorch took of the card's memory at most.
 """
+import contextlib
 import sys
 
 import torch
@@ -105,27 +106,38 @@ def step(net, run, sgd, x, labels):
     return loss.detach()
 
 
+def float_on_cuda():
+    """Full float, not TF32, and the fastest algorithm of each convolution."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+
+
+def onednn(enabled, device):
+    """Convolutions of the CPU by oneDNN or NNPACK."""
+    return torch.backends.mkldnn.flags(enabled=enabled) if device == "cpu" else contextlib.nullcontext()
+
+
 def optimiser(net):
     return torch.optim.SGD(net.parameters(), lr=.01, momentum=.9, weight_decay=5e-4, fused=True)
 
 
-def job(layer, name, N, mode):
+def job(layer, name, N, mode, device):
     """A call that does the work once."""
     torch.manual_seed(0)
     layout = torch.channels_last if mode in ("last", "in place", "compile") else torch.contiguous_format
-    net = NETWORKS[name](mode == "in place").to(memory_format=layout)
-    x = torch.rand(N, 3, 32, 32).mul_(2).sub_(1).to(memory_format=layout)
-    labels = torch.randint(10, (N,))
+    net = NETWORKS[name](mode == "in place").to(device, memory_format=layout)
+    x = torch.rand(N, 3, 32, 32).mul_(2).sub_(1).to(device, memory_format=layout)
+    labels = torch.randint(10, (N,)).to(device)
     sgd = optimiser(net)
     net.train(layer == "train")
     run = torch.compile(net) if mode == "compile" else net
 
     def train():
-        with torch.backends.mkldnn.flags(enabled=mode != "nnpack"):
+        with onednn(mode != "nnpack", device):
             step(net, run, sgd, x, labels)
 
     def predict():
-        with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=mode != "nnpack"):
+        with torch.inference_mode(), onednn(mode != "nnpack", device):
             run(x)
 
     return train if layer == "train" else predict
@@ -156,16 +168,18 @@ def load(net, numbers):
     return numbers
 
 
-def losses(name, numbers, N, count):
+def losses(name, numbers, N, count, device):
     """The losses of `count` steps that drop nothing, from our parameters, on our images and labels."""
     net = NETWORKS[name](False)
     numbers = load(net, numbers)
-    x = numbers[:-N].reshape(N, 32, 32, 3).permute(0, 3, 1, 2)
+    net.to(device)
+    x = numbers[:-N].reshape(N, 32, 32, 3).permute(0, 3, 1, 2).to(device)
+    labels = numbers[-N:].long().to(device)
     for module in net.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0
     sgd = optimiser(net)
-    return [float(step(net, net, sgd, x, numbers[-N:].long())) for _ in range(count)]
+    return [float(step(net, net, sgd, x, labels)) for _ in range(count)]
 
 
 def parameter_count(name):
@@ -178,14 +192,20 @@ def status_MB(line):
 
 
 def main():
-    layer, name, N, threads, mode = sys.argv[1:]
+    layer, name, N, threads, mode, device = sys.argv[1:]
     torch.set_num_threads(int(threads))
+    if device == "cuda":
+        float_on_cuda()
+        work = job(layer, name, int(N), mode, device)
+        work(), work()
+        print(torch.cuda.max_memory_reserved() * 1e-6)
+        return
     tiny = nn.Conv2d(1, 1, 1)
     step(tiny, nn.Sequential(tiny, nn.Flatten()), optimiser(tiny), torch.ones(1, 1, 1, 1), torch.zeros(1, dtype=torch.long))
     with open("/proc/self/clear_refs", "w", encoding="ascii") as reset:
         reset.write("5")  # VmHWM begins anew: the import was larger than what it left
     before = status_MB("VmRSS:")
-    work = job(layer, name, int(N), mode)
+    work = job(layer, name, int(N), mode, device)
     work(), work()
     print(status_MB("VmHWM:") - before)
 

@@ -31,16 +31,22 @@ function(detrame_program name)
   target_link_libraries(${name} PRIVATE detrame_own)
 endfunction()
 
-# Registers a test that runs at the root of the repository. Waiting threads sleep: tests run side by side.
-function(detrame_test name)
-  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
-endfunction()
-
-# Lets one of our programs have .cu units. Its CUDA runtime is the shared one, as cuBLAS is.
+# Lets one of our programs have .cu units. The shared runtime lets an emulator take its place.
 function(detrame_device_code name)
   target_link_libraries(${name} PRIVATE detrame::cuda)
   target_compile_options(${name} PRIVATE
     "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Xcompiler=-Wall,-Wextra $<$<BOOL:${DETRAME_WERROR}>:-Werror all-warnings>>")
   set_target_properties(${name} PROPERTIES CUDA_RUNTIME_LIBRARY Shared)
+endfunction()
+
+# Adds one of our programs of .cu units.
+function(detrame_device_program name)
+  add_executable(${name} ${ARGN})
+  detrame_device_code(${name})
+endfunction()
+
+# Registers a test that runs at the root of the repository. Waiting threads sleep: tests run side by side.
+function(detrame_test name)
+  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
 endfunction()

@@ -45,7 +45,8 @@ struct BlockCholesky {
 
   /// Factors rows first, ..., n - 1, where F holds the rows of A, given the rows before them. Returns how many
   /// rows from the top are factored: n, or the first row whose pivot is not positive beyond its rounding,
-  /// n eps a_ii, or not finite. Column by column, a thread a row: n^3 / 6 multiply-adds, 2 n barriers.
+  /// n eps a_ii, or not finite. Column by column, a thread a row: n^3 / 6 multiply-adds, for
+  /// each two scalars read, 2 n barriers.
   DETRAME_HOST_DEVICE static Index factor(Scalar* F, Index n, Index first) {
     meet();
     for (Index j = 0; j < n; ++j) {
@@ -72,7 +73,8 @@ struct BlockCholesky {
     return n;
   }
 
-  /// x <- (L L^T)^{-1} x, an unknown after the other, whose share all threads subtract: 2 n + 3 barriers.
+  /// x <- (L L^T)^{-1} x, an unknown after the other, whose share all threads subtract: n^2
+  /// multiply-adds, for each two scalars read and one written, 2 n + 3 barriers.
   DETRAME_HOST_DEVICE static void solve(Scalar const* F, Index n, Scalar* x) {
     meet();
     for (Index j = 0; j < n; ++j) {

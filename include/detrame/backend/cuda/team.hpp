@@ -133,7 +133,8 @@ template <class Scalar>
 inline constexpr Index parts_bytes = CudaTeam<Scalar>::warps * Index{sizeof(Scalar)};
 
 /// A block a column, with scratch in shared memory, or in a piece of global memory that serves one column
-/// after the other. One block a multiprocessor is enough to be asked for: else ptxas spills registers to have more.
+/// after the other. Operations are those of f; it must move what f reads and writes, its scratch only where
+/// that is in global memory. One block a multiprocessor is enough to be asked for: else ptxas spills registers to have more.
 template <class Scalar, class F, class... Raw>
 __global__ void __launch_bounds__(CudaTeam<Scalar>::threads, 1)
     column_kernel(F f, Index N, Scalar* global, Index scratch_size, Raw... raw) {

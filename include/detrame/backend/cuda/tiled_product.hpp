@@ -39,6 +39,9 @@ static_assert(ProductTile::cols == ProductTile::threads && ProductTile::of_B == 
 /// f(v, beside...) for v = sum_l A_ml B_ln over part z of `depth`, where `beside` are the entries (m, n + z
 /// cols) of their matrices.
 ///
+/// 2 rows cols depth flops. It must move A, what B reads and each argument once; A is read once a tile of 128
+/// columns, B once a tile of 32 rows.
+///
 /// A block moves (32 + 128) depth scalars to shared memory for 32 * 128 depth multiply-adds, 26 for each, and
 /// a thread 12 scalars from there to registers for 32. The next tiles are on their way while these are
 /// multiplied.
