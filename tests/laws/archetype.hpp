@@ -294,6 +294,14 @@ void each_indexed(Lane<Scalar>&, F const& f, First&& first, Args&&... args) {
       detail::argument(args)...);
 }
 
+/// The last item first.
+template <class Scalar, class F, class... Views>
+void each_of(Loops<Scalar>& backend, std::span<Item<F, Views...> const> items) {
+  for (std::size_t n = items.size(); n-- > 0;)
+    std::apply([&](auto const&... views) { each_indexed(backend.lane(), items[n].f, views...); },
+               items[n].views);
+}
+
 template <class Scalar>
 void copy_entries(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> from,
                   std::type_identity_t<View<Scalar>> to) {

@@ -204,6 +204,45 @@ void each_maps_every_entry(B& b) {
   });
 }
 
+/// y <- scale y + x + 10 i + 1000 j
+template <class Scalar>
+struct ScaledPlusPlace {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& y, Scalar x) const {
+    y = scale * y + x + static_cast<Scalar>(10 * i + 1000 * j);
+  }
+};
+
+/// More items than Items keeps or a launch takes, of every shape, each with a formula of its own.
+template <Backend B>
+void each_of_maps_every_item(B& b) {
+  using Scalar = typename B::Scalar;
+  std::vector<std::pair<Index, Index>> shapes;
+  at_awkward_sizes([&](Index rows, Index cols) { shapes.emplace_back(rows, cols); });
+  for (Index n = 0; n < 100; ++n) shapes.emplace_back(1 + n % 4, 1 + n % 3);
+  std::vector<HostMatrix<Scalar>> y, x;
+  std::vector<Framed<B>> Y, X;
+  for (auto const& [rows, cols] : shapes) {
+    y.push_back(small_integers<Scalar>(rows, cols, seed(y.size())));
+    x.push_back(small_integers<Scalar>(rows, cols, seed(1000 + x.size())));
+    Y.emplace_back(b, y.back());
+    X.emplace_back(b, x.back());
+  }
+  Items<B, ScaledPlusPlace<Scalar>, typename B::View, typename B::ConstView> items(b);
+  items.finish();  // none is legal
+  for (std::size_t n = 0; n < shapes.size(); ++n)
+    items.add({static_cast<Scalar>(n % 8)}, Y[n].view(), X[n].view());
+  items.finish();
+  Index wrong = 0;
+  for (std::size_t n = 0; n < shapes.size(); ++n) {
+    auto const expected = host_matrix<Scalar>(y[n].rows(), y[n].cols(), [&](Index i, Index j) {
+      return static_cast<Scalar>(n % 8) * y[n](i, j) + x[n](i, j) + static_cast<Scalar>(10 * i + 1000 * j);
+    });
+    wrong += !(Y[n].host() == expected && Y[n].margin_survived() && X[n].host() == x[n]);
+  }
+  CHECK(wrong == 0);
+}
+
 template <Backend B>
 void nan_goes_through_activations(B& b) {
   using Scalar = typename B::Scalar;
@@ -860,6 +899,7 @@ void backend_laws() {
   SUBCASE("row sums add, column sums and maxima assign") { sums_are_sums(b); }
   SUBCASE("a column sum rounds by at most c n eps sum |x|") { column_sums_round_within_their_bound(b); }
   SUBCASE("maxima do not lose NaN") { maxima_do_not_lose_nan(b); }
+  SUBCASE("each_of maps every entry of every item, however many") { each_of_maps_every_item(b); }
   SUBCASE("gemm = alpha op(A) op(B) + beta C within c k eps |A||B|") { gemm_is_the_product(b); }
   SUBCASE("gemm passes NaN on, but not one in C with beta = 0") { gemm_hides_no_nan_but_stale_ones(b); }
   SUBCASE("gemm_each is a product and a map") { gemm_each_is_a_product_and_a_map(b); }
