@@ -635,8 +635,8 @@ class Team {
   }
 
   template <class F>
-  Scalar max(Index n, F&& f) const {
-    Scalar largest(0);
+  Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
+    Scalar largest = least;
     for (Index i = 0; i < n; ++i) largest = larger<Scalar>(largest, f(i));
     return largest;
   }

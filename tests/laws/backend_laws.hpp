@@ -724,12 +724,18 @@ struct MultiplySideBySide {
   }
 };
 
-/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN.
+/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN, and of 0; then of the numbers and -3; then of -3.
 struct LargestWithNan {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar> m) const {
-    Scalar const largest = team.max(32, [=](Index i) { return i == j ? limits::nan<Scalar> : Scalar(-1); });
-    team.once([=] { m(0, j) = largest; });
+    auto const at = [=](Index i) { return i == j ? limits::nan<Scalar> : Scalar(-1); };
+    Scalar const largest = team.max(32, at), above = team.max(32, at, Scalar(-3)),
+                 alone = team.max(0, at, Scalar(-3));
+    team.once([=] {
+      m(0, j) = largest;
+      m(1, j) = above;
+      m(2, j) = alone;
+    });
   }
 };
 
@@ -751,11 +757,11 @@ void a_team_multiplies_columns_side_by_side(B& b) {
       CHECK(out.margin_survived());
     }
   }
-  auto largest = zeros(b, 1, 33);
+  auto largest = zeros(b, 3, 33);
   each_column(b, 33, 0, LargestWithNan(), largest);
   auto const host = to_host(b, largest);
-  for (Index j = 0; j < 32; ++j) CHECK(std::isnan(host(0, j)));
-  CHECK(host(0, 32) == 0);
+  for (Index j = 0; j < 32; ++j) CHECK((std::isnan(host(0, j)) && std::isnan(host(1, j))));
+  CHECK((host(0, 32) == 0 && host(1, 32) == -1 && host(2, 32) == -3));
 }
 
 /// done <- how many rows of A a team factors; its lower triangle is read.

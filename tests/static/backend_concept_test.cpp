@@ -177,7 +177,7 @@ struct Team {
   Scalar sum(Index, F&&) const;
   template <class F>
     requires(missing != Clause::team_max)
-  Scalar max(Index, F&&) const;
+  Scalar max(Index, F&&, Scalar = Scalar()) const;
   void inner_products(Scalar const*, Index, Index, Index, Scalar const*, Scalar*) const
     requires(missing != Clause::inner_products);
   Index cholesky(Scalar*, Index, Index) const

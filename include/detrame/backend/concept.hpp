@@ -163,6 +163,7 @@ concept team =
       { team.sum(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
       { team.max(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
       team.inner_products(x, n, n, n, x, y);
+      { team.max(n, Term<typename B::Scalar>{}, *x) } -> std::same_as<typename B::Scalar>;
       { team.cholesky(y, n, n) } -> std::same_as<Index>;
       team.cholesky_solve(x, n, y);
     };
