@@ -370,6 +370,29 @@ void column_max(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& 
       lead, detail::argument(args)...);
 }
 
+/// Two passes, last column first.
+template <class Scalar>
+void row_moments(Loops<Scalar>&, std::type_identity_t<ConstView<Scalar>> x,
+                 std::type_identity_t<View<Scalar>> mean, std::type_identity_t<View<Scalar>> variance) {
+  detail::require_shape("row_moments", mean, x.rows(), 1);
+  detail::require_shape("row_moments", variance, x.rows(), 1);
+  auto const from = Access::raw(x);
+  auto const m = Access::raw(mean), v = Access::raw(variance);
+  require(!detail::overlap(from, m) && !detail::overlap(from, v) && !detail::overlap(m, v),
+          "row_moments: arguments overlap");
+  auto const count = static_cast<Scalar>(std::max<Index>(x.cols(), 1));
+  for (Index i = 0; i < x.rows(); ++i) {
+    Scalar sum(0), squares(0);
+    for (Index j = x.cols() - 1; j >= 0; --j) sum += from(i, j) - from(i, 0);
+    for (Index j = x.cols() - 1; j >= 0; --j) {
+      Scalar const deviation = (from(i, j) - from(i, 0)) - sum / count;
+      squares += deviation * deviation;
+    }
+    m(i, 0) = x.cols() == 0 ? Scalar(0) : from(i, 0) + sum / count;
+    v(i, 0) = squares / count;
+  }
+}
+
 template <class Scalar>
 Scalar sum_to_host(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> v) {
   Scalar sum(0);

@@ -354,6 +354,55 @@ void column_sums_round_within_their_bound(B& b) {
   }
 }
 
+/// Rows of mean 10000 and deviation 1: in float a mean of squares less the square of the mean has no digit.
+template <Backend B>
+void check_row_moments(B& b, Index rows, Index cols) {
+  using Scalar = typename B::Scalar;
+  CAPTURE(rows);
+  CAPTURE(cols);
+  auto const x = mapped([](Scalar s) { return 10000 + s; }, normal_matrix<Scalar>(rows, cols, seed(1)));
+  Framed<B> X(b, x), M(b, HostMatrix<Scalar>(rows, 1, nan<Scalar>)), V(b, HostMatrix<Scalar>(rows, 1));
+  row_moments(b, X.view(), M.view(), V.view());
+  auto const mean = rounded<double>(M.host()), variance = rounded<double>(V.host());
+  Index wrong = 0;
+  for (Index i = 0; i < rows; ++i) {
+    double m = 0, squares = 0, reach = 0;
+    for (Index j = 0; j < cols; ++j) {
+      double const d = static_cast<double>(x(i, j)) - static_cast<double>(x(i, 0));
+      reach = std::max(reach, std::abs(d));
+      m += d / static_cast<double>(cols);
+    }
+    for (Index j = 0; j < cols; ++j) {
+      double const d = static_cast<double>(x(i, j)) - static_cast<double>(x(i, 0)) - m;
+      squares += d * d / static_cast<double>(cols);
+    }
+    m += cols == 0 ? 0 : static_cast<double>(x(i, 0));
+    double const last =
+        m * static_cast<double>(limits::epsilon<Scalar>) / 2;  // x_i0 is added to what is small
+    wrong += !(std::abs(mean(i, 0) - m) <= last + static_cast<double>(tolerance<Scalar>(cols, reach)) &&
+               std::abs(variance(i, 0) - squares) <= tolerance<Scalar>(cols, reach * reach));
+  }
+  CHECK(wrong == 0);
+  CHECK((X.host() == x && M.margin_survived() && V.margin_survived()));
+}
+
+template <Backend B>
+void row_moments_are_those_of_all_columns(B& b) {
+  using Scalar = typename B::Scalar;
+  at_awkward_sizes([&](Index rows, Index cols) { check_row_moments(b, rows, cols); });
+  for (Index cols : {2, 511, 512, 3001}) check_row_moments(b, 3, cols);
+  for (Scalar bad : {nan<Scalar>, infinity<Scalar>})
+    for (Index place : {0, 1, 700}) {
+      auto x = normal_matrix<Scalar>(3, 701, seed(2));
+      x(1, place) = bad;
+      auto const X = to_device(b, x);
+      auto mean = zeros(b, 3, 1), variance = zeros(b, 3, 1);
+      row_moments(b, X, mean, variance);
+      for (auto const& host : {to_host(b, mean), to_host(b, variance)})
+        CHECK((std::isfinite(host(0, 0)) && !std::isfinite(host(1, 0)) && std::isfinite(host(2, 0))));
+    }
+}
+
 template <Backend B>
 void maxima_do_not_lose_nan(B& b) {
   using Scalar = typename B::Scalar;
@@ -899,13 +948,16 @@ void backend_laws() {
   SUBCASE("views reach the entries they name") { views_reach_the_entries_they_name(b); }
   SUBCASE("scratch lives until its frame closes") { scratch_lives_until_its_frame_closes(b); }
   SUBCASE("each and each_indexed map every entry, and no other") { each_maps_every_entry(b); }
+  SUBCASE("each_of maps every entry of every item, however many") { each_of_maps_every_item(b); }
   SUBCASE("relu(NaN) is NaN") { nan_goes_through_activations(b); }
   SUBCASE("copy_entries keeps the order of the entries") { copy_entries_keeps_their_order(b); }
   SUBCASE("gather takes the columns it is told") { gather_takes_the_columns_it_is_told(b); }
   SUBCASE("row sums add, column sums and maxima assign") { sums_are_sums(b); }
   SUBCASE("a column sum rounds by at most c n eps sum |x|") { column_sums_round_within_their_bound(b); }
+  SUBCASE("row moments: c N eps of the largest deviation, wherever the mean is") {
+    row_moments_are_those_of_all_columns(b);
+  }
   SUBCASE("maxima do not lose NaN") { maxima_do_not_lose_nan(b); }
-  SUBCASE("each_of maps every entry of every item, however many") { each_of_maps_every_item(b); }
   SUBCASE("gemm = alpha op(A) op(B) + beta C within c k eps |A||B|") { gemm_is_the_product(b); }
   SUBCASE("gemm passes NaN on, but not one in C with beta = 0") { gemm_hides_no_nan_but_stale_ones(b); }
   SUBCASE("gemm_each is a product and a map") { gemm_each_is_a_product_and_a_map(b); }

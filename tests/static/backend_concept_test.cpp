@@ -57,6 +57,7 @@ enum class Clause {
   row_sums,
   column_sums,
   column_max,
+  row_moments,
   sum_to_host,
   max_to_host,
   gemm,
@@ -254,6 +255,9 @@ template <Clause m, class F>
   requires(m != Clause::column_max)
 void column_max(Lane<m>&, View<m>, F const&, ConstView<m>);
 template <Clause m>
+  requires(m != Clause::row_moments)
+void row_moments(Backend<m>&, ConstView<m>, View<m>, View<m>);
+template <Clause m>
   requires(m != Clause::sum_to_host)
 Scalar<m> sum_to_host(Lane<m>&, ConstView<m>);
 template <Clause m>
@@ -363,7 +367,7 @@ static_assert(all_lack_only<7, Clause::each_of>);
 static_assert(all_lack_only<8, Clause::copy_entries>);
 static_assert(all_lack_only<9, Clause::gather_columns>);
 static_assert(all_lack_only<10, Clause::row_sums, Clause::column_sums, Clause::column_max,
-                            Clause::sum_to_host, Clause::max_to_host>);
+                            Clause::row_moments, Clause::sum_to_host, Clause::max_to_host>);
 static_assert(all_lack_only<11, Clause::gemm, Clause::gemm_each, Clause::add_outer_product>);
 static_assert(all_lack_only<12, Clause::prepare_product, Clause::product_each>);
 static_assert(all_lack_only<13, Clause::convolve_each, Clause::convolve_adjoint_each,

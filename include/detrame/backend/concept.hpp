@@ -108,10 +108,11 @@ concept gather = requires(typename B::Lane& lane, typename B::ConstView x, typen
                           std::span<Index const> indices) { gather_columns(lane, x, indices, y); };
 
 template <class B>
-concept sums = requires(typename B::Lane& lane, typename B::View out, typename B::ConstView x) {
+concept sums = requires(B& b, typename B::Lane& lane, typename B::View out, typename B::ConstView x) {
   row_sums(lane, out, formula::Product{}, x, x);
   column_sums(lane, out, formula::Product{}, x, x);
   column_max(lane, out, formula::Identity{}, x);
+  row_moments(b, x, out, out);
   { sum_to_host(lane, x) } -> std::same_as<typename B::Scalar>;
   { max_to_host(lane, x) } -> std::same_as<typename B::Scalar>;
 };
@@ -162,8 +163,8 @@ concept team =
       team.once(Kernel{});
       { team.sum(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
       { team.max(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
-      team.inner_products(x, n, n, n, x, y);
       { team.max(n, Term<typename B::Scalar>{}, *x) } -> std::same_as<typename B::Scalar>;
+      team.inner_products(x, n, n, n, x, y);
       { team.cholesky(y, n, n) } -> std::same_as<Index>;
       team.cholesky_solve(x, n, y);
     };
