@@ -294,6 +294,14 @@ void each_indexed(Lane<Scalar>&, F const& f, First&& first, Args&&... args) {
       detail::argument(args)...);
 }
 
+/// The last item first.
+template <class Scalar, class F, class... Views>
+void each_of(Loops<Scalar>& backend, std::span<Item<F, Views...> const> items) {
+  for (std::size_t n = items.size(); n-- > 0;)
+    std::apply([&](auto const&... views) { each_indexed(backend.lane(), items[n].f, views...); },
+               items[n].views);
+}
+
 template <class Scalar>
 void copy_entries(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> from,
                   std::type_identity_t<View<Scalar>> to) {
@@ -360,6 +368,29 @@ void column_max(Lane<Scalar>&, std::type_identity_t<View<Scalar>> out, F const& 
       "column_max",
       [&](Index, Index j, auto&&... entry) { largest(0, j) = larger<Scalar>(largest(0, j), f(entry...)); },
       lead, detail::argument(args)...);
+}
+
+/// Two passes, last column first.
+template <class Scalar>
+void row_moments(Loops<Scalar>&, std::type_identity_t<ConstView<Scalar>> x,
+                 std::type_identity_t<View<Scalar>> mean, std::type_identity_t<View<Scalar>> variance) {
+  detail::require_shape("row_moments", mean, x.rows(), 1);
+  detail::require_shape("row_moments", variance, x.rows(), 1);
+  auto const from = Access::raw(x);
+  auto const m = Access::raw(mean), v = Access::raw(variance);
+  require(!detail::overlap(from, m) && !detail::overlap(from, v) && !detail::overlap(m, v),
+          "row_moments: arguments overlap");
+  auto const count = static_cast<Scalar>(std::max<Index>(x.cols(), 1));
+  for (Index i = 0; i < x.rows(); ++i) {
+    Scalar sum(0), squares(0);
+    for (Index j = x.cols() - 1; j >= 0; --j) sum += from(i, j) - from(i, 0);
+    for (Index j = x.cols() - 1; j >= 0; --j) {
+      Scalar const deviation = (from(i, j) - from(i, 0)) - sum / count;
+      squares += deviation * deviation;
+    }
+    m(i, 0) = x.cols() == 0 ? Scalar(0) : from(i, 0) + sum / count;
+    v(i, 0) = squares / count;
+  }
 }
 
 template <class Scalar>
@@ -627,8 +658,8 @@ class Team {
   }
 
   template <class F>
-  Scalar max(Index n, F&& f) const {
-    Scalar largest(0);
+  Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
+    Scalar largest = least;
     for (Index i = 0; i < n; ++i) largest = larger<Scalar>(largest, f(i));
     return largest;
   }

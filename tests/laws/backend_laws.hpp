@@ -204,6 +204,45 @@ void each_maps_every_entry(B& b) {
   });
 }
 
+/// y <- scale y + x + 10 i + 1000 j
+template <class Scalar>
+struct ScaledPlusPlace {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& y, Scalar x) const {
+    y = scale * y + x + static_cast<Scalar>(10 * i + 1000 * j);
+  }
+};
+
+/// More items than Items keeps or a launch takes, of every shape, each with a formula of its own.
+template <Backend B>
+void each_of_maps_every_item(B& b) {
+  using Scalar = typename B::Scalar;
+  std::vector<std::pair<Index, Index>> shapes;
+  at_awkward_sizes([&](Index rows, Index cols) { shapes.emplace_back(rows, cols); });
+  for (Index n = 0; n < 100; ++n) shapes.emplace_back(1 + n % 4, 1 + n % 3);
+  std::vector<HostMatrix<Scalar>> y, x;
+  std::vector<Framed<B>> Y, X;
+  for (auto const& [rows, cols] : shapes) {
+    y.push_back(small_integers<Scalar>(rows, cols, seed(y.size())));
+    x.push_back(small_integers<Scalar>(rows, cols, seed(1000 + x.size())));
+    Y.emplace_back(b, y.back());
+    X.emplace_back(b, x.back());
+  }
+  Items<B, ScaledPlusPlace<Scalar>, typename B::View, typename B::ConstView> items(b);
+  items.finish();  // none is legal
+  for (std::size_t n = 0; n < shapes.size(); ++n)
+    items.add({static_cast<Scalar>(n % 8)}, Y[n].view(), X[n].view());
+  items.finish();
+  Index wrong = 0;
+  for (std::size_t n = 0; n < shapes.size(); ++n) {
+    auto const expected = host_matrix<Scalar>(y[n].rows(), y[n].cols(), [&](Index i, Index j) {
+      return static_cast<Scalar>(n % 8) * y[n](i, j) + x[n](i, j) + static_cast<Scalar>(10 * i + 1000 * j);
+    });
+    wrong += !(Y[n].host() == expected && Y[n].margin_survived() && X[n].host() == x[n]);
+  }
+  CHECK(wrong == 0);
+}
+
 template <Backend B>
 void nan_goes_through_activations(B& b) {
   using Scalar = typename B::Scalar;
@@ -313,6 +352,55 @@ void column_sums_round_within_their_bound(B& b) {
       CHECK(std::abs(static_cast<double>(host(0, j)) - exact) <= tolerance<Scalar>(rows, exact));
     }
   }
+}
+
+/// Rows of mean 10000 and deviation 1: in float a mean of squares less the square of the mean has no digit.
+template <Backend B>
+void check_row_moments(B& b, Index rows, Index cols) {
+  using Scalar = typename B::Scalar;
+  CAPTURE(rows);
+  CAPTURE(cols);
+  auto const x = mapped([](Scalar s) { return 10000 + s; }, normal_matrix<Scalar>(rows, cols, seed(1)));
+  Framed<B> X(b, x), M(b, HostMatrix<Scalar>(rows, 1, nan<Scalar>)), V(b, HostMatrix<Scalar>(rows, 1));
+  row_moments(b, X.view(), M.view(), V.view());
+  auto const mean = rounded<double>(M.host()), variance = rounded<double>(V.host());
+  Index wrong = 0;
+  for (Index i = 0; i < rows; ++i) {
+    double m = 0, squares = 0, reach = 0;
+    for (Index j = 0; j < cols; ++j) {
+      double const d = static_cast<double>(x(i, j)) - static_cast<double>(x(i, 0));
+      reach = std::max(reach, std::abs(d));
+      m += d / static_cast<double>(cols);
+    }
+    for (Index j = 0; j < cols; ++j) {
+      double const d = static_cast<double>(x(i, j)) - static_cast<double>(x(i, 0)) - m;
+      squares += d * d / static_cast<double>(cols);
+    }
+    m += cols == 0 ? 0 : static_cast<double>(x(i, 0));
+    double const last =
+        m * static_cast<double>(limits::epsilon<Scalar>) / 2;  // x_i0 is added to what is small
+    wrong += !(std::abs(mean(i, 0) - m) <= last + static_cast<double>(tolerance<Scalar>(cols, reach)) &&
+               std::abs(variance(i, 0) - squares) <= tolerance<Scalar>(cols, reach * reach));
+  }
+  CHECK(wrong == 0);
+  CHECK((X.host() == x && M.margin_survived() && V.margin_survived()));
+}
+
+template <Backend B>
+void row_moments_are_those_of_all_columns(B& b) {
+  using Scalar = typename B::Scalar;
+  at_awkward_sizes([&](Index rows, Index cols) { check_row_moments(b, rows, cols); });
+  for (Index cols : {2, 511, 512, 3001}) check_row_moments(b, 3, cols);
+  for (Scalar bad : {nan<Scalar>, infinity<Scalar>})
+    for (Index place : {0, 1, 700}) {
+      auto x = normal_matrix<Scalar>(3, 701, seed(2));
+      x(1, place) = bad;
+      auto const X = to_device(b, x);
+      auto mean = zeros(b, 3, 1), variance = zeros(b, 3, 1);
+      row_moments(b, X, mean, variance);
+      for (auto const& host : {to_host(b, mean), to_host(b, variance)})
+        CHECK((std::isfinite(host(0, 0)) && !std::isfinite(host(1, 0)) && std::isfinite(host(2, 0))));
+    }
 }
 
 template <Backend B>
@@ -685,12 +773,18 @@ struct MultiplySideBySide {
   }
 };
 
-/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN.
+/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN, and of 0; then of the numbers and -3; then of -3.
 struct LargestWithNan {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar> m) const {
-    Scalar const largest = team.max(32, [=](Index i) { return i == j ? limits::nan<Scalar> : Scalar(-1); });
-    team.once([=] { m(0, j) = largest; });
+    auto const at = [=](Index i) { return i == j ? limits::nan<Scalar> : Scalar(-1); };
+    Scalar const largest = team.max(32, at), above = team.max(32, at, Scalar(-3)),
+                 alone = team.max(0, at, Scalar(-3));
+    team.once([=] {
+      m(0, j) = largest;
+      m(1, j) = above;
+      m(2, j) = alone;
+    });
   }
 };
 
@@ -712,11 +806,11 @@ void a_team_multiplies_columns_side_by_side(B& b) {
       CHECK(out.margin_survived());
     }
   }
-  auto largest = zeros(b, 1, 33);
+  auto largest = zeros(b, 3, 33);
   each_column(b, 33, 0, LargestWithNan(), largest);
   auto const host = to_host(b, largest);
-  for (Index j = 0; j < 32; ++j) CHECK(std::isnan(host(0, j)));
-  CHECK(host(0, 32) == 0);
+  for (Index j = 0; j < 32; ++j) CHECK((std::isnan(host(0, j)) && std::isnan(host(1, j))));
+  CHECK((host(0, 32) == 0 && host(1, 32) == -1 && host(2, 32) == -3));
 }
 
 /// done <- how many rows of A a team factors; its lower triangle is read.
@@ -854,11 +948,15 @@ void backend_laws() {
   SUBCASE("views reach the entries they name") { views_reach_the_entries_they_name(b); }
   SUBCASE("scratch lives until its frame closes") { scratch_lives_until_its_frame_closes(b); }
   SUBCASE("each and each_indexed map every entry, and no other") { each_maps_every_entry(b); }
+  SUBCASE("each_of maps every entry of every item, however many") { each_of_maps_every_item(b); }
   SUBCASE("relu(NaN) is NaN") { nan_goes_through_activations(b); }
   SUBCASE("copy_entries keeps the order of the entries") { copy_entries_keeps_their_order(b); }
   SUBCASE("gather takes the columns it is told") { gather_takes_the_columns_it_is_told(b); }
   SUBCASE("row sums add, column sums and maxima assign") { sums_are_sums(b); }
   SUBCASE("a column sum rounds by at most c n eps sum |x|") { column_sums_round_within_their_bound(b); }
+  SUBCASE("row moments: c N eps of the largest deviation, wherever the mean is") {
+    row_moments_are_those_of_all_columns(b);
+  }
   SUBCASE("maxima do not lose NaN") { maxima_do_not_lose_nan(b); }
   SUBCASE("gemm = alpha op(A) op(B) + beta C within c k eps |A||B|") { gemm_is_the_product(b); }
   SUBCASE("gemm passes NaN on, but not one in C with beta = 0") { gemm_hides_no_nan_but_stale_ones(b); }

@@ -94,6 +94,15 @@ void windows_slide(B& b) {
       auto const frame = b.lane().frame();
       convolve_adjoint_each(b.lane(), w, ConstView(W_b.view()), ConstView(P_b.view()), args...);
     });
+    auto const two_groups = host_matrix<Scalar>(at.k, 2 * W.cols(), [&](Index o, Index j) {
+      return j < W.cols() ? nan<Scalar> : W(o, j - W.cols());
+    });
+    Framed<B> groups(b, two_groups);
+    check_combined(b, U_bar, [&](auto const&... args) {
+      auto const frame = b.lane().frame();
+      auto const K = prepare_convolution(Direct(), b, w, ConstView(groups.view()), Op::transposed, 2);
+      convolve_each(b.lane(), K.group(1), ConstView(P_b.view()), args...);
+    });
     add_convolution_gradient(b.lane(), w, ConstView(P_b.view()), ConstView(U_b.view()), Scalar(-2),
                              sum.view());
     CHECK(sum.host() == W_bar);

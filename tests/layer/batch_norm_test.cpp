@@ -54,7 +54,7 @@ TEST_CASE("(B1) BatchNorm: by the batch in training, by the running statistics i
   CHECK(test::relative_difference(at.predicted(at.x), running.normalised(at.x, gain, offset)) <= rounding);
 }
 
-TEST_CASE("BatchNorm: two passes, so that a large mean costs the variance no digits") {
+TEST_CASE("BatchNorm: a large mean costs the variance no digits") {
   LayerModel<Bind<BatchNorm, Shape{1, 2, 2}, Cpu<float>>> layer;
   HostMatrix<float> const x =
       host_matrix<float>(1, 400, [](Index, Index j) { return j % 2 == 0 ? 4095.f : 4097.f; });

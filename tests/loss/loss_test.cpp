@@ -111,6 +111,20 @@ TEST_CASE_TEMPLATE("softmax cross-entropy does not overflow at scores of 10000, 
         test::tolerance<Scalar>(2, 1));
 }
 
+TEST_CASE_TEMPLATE("softmax cross-entropy of scores far below 0, the first of them masked", Scalar, float,
+                   double) {
+  HostMatrix<Scalar> y(3, 1, Scalar(-1e4)), t(3, 1);
+  y(0, 0) = Scalar(-1e10);  // of which float keeps multiples of 1024
+  t(2, 0) = 1;
+  for (auto const& [value, alone, y_bar] : {evaluated<Cpu>(SoftmaxCrossEntropy(), y, t),
+                                            evaluated<archetype::Loops>(SoftmaxCrossEntropy(), y, t)}) {
+    CHECK(std::abs(value - Scalar(std::log(2.))) <= test::tolerance<Scalar>(3, 1));
+    CHECK(y_bar(0, 0) == 0);
+    CHECK(std::abs(y_bar(1, 0) - Scalar(.5)) <= test::tolerance<Scalar>(3, 1));
+    CHECK(std::abs(y_bar(2, 0) + Scalar(.5)) <= test::tolerance<Scalar>(3, 1));
+  }
+}
+
 template <class Loss, template <class> class BackendOf>
 void passes_nan_on() {
   Host const t = hard(3, 4);

@@ -82,6 +82,24 @@ TEST_CASE_TEMPLATE(
   REQUIRE(moved == 4 * 6);  // not vacuous: every projection acts
 }
 
+TEST_CASE_TEMPLATE("(F3) a step is SgdStep of each parameter, then project: the same bits", B, BACKENDS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  Sgd const sgd{.decays = Sgd::weights_only};
+  auto theta = values(b, 1, 1), velocity = values(b, 1, 20);
+  auto const gradient = values(b, 1, 40);
+  auto by_hand = theta, v = velocity;
+  sgd.step(b, theta, gradient, velocity, 0.3);
+  for (std::size_t n = 0; n < 10; ++n) {
+    Scalar const decay = Sgd::weights_only(kinds[n]) ? static_cast<Scalar>(sgd.weight_decay) : Scalar(0);
+    formula::SgdStep<Scalar> const step{Scalar(0.3), static_cast<Scalar>(sgd.momentum), decay};
+    each(b.lane(), step, by_hand.p[n], v.p[n], gradient.p[n]);
+    project(b, sgd.constraints, kinds[n], by_hand.p[n]);
+    CHECK(to_host(b, theta.p[n]) == to_host(b, by_hand.p[n]));
+    CHECK(to_host(b, velocity.p[n]) == to_host(b, v.p[n]));
+  }
+}
+
 TEST_CASE("Sgd decays everything by default, as PyTorch does") {
   Cpu<double> b;
   auto theta = values(b, 1, 1), velocity = values(b, 0, 1);
@@ -142,7 +160,7 @@ TEST_CASE_TEMPLATE("(F3) the projections of Algorithm 2: each kind on its set, i
 TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities of other shapes") {
   Cpu<double> b;
   auto theta = values(b, 1, 1), velocity = values(b, 0, 1);
-  auto const gradient = theta;
+  auto const gradient = theta, at_rest = velocity;
   double const nan = std::numeric_limits<double>::quiet_NaN();
   auto const refused = [&](Sgd const& sgd, double rate, char const* text) {
     test::check_throws_with<DomainError>([&] { sgd.step(b, theta, gradient, velocity, rate); }, text);
@@ -153,14 +171,15 @@ TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities
   refused({.momentum = -0.5}, 1, "Sgd: momentum = -0.5");
   refused({.weight_decay = -1}, 1, "Sgd: weight_decay = -1, must be >= 0");
   refused({.constraints = {.alpha_min = 0}}, 1, "Sgd: alpha_min = 0, must be > 0");
-  CHECK(theta.p[0] == gradient.p[0]);  // nothing was moved
   auto short_one = gradient;
   short_one.p[3].resize(4, 7);
-  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, short_one, velocity, 0); },
+  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, short_one, velocity, 1); },
                                       "Sgd: h is 4 x 8, its gradient is 4 x 7");
   OneOfEach<Cpu<double>> empty;
-  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, gradient, empty, 0); },
+  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, gradient, empty, 1); },
                                       "Sgd: weight is 4 x 8, its velocity is 0 x 0");
+  for (std::size_t n = 0; n < 10; ++n)  // nothing was moved
+    CHECK((theta.p[n] == gradient.p[n] && velocity.p[n] == at_rest.p[n]));
 }
 
 TEST_CASE("a step schedule multiplies the rate at its milestones; shares of epochs are rounded down") {

@@ -14,6 +14,7 @@ using detrame::Batch;
 using detrame::Columns;
 using detrame::HostMatrix;
 using detrame::Index;
+using detrame::Item;
 using detrame::Op;
 using detrame::PerColumn;
 using detrame::PerRow;
@@ -50,11 +51,13 @@ enum class Clause {
   each_per_row,
   each_per_column,
   each_indexed,
+  each_of,
   copy_entries,
   gather_columns,
   row_sums,
   column_sums,
   column_max,
+  row_moments,
   sum_to_host,
   max_to_host,
   gemm,
@@ -175,7 +178,7 @@ struct Team {
   Scalar sum(Index, F&&) const;
   template <class F>
     requires(missing != Clause::team_max)
-  Scalar max(Index, F&&) const;
+  Scalar max(Index, F&&, Scalar = Scalar()) const;
   void inner_products(Scalar const*, Index, Index, Index, Scalar const*, Scalar*) const
     requires(missing != Clause::inner_products);
   Index cholesky(Scalar*, Index, Index) const
@@ -232,6 +235,9 @@ void each(Lane<m>&, F const&, View<m>, PerColumn<ConstView<m>>);
 template <Clause m, class F>
   requires(m != Clause::each_indexed)
 void each_indexed(Lane<m>&, F const&, View<m>, ConstView<m>);
+template <Clause m, class F>
+  requires(m != Clause::each_of)
+void each_of(Backend<m>&, std::span<Item<F, View<m>, ConstView<m>> const>);
 template <Clause m>
   requires(m != Clause::copy_entries)
 void copy_entries(Lane<m>&, ConstView<m>, View<m>);
@@ -248,6 +254,9 @@ void column_sums(Lane<m>&, View<m>, F const&, ConstView<m>, ConstView<m>);
 template <Clause m, class F>
   requires(m != Clause::column_max)
 void column_max(Lane<m>&, View<m>, F const&, ConstView<m>);
+template <Clause m>
+  requires(m != Clause::row_moments)
+void row_moments(Backend<m>&, ConstView<m>, View<m>, View<m>);
 template <Clause m>
   requires(m != Clause::sum_to_host)
 Scalar<m> sum_to_host(Lane<m>&, ConstView<m>);
@@ -324,21 +333,17 @@ using stub::Clause;
 
 /// Which of the small concepts a type satisfies, in the order of `Backend`.
 template <class B>
-constexpr std::array<bool, 17> satisfied = {has::scalar<B>,        has::matrix<B>,
-                                            has::views<B>,         has::transfer<B>,
-                                            has::lane<B>,          has::chunks<B>,
-                                            has::each<B>,          has::reshape<B>,
-                                            has::gather<B>,        has::sums<B>,
-                                            has::gemm<B>,          has::prepared_gemm<B>,
-                                            has::convolution<B>,   has::prepared_convolution<B>,
-                                            has::team<B>,          has::columns<B>,
-                                            has::factorisations<B>};
+constexpr std::array<bool, 18> satisfied = {
+    has::scalar<B>, has::matrix<B>,  has::views<B>,         has::transfer<B>,    has::lane<B>,
+    has::chunks<B>, has::each<B>,    has::items<B>,         has::reshape<B>,     has::gather<B>,
+    has::sums<B>,   has::gemm<B>,    has::prepared_gemm<B>, has::convolution<B>, has::prepared_convolution<B>,
+    has::team<B>,   has::columns<B>, has::factorisations<B>};
 
 /// Exactly the place-th small concept fails where this clause is missing, and Backend with it.
 template <Clause missing, int place>
 constexpr bool lacks_only = [] {
   using B = stub::Backend<missing>;
-  for (int i = 0; i < 17; ++i)
+  for (int i = 0; i < 18; ++i)
     if (satisfied<B>[static_cast<std::size_t>(i)] != (i != place)) return false;
   return !detrame::Backend<B>;
 }();
@@ -358,22 +363,23 @@ static_assert(all_lack_only<4, Clause::lane, Clause::frame, Clause::scratch>);
 static_assert(all_lack_only<5, Clause::each_chunk, Clause::each_chunk_of_a_lane, Clause::sum_chunks>);
 static_assert(
     all_lack_only<6, Clause::each, Clause::each_per_row, Clause::each_per_column, Clause::each_indexed>);
-static_assert(all_lack_only<7, Clause::copy_entries>);
-static_assert(all_lack_only<8, Clause::gather_columns>);
-static_assert(all_lack_only<9, Clause::row_sums, Clause::column_sums, Clause::column_max, Clause::sum_to_host,
-                            Clause::max_to_host>);
-static_assert(all_lack_only<10, Clause::gemm, Clause::gemm_each, Clause::add_outer_product>);
-static_assert(all_lack_only<11, Clause::prepare_product, Clause::product_each>);
-static_assert(all_lack_only<12, Clause::convolve_each, Clause::convolve_adjoint_each,
+static_assert(all_lack_only<7, Clause::each_of>);
+static_assert(all_lack_only<8, Clause::copy_entries>);
+static_assert(all_lack_only<9, Clause::gather_columns>);
+static_assert(all_lack_only<10, Clause::row_sums, Clause::column_sums, Clause::column_max,
+                            Clause::row_moments, Clause::sum_to_host, Clause::max_to_host>);
+static_assert(all_lack_only<11, Clause::gemm, Clause::gemm_each, Clause::add_outer_product>);
+static_assert(all_lack_only<12, Clause::prepare_product, Clause::product_each>);
+static_assert(all_lack_only<13, Clause::convolve_each, Clause::convolve_adjoint_each,
                             Clause::add_convolution_gradient>);
-static_assert(all_lack_only<13, Clause::prepare_convolution, Clause::convolve_prepared,
+static_assert(all_lack_only<14, Clause::prepare_convolution, Clause::convolve_prepared,
                             Clause::convolution_gradient, Clause::add_to_gradient, Clause::finish_gradient>);
-static_assert(all_lack_only<14, Clause::team_scalar, Clause::team_width, Clause::team_height,
+static_assert(all_lack_only<15, Clause::team_scalar, Clause::team_width, Clause::team_height,
                             Clause::team_tile, Clause::factor_size, Clause::factor_place, Clause::padded,
                             Clause::team_each, Clause::team_once, Clause::team_sum, Clause::team_max,
                             Clause::inner_products, Clause::cholesky, Clause::cholesky_solve>);
-static_assert(all_lack_only<15, Clause::each_column>);
-static_assert(all_lack_only<16, Clause::definite_solve, Clause::symmetric_eigenvalues>);
+static_assert(all_lack_only<16, Clause::each_column>);
+static_assert(all_lack_only<17, Clause::definite_solve, Clause::symmetric_eigenvalues>);
 
 // What is no backend at all.
 static_assert(!detrame::Backend<int> && !detrame::Backend<detrame::CpuLane<float>>);

@@ -8,6 +8,7 @@
 
 #include "detrame/backend/arithmetic.hpp"
 #include "detrame/backend/formulas.hpp"
+#include "detrame/backend/items.hpp"
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/window.hpp"
 
@@ -93,6 +94,11 @@ concept each = requires(typename B::Lane& lane, typename B::View y, typename B::
 };
 
 template <class B>
+concept items = requires(B& b, std::span<Item<Kernel, typename B::View, typename B::ConstView> const> some) {
+  each_of(b, some);
+};
+
+template <class B>
 concept reshape = requires(typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
   copy_entries(lane, x, y);
 };
@@ -102,10 +108,11 @@ concept gather = requires(typename B::Lane& lane, typename B::ConstView x, typen
                           std::span<Index const> indices) { gather_columns(lane, x, indices, y); };
 
 template <class B>
-concept sums = requires(typename B::Lane& lane, typename B::View out, typename B::ConstView x) {
+concept sums = requires(B& b, typename B::Lane& lane, typename B::View out, typename B::ConstView x) {
   row_sums(lane, out, formula::Product{}, x, x);
   column_sums(lane, out, formula::Product{}, x, x);
   column_max(lane, out, formula::Identity{}, x);
+  row_moments(b, x, out, out);
   { sum_to_host(lane, x) } -> std::same_as<typename B::Scalar>;
   { max_to_host(lane, x) } -> std::same_as<typename B::Scalar>;
 };
@@ -156,6 +163,7 @@ concept team =
       team.once(Kernel{});
       { team.sum(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
       { team.max(n, Term<typename B::Scalar>{}) } -> std::same_as<typename B::Scalar>;
+      { team.max(n, Term<typename B::Scalar>{}, *x) } -> std::same_as<typename B::Scalar>;
       team.inner_products(x, n, n, n, x, y);
       { team.cholesky(y, n, n) } -> std::same_as<Index>;
       team.cholesky_solve(x, n, y);
@@ -174,8 +182,8 @@ concept factorisations = requires(B& b, typename B::ConstView A, typename B::Vie
 
 template <class B>
 concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> &&
-                  has::chunks<B> && has::each<B> && has::reshape<B> && has::gather<B> && has::sums<B> &&
-                  has::gemm<B> && has::prepared_gemm<B> && has::convolution<B> &&
+                  has::chunks<B> && has::each<B> && has::items<B> && has::reshape<B> && has::gather<B> &&
+                  has::sums<B> && has::gemm<B> && has::prepared_gemm<B> && has::convolution<B> &&
                   has::prepared_convolution<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
 
 /// A rows x cols matrix of zeros.

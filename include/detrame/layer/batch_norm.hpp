@@ -17,10 +17,10 @@ namespace detrame {
 ///
 /// Shapes    x, y: channels x N, with N = sites samples.  gain, offset, running_mean, running_variance: channels x 1.
 /// Requires  in training N != 1, else DomainError: one number has no variance. N = 0 leaves all as it is.
-/// Ensures   statistics are sums over the batch in a fixed order: the same bits for any number of threads. Two passes,
-///           so that a mean far from 0 costs the variance no digits.
+/// Ensures   statistics are those of the batch, in a fixed order: the same bits for any number of threads. A mean far
+///           from 0 costs the variance no digits (row_moments).
 /// Adjoint   (B1). The running statistics have gradient 0.
-/// Cost      three passes over x forward, two back; no product.
+/// Cost      two passes over x forward, two back; no product.
 /// Source    docs/maths.md (B1); docs/decisions/0004-running-statistics.md
 /// Tested    tests/layer/batch_norm_test.cpp
 struct BatchNorm {
@@ -71,13 +71,7 @@ struct BatchNorm {
       resize(backend, tape.y, k, x.cols());
       tape.x = x;
       for (Matrix* m : {&tape.mean, &tape.variance, &tape.s}) resize(backend, *m, k, 1);
-      ConstView const mean = tape.mean;
-      average(backend, x, tape.mean, [=](auto& lane, Columns chunk, View sum) {
-        row_sums(lane, sum, formula::Identity(), columns(x, chunk));
-      });
-      average(backend, x, tape.variance, [=](auto& lane, Columns chunk, View sum) {
-        row_sums(lane, sum, formula::SquaredDifference(), columns(x, chunk), PerRow{mean});
-      });
+      row_moments(backend, x, tape.mean, tape.variance);
       invert(backend, tape.variance, tape.s);
       auto const map = normalise(theta, tape.mean, tape.s);
       View const y = tape.y;
@@ -140,17 +134,6 @@ struct BatchNorm {
 
    private:
     static void clear(B& backend, View sum) { each(backend.lane(), formula::Fill<Scalar>{0}, sum); }
-
-    /// mean <- (1 / N) times what `add_to` adds up over the chunks of x.
-    template <class F>
-    static void average(B& backend, ConstView x, View mean, F const& add_to) {
-      clear(backend, mean);
-      sum_chunks(backend, Batch{x.cols()}, k, std::array<View, 1>{mean},
-                 [=](auto& lane, Columns chunk, std::array<View, 1> const& partial) {
-                   add_to(lane, chunk, partial[0]);
-                 });
-      each(backend.lane(), formula::Scale<Scalar>{Scalar(1) / static_cast<Scalar>(x.cols())}, mean);
-    }
 
     static void invert(B& backend, ConstView variance, View s) {
       each(backend.lane(), formula::InverseDeviation<Scalar>{static_cast<Scalar>(epsilon)}, s, variance);

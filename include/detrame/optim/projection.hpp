@@ -12,20 +12,16 @@ struct Constraints {
   double alpha_min = 1e-3;
 };
 
-/// The Euclidean projection of one parameter onto the set that its kind prescribes. NaN stays NaN.
-template <Backend B>
-void project(B& backend, Constraints const& constraints, Role role, typename B::View p) {
-  using Scalar = typename B::Scalar;
-  auto& lane = backend.lane();
+/// The Euclidean projection onto the set that a parameter's role prescribes, as a formula of its entries. NaN stays NaN.
+template <class Scalar>
+formula::Projection<Scalar> projection(Constraints const& constraints, Role role, Index rows) {
   switch (role.kind) {
-    case Kind::W_tilde: each_indexed(lane, formula::ZeroDiagonal{p.rows(), role.taps}, p); return;
-    case Kind::h: each(lane, formula::Between<Scalar>{0, 1}, p); return;
-    case Kind::alpha:
-      each(lane, formula::AtLeast<Scalar>{static_cast<Scalar>(constraints.alpha_min)}, p);
-      return;
+    case Kind::W_tilde: return {.diagonal = formula::ZeroDiagonal(rows, role.taps)};
+    case Kind::h: return {.low = 0, .high = 1};
+    case Kind::alpha: return {.low = static_cast<Scalar>(constraints.alpha_min)};
     case Kind::b:
     case Kind::lambda:
-    case Kind::beta: each(lane, formula::AtLeast<Scalar>{0}, p); return;
+    case Kind::beta: return {.low = 0};
     case Kind::weight:
     case Kind::bias:
     case Kind::dictionary:
@@ -33,14 +29,26 @@ void project(B& backend, Constraints const& constraints, Role role, typename B::
     case Kind::gain:
     case Kind::offset:
     case Kind::running_mean:
-    case Kind::running_variance: return;
+    case Kind::running_variance: break;
   }
+  return {};
+}
+
+/// Projects one parameter.
+template <Backend B>
+void project(B& backend, Constraints const& constraints, Role role, typename B::View p) {
+  each_indexed(backend.lane(), projection<typename B::Scalar>(constraints, role, p.rows()), p);
 }
 
 /// Projects all parameters.
 template <Backend B, class Theta>
 void project(B& backend, Constraints const& constraints, Theta& theta) {
-  visit([&](std::string_view, Role role, auto& p) { project(backend, constraints, role, p); }, theta);
+  using Scalar = typename B::Scalar;
+  Items<B, formula::Projection<Scalar>, typename B::View> items(backend);
+  visit([&](std::string_view, Role role,
+            auto& p) { items.add(projection<Scalar>(constraints, role, p.rows()), p); },
+        theta);
+  items.finish();
 }
 
 }  // namespace detrame

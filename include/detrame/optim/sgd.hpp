@@ -10,7 +10,8 @@ namespace detrame {
 ///   v <- momentum v + (g + decay p),   p <- P(p - rate v)
 ///
 /// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, alpha_min > 0, else DomainError when a step is taken;
-///           gradient and velocity of theta's shapes, else ShapeError.
+///           gradient and velocity of theta's shapes, else ShapeError. What throws has changed nothing.
+/// Cost      one pass over theta, gradient and velocity, step and projection together; nothing is allocated.
 /// Tested    tests/optim/optim_test.cpp
 struct Sgd {
   double momentum = 0.9;
@@ -34,6 +35,8 @@ struct Sgd {
   template <Backend B, class Theta>
   void step(B& backend, Theta& theta, Theta const& theta_bar, Theta& velocity, double rate) const {
     using Scalar = typename B::Scalar;
+    using View = typename B::View;
+    using ConstView = typename B::ConstView;
     require_at_least("Sgd", "rate", rate, 0.);
     require_at_least("Sgd", "weight_decay", weight_decay, 0.);
     if (!(constraints.alpha_min > 0))
@@ -41,16 +44,21 @@ struct Sgd {
     if (!(momentum >= 0 && momentum < 1))
       throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
     visit(
-        [&](std::string_view path, Role role, auto& p, auto const& g, auto& v) {
+        [](std::string_view path, Kind, auto const& p, auto const& g, auto const& v) {
           require_like(path, p, "gradient", g);
           require_like(path, p, "velocity", v);
+        },
+        theta, theta_bar, velocity);
+    Items<B, formula::ProjectedSgdStep<Scalar>, View, View, ConstView> items(backend);
+    visit(
+        [&](std::string_view, Role role, auto& p, auto const& g, auto& v) {
           if (!trainable(role) || !trains(role)) return;
           formula::SgdStep<Scalar> const update{static_cast<Scalar>(rate), static_cast<Scalar>(momentum),
                                                 static_cast<Scalar>(decays(role) ? weight_decay : 0)};
-          each(backend.lane(), update, p, v, g);
-          project(backend, constraints, role, p);
+          items.add({update, projection<Scalar>(constraints, role, p.rows())}, p, v, g);
         },
         theta, theta_bar, velocity);
+    items.finish();
   }
 
  private:

@@ -7,6 +7,7 @@
 #include "detrame/backend/cpu/each.hpp"
 #include "detrame/backend/cpu/factorisations.hpp"
 #include "detrame/backend/cpu/gemm.hpp"
+#include "detrame/backend/cpu/moments.hpp"
 #include "detrame/backend/cpu/product.hpp"
 #include "detrame/backend/cpu/sums.hpp"
 #include "detrame/backend/cpu/team.hpp"

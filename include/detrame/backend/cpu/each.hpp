@@ -5,6 +5,7 @@
 #include <span>
 
 #include "detrame/backend/cpu/cpu.hpp"
+#include "detrame/backend/items.hpp"
 #include "detrame/backend/readers.hpp"
 
 namespace detrame {
@@ -33,6 +34,19 @@ void each_indexed(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
     [&](auto... column) {
       for (Index i = 0; i < rows; ++i) f(i, j, column[i]...);
     }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
+}
+
+/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as few
+/// calls of the machine as it takes. What one item writes no other reads or writes.
+///
+/// Here an item is a task of one thread.
+template <class Scalar, class F, class... Views>
+void each_of(Cpu<Scalar>& backend, std::span<Item<F, Views...> const> items) {
+  backend.run(static_cast<Index>(items.size()), [&](CpuLane<Scalar>& lane, Index n) {
+    auto const& item = items[static_cast<std::size_t>(n)];
+    F const f = item.f;  // a copy, which no entry can overwrite
+    std::apply([&](auto const&... views) { each_indexed(lane, f, views...); }, item.views);
+  });
 }
 
 /// to, read column by column, has the entries of from, read column by column: a change of shape. Both have the

@@ -56,15 +56,16 @@ class CpuTeam {
            ((partial[4] + partial[5]) + (partial[6] + partial[7]));
   }
 
-  /// max(0, max_i f(i)), NaN if any f(i) is.
+  /// max(least, max_i f(i)), NaN if any f(i) is.
   template <class F>
-  Scalar max(Index n, F&& f) const {
-    Scalar partial[ways] = {};
+  Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
+    Scalar partial[ways];
+    for (Scalar& p : partial) p = least;
     Index i = 0;
     for (; i + ways <= n; i += ways)
       for (Index w = 0; w < ways; ++w) partial[w] = larger(f(i + w), partial[w]);
     for (; i < n; ++i) partial[i % ways] = larger(f(i), partial[i % ways]);
-    Scalar largest(0);
+    Scalar largest = least;
     for (Scalar p : partial) largest = larger(p, largest);
     return largest;
   }

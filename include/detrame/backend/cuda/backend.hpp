@@ -7,6 +7,7 @@
 #include "detrame/backend/cuda/each.hpp"
 #include "detrame/backend/cuda/factorisations.hpp"
 #include "detrame/backend/cuda/gemm.hpp"
+#include "detrame/backend/cuda/moments.hpp"
 #include "detrame/backend/cuda/sums.hpp"
 #include "detrame/backend/cuda/team.hpp"
 

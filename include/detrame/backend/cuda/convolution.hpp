@@ -11,7 +11,7 @@
 namespace detrame {
 
 /// The weights of a window, or of its adjoint, that serve many products: a left factor for each of `groups` of
-/// channels, side by side.
+/// channels, side by side. Those of an adjoint have their taps phase by phase.
 template <class Scalar>
 struct DeviceConvolution {
   Window window;
@@ -27,13 +27,15 @@ struct DeviceConvolution {
 
 namespace device {
 
-/// a(c, (g, tap, o)) <- W(o, (g, tap, c)): the left factor of an adjoint.
+/// A(c, (g, place of tap, o)) <- W(o, (g, tap, c)): the left factor of an adjoint.
 template <class Scalar>
 struct TransposeTaps {
-  MatrixView<Scalar const> W;
-  Index channels;
-  DETRAME_HOST_DEVICE void operator()(Index c, Index j, Scalar& a) const {
-    a = W(j % W.rows(), j / W.rows() * channels + c);
+  MatrixView<Scalar> A;
+  Geometry at;
+  Index rows;  ///< of W
+  DETRAME_HOST_DEVICE void operator()(Index o, Index j, Scalar w) const {
+    Index const c = j % A.rows(), tap = j / A.rows(), taps = at.kernel * at.kernel;
+    A(c, (tap / taps * taps + tap_by_phase(static_cast<int>(tap % taps), at)) * rows + o) = w;
   }
 };
 
@@ -77,7 +79,7 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
   Index const channels = W.cols() / (groups * window.taps());
   CudaLane<Scalar>& lane = device::lane_of(where);
   DeviceView<Scalar> const A = lane.scratch(channels, groups * window.taps() * W.rows());
-  each_indexed(lane, device::TransposeTaps<Scalar>{W.raw(), channels}, A);
+  each_indexed(lane, device::TransposeTaps<Scalar>{A.raw(), device::Geometry(window), W.rows()}, W);
   return DeviceConvolution<Scalar>{window, op, A, groups};
 }
 
@@ -87,19 +89,34 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
 /// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other
 /// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
 /// on no other image.
+///
+/// Here an adjoint is a product for each phase of the sites, so that none of its terms is 0 for the stride's sake.
 template <class Scalar, class F, class... Args>
 void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
                    std::type_identity_t<DeviceView<Scalar const>> U, F const& f, Args&&... args) {
-  DETRAME_ASSERT(K.groups == 1 && K.A.cols() == K.window.taps() * U.rows());
-  auto const launch = [&](auto const& factor) {
-    DETRAME_ASSERT((detail::argument<Scalar>(args).fits(K.A.rows(), factor.cols()) && ...));
-    device::launch_tiled_product(lane, K.A.raw(), factor, factor.cols(), Index{1}, f,
+  Window const& w = K.window;
+  DETRAME_ASSERT(K.groups == 1 && K.A.cols() == w.taps() * U.rows());
+  [[maybe_unused]] Index const N =
+      K.op == Op::none ? U.cols() / w.sites() * w.out_sites() : U.cols() / w.out_sites() * w.sites();
+  DETRAME_ASSERT((detail::argument<Scalar>(args).fits(K.A.rows(), N) && ...));
+  auto const launch = [&](DeviceView<Scalar const> A, auto const& factor) {
+    device::launch_tiled_product(lane, A.raw(), factor, factor.cols(), Index{1}, f,
                                  detail::argument<Scalar>(args)...);
   };
-  if (K.op == Op::none)
-    launch(device::WindowFactor<Scalar, false>(K.window, U.raw()));
-  else
-    launch(device::WindowFactor<Scalar, true>(K.window, U.raw()));
+  device::Geometry const at(w);
+  if (K.op == Op::none) return launch(K.A, device::WindowFactor<Scalar, false>(at, U.raw()));
+  Index first = 0;  // column of A
+  for (int py = 0; py < at.stride; ++py)
+    for (int px = 0; px < at.stride; ++px) {
+      device::Phase const y(py, at.height, at), x(px, at.width, at);
+      Index const depth = y.taps * x.taps * U.rows();
+      auto const A = K.A.middle_cols(first, depth);
+      first += depth;
+      if (at.stride == 1)
+        launch(A, device::WindowFactor<Scalar, true>(at, U.raw(), y, x));
+      else
+        launch(A, device::PhaseFactor<Scalar>(at, U.raw(), y, x));
+    }
 }
 
 /// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of

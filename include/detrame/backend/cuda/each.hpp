@@ -7,9 +7,12 @@
 #include <thrust/system_error.h>
 
 #include <algorithm>
+#include <cuda/std/tuple>
+#include <limits>
 #include <span>
 
 #include "detrame/backend/cuda/cuda.hpp"
+#include "detrame/backend/items.hpp"
 
 namespace detrame {
 
@@ -53,6 +56,47 @@ void launch_each(CudaLane<Scalar>& lane, F const& f, First const& first, Rest co
   check_launch("each");
 }
 
+/// A column-major matrix whose shape stands elsewhere.
+template <class Scalar>
+struct Strided {
+  Scalar* data;
+  Index stride;
+  DETRAME_HOST_DEVICE Scalar& operator()(int i, int j) const { return data[i + j * stride]; }
+};
+
+/// Items as an argument of a kernel, of the 4 KiB that every device takes: no copy to the device is needed. Item n
+/// is worked on by the blocks from `first_block` of it to that of the next.
+template <class F, class... Scalars>
+struct ItemsOfKernel {
+  struct One {
+    F f;
+    int rows, entries, first_block;
+    cuda::std::tuple<Strided<Scalars>...> views;
+  };
+  static constexpr int threads = 256, own = 4;  // entries of a thread
+  static constexpr int most = static_cast<int>((4096 - 2 * sizeof(int)) / sizeof(One));
+  int count = 0, blocks = 0;
+  One items[most];
+};
+
+/// f(i, j, args_ij...) for every entry of every item. A block: 1024 entries of one. Moves each argument once, with
+/// one division of 32 bits an entry.
+template <class Items>
+__global__ void __launch_bounds__(Items::threads) each_of_kernel(Items const work) {
+  int const block = static_cast<int>(blockIdx.x);
+  int n = 0;
+  while (n + 1 < work.count && work.items[n + 1].first_block <= block) ++n;
+  auto const& item = work.items[n];
+  int const first =
+      (block - item.first_block) * (Items::threads * Items::own) + static_cast<int>(threadIdx.x);
+  for (int r = 0; r < Items::own; ++r) {
+    int const entry = first + r * Items::threads;
+    if (entry >= item.entries) return;
+    int const j = entry / item.rows, i = entry - j * item.rows;
+    cuda::std::apply([&](auto const&... view) { item.f(Index(i), Index(j), view(i, j)...); }, item.views);
+  }
+}
+
 /// Entry n, column by column.
 template <class Scalar>
 DETRAME_HOST_DEVICE Scalar& entry(MatrixView<Scalar> v, Index n) {
@@ -93,6 +137,43 @@ void each(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... args) {
 template <class Scalar, class F, class First, class... Args>
 void each_indexed(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... args) {
   device::launch_each<true>(lane, f, detail::argument<Scalar>(first), detail::argument<Scalar>(args)...);
+}
+
+/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as few
+/// calls of the machine as it takes. What one item writes no other reads or writes.
+///
+/// Here a launch takes as many items as its argument holds.
+template <class Scalar, class F, class... Scalars>
+void each_of(Cuda<Scalar>& backend, std::span<Item<F, DeviceView<Scalars>...> const> items) {
+  using Work = device::ItemsOfKernel<F, Scalars...>;
+  Work work;
+  auto const launch = [&] {
+    if (work.blocks > 0) {
+      device::
+          each_of_kernel<<<static_cast<unsigned>(work.blocks), Work::threads, 0, backend.lane().stream()>>>(
+              work);
+      device::check_launch("each_of");
+    }
+    work.count = work.blocks = 0;
+  };
+  for (auto const& item : items) {
+    if (work.count == Work::most) launch();
+    Index const rows = std::get<0>(item.views).rows(), entries = rows * std::get<0>(item.views).cols();
+    constexpr Index of_block = Work::threads * Work::own;
+    DETRAME_ASSERT(entries <= std::numeric_limits<int>::max() - of_block);
+    std::apply(
+        [&](auto const&... view) {
+          DETRAME_ASSERT(((view.rows() == rows && view.rows() * view.cols() == entries) && ...));
+          work.items[work.count++] = {item.f,
+                                      static_cast<int>(rows),
+                                      static_cast<int>(entries),
+                                      work.blocks,
+                                      {device::Strided<Scalars>{view.raw().data(), view.raw().stride()}...}};
+        },
+        item.views);
+    work.blocks += static_cast<int>((entries + of_block - 1) / of_block);
+  }
+  launch();
 }
 
 /// to, read column by column, has the entries of from, read column by column: a change of shape. Both have the

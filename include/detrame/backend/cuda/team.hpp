@@ -63,11 +63,11 @@ class CudaTeam {
     return combined(part, [](Scalar a, Scalar b) { return a + b; });
   }
 
-  /// max(0, max_i f(i)), NaN if any f(i) is.
+  /// max(least, max_i f(i)), NaN if any f(i) is.
   template <class F>
-  DETRAME_HOST_DEVICE Scalar max(Index n, F&& f) const {
+  DETRAME_HOST_DEVICE Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
     auto const larger = [](Scalar a, Scalar b) { return a > b || a != a ? a : b; };
-    Scalar part(0);
+    Scalar part = least;
     device::meet();
     for (Index i = device::member(); i < n; i += device::members()) part = larger(f(i), part);
     return combined(part, larger);

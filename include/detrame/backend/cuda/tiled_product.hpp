@@ -18,7 +18,7 @@ struct ProductTile {
 
 /// What a right factor is. Loader(B, first column, first row, thread): load(end, out) gives the thread's
 /// scalars of the next eight rows, 0 from row `end` on, those whose place in the tile is row(thread, r),
-/// col(thread, r); it reads no column from `cols` on.
+/// col(thread, r); it reads no column from `cols` on. place(n) is the column of the result that column n belongs to.
 template <class B>
 concept RightFactor = requires { typename B::Loader; };
 
@@ -36,7 +36,7 @@ struct AlongColumns {
 };
 static_assert(ProductTile::cols == ProductTile::threads && ProductTile::of_B == ProductTile::depth);
 
-/// f(v, beside...) for v = sum_l A_ml B_ln over part z of `depth`, where `beside` are the entries (m, n + z
+/// f(v, beside...) for v = sum_l A_ml B_ln over part z of `depth`, where `beside` are the entries (m, place(n) + z
 /// cols) of their matrices.
 ///
 /// 2 rows cols depth flops. It must move A, what B reads and each argument once; A is read once a tile of 128
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(ProductTile::threads)
 
 #pragma unroll
   for (int j = 0; j < T::own_cols; ++j) {
-    Index const n = n0 + n_own + j % 4 + j / 4 * (T::cols / 2), place = n + blockIdx.z * cols;
+    Index const n = n0 + n_own + j % 4 + j / 4 * (T::cols / 2), place = factor.place(n) + blockIdx.z * cols;
 #pragma unroll
     for (int i = 0; i < T::own_rows; ++i)
       if (m0 + m_own + i < A.rows() && n < cols) f(sum[i][j], beside.column(place)[m0 + m_own + i]...);

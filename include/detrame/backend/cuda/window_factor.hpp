@@ -22,22 +22,53 @@ struct Geometry {
         padding(static_cast<int>(w.padding)) {}
 };
 
-/// B_(tap, c),n = the entry of channel c that position n reads through a tap, 0 where there is none. Products with it
-/// are not cut into parts.
+/// Along one side of an image: the sites of a phase, those y with (y + padding) modulo stride = phase. Only taps
+/// dy = phase + stride t reach them, from position (y + padding - dy) / stride.
+struct Phase {
+  int first, sites;  ///< site q is y = first + stride q
+  int start, taps;   ///< and reads positions q + start - t, 0 <= t < taps
+
+  Phase(int phase, int side, Geometry const& at)
+      : first(((phase - at.padding) % at.stride + at.stride) % at.stride),
+        sites(first < side ? (side - first + at.stride - 1) / at.stride : 0),
+        start((first + at.padding - phase) / at.stride),
+        taps(taps_before(phase + 1, at) - taps_before(phase, at)) {}
+
+  /// How many of the taps 0, ..., kernel - 1 belong to the phases before this one.
+  static DETRAME_HOST_DEVICE int taps_before(int phase, Geometry const& at) {
+    int const rest = at.kernel % at.stride;
+    return at.kernel / at.stride * phase + (rest < phase ? rest : phase);
+  }
+};
+
+/// The place of a tap of a window among all taps, phase by phase; stride 1 leaves their order as it is.
+DETRAME_HOST_DEVICE inline int tap_by_phase(int tap, Geometry const& at) {
+  int const dy = tap / at.kernel, dx = tap % at.kernel, py = dy % at.stride, px = dx % at.stride;
+  int const above = Phase::taps_before(py, at), left = Phase::taps_before(px, at);
+  int const rows = Phase::taps_before(py + 1, at) - above, cols = Phase::taps_before(px + 1, at) - left;
+  return at.kernel * above + rows * left + dy / at.stride * cols + dx / at.stride;
+}
+
+/// B_(tap, c),n = the entry of channel c that position n of a grid reads through a tap, 0 where there is none. Products
+/// with it are not cut into parts.
 ///
 ///   of the window   position (y, x) of the output reads (stride y + dy - padding, ...)
-///   of its adjoint  site (y, x) of the image reads the positions that read it,
-///                   ((y + padding - dy) / stride, ...) where that is whole
+///   of its adjoint  site (y, x) of a phase of the image reads position (y + start - dy, ...), dy counting its own taps
 template <class Scalar, bool adjoint>
 class WindowFactor {
  public:
-  WindowFactor(Window const& window, MatrixView<Scalar const> U)
-      : U_(U),
-        at_(window),
-        channels_(static_cast<int>(U.rows())),
-        cols_(U.cols() / in_sites() * out_sites()) {}
+  WindowFactor(Geometry const& at, MatrixView<Scalar const> U)
+    requires(!adjoint)
+      : WindowFactor(U, {at.height, at.width}, {at.out_height, at.out_width}, {at.kernel, at.kernel},
+                     {-at.padding, -at.padding}, at.stride) {}
+  WindowFactor(Geometry const& at, MatrixView<Scalar const> U, Phase const& y, Phase const& x)
+    requires(adjoint)
+      : WindowFactor(U, {at.out_height, at.out_width}, {y.sites, x.sites}, {x.taps > 0 ? y.taps : 0, x.taps},
+                     {y.start, x.start}, 1) {}
 
   Index cols() const { return cols_; }
+  /// The column of the result that column n belongs to.
+  __device__ Index place(Index n) const { return n; }
 
   class Loader : public AlongDepth {
    public:
@@ -46,23 +77,20 @@ class WindowFactor {
       reach_channel();
       for (int r = 0; r < ProductTile::of_B; ++r) {
         Index const n = first + col(thread, r);
-        int const site = static_cast<int>(n % f_.out_sites()),
-                  width = adjoint ? f_.at_.width : f_.at_.out_width;
-        image_[r] = n < f_.cols_ ? n / f_.out_sites() * f_.in_sites() : -1;
-        y_[r] = site / width;
-        x_[r] = site % width;
+        int const sites = f_.grid_.y * f_.grid_.x, site = static_cast<int>(n % sites);
+        image_[r] = n < f_.cols_ ? n / sites * (f_.read_.y * f_.read_.x) : -1;
+        y_[r] = f_.step_ * (site / f_.grid_.x) + f_.start_.y;
+        x_[r] = f_.step_ * (site % f_.grid_.x) + f_.start_.x;
       }
     }
 
     __device__ void load(Index, Scalar (&out)[ProductTile::of_B]) {
 #pragma unroll
       for (int r = 0; r < ProductTile::of_B; ++r) {
-        int const y = read(y_[r], dy_), x = read(x_[r], dx_);
-        int const height = adjoint ? f_.at_.out_height : f_.at_.height;
-        int const width = adjoint ? f_.at_.out_width : f_.at_.width;
+        int const y = adjoint ? y_[r] - dy_ : y_[r] + dy_, x = adjoint ? x_[r] - dx_ : x_[r] + dx_;
         bool const there =
-            dy_ < f_.at_.kernel && image_[r] >= 0 && y >= 0 && y < height && x >= 0 && x < width;
-        out[r] = there ? f_.U_(c_, image_[r] + y * width + x) : Scalar(0);
+            dy_ < f_.taps_.y && image_[r] >= 0 && y >= 0 && y < f_.read_.y && x >= 0 && x < f_.read_.x;
+        out[r] = there ? f_.U_(c_, image_[r] + y * f_.read_.x + x) : Scalar(0);
       }
       c_ += ProductTile::depth;
       reach_channel();
@@ -71,19 +99,13 @@ class WindowFactor {
    private:
     /// c_ counts from the tap that it was in.
     __device__ void reach_channel() {
-      while (c_ >= f_.channels_ && dy_ < f_.at_.kernel) {
+      while (c_ >= f_.channels_ && dy_ < f_.taps_.y) {
         c_ -= f_.channels_;
-        if (++dx_ == f_.at_.kernel) {
+        if (++dx_ == f_.taps_.x) {
           dx_ = 0;
           ++dy_;
         }
       }
-    }
-    /// The row, or site of a row, that is read; -1 where there is none.
-    __device__ int read(int y, int d) const {
-      if constexpr (!adjoint) return f_.at_.stride * y + d - f_.at_.padding;
-      int const from = y + f_.at_.padding - d;
-      return from % f_.at_.stride == 0 ? from / f_.at_.stride : -1;
     }
 
     WindowFactor f_;
@@ -93,17 +115,42 @@ class WindowFactor {
   };
 
  private:
-  DETRAME_HOST_DEVICE int in_sites() const {
-    return adjoint ? at_.out_height * at_.out_width : at_.height * at_.width;
-  }
-  DETRAME_HOST_DEVICE int out_sites() const {
-    return adjoint ? at_.height * at_.width : at_.out_height * at_.out_width;
-  }
+  struct Pair {
+    int y, x;
+  };
+  WindowFactor(MatrixView<Scalar const> U, Pair read, Pair grid, Pair taps, Pair start, int step)
+      : U_(U),
+        read_(read),
+        grid_(grid),
+        taps_(taps),
+        start_(start),
+        step_(step),
+        channels_(static_cast<int>(U.rows())),
+        cols_(U.cols() / (read.y * read.x) * (grid.y * grid.x)) {}
 
   MatrixView<Scalar const> U_;
-  Geometry at_;
-  int channels_;
+  Pair read_, grid_;   ///< the sizes of an image that is read, and of a grid
+  Pair taps_, start_;  ///< how many, and what position 0 reads through the first
+  int step_, channels_;
   Index cols_;
+};
+
+/// The factor of the sites of one phase in y and x, of an adjoint with a stride.
+template <class Scalar>
+class PhaseFactor : public WindowFactor<Scalar, true> {
+ public:
+  PhaseFactor(Geometry const& at, MatrixView<Scalar const> U, Phase const& y, Phase const& x)
+      : WindowFactor<Scalar, true>(at, U, y, x), at_(at), y_(y), x_(x) {}
+
+  __device__ Index place(Index n) const {
+    int const of_phase = y_.sites * x_.sites, site = static_cast<int>(n % of_phase);
+    int const y = y_.first + at_.stride * (site / x_.sites), x = x_.first + at_.stride * (site % x_.sites);
+    return n / of_phase * (at_.height * at_.width) + y * at_.width + x;
+  }
+
+ private:
+  Geometry at_;
+  Phase y_, x_;
 };
 
 /// B_q,(tap, c) = the entry of channel c that position q reads through a tap: for the gradient of the
@@ -115,6 +162,7 @@ class GradientFactor {
       : U_(U), at_(window), channels_(static_cast<int>(U.rows())) {}
 
   Index cols() const { return Index(at_.kernel) * at_.kernel * channels_; }
+  __device__ Index place(Index n) const { return n; }
 
   class Loader : public AlongColumns {
    public:

@@ -1,39 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cmath>
-
 #include "detrame/backend/formula/activation.hpp"
 #include "detrame/core/host_device.hpp"
 
 /// Losses of one column and their derivatives.
 namespace detrame::formula {
-
-/// Softmax cross-entropy of one column, with m its largest entry and s = sum_i exp(y_i - m).
-struct ExpDifference {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE Scalar operator()(Scalar y, Scalar m) const {
-    return std::exp(y - m);
-  }
-};
-
-/// t (log s + m - y)
-struct CrossEntropyTerm {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE Scalar operator()(Scalar y, Scalar t, Scalar m, Scalar s) const {
-    return t * (std::log(s) + (m - y));
-  }
-};
-
-/// y_bar <- scale (exp(y - m) / s sum_i t_i - t), with mass = sum_i t_i
-template <class Scalar>
-struct CrossEntropyPullback {
-  Scalar scale;
-  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar y, Scalar t, Scalar m, Scalar s,
-                                      Scalar mass) const {
-    y_bar = scale * (std::exp(y - m) / s * mass - t);
-  }
-};
 
 /// y_bar <- scale (y - t)
 template <class Scalar>

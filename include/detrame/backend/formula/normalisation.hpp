@@ -4,9 +4,36 @@
 #include <cmath>
 
 #include "detrame/core/host_device.hpp"
+#include "detrame/core/matrix_view.hpp"
 
 /// Batch normalisation: (x - mean) s is the normalised entry, with s = 1 / sqrt(variance + epsilon).
 namespace detrame::formula {
+
+/// mean and sum of squared deviations of `some` numbers <- those of them and of `others` (Chan, Golub, LeVeque 1979)
+///
+///   mean <- mean + (others / n) d,   squares <- squares + squares_b + (some others / n) d^2,   d = mean_b - mean
+template <class Scalar>
+struct UniteMoments {
+  Scalar share, weight;
+  DETRAME_HOST_DEVICE UniteMoments(Index some, Index others)
+      : share(static_cast<Scalar>(others) / static_cast<Scalar>(some + others)),
+        weight(share * static_cast<Scalar>(some)) {}
+  DETRAME_HOST_DEVICE void operator()(Scalar& mean, Scalar& squares, Scalar mean_b, Scalar squares_b) const {
+    Scalar const d = mean_b - mean;
+    mean += share * d;
+    squares += squares_b + weight * d * d;
+  }
+};
+
+/// The mean of x - x_0 becomes that of x, the sum of squared deviations their mean.
+template <class Scalar>
+struct FinishMoments {
+  Scalar count;
+  DETRAME_HOST_DEVICE void operator()(Scalar& mean, Scalar& squares, Scalar x_0) const {
+    mean += x_0;
+    squares /= count;
+  }
+};
 
 /// s <- 1 / sqrt(variance + epsilon)
 template <class Scalar>
