@@ -17,8 +17,9 @@ void dense(benchmark::State& state, Way way, DenseCase const& c) {
   });
   count_flops(state, c.product() * products(way, c.T));
   if (way != Way::forward_pullback_recompute)
-    count_bytes(state, unrolled_bytes(way != Way::forward, c.T, 4. * static_cast<double>(c.k * c.N),
-                                      4. * static_cast<double>(c.k * c.k), 2));
+    count_bytes(state,
+                unrolled_bytes(way != Way::forward, c.T, 4. * static_cast<double>(c.k * c.N),
+                               4. * static_cast<double>(c.k * c.k), c.k <= device::fused_depth ? 0 : 2));
   count_memory(state, gpu);
 }
 

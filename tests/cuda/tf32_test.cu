@@ -28,16 +28,25 @@ void check_rounding(HostMatrix<double> const& exact, HostMatrix<double> const& t
   CHECK(verb(tf32) == v_tf32);
 }
 
-TEST_CASE("a product in TF32") {
+TEST_CASE("a product in TF32, by cuBLAS and by the kernel of prepared factors") {
   auto const a = normal_matrix<float>(33, 31, seed(1)), x = normal_matrix<float>(31, 17, seed(2));
   auto const magnitude = [](double t) { return std::abs(t); };
-  auto const a_exact = rounded<double>(a), x_exact = rounded<double>(x);
-  check_rounding(product(a_exact, x_exact), product(mapped(magnitude, a_exact), mapped(magnitude, x_exact)),
-                 31, [&](Cuda<float>& b) {
-                   auto C = zeros(b, 33, 17);
-                   gemm(b.lane(), 1, to_device(b, a), Op::none, to_device(b, x), Op::none, 0, C);
-                   return to_host(b, C);
-                 });
+  auto const a_exact = rounded<double>(a), x_exact = rounded<double>(x),
+             terms = product(mapped(magnitude, a_exact), mapped(magnitude, x_exact));
+  check_rounding(product(a_exact, x_exact), terms, 31, [&](Cuda<float>& b) {
+    auto C = zeros(b, 33, 17);
+    gemm(b.lane(), 1, to_device(b, a), Op::none, to_device(b, x), Op::none, 0, C);
+    return to_host(b, C);
+  });
+  check_rounding(product(a_exact, x_exact), terms, 31, [&](Cuda<float>& b) {
+    auto const frame = b.lane().frame();
+    auto const A = to_device(b, a), X = to_device(b, x);
+    auto C = zeros(b, 33, 17);
+    auto const prepared = prepare_product(b, A, Op::none);
+    REQUIRE(prepared.fused());
+    product_each(b.lane(), prepared, X, formula::Store(), C);
+    return to_host(b, C);
+  });
 }
 
 void convolutions_round(WindowCase const& at) {

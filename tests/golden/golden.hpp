@@ -188,7 +188,8 @@ class Golden {
     compare("implicit_dd", bar.d_bar, samples * direct);
     compare("implicit_dlambda", bar.lambda_bar, samples * static_cast<double>(k) * direct);
     compare("implicit_dalpha", bar.alpha_bar, samples * static_cast<double>(k) * direct * points);
-    if (to_host(b_, bar.beta_bar) != to_host(b_, bar.alpha_bar)) fail("implicit_dalpha", "differs from the one in beta");
+    if (to_host(b_, bar.beta_bar) != to_host(b_, bar.alpha_bar))
+      fail("implicit_dalpha", "differs from the one in beta");
   }
 
   /// D with k columns; a single atom may stand as a row.

@@ -528,10 +528,9 @@ template <Backend B, bool packets>
 void prepared_products_are_products(B& b) {
   using Scalar = typename B::Scalar;
   using ConstView = typename B::ConstView;
-  at_awkward_sizes([&](Index rows, Index cols) {
+  auto const check = [&](Index rows, Index cols, Index depth) {
     for (Op op : {Op::none, Op::transposed})
       for (Index groups : {1, 3}) {
-        Index const depth = 5;
         bool const plain = op == Op::none;
         auto const a = small_integers<Scalar>(plain ? rows : depth, groups * (plain ? depth : rows), seed(1));
         auto const u = small_integers<Scalar>(depth, cols, seed(2)),
@@ -555,7 +554,9 @@ void prepared_products_are_products(B& b) {
           CHECK(Y.margin_survived());
         }
       }
-  });
+  };
+  at_awkward_sizes([&](Index rows, Index cols) { check(rows, cols, 5); });
+  for (Index depth : {0, 64, 65}) check(9, 11, depth);
 }
 
 /// C + sign A B^T; columns of B whose distance is that of cache lines which share a set, too.

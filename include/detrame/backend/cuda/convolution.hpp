@@ -53,15 +53,6 @@ struct AddParts {
   }
 };
 
-template <class Scalar>
-CudaLane<Scalar>& lane_of(Cuda<Scalar>& backend) {
-  return backend.lane();
-}
-template <class Scalar>
-CudaLane<Scalar>& lane_of(CudaLane<Scalar>& lane) {
-  return lane;
-}
-
 }  // namespace device
 
 /// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P.

@@ -150,6 +150,18 @@ class Cuda {
   Lane lane_;
 };
 
+namespace device {
+/// The lane of what a factor is prepared for.
+template <class Scalar>
+CudaLane<Scalar>& lane_of(Cuda<Scalar>& backend) {
+  return backend.lane();
+}
+template <class Scalar>
+CudaLane<Scalar>& lane_of(CudaLane<Scalar>& lane) {
+  return lane;
+}
+}  // namespace device
+
 /// The host's entries become those of a view of the same shape; m may die afterwards.
 template <class Scalar>
 void copy_to_device(Cuda<Scalar>& backend, HostMatrix<Scalar> const& m,

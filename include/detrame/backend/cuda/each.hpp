@@ -146,6 +146,7 @@ void each_indexed(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... a
 template <class Scalar, class F, class... Scalars>
 void each_of(Cuda<Scalar>& backend, std::span<Item<F, DeviceView<Scalars>...> const> items) {
   using Work = device::ItemsOfKernel<F, Scalars...>;
+  static_assert(Work::most >= 1, "each_of: a launch takes formulas of less than 4 KiB");
   Work work;
   auto const launch = [&] {
     if (work.blocks > 0) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "detrame/backend/cuda/each.hpp"
+#include "detrame/backend/cuda/matrix_factor.hpp"
 #include "detrame/backend/formula/entries.hpp"
 
 namespace detrame {
@@ -79,8 +80,27 @@ void add_outer_product(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<S
   gemm(lane, sign, A, Op::none, B, Op::transposed, Scalar(1), C);
 }
 
-/// A left factor that serves many products: op(A) of each of `groups` matrices side by side. cuBLAS takes it
-/// as it is.
+namespace device {
+
+/// Depths up to which our own product, with what follows it, is asked for before cuBLAS. The second kernel that cuBLAS needs
+/// moves v twice, 8 bytes an entry, in which a card does some 110 operations in float: as many as are lost in 64
+/// multiply-adds where our product reaches half of the peak and cuBLAS nearly all of it.
+inline constexpr Index fused_depth = 64;
+
+/// A_T(i, (g, l)) <- A(l, (g, i))
+template <class Scalar>
+struct TransposeGroups {
+  MatrixView<Scalar const> A;
+  Index rows;  ///< of a transposed group
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& a) const {
+    a = A(j % A.rows(), j / A.rows() * rows + i);
+  }
+};
+
+}  // namespace device
+
+/// A left factor that serves many products: op(A) of each of `groups` matrices side by side. It is kept as it is where
+/// cuBLAS takes it; else transposed.
 template <class Scalar>
 struct DeviceProduct {
   DeviceView<Scalar const> A;
@@ -91,14 +111,21 @@ struct DeviceProduct {
     Index const cols = A.cols() / groups;
     return {A.middle_cols(g * cols, cols), op, 1};
   }
+  bool fused() const { return op == Op::none && A.cols() / groups <= device::fused_depth; }
 };
 
 /// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the
 /// backend's own lane where `where` is a backend) closes, and A stays as it is until then.
 template <class Where>
-auto prepare_product(Where&, std::type_identity_t<DeviceView<typename Where::Scalar const>> A, Op op,
+auto prepare_product(Where& where, std::type_identity_t<DeviceView<typename Where::Scalar const>> A, Op op,
                      Index groups = 1) {
-  return DeviceProduct<typename Where::Scalar>{A, op, groups};
+  using Scalar = typename Where::Scalar;
+  Index const depth = A.rows(), rows = A.cols() / groups;  // of op(A_g) where it is transposed
+  if (op == Op::none || depth > device::fused_depth) return DeviceProduct<Scalar>{A, op, groups};
+  CudaLane<Scalar>& lane = device::lane_of(where);
+  DeviceView<Scalar> const A_T = lane.scratch(rows, groups * depth);
+  each_indexed(lane, device::TransposeGroups<Scalar>{A.raw(), rows}, A_T);
+  return DeviceProduct<Scalar>{A_T, Op::none, groups};
 }
 
 /// f(v_ij, args_ij...) for every entry of V = op(A) B, as gemm_each, with a prepared factor of one group.
@@ -106,7 +133,11 @@ template <class Scalar, class F, class... Args>
 void product_each(CudaLane<Scalar>& lane, DeviceProduct<Scalar> const& A,
                   std::type_identity_t<DeviceView<Scalar const>> B, F const& f, Args&&... args) {
   DETRAME_ASSERT(A.groups == 1);
-  gemm_each(lane, A.A, A.op, B, f, args...);
+  if (!A.fused()) return gemm_each(lane, A.A, A.op, B, f, args...);
+  DETRAME_ASSERT(A.A.cols() == B.rows());
+  DETRAME_ASSERT((detail::argument<Scalar>(args).fits(A.A.rows(), B.cols()) && ...));
+  device::launch_tiled_product(lane, A.A.raw(), device::MatrixFactor<Scalar>(B.raw()), B.cols(), Index{1}, f,
+                               detail::argument<Scalar>(args)...);
 }
 
 }  // namespace detrame
