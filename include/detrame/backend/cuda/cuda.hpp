@@ -12,7 +12,7 @@ namespace detrame {
 /// always, and all of double is in double.
 enum class Precision {
   full,  ///< not at all
-  tf32  ///< to ten bits behind the point, for tensor cores that take them: compute capability 8.0 or more, else full
+  tf32   ///< to ten bits behind the point, for tensor cores; not at all below compute capability 8.0
 };
 
 /// Where the verbs run on a device: its one stream, with a cuBLAS handle, scratch memory, and a place on the
