@@ -5,7 +5,7 @@
 #include "detrame/backend/cuda/backend.hpp"
 #include "laws/backend_laws.hpp"
 
-/// What is a device's own: its memory, its errors, its streams, its precision.
+/// What is a device's own: its memory, its errors, its streams.
 namespace detrame {
 
 using namespace detrame::test;
@@ -126,27 +126,6 @@ TEST_CASE_TEMPLATE(
   REQUIRE(max_abs(shared) > 0);
   CHECK(solve(large) == shared);
   CHECK(solve(64 * 1024 / Index{sizeof(Scalar)} - 64) == shared);  // more than a block gets unasked
-}
-
-/// TF32 keeps ten bits behind the point of a factor: a product is off by 2^-11 + 2^-11 of each term, and a
-/// sum by float's rounding.
-TEST_CASE("TF32 is used where it is asked for, and only there") {
-  auto const a = normal_matrix<float>(33, 31, seed(1)), x = normal_matrix<float>(31, 17, seed(2));
-  auto const worst = [&](Precision precision) {
-    Cuda<float> b(precision);
-    auto C = zeros(b, 33, 17);
-    gemm(b.lane(), 1, to_device(b, a), Op::none, to_device(b, x), Op::none, 0, C);
-    auto const exact = product(rounded<double>(a), rounded<double>(x));
-    auto const terms = product(mapped([](double t) { return std::abs(t); }, rounded<double>(a)),
-                               mapped([](double t) { return std::abs(t); }, rounded<double>(x)));
-    auto const error = mapped([](double c, double e, double t) { return std::abs(c - e) / t; },
-                              in_double(b, Cuda<float>::ConstView(C)), exact, terms);
-    return max_abs(error);
-  };
-  auto const full = static_cast<double>(tolerance<float>(31, 1));
-  CHECK(worst(Precision::full) <= full);
-  CHECK(worst(Precision::tf32) > full);
-  CHECK(worst(Precision::tf32) <= full + 1. / (1 << 10));
 }
 
 }  // namespace detrame

@@ -8,6 +8,13 @@
 
 namespace detrame {
 
+/// How products and convolutions in float round their factors. Sums and kernels of each_column compute in full float
+/// always, and all of double is in double.
+enum class Precision {
+  full,  ///< not at all
+  tf32   ///< to ten bits behind the point, for tensor cores; not at all below compute capability 8.0
+};
+
 /// Where the verbs run on a device: its one stream, with a cuBLAS handle, scratch memory, and a place on the
 /// host for the numbers that verbs return.
 template <class Scalar_>
@@ -32,11 +39,15 @@ class CudaLane {
     std::size_t taken_;
   };
 
-  explicit CudaLane(cublasMath_t math) : pool_(std::make_shared<DevicePool>()) {
+  explicit CudaLane(Precision precision) : pool_(std::make_shared<DevicePool>()) {
+    int device = 0, capability = 0;
+    DETRAME_CUDA(cudaGetDevice(&device));
+    DETRAME_CUDA(cudaDeviceGetAttribute(&capability, cudaDevAttrComputeCapabilityMajor, device));
+    tf32_ = std::is_same_v<Scalar, float> && precision == Precision::tf32 && capability >= 8;
     try {
       DETRAME_CUDA(cublasCreate(&cublas_));
       DETRAME_CUDA(cublasSetStream(cublas_, stream()));
-      DETRAME_CUDA(cublasSetMathMode(cublas_, math));
+      DETRAME_CUDA(cublasSetMathMode(cublas_, tf32_ ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
       workspace_ = DeviceBuffer(pool_, DevicePool::Use::scratch, workspace_bytes);
       DETRAME_CUDA(cublasSetWorkspace(cublas_, workspace_.data(), workspace_.bytes()));
       DETRAME_CUDA(cudaMallocHost(&on_host_, sizeof(Scalar)));
@@ -67,6 +78,9 @@ class CudaLane {
   cublasHandle_t cublas() const { return cublas_; }
   std::shared_ptr<DevicePool> const& pool() const { return pool_; }
 
+  /// Whether products round their factors to TF32: in float, where that was asked for and the device can.
+  bool tf32() const { return tf32_; }
+
   /// The one number at `device`, after all work before it.
   Scalar read_to_host(Scalar const* device) {
     DETRAME_CUDA(cudaMemcpyAsync(on_host_, device, sizeof(Scalar), cudaMemcpyDeviceToHost, stream()));
@@ -83,17 +97,11 @@ class CudaLane {
   cublasHandle_t cublas_ = nullptr;
   Scalar* on_host_ = nullptr;  // pinned
   std::size_t open_ = 0;
+  bool tf32_ = false;
 };
 
 template <class Scalar>
 class CudaTeam;
-
-/// How products of matrices in float round their factors. Convolutions, sums and kernels of each_column
-/// compute in full float always.
-enum class Precision {
-  full,  ///< not at all
-  tf32   ///< to ten bits behind the point, for the tensor cores
-};
 
 /// A GPU: an object of this type owns a stream, memory, a cuBLAS handle and its workspace on the device that
 /// is current when it is made, and is passed explicitly to whatever computes. Several live side by side; one
@@ -113,8 +121,7 @@ class Cuda {
   using Lane = CudaLane<Scalar>;
   using Team = CudaTeam<Scalar>;
 
-  explicit Cuda(Precision precision = Precision::full)
-      : lane_(precision == Precision::tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH) {
+  explicit Cuda(Precision precision = Precision::full) : lane_(precision) {
     int device = 0;
     DETRAME_CUDA(cudaGetDevice(&device));
     DETRAME_CUDA(cudaDeviceGetAttribute(&processors_, cudaDevAttrMultiProcessorCount, device));
