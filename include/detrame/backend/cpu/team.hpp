@@ -7,7 +7,10 @@
 namespace detrame {
 
 /// What works on a column of a batch, or on a few side by side: here a single thread. Its verbs serve kernels,
-/// and their arithmetic serves `exact/` and nothing else. What a verb has written every member sees after it.
+/// and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees after it.
+///
+/// Here those that need no packets are marked for a device too, where nobody calls them: nvcc asks for it in units that use
+/// both backends.
 template <class Scalar_>
 class CpuTeam {
   using Factor = PackedCholesky<Scalar_>;
@@ -32,13 +35,13 @@ class CpuTeam {
 
   /// f(i) for i = 0, ..., n - 1, in any order.
   template <class F>
-  void each(Index n, F&& f) const {
+  DETRAME_HOST_DEVICE void each(Index n, F&& f) const {
     for (Index i = 0; i < n; ++i) f(i);
   }
 
   /// f() by one member.
   template <class F>
-  void once(F&& f) const {
+  DETRAME_HOST_DEVICE void once(F&& f) const {
     f();
   }
 
@@ -46,7 +49,7 @@ class CpuTeam {
   ///
   /// Here by eight interleaved partial sums.
   template <class F>
-  Scalar sum(Index n, F&& f) const {
+  DETRAME_HOST_DEVICE Scalar sum(Index n, F&& f) const {
     Scalar partial[ways] = {};
     Index i = 0;
     for (; i + ways <= n; i += ways)
@@ -58,7 +61,7 @@ class CpuTeam {
 
   /// max(least, max_i f(i)), NaN if any f(i) is.
   template <class F>
-  Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
+  DETRAME_HOST_DEVICE Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
     Scalar partial[ways];
     for (Scalar& p : partial) p = least;
     Index i = 0;
@@ -110,7 +113,9 @@ class CpuTeam {
  private:
   static constexpr Index ways = 8;  // independent chains, to hide the latency of an addition
 
-  static Scalar larger(Scalar v, Scalar largest) { return v > largest || v != v ? v : largest; }
+  DETRAME_HOST_DEVICE static Scalar larger(Scalar v, Scalar largest) {
+    return v > largest || v != v ? v : largest;
+  }
 };
 
 /// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and a

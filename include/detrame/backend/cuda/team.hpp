@@ -7,7 +7,7 @@
 namespace detrame {
 
 /// What works on a column of a batch, or on a few side by side: here the threads of a block. Its verbs serve
-/// kernels, and their arithmetic serves `exact/` and nothing else. What a verb has written every member sees
+/// kernels, and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees
 /// after it.
 ///
 /// Members also meet before a verb begins, so that what one of them has read outside of verbs no other
