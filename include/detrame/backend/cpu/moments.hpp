@@ -5,6 +5,7 @@
 
 #include "detrame/backend/cpu/chunks.hpp"
 #include "detrame/backend/cpu/each.hpp"
+#include "detrame/backend/formula/entries.hpp"
 #include "detrame/backend/formula/normalisation.hpp"
 
 namespace detrame {

@@ -3,6 +3,7 @@
 
 #include "detrame/backend/cuda/each.hpp"
 #include "detrame/backend/cuda/sums.hpp"
+#include "detrame/backend/formula/entries.hpp"
 #include "detrame/backend/formula/normalisation.hpp"
 
 namespace detrame {
