@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/im2col.hpp"
-#include "laws/convolution_laws.hpp"
+#include "cuda/window_products.hpp"
 
 /// The kernels of windows beside plain products of cuBLAS, at sizes that fill no tile.
 namespace detrame::laws {
@@ -24,21 +24,12 @@ void agrees_with_im2col(WindowCase const& at) {
   CAPTURE(w.stride);
   CAPTURE(at.channels);
   CAPTURE(at.images);
-  auto const W = normal_matrix<Scalar>(at.k, w.taps() * at.channels, seed(1));
-  auto const U = normal_matrix<Scalar>(at.channels, at.images * w.sites(), seed(2));
-  auto const P = normal_matrix<Scalar>(at.k, at.images * w.out_sites(), seed(3));
+  WindowProducts<Scalar> const of(at);
+  auto const &W = of.W, &U = of.U, &P = of.P;
   auto const W_bar = normal_matrix<Scalar>(at.k, w.taps() * at.channels, seed(4));
   Scalar const sign = -2;
-
-  auto const magnitude = [](double t) { return std::abs(t); };
-  HostMatrix<double> V_terms(P.rows(), P.cols()), U_terms(U.rows(), U.cols()),
-      W_terms = mapped(magnitude, rounded<double>(W_bar));
-  every_product(at, [&](Index o, Index q, Index place, Index c, Index site) {
-    double const w_op = std::abs(W(o, place)), u = std::abs(U(c, site)), p = std::abs(P(o, q));
-    V_terms(o, q) += w_op * u;
-    U_terms(c, site) += w_op * p;
-    W_terms(o, place) += 2 * p * u;
-  });
+  auto const W_terms = mapped([](double terms, double start) { return 2 * terms + std::abs(start); },
+                              of.W_terms, rounded<double>(W_bar));
 
   Framed<B> W_b(b, W), U_b(b, U), P_b(b, P);  // leading dimensions larger than the rows
   ConstView const weights = W_b.view(), images = U_b.view(), cotangents = P_b.view();
@@ -47,7 +38,7 @@ void agrees_with_im2col(WindowCase const& at) {
     Framed<B> here(b, HostMatrix<Scalar>(P.rows(), P.cols())), there(b, here.host());
     convolve_each(lane, w, weights, images, formula::Store(), here.view());
     im2col::convolve(lane, w, weights, images, there.view());
-    CHECK(agree(here.host(), there.host(), V_terms, w.taps() * at.channels));
+    CHECK(agree(here.host(), there.host(), of.V_terms, w.taps() * at.channels));
     if (at.images > 0) REQUIRE(max_abs(there.host()) > 0);
     CHECK((here.margin_survived() && there.margin_survived()));
   }
@@ -55,7 +46,7 @@ void agrees_with_im2col(WindowCase const& at) {
     Framed<B> here(b, HostMatrix<Scalar>(U.rows(), U.cols())), there(b, here.host());
     convolve_adjoint_each(lane, w, weights, cotangents, formula::Store(), here.view());
     im2col::convolve_adjoint(lane, w, weights, cotangents, there.view());
-    CHECK(agree(here.host(), there.host(), U_terms, w.taps() * at.k));
+    CHECK(agree(here.host(), there.host(), of.U_terms, w.taps() * at.k));
     CHECK((here.margin_survived() && there.margin_survived()));
   }
   {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cuda/window_products.hpp"
 #include "detrame/backend/cuda/backend.hpp"
-#include "laws/convolution_laws.hpp"
 
 /// What Precision::tf32 rounds, and by how much. TF32 keeps ten bits behind the point of a factor: each is off by 2^-11
 /// at most, a term by (1 + 2^-11)^2 - 1, and a sum by float's rounding besides.
@@ -55,33 +55,21 @@ void convolutions_round(WindowCase const& at) {
   CAPTURE(w.kernel);
   CAPTURE(w.stride);
   CAPTURE(at.channels);
-  auto const W = normal_matrix<float>(at.k, w.taps() * at.channels, seed(1));
-  auto const U = normal_matrix<float>(at.channels, at.images * w.sites(), seed(2));
-  auto const P = normal_matrix<float>(at.k, at.images * w.out_sites(), seed(3));
-  HostMatrix<double> V(P.rows(), P.cols()), U_bar(U.rows(), U.cols()), W_bar(W.rows(), W.cols());
-  auto V_terms = V, U_terms = U_bar, W_terms = W_bar;
-  every_product(at, [&](Index o, Index q, Index place, Index c, Index site) {
-    double const W_op = W(o, place), u = U(c, site), p = P(o, q);
-    V(o, q) += W_op * u;
-    V_terms(o, q) += std::abs(W_op * u);
-    U_bar(c, site) += W_op * p;
-    U_terms(c, site) += std::abs(W_op * p);
-    W_bar(o, place) += p * u;
-    W_terms(o, place) += std::abs(p * u);
-  });
-  check_rounding(V, V_terms, W.cols(), [&](Cuda<float>& b) {
+  WindowProducts<float> const of(at);
+  auto const &W = of.W, &U = of.U, &P = of.P;
+  check_rounding(of.V, of.V_terms, W.cols(), [&](Cuda<float>& b) {
     auto const W_b = to_device(b, W), U_b = to_device(b, U);
-    auto out = zeros(b, V.rows(), V.cols());
+    auto out = zeros(b, of.V.rows(), of.V.cols());
     convolve_each(b.lane(), w, ConstView(W_b), ConstView(U_b), formula::Store(), out);
     return to_host(b, out);
   });
-  check_rounding(U_bar, U_terms, w.taps() * at.k, [&](Cuda<float>& b) {
+  check_rounding(of.U_bar, of.U_terms, w.taps() * at.k, [&](Cuda<float>& b) {
     auto const W_b = to_device(b, W), P_b = to_device(b, P);
     auto out = zeros(b, U.rows(), U.cols());
     convolve_adjoint_each(b.lane(), w, ConstView(W_b), ConstView(P_b), formula::Store(), out);
     return to_host(b, out);
   });
-  check_rounding(W_bar, W_terms, P.cols(), [&](Cuda<float>& b) {
+  check_rounding(of.W_bar, of.W_terms, P.cols(), [&](Cuda<float>& b) {
     auto const U_b = to_device(b, U), P_b = to_device(b, P);
     auto out = zeros(b, W.rows(), W.cols());
     add_convolution_gradient(b.lane(), w, ConstView(P_b), ConstView(U_b), 1, out);
