@@ -30,20 +30,23 @@ void count(benchmark::State& state, B& gpu, Index N, double products) {
   bench::count_memory(state, gpu);
 }
 
-template <Recipe R>
-void train_step_of(benchmark::State& state, Index N) {
+/// f(problem) again and again; `products`: how many times those of one prediction it takes.
+template <Recipe R, class F>
+void time_problem(benchmark::State& state, Index N, double products, F const& f) {
   B gpu;
   Problem<R> p(gpu, N);
-  bench::time_calls(state, gpu, [&] { p.step(); });
-  count<R>(state, gpu, N, 3);
+  bench::time_calls(state, gpu, [&] { f(p); });
+  count<R>(state, gpu, N, products);
+}
+
+template <Recipe R>
+void train_step_of(benchmark::State& state, Index N) {
+  time_problem<R>(state, N, 3, [](auto& p) { p.step(); });
 }
 
 template <Recipe R>
 void predict_of(benchmark::State& state, Index N) {
-  B gpu;
-  Problem<R> p(gpu, N);
-  bench::time_calls(state, gpu, [&] { p.predict(); });
-  count<R>(state, gpu, N, 1);
+  time_problem<R>(state, N, 1, [](auto& p) { p.predict(); });
 }
 
 template <Recipe R>

@@ -46,41 +46,40 @@ void count(benchmark::State& state, Index N, int threads, double products) {
   bench::count_flops(state, products * bench::product_flops<typename Problem<R>::Net>(N), threads);
 }
 
-template <Recipe R>
-void train_step_of(benchmark::State& state, Index N, int threads) {
-  B cpu(threads);
-  Problem<R> p(cpu, N);
-  p.step();  // allocates
+/// Times the calls of f(), of which one before them allocates.
+template <class F>
+void time_calls(benchmark::State& state, F const& f) {
+  f();
   for (auto _ : state) {
-    p.step();
+    f();
     benchmark::ClobberMemory();
   }
-  count<R>(state, N, threads, 3);
+}
+
+/// f(problem) again and again; `products`: how many times those of one prediction it takes.
+template <Recipe R, class F>
+void time_problem(benchmark::State& state, Index N, int threads, double products, F const& f) {
+  B cpu(threads);
+  Problem<R> p(cpu, N);
+  time_calls(state, [&] { f(p); });
+  count<R>(state, N, threads, products);
+}
+
+template <Recipe R>
+void train_step_of(benchmark::State& state, Index N, int threads) {
+  time_problem<R>(state, N, threads, 3, [](auto& p) { p.step(); });
 }
 
 template <Recipe R>
 void predict_of(benchmark::State& state, Index N, int threads) {
-  B cpu(threads);
-  Problem<R> p(cpu, N);
-  p.predict();  // allocates
-  for (auto _ : state) {
-    p.predict();
-    benchmark::ClobberMemory();
-  }
-  count<R>(state, N, threads, 1);
+  time_problem<R>(state, N, threads, 1, [](auto& p) { p.predict(); });
 }
 
 template <Recipe R>
 void predict_prepared_of(benchmark::State& state, Index N, int threads) {
   B cpu(threads);
   Problem<R> p(cpu, N);
-  with_inference(cpu, p.net, p.theta, [&](auto const& map) {
-    map(p.x, p.y);  // allocates
-    for (auto _ : state) {
-      map(p.x, p.y);
-      benchmark::ClobberMemory();
-    }
-  });
+  with_inference(cpu, p.net, p.theta, [&](auto const& map) { time_calls(state, [&] { map(p.x, p.y); }); });
   count<R>(state, N, threads, 1);
 }
 
