@@ -14,6 +14,17 @@
 
 namespace detrame {
 
+/// What a backend's verbs read and write, by the names in which everything above backend/ is written. `Input` is what a
+/// caller may pass: it does not take part in deduction, so matrices convert.
+template <class B>
+using Matrix = typename B::Matrix;
+template <class B>
+using View = typename B::View;
+template <class B>
+using ConstView = typename B::ConstView;
+template <class B>
+using Input = typename B::Input;
+
 /// The verbs of a backend. An object of a backend owns threads or a stream, and scratch memory; a *lane* is
 /// where verbs run: one thread of the CPU, the stream of a device. Algorithms are written once, for the columns
 /// of a chunk, on a lane; how a batch is cut into chunks is the backend's business.
