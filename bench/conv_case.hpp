@@ -35,7 +35,7 @@ struct ConvProblem {
   B& backend;
   Structure shape;
   Index T, columns;
-  typename B::Matrix W_tilde, h, b, Z, U, states, U_bar, Z_bar, W_tilde_bar, h_bar, b_bar;
+  Matrix<B> W_tilde, h, b, Z, U, states, U_bar, Z_bar, W_tilde_bar, h_bar, b_bar;
 
   ConvProblem(B& backend_, ConvCase const& c, bool store)
       : backend(backend_),
@@ -57,7 +57,7 @@ struct ConvProblem {
 
   void forward() {
     unrolled_prox(backend, shape, detrame::formula::NonnegativeShrinkage{}, W_tilde, h, b, Z, T, U,
-                  typename B::View(states));
+                  View<B>(states));
   }
   void pullback() {
     unrolled_prox_pullback(backend, shape, detrame::formula::NonnegativeShrinkage{}, W_tilde, h, b, Z, T, U,

@@ -25,12 +25,9 @@ inline constexpr DenseCase dense_cases[] = {{64, 5}, {64, 20}, {256, 5}, {256, 2
 /// A layer whose iterates stay of the size of its input: |W~|_2 is about .6.
 template <Backend B>
 struct DenseProblem {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
-
   B& backend;
   Index T;
-  typename B::Matrix W_tilde, h, b, Z, U, states, U_bar, Z_bar, W_tilde_bar, h_bar, b_bar;
+  Matrix<B> W_tilde, h, b, Z, U, states, U_bar, Z_bar, W_tilde_bar, h_bar, b_bar;
 
   DenseProblem(B& backend_, DenseCase const& c)
       : backend(backend_),
@@ -50,12 +47,12 @@ struct DenseProblem {
 
   void forward(bool store) {
     unrolled_prox(backend, detrame::DenseBlocks{}, detrame::formula::NonnegativeShrinkage{}, W_tilde, h, b, Z,
-                  T, U, store ? View(states) : View());
+                  T, U, store ? View<B>(states) : View<B>());
   }
   void pullback(bool stored) {
     unrolled_prox_pullback(backend, detrame::DenseBlocks{}, detrame::formula::NonnegativeShrinkage{}, W_tilde,
-                           h, b, Z, T, U, stored ? ConstView(states) : ConstView(), U_bar, Z_bar, W_tilde_bar,
-                           h_bar, b_bar);
+                           h, b, Z, T, U, stored ? ConstView<B>(states) : ConstView<B>(), U_bar, Z_bar,
+                           W_tilde_bar, h_bar, b_bar);
   }
 };
 

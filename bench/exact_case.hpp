@@ -18,7 +18,7 @@ inline constexpr Index exact_k[] = {32, 128, 512}, exact_N[] = {1, 64};
 template <Backend B>
 struct ExactProblem {
   detrame::Synthesis<B> synthesis;
-  typename B::Matrix X;  // m x N
+  Matrix<B> X;  // m x N
 
   /// k unit-norm Gaussian atoms in m = k / 2 dimensions, and samples with 30 %-dense codes.
   static ExactProblem random(B& backend, Index k, Index N) {
@@ -43,12 +43,12 @@ struct ExactProblem {
   }
 
   /// The same problems in the metric form: Z = W X - c.
-  typename B::Matrix metric_points(B& backend) const {
+  Matrix<B> metric_points(B& backend) const {
     auto const t = transform(backend, synthesis);
-    typename B::Matrix Z;
+    Matrix<B> Z;
     resize(backend, Z, t.W.rows(), X.cols());
-    gemm_each(backend.lane(), t.W, detrame::Op::none, X, detrame::formula::StoreMinus(), typename B::View(Z),
-              detrame::PerRow{typename B::ConstView(t.c)});
+    gemm_each(backend.lane(), t.W, detrame::Op::none, X, detrame::formula::StoreMinus(), View<B>(Z),
+              detrame::PerRow{ConstView<B>(t.c)});
     return Z;
   }
 };

@@ -12,7 +12,7 @@ using detrame::Index;
 
 /// Independent entries, uniform in (-scale, scale).
 template <Backend B>
-typename B::Matrix random_entries(B& backend, Index rows, Index cols, float scale, std::uint64_t stream) {
+Matrix<B> random_entries(B& backend, Index rows, Index cols, float scale, std::uint64_t stream) {
   detrame::Random const random(1, stream);
   return to_device(backend, detrame::host_matrix<float>(rows, cols, [&](Index i, Index j) {
                      return scale * (2 * random.uniform<float>(static_cast<std::uint64_t>(i + rows * j)) - 1);
@@ -20,7 +20,7 @@ typename B::Matrix random_entries(B& backend, Index rows, Index cols, float scal
 }
 
 template <Backend B>
-typename B::Matrix constant(B& backend, Index rows, Index cols, float value) {
+Matrix<B> constant(B& backend, Index rows, Index cols, float value) {
   return to_device(backend, detrame::HostMatrix<float>(rows, cols, value));
 }
 

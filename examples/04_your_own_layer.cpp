@@ -13,38 +13,36 @@ struct Scales {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
-    using ConstView = typename B::ConstView;
-    using View = typename B::View;
     static constexpr Shape input = in, output = in;
 
     struct Parameters {
-      typename B::Matrix s;  // channels x 1
+      Matrix<B> s;  // channels x 1
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
         f(path / "s", Kind::weight, theta.s, rest.s...);
       }
     };
     struct Tape {
-      ConstView x{};
-      typename B::Matrix y;  // pullback writes x_bar over it
+      ConstView<B> x{};
+      Matrix<B> y;  // pullback writes x_bar over it
     };
 
     Parameters parameters(B& backend) const { return {zeros(backend, in.channels, 1)}; }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       resize(backend, tape.y, x.rows(), x.cols());
       tape.x = x;
       predict(backend, theta, x, tape.y);
       return tape.y;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       auto const times = [](auto& out, auto value, auto s) { out = s * value; };
-      each(backend.lane(), times, y, x, PerRow{ConstView(theta.s)});
+      each(backend.lane(), times, y, x, PerRow{ConstView<B>(theta.s)});
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("Scales", tape.y, y_bar);
       row_sums(backend.lane(), theta_bar.s, formula::Product(), y_bar, tape.x);  // s_bar += rowsum(y_bar o x)
       predict(backend, theta, y_bar, tape.y);                                    // x_bar = s o y_bar

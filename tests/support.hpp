@@ -100,19 +100,19 @@ HostMatrix<Scalar> unit_norm_dictionary(Index m, Index k, std::uint64_t seed) {
 
 /// A matrix of the tests, rounded to a backend's scalar and in its memory.
 template <Backend B>
-typename B::Matrix in_memory_of(B& b, HostMatrix<double> const& A) {
+Matrix<B> in_memory_of(B& b, HostMatrix<double> const& A) {
   return to_device(b, rounded<typename B::Scalar>(A));
 }
 
 /// What lies in a backend's memory, on the host and in double.
 template <Backend B>
-HostMatrix<double> in_double(B& b, typename B::ConstView v) {
+HostMatrix<double> in_double(B& b, ConstView<B> v) {
   return rounded<double>(to_host(b, v));
 }
 
 /// Independent standard normal entries, in a backend's memory.
 template <Backend B>
-typename B::Matrix random_matrix(B& b, Index rows, Index cols, std::uint64_t seed) {
+Matrix<B> random_matrix(B& b, Index rows, Index cols, std::uint64_t seed) {
   return to_device(b, normal_matrix<typename B::Scalar>(rows, cols, seed));
 }
 
@@ -198,11 +198,11 @@ Scalar relative_difference(HostMatrix<Scalar> const& A, HostMatrix<Scalar> const
 
 /// The same for what lies in a backend's memory (matrices or views).
 template <Backend B>
-typename B::Scalar max_abs_difference(B& b, typename B::ConstView x, typename B::ConstView y) {
+typename B::Scalar max_abs_difference(B& b, ConstView<B> x, ConstView<B> y) {
   return max_abs_difference(to_host(b, x), to_host(b, y));
 }
 template <Backend B>
-typename B::Scalar relative_difference(B& b, typename B::ConstView x, typename B::ConstView y) {
+typename B::Scalar relative_difference(B& b, ConstView<B> x, ConstView<B> y) {
   return relative_difference(to_host(b, x), to_host(b, y));
 }
 

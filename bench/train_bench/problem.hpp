@@ -22,8 +22,6 @@ inline constexpr Shape image{3, 32, 32};
 template <Backend B, Recipe R>
 struct TrainProblem {
   using Net = Bind<R, image, B>;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
   static constexpr Index sites = Net::input.sites(), classes = Net::output.channels;
   static_assert(Net::output == Shape{10});
 
@@ -32,7 +30,7 @@ struct TrainProblem {
   typename Net::Parameters theta;
   TrainingState<Net> state;
   std::vector<int> labels;
-  typename B::Matrix x, targets, y;  // 3 x (sites N), classes x N, classes x N
+  Matrix<B> x, targets, y;  // 3 x (sites N), classes x N, classes x N
 
   TrainProblem(B& backend_, Index N)
       : backend(backend_),
@@ -50,11 +48,11 @@ struct TrainProblem {
   /// Algorithm 2 as `fit` takes its steps, on the same batch each time.
   float step(bool dropping = true) {
     Draw const draw{.seed = 1, .step = state.step, .dropping = dropping};
-    return train_step(backend, net, SoftmaxCrossEntropy(), Sgd(), .01, theta, state, ConstView(x),
-                      ConstView(targets), draw);
+    return train_step(backend, net, SoftmaxCrossEntropy(), Sgd(), .01, theta, state, ConstView<B>(x),
+                      ConstView<B>(targets), draw);
   }
 
-  void predict() { net.predict(backend, theta, ConstView(x), View(y)); }
+  void predict() { net.predict(backend, theta, ConstView<B>(x), View<B>(y)); }
 
   /// For compare_pytorch.py: the number of trainable parameters as a 64-bit integer; as floats theta in the
   /// order of `visit`, x, all by columns, and the labels. Prints the losses of `count` steps that drop nothing,

@@ -43,7 +43,7 @@ class Erased final : public AnyNetwork {
     state_.x = to_device(backend_, x);
     state_.targets = one_hot(backend_, labels, classes);
     float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
-                                  ConstView(state_.x), ConstView(state_.targets), draw);
+                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw);
     return {double{loss}, correct(state_.scores, labels)};
   }
 
@@ -54,17 +54,17 @@ class Erased final : public AnyNetwork {
   Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto const y = predict(backend_, net_, theta_, to_device(backend_, x));
     auto const targets = one_hot(backend_, labels, classes);
-    return {double{SoftmaxCrossEntropy().value(backend_, ConstView(y), ConstView(targets))},
-            correct(ConstView(y), labels)};
+    return {double{SoftmaxCrossEntropy().value(backend_, ConstView<B>(y), ConstView<B>(targets))},
+            correct(ConstView<B>(y), labels)};
   }
 
   TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto state = training_state(backend_, net_);
     state.x = to_device(backend_, x);
     auto const targets = one_hot(backend_, labels, classes);
-    auto const y = net_.forward(backend_, theta_, ConstView(state.x), state.tape, {.dropping = false});
+    auto const y = net_.forward(backend_, theta_, ConstView<B>(state.x), state.tape, {.dropping = false});
     resize(backend_, state.y_bar, y.rows(), y.cols());
-    float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView(targets), state.y_bar);
+    float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView<B>(targets), state.y_bar);
     pullback_parameters(backend_, net_, theta_, state.tape, state.y_bar, state.gradient);
     TensorFile file;
     store_parameters(backend_, state.gradient, file);
@@ -94,9 +94,7 @@ class Erased final : public AnyNetwork {
   Index multiply_adds() const override { return detrame::multiply_adds<Net>(); }
 
  private:
-  using ConstView = typename B::ConstView;
-
-  Index correct(ConstView scores, std::vector<int> const& labels) {
+  Index correct(ConstView<B> scores, std::vector<int> const& labels) {
     std::vector<int> const found = classify_to_host(backend_, scores);
     Index count = 0;
     for (std::size_t i = 0; i < labels.size(); ++i) count += found[i] == labels[i];

@@ -27,7 +27,7 @@ template <Backend B>
 HostMatrix<double> scores(B& b) {
   Net<B> const net;
   auto const theta = to_device(b, net, parameters<typename B::Scalar>());
-  return in_double(b, typename B::ConstView(predict(b, net, theta, random_matrix(b, 2, 20 * 6, seed(1)))));
+  return in_double(b, ConstView<B>(predict(b, net, theta, random_matrix(b, 2, 20 * 6, seed(1)))));
 }
 
 TEST_CASE("parameters go to a device and come back as they are") {

@@ -19,14 +19,13 @@ struct ExactOutcome {
 template <Backend B>
 ExactOutcome exact_outcome(B& b) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   Index const k = 12, N = 33, m = 7;
   DenseMetric<B> const Q(b, in_memory_of(b, definite_matrix<double>(k, 8, seed(1))));
   ElasticNet<B> const psi(b, k, Scalar(.25), Scalar(.125));
   auto const z = random_matrix(b, k, N, seed(2)), u_bar = random_matrix(b, k, N, seed(3));
   auto const found = exact_prox(b, Q, psi, z);
   auto const bar = exact_prox_pullback(b, Q, psi, z, found.u, u_bar);
-  auto const margins = in_double(b, ConstView(exact_margin(b, Q, psi, z, found.u)));
+  auto const margins = in_double(b, ConstView<B>(exact_margin(b, Q, psi, z, found.u)));
   double least = margins(0, 0);
   for (Index j = 1; j < N; ++j) least = std::min(least, margins(0, j));
 
@@ -39,7 +38,7 @@ ExactOutcome exact_outcome(B& b) {
   auto const x = random_matrix(b, m, N, seed(5));
   auto const code = exact_synthesis(b, synthesis, x);
   auto const code_bar = exact_synthesis_pullback(b, synthesis, x, code.u, u_bar);
-  auto const host = [&](ConstView v) { return in_double(b, v); };
+  auto const host = [&](ConstView<B> v) { return in_double(b, v); };
   return {found.status,
           code.status,
           static_cast<double>(found.largest_residual),

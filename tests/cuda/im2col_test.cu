@@ -18,7 +18,6 @@ bool agree(HostMatrix<Scalar> const& A, HostMatrix<Scalar> const& B, HostMatrix<
 template <class Scalar>
 void agrees_with_im2col(WindowCase const& at) {
   using B = Cuda<Scalar>;
-  using ConstView = typename B::ConstView;
   B b;
   Window const& w = at.window;
   CAPTURE(w.stride);
@@ -32,7 +31,7 @@ void agrees_with_im2col(WindowCase const& at) {
                               of.W_terms, rounded<double>(W_bar));
 
   Framed<B> W_b(b, W), U_b(b, U), P_b(b, P);  // leading dimensions larger than the rows
-  ConstView const weights = W_b.view(), images = U_b.view(), cotangents = P_b.view();
+  ConstView<B> const weights = W_b.view(), images = U_b.view(), cotangents = P_b.view();
   auto& lane = b.lane();
   {
     Framed<B> here(b, HostMatrix<Scalar>(P.rows(), P.cols())), there(b, here.host());

@@ -50,7 +50,7 @@ Steps some_steps(B& b) {
     double loss = 0;
     result.calls.push_back(calls_of([&] {
       loss = static_cast<double>(train_step(b, net, SoftmaxCrossEntropy(), Sgd{}, .1, theta, state,
-                                            typename B::ConstView(x), typename B::ConstView(targets),
+                                            ConstView<B>(x), ConstView<B>(targets),
                                             Draw{.seed = 3, .step = step}));
     }));
     result.losses.push_back(loss);

@@ -26,9 +26,6 @@ inline double largest(HostMatrix<double> const& m) {
 template <detrame::Backend B>
   requires std::same_as<typename B::Scalar, double>
 class Golden {
-  using Matrix = typename B::Matrix;
-  using ConstView = typename B::ConstView;
-
  public:
   Golden(B& backend, std::string file, Quantities quantities, std::ostream& report)
       : b_(backend), file_(std::move(file)), quantities_(std::move(quantities)), report_(report) {}
@@ -69,13 +66,13 @@ class Golden {
     return found->second;
   }
 
-  Matrix device(HostMatrix<double> const& m) { return to_device(b_, m); }
-  Matrix column(std::string const& name, Index k) { return device(shaped(name, given(name), k, 1)); }
+  Matrix<B> device(HostMatrix<double> const& m) { return to_device(b_, m); }
+  Matrix<B> column(std::string const& name, Index k) { return device(shaped(name, given(name), k, 1)); }
   double scalar(std::string const& name) { return shaped(name, given(name), 1, 1)(0, 0); }
 
   /// Compares a quantity with its reference. `terms`: the size of what is added up to make it, of which
   /// rounding(k) may be lost whatever the size of the sum.
-  void compare(std::string const& name, ConstView found, double terms) {
+  void compare(std::string const& name, ConstView<B> found, double terms) {
     known_.insert(name);
     if (!quantities_.contains(name)) return fail(name, "is missing");
     HostMatrix<double> const value = to_host(b_, found);
@@ -101,17 +98,17 @@ class Golden {
     passed_ = passed_ && good;
   }
   void compare(std::string const& name, double found, double terms) {
-    compare(name, ConstView(device(HostMatrix<double>(1, 1, found))), terms);
+    compare(name, ConstView<B>(device(HostMatrix<double>(1, 1, found))), terms);
   }
 
   /// W~, h, b of a recursion, Z, the cotangent, and what comes of them.
   struct Run {
     detrame::Recurrence<B> r;
-    Matrix Z;  // k x N
+    Matrix<B> Z;  // k x N
   };
 
-  Matrix states(Run const& run, Index T) {
-    Matrix U = detrame::zeros(b_, run.Z.rows(), run.Z.cols());
+  Matrix<B> states(Run const& run, Index T) {
+    Matrix<B> U = detrame::zeros(b_, run.Z.rows(), run.Z.cols());
     unrolled_prox(b_, run.r.structure, NonnegativeShrinkage{}, run.r.W_tilde, run.r.h, run.r.b, run.Z, T, U);
     return U;
   }
@@ -128,12 +125,12 @@ class Golden {
   }
 
   /// The adjoint of U_T, from stored and from recomputed states.
-  void compare_adjoint(Run const& run, Matrix const& U_bar, Index T, std::string const& dZ,
+  void compare_adjoint(Run const& run, Matrix<B> const& U_bar, Index T, std::string const& dZ,
                        std::string const& dW) {
     Index const k = run.Z.rows(), N = run.Z.cols();
-    Matrix U = detrame::zeros(b_, k, N), kept = detrame::zeros(b_, k, (T - 1) * N);
-    Matrix Z_bar = detrame::zeros(b_, k, N), W_bar = detrame::zeros(b_, k, k);
-    Matrix h_bar = detrame::zeros(b_, k, 1), b_bar = detrame::zeros(b_, k, 1);
+    Matrix<B> U = detrame::zeros(b_, k, N), kept = detrame::zeros(b_, k, (T - 1) * N);
+    Matrix<B> Z_bar = detrame::zeros(b_, k, N), W_bar = detrame::zeros(b_, k, k);
+    Matrix<B> h_bar = detrame::zeros(b_, k, 1), b_bar = detrame::zeros(b_, k, 1);
     auto const& r = run.r;
     unrolled_prox(b_, r.structure, NonnegativeShrinkage{}, r.W_tilde, r.h, r.b, run.Z, T, U, kept);
     unrolled_prox_pullback(b_, r.structure, NonnegativeShrinkage{}, r.W_tilde, r.h, r.b, run.Z, T, U, kept,
@@ -152,7 +149,7 @@ class Golden {
     HostMatrix<double> const X = with_rows("X", given("X"), D.rows());
     detrame::Synthesis<B> const synthesis{device(D), scalar("alpha"), scalar("beta"), scalar("lambda_"),
                                           column("d", k)};
-    Matrix const x = device(X), U_bar = device(shaped("ubar", given("ubar"), k, X.cols()));
+    Matrix<B> const x = device(X), U_bar = device(shaped("ubar", given("ubar"), k, X.cols()));
     auto const Q = synthesis.metric(b_);
     auto const psi = synthesis.penalty(b_);
     auto const eigenvalues = symmetric_eigenvalues(b_, Q.weights());
@@ -160,9 +157,9 @@ class Golden {
     rounding_ = 8 * static_cast<double>(k) * std::numeric_limits<double>::epsilon() * condition;
 
     auto const [W, c] = transform(b_, synthesis);
-    Matrix Z = detrame::zeros(b_, k, X.cols());  // W x - c
+    Matrix<B> Z = detrame::zeros(b_, k, X.cols());  // W x - c
     gemm(b_.lane(), 1, W, detrame::Op::none, x, detrame::Op::none, 0, Z);
-    each(b_.lane(), detrame::formula::Subtract(), Z, detrame::PerRow{ConstView(c)});
+    each(b_.lane(), detrame::formula::Subtract(), Z, detrame::PerRow{ConstView<B>(c)});
     Run const own{tie(b_, Q, psi, coordinate_step(b_, Q)), Z};
     Run const safe{tie(b_, Q, psi, gershgorin_step(b_, Q)), Z};
     double const points = largest(to_host(b_, Z)), cotangents = largest(to_host(b_, U_bar));
@@ -203,7 +200,7 @@ class Golden {
     rounding_ = 8 * static_cast<double>(k) * std::numeric_limits<double>::epsilon();
     detrame::Recurrence<B> const r{{}, device(shaped("W", given("W"), k, k)), column("h", k), column("b", k)};
     HostMatrix<double> const Z = with_rows("Z", given("Z"), k);
-    Matrix const U_bar = device(shaped("ubar", given("ubar"), k, Z.cols()));
+    Matrix<B> const U_bar = device(shaped("ubar", given("ubar"), k, Z.cols()));
     Run const run{r, device(Z)};
     compare_states(run, "U_T", {5});
     compare_limit(run);
@@ -236,18 +233,18 @@ class Golden {
     Index const kg = k / shape.groups, taps = shape.taps(), sites = shape.unit();
     rounding_ = 8 * static_cast<double>(k * taps) * std::numeric_limits<double>::epsilon();
     HostMatrix<double> const kernel = shaped("kernel", given("kernel"), k, kg * taps);
-    Matrix const W = device(detrame::host_matrix<double>(kg, taps * k, [&](Index o, Index column) {
+    Matrix<B> const W = device(detrame::host_matrix<double>(kg, taps * k, [&](Index o, Index column) {
       Index const i = column % kg, tap = column / kg % taps, group = column / (kg * taps);
       return kernel(group * kg + o, i * taps + tap);
     }));
-    Matrix const h = column("h", k), b = column("b", k);
+    Matrix<B> const h = column("h", k), b = column("b", k);
     HostMatrix<double> const Z = with_rows("Z", given("Z"), k * sites);
     Index const N = Z.cols() * sites;
-    Matrix const z = device(by_sites(Z, k, sites));
-    Matrix const U_bar = device(by_sites(shaped("ubar", given("ubar"), k * sites, Z.cols()), k, sites));
-    Matrix U = detrame::zeros(b_, k, N), kept = detrame::zeros(b_, k, (T - 1) * N);
-    Matrix Z_bar = detrame::zeros(b_, k, N), W_bar = detrame::zeros(b_, kg, taps * k);
-    Matrix h_bar = detrame::zeros(b_, k, 1), b_bar = detrame::zeros(b_, k, 1);
+    Matrix<B> const z = device(by_sites(Z, k, sites));
+    Matrix<B> const U_bar = device(by_sites(shaped("ubar", given("ubar"), k * sites, Z.cols()), k, sites));
+    Matrix<B> U = detrame::zeros(b_, k, N), kept = detrame::zeros(b_, k, (T - 1) * N);
+    Matrix<B> Z_bar = detrame::zeros(b_, k, N), W_bar = detrame::zeros(b_, kg, taps * k);
+    Matrix<B> h_bar = detrame::zeros(b_, k, 1), b_bar = detrame::zeros(b_, k, 1);
     unrolled_prox(b_, shape, NonnegativeShrinkage{}, W, h, b, z, T, U, kept);
     unrolled_prox_pullback(b_, shape, NonnegativeShrinkage{}, W, h, b, z, T, U, kept, U_bar, Z_bar, W_bar,
                            h_bar, b_bar);
@@ -267,8 +264,8 @@ class Golden {
     compare("db", b_bar, terms * cotangents);
   }
 
-  double distance(Matrix U, Matrix const& V) {
-    each(b_.lane(), detrame::formula::Subtract(), U, ConstView(V));
+  double distance(Matrix<B> U, Matrix<B> const& V) {
+    each(b_.lane(), detrame::formula::Subtract(), U, ConstView<B>(V));
     return largest(to_host(b_, U));
   }
 
@@ -276,9 +273,9 @@ class Golden {
   /// tells a fixed point from a cycle, whose period may divide T.
   void compare_limit(Run const& run) {
     constexpr Index limit = Index{1} << 17;
-    Matrix U = states(run, 64);
+    Matrix<B> U = states(run, 64);
     for (Index T = 128; T <= limit; T *= 2) {
-      Matrix const further = states(run, T);
+      Matrix<B> const further = states(run, T);
       double const small = accuracy / 100 * largest(to_host(b_, further));
       if (distance(further, U) <= small && distance(states(run, T + 1), further) <= small)
         return compare("U_limit", further, largest(to_host(b_, run.Z)));

@@ -64,15 +64,15 @@ class AnyLayer {
 
 /// Transfers that are compiled once a backend: in every layer's copy of the model they would cost most of its time.
 template <Backend B>
-[[gnu::noinline]] typename B::Matrix sent(B& b, HostMatrix<typename B::Scalar> const& A) {
+[[gnu::noinline]] Matrix<B> sent(B& b, HostMatrix<typename B::Scalar> const& A) {
   return to_device(b, A);
 }
 template <Backend B>
-[[gnu::noinline]] HostMatrix<typename B::Scalar> fetched(B& b, typename B::ConstView A) {
+[[gnu::noinline]] HostMatrix<typename B::Scalar> fetched(B& b, ConstView<B> A) {
   return to_host(b, A);
 }
 template <Backend B>
-[[gnu::noinline]] void append_support(B& b, typename B::ConstView state, std::vector<bool>& support) {
+[[gnu::noinline]] void append_support(B& b, ConstView<B> state, std::vector<bool>& support) {
   auto const u = to_host(b, state);
   for (Index i = 0; i < u.rows() * u.cols(); ++i) support.push_back(u.data()[i] != 0);
 }
@@ -81,8 +81,6 @@ template <Layer L>
 class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   using B = typename L::Backend;
   using Scalar = typename B::Scalar;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
   using Host = HostMatrix<Scalar>;
   using Parameters = std::vector<Host>;
   using Theta = typename L::Parameters;
@@ -123,7 +121,7 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   std::vector<Outcome<Scalar>> in_place(Parameters const& theta, Host const& x, Host const& y_bar,
                                         Draw draw) override {
     std::vector<Outcome<Scalar>> outcomes;
-    auto const pull_back = [&](Host const& y, ConstView y_bar_there) {
+    auto const pull_back = [&](Host const& y, ConstView<B> y_bar_there) {
       Outcome<Scalar>& out = outcomes.emplace_back(Outcome<Scalar>{y, {}, {}, {}});
       for (auto const& p : theta) out.theta_bar.emplace_back(p.rows(), p.cols());
       out.x_bar = pullback_there(theta, y_bar_there, out.theta_bar);
@@ -132,13 +130,13 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
     x_ = sent(b_, x);
     auto const y_bar_there = sent(b_, y_bar);
     if constexpr (LendsOutput<L>) {
-      View const y = layer_.forward(b_, theta_there, x_, tape_, draw);
+      View<B> const y = layer_.forward(b_, theta_there, x_, tape_, draw);
       Host const y_host = fetched(b_, y);
-      each(b_.lane(), formula::Assign(), y, ConstView(y_bar_there));
+      each(b_.lane(), formula::Assign(), y, ConstView<B>(y_bar_there));
       pull_back(y_host, y);
     }
     if constexpr (RunsInPlace<L>) {
-      ConstView const y = layer_.forward_in_place(b_, theta_there, x_, tape_, draw);
+      ConstView<B> const y = layer_.forward_in_place(b_, theta_there, x_, tape_, draw);
       Host const y_host = fetched(b_, y);
       pull_back(y_host, y_bar_there);
     }
@@ -147,7 +145,7 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
 
   std::optional<Parameters> parameters_alone(Parameters const& theta, Host const& x, Host const& y_bar,
                                              Draw draw) override {
-    if constexpr (requires(L const l, B& b, Theta t, Tape tape, ConstView v) {
+    if constexpr (requires(L const l, B& b, Theta t, Tape tape, ConstView<B> v) {
                     l.pullback_parameters(b, t, tape, v, t);
                   }) {
       Parameters theta_bar;
@@ -203,7 +201,7 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
           out);
     return out;
   }
-  Host pullback_there(Parameters const& theta, ConstView y_bar, Parameters& theta_bar) {
+  Host pullback_there(Parameters const& theta, ConstView<B> y_bar, Parameters& theta_bar) {
     auto bar = there(theta_bar);
     Host const x_bar = fetched(b_, run_pullback(there(theta), tape_, y_bar, bar));
     fetch(bar, theta_bar);
@@ -214,21 +212,21 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
                                   auto const& g) mutable { here[i++] = fetched(b_, g); },
           there);
   }
-  [[gnu::noinline]] ConstView run_forward(Theta const& theta, ConstView x, Tape& tape, Draw draw) {
+  [[gnu::noinline]] ConstView<B> run_forward(Theta const& theta, ConstView<B> x, Tape& tape, Draw draw) {
     return layer_.forward(b_, theta, x, tape, draw);
   }
-  [[gnu::noinline]] ConstView run_pullback(Theta const& theta, Tape& tape, ConstView y_bar,
-                                           Theta& theta_bar) {
+  [[gnu::noinline]] ConstView<B> run_pullback(Theta const& theta, Tape& tape, ConstView<B> y_bar,
+                                              Theta& theta_bar) {
     return layer_.pullback(b_, theta, tape, y_bar, theta_bar);
   }
-  [[gnu::noinline]] void run_predict(Theta const& theta, ConstView x, View y) {
+  [[gnu::noinline]] void run_predict(Theta const& theta, ConstView<B> x, View<B> y) {
     layer_.predict(b_, theta, x, y);
   }
 
   B b_;
   L layer_;
   Tape tape_;
-  typename B::Matrix x_;
+  Matrix<B> x_;
   Host x_host_;
   bool inputs_kept_ = false;
 };

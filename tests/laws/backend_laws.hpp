@@ -37,7 +37,7 @@ struct Framed {
                           return i >= 1 && i <= rows && j >= 1 && j <= cols ? inside(i - 1, j - 1) : marker;
                         }))) {}
 
-  typename B::View view() { return typename B::View(whole).middle_cols(1, cols).middle_rows(1, rows); }
+  View<B> view() { return View<B>(whole).middle_cols(1, cols).middle_rows(1, rows); }
   HostMatrix<Scalar> host() { return to_host(backend, view()); }
   bool margin_survived() {
     auto const all = to_host(backend, whole);
@@ -49,7 +49,7 @@ struct Framed {
 
   B& backend;
   Index rows, cols;
-  typename B::Matrix whole;
+  Matrix<B> whole;
 };
 
 /// Entries -4 ... 4: their products and sums are exact, so a sum has one value in whatever order it is added.
@@ -89,7 +89,7 @@ void what_goes_in_comes_out(B& b) {
     CHECK(Framed<B>(b, x).host() == x);
     CHECK(to_host(b, zeros(b, rows, cols)) == HostMatrix<Scalar>(rows, cols));
   });
-  typename B::Matrix const empty;
+  Matrix<B> const empty;
   CHECK((empty.rows() == 0 && empty.cols() == 0));
   CHECK(to_host(b, empty) == HostMatrix<Scalar>());
 }
@@ -98,7 +98,7 @@ template <Backend B>
 void a_matrix_is_a_value(B& b) {
   using Scalar = typename B::Scalar;
   auto const x = normal_matrix<Scalar>(5, 7, seed(2));
-  typename B::Matrix first = to_device(b, x), second = first;
+  Matrix<B> first = to_device(b, x), second = first;
   each(b.lane(), formula::Fill<Scalar>{Scalar(3)}, first);
   CHECK(to_host(b, second) == x);
   second = first;
@@ -112,8 +112,8 @@ template <Backend B>
 void views_reach_the_entries_they_name(B& b) {
   using Scalar = typename B::Scalar;
   auto const x = normal_matrix<Scalar>(12, 10, seed(3));
-  typename B::Matrix m = to_device(b, x);
-  typename B::View const v = m;
+  Matrix<B> m = to_device(b, x);
+  View<B> const v = m;
   CHECK(v.contiguous());
   CHECK(to_host(b, v.middle_rows(3, 5).middle_cols(2, 4)) ==
         host_matrix<Scalar>(5, 4, [&](Index i, Index j) { return x(i + 3, j + 2); }));
@@ -190,8 +190,8 @@ void each_maps_every_entry(B& b) {
           }));
     CHECK((Y.margin_survived() && X.host() == x && V.host() == v && W.host() == w));
 
-    typename B::Matrix const const_x = to_device(b, x);  // matrices and const matrices too,
-    typename B::Matrix m = to_device(b, y);
+    Matrix<B> const const_x = to_device(b, x);  // matrices and const matrices too,
+    Matrix<B> m = to_device(b, y);
     each(b.lane(), formula::Subtract(), m, const_x);
     each(b.lane(), formula::Add(), m, m);  // and one matrix twice
     CHECK(to_host(b, m) == mapped([](Scalar s, Scalar t) { return 2 * (s - t); }, y, x));
@@ -228,7 +228,7 @@ void each_of_maps_every_item(B& b) {
     Y.emplace_back(b, y.back());
     X.emplace_back(b, x.back());
   }
-  Items<B, ScaledPlusPlace<Scalar>, typename B::View, typename B::ConstView> items(b);
+  Items<B, ScaledPlusPlace<Scalar>, View<B>, ConstView<B>> items(b);
   items.finish();  // none is legal
   for (std::size_t n = 0; n < shapes.size(); ++n)
     items.add({static_cast<Scalar>(n % 8)}, Y[n].view(), X[n].view());
@@ -527,7 +527,6 @@ struct CombineAll {
 template <Backend B, bool packets>
 void prepared_products_are_products(B& b) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   auto const check = [&](Index rows, Index cols, Index depth) {
     for (Op op : {Op::none, Op::transposed})
       for (Index groups : {1, 3}) {
@@ -542,8 +541,9 @@ void prepared_products_are_products(B& b) {
         auto const prepared = prepare_product(b, A.view(), op, groups);
         for (Index g = 0; g < groups; ++g) {
           Framed<B> Y(b, HostMatrix<Scalar>(rows, cols, Scalar(7)));
-          product_each(b.lane(), prepared.group(g), ConstView(U.view()), CombineAll<packets>(), Y.view(),
-                       PerRow{ConstView(R.view())}, PerColumn{ConstView(C.view())}, ConstView(X.view()));
+          product_each(b.lane(), prepared.group(g), ConstView<B>(U.view()), CombineAll<packets>(), Y.view(),
+                       PerRow{ConstView<B>(R.view())}, PerColumn{ConstView<B>(C.view())},
+                       ConstView<B>(X.view()));
           Index const width = a.cols() / groups;
           auto const block =
               host_matrix<Scalar>(a.rows(), width, [&](Index i, Index j) { return a(i, g * width + j); });
@@ -563,13 +563,12 @@ void prepared_products_are_products(B& b) {
 template <Backend B>
 void outer_products_add(B& b) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   auto const check = [&](Index rows, Index cols, Index n) {
     auto const a = small_integers<Scalar>(rows, n, seed(1)), u = small_integers<Scalar>(cols, n, seed(2)),
                c = small_integers<Scalar>(rows, cols, seed(3));
     Framed<B> A(b, a), C(b, c);
     auto const U = to_device(b, u);
-    add_outer_product(b.lane(), ConstView(A.view()), ConstView(U), Scalar(-2), C.view());
+    add_outer_product(b.lane(), ConstView<B>(A.view()), ConstView<B>(U), Scalar(-2), C.view());
     auto const v = product(a, transposed(u));
     CHECK(C.host() ==
           host_matrix<Scalar>(rows, cols, [&](Index i, Index j) { return c(i, j) - Scalar(2) * v(i, j); }));
@@ -606,8 +605,8 @@ void each_chunk_computes_the_whole_batch(B& b) {
     auto const x = normal_matrix<Scalar>(5, N, seed(1));
     auto const X = to_device(b, x);
     auto Y = zeros(b, 5, N);
-    typename B::ConstView const from = X;
-    typename B::View const to = Y;
+    ConstView<B> const from = X;
+    View<B> const to = Y;
     each_chunk(b, Batch{N}, 1 << 16, [&](typename B::Lane& lane, Columns c) {
       auto const twice = lane.scratch(5, c.count);
       each(lane, formula::Assign(), twice, columns(from, c));
@@ -629,9 +628,8 @@ void sum_chunks_adds_what_a_serial_sum_adds(B& b) {
         auto const X = to_device(b, x);
         auto const before = small_integers<Scalar>(k, k, seed(2)), r = small_integers<Scalar>(k, 1, seed(3));
         Framed<B> squares(b, before), rows(b, r);
-        typename B::ConstView const from = X;
-        sum_chunks(b, Batch{N, unit}, scalars_per_column,
-                   std::array<typename B::View, 2>{squares.view(), rows.view()},
+        ConstView<B> const from = X;
+        sum_chunks(b, Batch{N, unit}, scalars_per_column, std::array<View<B>, 2>{squares.view(), rows.view()},
                    [&](typename B::Lane& lane, Columns c, auto const& sum) {
                      gemm(lane, Scalar(1), columns(from, c), Op::none, columns(from, c), Op::transposed,
                           Scalar(1), sum[0]);
@@ -666,7 +664,7 @@ void what_a_chunk_throws_arrives(B& b) {
   auto sum = zeros(b, 1, 1);
   check_throws_with<Thrown>(
       [&] {
-        sum_chunks(b, Batch{1000}, 1, std::array<typename B::View, 1>{sum},
+        sum_chunks(b, Batch{1000}, 1, std::array<View<B>, 1>{sum},
                    [&](typename B::Lane&, Columns c, auto const&) {
                      if (last_column(c)) throw Thrown("in sum_chunks");
                    });
@@ -738,7 +736,7 @@ void each_column_works_on_every_column(B& b) {
       Framed<B> Z(b, product(A, u)), U(b, HostMatrix<Scalar>(k, N, nan<Scalar>)),
           S(b, HostMatrix<Scalar>(4, N));
       each_column(b, N, Team::factor_size(k) + Team::padded(k), SolveColumn(), device_A,
-                  typename B::ConstView(Z.view()), U.view(), S.view());
+                  ConstView<B>(Z.view()), U.view(), S.view());
       auto const got = U.host(), reports = S.host();
       CHECK(max_abs_difference(got, u) <= tolerance<Scalar>(k, 10 * static_cast<double>(max_abs(u))));
       CHECK(max_abs_difference(

@@ -53,9 +53,8 @@ void check_combined(B& b, HostMatrix<typename B::Scalar> const& V, Verb&& verb) 
   auto const row = small_integers<Scalar>(k, 1, seed(6)), column = small_integers<Scalar>(1, N, seed(7)),
              beside = small_integers<Scalar>(k, N, seed(8));
   Framed<B> out(b, HostMatrix<Scalar>(k, N)), r(b, row), c(b, column), a(b, beside);
-  using ConstView = typename B::ConstView;
-  verb(Combine{}, out.view(), PerRow{ConstView(r.view())}, PerColumn{ConstView(c.view())},
-       ConstView(a.view()));
+  verb(Combine{}, out.view(), PerRow{ConstView<B>(r.view())}, PerColumn{ConstView<B>(c.view())},
+       ConstView<B>(a.view()));
   CHECK(out.host() == host_matrix<Scalar>(k, N, [&](Index i, Index j) {
           Scalar y(0);
           Combine{}(V(i, j), y, row(i, 0), column(0, j), beside(i, j));
@@ -85,14 +84,13 @@ void windows_slide(B& b) {
       U_bar(c, site) += W(o, place) * P(o, q);
       W_bar(o, place) -= Scalar(2) * P(o, q) * U(c, site);
     });
-    using ConstView = typename B::ConstView;
     check_combined(b, V, [&](auto const&... args) {
       auto const frame = b.lane().frame();
-      convolve_each(b.lane(), w, ConstView(W_b.view()), ConstView(U_b.view()), args...);
+      convolve_each(b.lane(), w, ConstView<B>(W_b.view()), ConstView<B>(U_b.view()), args...);
     });
     check_combined(b, U_bar, [&](auto const&... args) {
       auto const frame = b.lane().frame();
-      convolve_adjoint_each(b.lane(), w, ConstView(W_b.view()), ConstView(P_b.view()), args...);
+      convolve_adjoint_each(b.lane(), w, ConstView<B>(W_b.view()), ConstView<B>(P_b.view()), args...);
     });
     auto const two_groups = host_matrix<Scalar>(at.k, 2 * W.cols(), [&](Index o, Index j) {
       return j < W.cols() ? nan<Scalar> : W(o, j - W.cols());
@@ -100,10 +98,10 @@ void windows_slide(B& b) {
     Framed<B> groups(b, two_groups);
     check_combined(b, U_bar, [&](auto const&... args) {
       auto const frame = b.lane().frame();
-      auto const K = prepare_convolution(Direct(), b, w, ConstView(groups.view()), Op::transposed, 2);
-      convolve_each(b.lane(), K.group(1), ConstView(P_b.view()), args...);
+      auto const K = prepare_convolution(Direct(), b, w, ConstView<B>(groups.view()), Op::transposed, 2);
+      convolve_each(b.lane(), K.group(1), ConstView<B>(P_b.view()), args...);
     });
-    add_convolution_gradient(b.lane(), w, ConstView(P_b.view()), ConstView(U_b.view()), Scalar(-2),
+    add_convolution_gradient(b.lane(), w, ConstView<B>(P_b.view()), ConstView<B>(U_b.view()), Scalar(-2),
                              sum.view());
     CHECK(sum.host() == W_bar);
     CHECK(sum.margin_survived());
@@ -120,8 +118,7 @@ void nan_spreads_by_a_window(B& b) {
   auto const W = to_device(b, HostMatrix<Scalar>(1, 9, Scalar(1)));
   auto const U_b = to_device(b, U);
   auto V = zeros(b, 1, 50);
-  convolve_each(b.lane(), w, typename B::ConstView(W), typename B::ConstView(U_b), formula::Store{},
-                typename B::View(V));
+  convolve_each(b.lane(), w, ConstView<B>(W), ConstView<B>(U_b), formula::Store{}, View<B>(V));
   auto const v = to_host(b, V);
   for (Index j = 0; j < 50; ++j) CHECK(std::isnan(v(0, j)) == (j < 25 && j / 5 <= 1 && j % 5 <= 1));
 }

@@ -37,22 +37,21 @@ struct Operands {
   Index depth() const { return std::max(W.cols(), dense.rows()); }
 
   HostMatrix<Scalar> W, U, P;
-  typename B::Matrix W_b, U_b, P_b;
+  Matrix<B> W_b, U_b, P_b;
   HostMatrix<Scalar> dense;
 };
 
 template <Backend B, StructureOn<B> S>
-HostMatrix<typename B::Scalar> applied(B& b, S const& s, typename B::ConstView W, typename B::ConstView U) {
-  typename B::Matrix V = zeros(b, U.rows(), U.cols());
-  s.apply(b.lane(), W, U, typename B::View(V));
+HostMatrix<typename B::Scalar> applied(B& b, S const& s, ConstView<B> W, ConstView<B> U) {
+  Matrix<B> V = zeros(b, U.rows(), U.cols());
+  s.apply(b.lane(), W, U, View<B>(V));
   return to_host(b, V);
 }
 
 template <Backend B, StructureOn<B> S>
-HostMatrix<typename B::Scalar> adjoint_applied(B& b, S const& s, typename B::ConstView W,
-                                               typename B::ConstView P) {
-  typename B::Matrix V = zeros(b, P.rows(), P.cols());
-  s.apply_adjoint(b.lane(), W, P, typename B::View(V));
+HostMatrix<typename B::Scalar> adjoint_applied(B& b, S const& s, ConstView<B> W, ConstView<B> P) {
+  Matrix<B> V = zeros(b, P.rows(), P.cols());
+  s.apply_adjoint(b.lane(), W, P, View<B>(V));
   return to_host(b, V);
 }
 
@@ -104,14 +103,13 @@ void gradient_is_the_derivative(B& b, S const& s, Index k, Index N) {
   using Scalar = typename B::Scalar;
   Operands<B, S> const o(b, s, k, N);
   auto const before = normal_matrix<Scalar>(o.W.rows(), o.W.cols(), seed(4));
-  typename B::Matrix W_bar = to_device(b, before);
+  Matrix<B> W_bar = to_device(b, before);
   Scalar const sign(-2);
-  s.add_gradient(b.lane(), typename B::ConstView(o.P_b), typename B::ConstView(o.U_b), sign,
-                 typename B::View(W_bar));
+  s.add_gradient(b.lane(), ConstView<B>(o.P_b), ConstView<B>(o.U_b), sign, View<B>(W_bar));
   auto const added = mapped([](Scalar after, Scalar x) { return after - x; }, to_host(b, W_bar), before);
   for (std::uint64_t direction = 0; direction < 3; ++direction) {
     auto const dW = normal_matrix<Scalar>(o.W.rows(), o.W.cols(), seed(5 + direction));
-    typename B::Matrix const dW_b = to_device(b, dW);
+    Matrix<B> const dW_b = to_device(b, dW);
     double const derivative = static_cast<double>(sign) * inner(applied(b, s, dW_b, o.U_b), o.P);
     double const scale = 2 * size_of_inner(o.as_samples(s, o.P), s.dense(b, dW_b), o.as_samples(s, o.U)) +
                          norm(before) * norm(dW);
@@ -145,10 +143,9 @@ struct Affine {
 template <Backend B, StructureOn<B> S>
 void map_is_apply_then_f(B& b, S const& s, Index k, Index N) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   Operands<B, S> const o(b, s, k, N);
   auto const row = normal_matrix<Scalar>(k, 1, seed(8)), column = normal_matrix<Scalar>(1, N, seed(9));
-  typename B::Matrix const row_b = to_device(b, row), column_b = to_device(b, column);
+  Matrix<B> const row_b = to_device(b, row), column_b = to_device(b, column);
   auto const then = [&](HostMatrix<Scalar> const& V) {
     return host_matrix<Scalar>(k, N, [&](Index i, Index j) {
       Scalar y(0);
@@ -159,13 +156,13 @@ void map_is_apply_then_f(B& b, S const& s, Index k, Index N) {
   double const scale =
       std::max(largest_row_sum(o.dense), largest_row_sum(transposed(o.dense))) * max_abs(o.U) * max_abs(row) +
       max_abs(column) + max_abs(o.P);
-  typename B::Matrix Y = zeros(b, k, N);
-  s.map(b.lane(), ConstView(o.W_b), ConstView(o.U_b), Affine{}, typename B::View(Y), PerRow{ConstView(row_b)},
-        PerColumn{ConstView(column_b)}, ConstView(o.P_b));
+  Matrix<B> Y = zeros(b, k, N);
+  s.map(b.lane(), ConstView<B>(o.W_b), ConstView<B>(o.U_b), Affine{}, View<B>(Y), PerRow{ConstView<B>(row_b)},
+        PerColumn{ConstView<B>(column_b)}, ConstView<B>(o.P_b));
   CHECK(max_abs_difference(to_host(b, Y), then(o.times(s, o.dense, o.U))) <=
         tolerance<Scalar>(o.depth(), scale));
-  s.map_adjoint(b.lane(), ConstView(o.W_b), ConstView(o.U_b), Affine{}, typename B::View(Y),
-                PerRow{ConstView(row_b)}, PerColumn{ConstView(column_b)}, ConstView(o.P_b));
+  s.map_adjoint(b.lane(), ConstView<B>(o.W_b), ConstView<B>(o.U_b), Affine{}, View<B>(Y),
+                PerRow{ConstView<B>(row_b)}, PerColumn{ConstView<B>(column_b)}, ConstView<B>(o.P_b));
   CHECK(max_abs_difference(to_host(b, Y), then(o.times(s, transposed(o.dense), o.U))) <=
         tolerance<Scalar>(o.depth(), scale));
 }
@@ -174,27 +171,25 @@ void map_is_apply_then_f(B& b, S const& s, Index k, Index N) {
 template <Backend B, StructureOn<B> S>
 void prepared_is_the_same(B& b, S const& s, Index k, Index N, double rounding) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
-  using View = typename B::View;
   Operands<B, S> const o(b, s, k, N);
   auto const frame = b.lane().frame();
-  typename B::Matrix Y = zeros(b, k, N);
+  Matrix<B> Y = zeros(b, k, N);
   double const scale = std::max(largest_row_sum(o.dense), largest_row_sum(transposed(o.dense)));
-  s.map(b.lane(), s.prepare(b, o.W_b, Op::none), ConstView(o.U_b), formula::Store{}, View(Y));
+  s.map(b.lane(), s.prepare(b, o.W_b, Op::none), ConstView<B>(o.U_b), formula::Store{}, View<B>(Y));
   CHECK(max_abs_difference(to_host(b, Y), o.times(s, o.dense, o.U)) <=
         rounding * tolerance<Scalar>(o.depth(), scale * max_abs(o.U)));
-  s.map(b.lane(), s.prepare(b, o.W_b, Op::transposed), ConstView(o.P_b), formula::StoreSum{}, View(Y),
-        ConstView(o.U_b));
+  s.map(b.lane(), s.prepare(b, o.W_b, Op::transposed), ConstView<B>(o.P_b), formula::StoreSum{}, View<B>(Y),
+        ConstView<B>(o.U_b));
   auto const adjoint =
       mapped([](Scalar v, Scalar u) { return v + u; }, o.times(s, transposed(o.dense), o.P), o.U);
   CHECK(max_abs_difference(to_host(b, Y), adjoint) <=
         rounding * tolerance<Scalar>(o.depth(), scale * max_abs(o.P) + max_abs(o.U)));
 
   auto const before = normal_matrix<Scalar>(o.W.rows(), o.W.cols(), seed(4));
-  typename B::Matrix direct = to_device(b, before), summed = to_device(b, before);
-  s.add_gradient(b.lane(), ConstView(o.P_b), ConstView(o.U_b), Scalar(-2), View(direct));
-  auto const gradient = s.gradient(b, View(summed));
-  s.add_gradient(b.lane(), gradient, ConstView(o.P_b), ConstView(o.U_b), Scalar(-2), gradient.sum);
+  Matrix<B> direct = to_device(b, before), summed = to_device(b, before);
+  s.add_gradient(b.lane(), ConstView<B>(o.P_b), ConstView<B>(o.U_b), Scalar(-2), View<B>(direct));
+  auto const gradient = s.gradient(b, View<B>(summed));
+  s.add_gradient(b.lane(), gradient, ConstView<B>(o.P_b), ConstView<B>(o.U_b), Scalar(-2), gradient.sum);
   s.finish(b, gradient, summed);
   CHECK(max_abs_difference(to_host(b, direct), to_host(b, summed)) <=
         rounding *
@@ -206,12 +201,12 @@ template <Backend B, StructureOn<B> S>
 void zero_diagonal_projects(B& b, S const& s, Index k, Index N) {
   using Scalar = typename B::Scalar;
   Operands<B, S> const o(b, s, k, N);
-  typename B::Matrix W = o.W_b;
-  s.zero_diagonal(b.lane(), typename B::View(W));
+  Matrix<B> W = o.W_b;
+  s.zero_diagonal(b.lane(), View<B>(W));
   auto const once = s.dense(b, W);
   CHECK(once == host_matrix<Scalar>(o.dense.rows(), o.dense.cols(),
                                     [&](Index i, Index l) { return i == l ? Scalar(0) : o.dense(i, l); }));
-  s.zero_diagonal(b.lane(), typename B::View(W));
+  s.zero_diagonal(b.lane(), View<B>(W));
   CHECK(s.dense(b, W) == once);
 }
 

@@ -65,7 +65,7 @@ void residual_bounds_the_distance(P const& p) {
       CHECK(farthest <=
             static_cast<double>(result.bound) + own + static_cast<double>(tolerance<Scalar>(12 * 20, size)));
       if (limit == 0) CHECK(farthest > static_cast<double>(result.bound) / 100);  // not vacuous
-      auto const r = to_host(b, typename P::Backend::ConstView(residual(b, p.Q, p.psi, p.z, result.u)));
+      auto const r = to_host(b, ConstView<typename P::Backend>(residual(b, p.Q, p.psi, p.z, result.u)));
       CHECK(max_abs(r) == doctest::Approx(static_cast<double>(result.residual)).epsilon(1e-3));
     }
 }
@@ -83,7 +83,7 @@ void updates_are_eq_20(P const& p) {
     auto U = zeros(b, 12, 40);
     unrolled_prox(b, tied.structure, typename P::Activation{}, tied.W_tilde, tied.h, tied.b, p.z,
                   result.iterations, U);
-    auto const size = static_cast<double>(max_abs(to_host(b, typename P::Backend::ConstView(U))));
+    auto const size = static_cast<double>(max_abs(to_host(b, ConstView<typename P::Backend>(U))));
     CHECK(max_abs_difference(b, result.u, U) <= tolerance<Scalar>(12 * 8, size));
   };
   check(Jacobi{}, Unroll<0>{});

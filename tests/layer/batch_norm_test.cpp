@@ -115,14 +115,15 @@ struct Same {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
-    using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     struct Tape {};
     static constexpr Shape input = in, output = in;
     Parameters parameters(B&) const { return {}; }
-    ConstView forward(B&, Parameters const&, ConstView x, Tape&, Draw) const { return x; }
-    ConstView pullback(B&, Parameters const&, Tape&, ConstView y_bar, Parameters&) const { return y_bar; }
-    void predict(B& b, Parameters const&, ConstView x, typename B::View y) const {
+    ConstView<B> forward(B&, Parameters const&, ConstView<B> x, Tape&, Draw) const { return x; }
+    ConstView<B> pullback(B&, Parameters const&, Tape&, ConstView<B> y_bar, Parameters&) const {
+      return y_bar;
+    }
+    void predict(B& b, Parameters const&, ConstView<B> x, View<B> y) const {
       each(b.lane(), formula::Assign(), y, x);
     }
   };

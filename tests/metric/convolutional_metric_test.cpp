@@ -103,7 +103,6 @@ TEST_CASE("(K3) norm_bound is above, power iteration below; the norm of the resh
 TEST_CASE_TEMPLATE("(M3) (K2) a convolutional metric is the matrix that it stands for", B, Cpu<float>,
                    Cpu<double>, archetype::Loops<double>) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   B b;
   ConvolutionalBlocks const shape{4, 5, 3, 2};
   Index const k = 4, sites = shape.unit();
@@ -113,9 +112,9 @@ TEST_CASE_TEMPLATE("(M3) (K2) a convolutional metric is the matrix that it stand
   CHECK(Q.dim() == k);
   CHECK(Q.lambda_min() > Scalar(0));
   CHECK(Q.lambda_max() > Q.lambda_min());
-  auto const dense = to_host(b, ConstView(Q.dense(b)));
-  auto const diagonal = to_host(b, ConstView(Q.diagonal(b))),
-             sums = to_host(b, ConstView(Q.absolute_row_sums(b)));
+  auto const dense = to_host(b, ConstView<B>(Q.dense(b)));
+  auto const diagonal = to_host(b, ConstView<B>(Q.diagonal(b))),
+             sums = to_host(b, ConstView<B>(Q.absolute_row_sums(b)));
   for (Index i = 0; i < k * sites; ++i) {
     CHECK(dense(i, i) == diagonal(i % k, 0));
     double sum = 0;
@@ -128,8 +127,8 @@ TEST_CASE_TEMPLATE("(M3) (K2) a convolutional metric is the matrix that it stand
   auto const V = normal_matrix<Scalar>(k, 2 * sites, seed(9));
   auto const V_b = to_device(b, V);
   auto QV = zeros(b, k, 2 * sites);
-  Q.apply(b.lane(), ConstView(V_b), typename B::View(QV));
-  CHECK(max_abs_difference(reshaped(to_host(b, ConstView(QV)), k * sites, 2),
+  Q.apply(b.lane(), ConstView<B>(V_b), View<B>(QV));
+  CHECK(max_abs_difference(reshaped(to_host(b, ConstView<B>(QV)), k * sites, 2),
                            product(dense, reshaped(V, k * sites, 2))) <= tolerance<Scalar>(18, 40));
 }
 

@@ -205,7 +205,7 @@ TEST_CASE_TEMPLATE("metamorphic: permuted atoms have permuted parameters, bit fo
   using Scalar = typename P::Scalar;
   P p;
   auto const from = [](Index i) { return (3 * i + 2) % k; };
-  auto const permuted = [&](typename B::ConstView v) {  // k x k or k x 1
+  auto const permuted = [&](ConstView<B> v) {  // k x k or k x 1
     auto const host = to_host(p.b, v);
     return host_matrix<Scalar>(k, v.cols(),
                                [&](Index i, Index l) { return host(from(i), v.cols() == 1 ? 0 : from(l)); });
@@ -241,7 +241,7 @@ namespace {
 /// Central differences of <tie, bar> along lines in all arguments, for a metric of blocks (or of one).
 template <Backend B>
 void tie_pullback_is_the_adjoint(B& b, BlockDiagonalMetric<B> const& Q) {
-  auto const metric = [&](typename B::Matrix const& weights) { return BlockDiagonalMetric<B>(b, weights); };
+  auto const metric = [&](Matrix<B> const& weights) { return BlockDiagonalMetric<B>(b, weights); };
   Index const rows = Q.dim(), kg = Q.weights().rows();
   auto const psi = ElasticNet<B>(b, to_device(b, uniform_matrix<double>(rows, 1, seed(2), 0.1, 1)),
                                  to_device(b, uniform_matrix<double>(rows, 1, seed(3), 0.1, 1)));
@@ -261,7 +261,7 @@ void tie_pullback_is_the_adjoint(B& b, BlockDiagonalMetric<B> const& Q) {
                dbeta = normal_matrix<double>(rows, 1, seed(30 + n)),
                dTheta = normal_matrix<double>(rows, 1, seed(40 + n));
     double const dgamma = n == 0 ? 1 : -0.5;
-    auto const moved = [&](double t, typename B::ConstView x, Matrix const& dx) {
+    auto const moved = [&](double t, ConstView<B> x, Matrix const& dx) {
       return to_device(b, naive::moved(to_host(b, x), t, dx));
     };
     auto const derivative = naive::central_difference([&](double t) {

@@ -22,44 +22,41 @@ struct Scaling {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
-    using Matrix = typename B::Matrix;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = in;
 
     struct Parameters {
-      Matrix s;  // channels x 1
+      Matrix<B> s;  // channels x 1
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
         f(path / "s", Kind::weight, theta.s, rest.s...);
       }
     };
     struct Tape {
-      ConstView x{};
-      Matrix y, x_bar;
+      ConstView<B> x{};
+      Matrix<B> y, x_bar;
     };
     struct Multiply {
       void operator()(typename B::Scalar& y, typename B::Scalar x, typename B::Scalar s) const { y = x * s; }
     };
 
     Parameters parameters(B& b) const { return {zeros(b, in.channels, 1)}; }
-    ConstView forward(B& b, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    ConstView<B> forward(B& b, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       resize(b, tape.y, x.rows(), x.cols());
       tape.x = x;
       predict(b, theta, x, tape.y);
       return tape.y;
     }
-    void predict(B& b, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& b, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Scaling", x, y);
       require_shape("Scaling", "s", theta.s, in.channels, 1);
-      each(b.lane(), Multiply(), y, x, PerRow{ConstView(theta.s)});
+      each(b.lane(), Multiply(), y, x, PerRow{ConstView<B>(theta.s)});
     }
-    ConstView pullback(B& b, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& b, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("Scaling", tape.y, y_bar);
       require_shape("Scaling", "s_bar", theta_bar.s, in.channels, 1);
       resize(b, tape.x_bar, y_bar.rows(), y_bar.cols());
-      each(b.lane(), Multiply(), tape.x_bar, y_bar, PerRow{ConstView(theta.s)});
+      each(b.lane(), Multiply(), tape.x_bar, y_bar, PerRow{ConstView<B>(theta.s)});
       row_sums(b.lane(), theta_bar.s, formula::Product(), y_bar, tape.x);
       return tape.x_bar;
     }

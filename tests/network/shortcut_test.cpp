@@ -78,7 +78,6 @@ TEST_CASE_TEMPLATE("with_inference: prepared once, each call has the bits of pre
                    WithoutInference<ReLU>) {
   using B = Cpu<float>;
   using L = Bind<Network<Last>, Shape{3, 8, 8}, B>;
-  using ConstView = typename B::ConstView;
   B b(2);
   L const net;
   auto theta = net.parameters(b);
@@ -92,12 +91,12 @@ TEST_CASE_TEMPLATE("with_inference: prepared once, each call has the bits of pre
       y.setZero();
       map(x, y);
       CHECK(y == expected);
-      map(ConstView(x).middle_cols(64 * 69, 64), one);
+      map(ConstView<B>(x).middle_cols(64 * 69, 64), one);
       CHECK((one - expected.col(69)).norm() <= test::tolerance<float>(100, 1.) * expected.norm());
       typename L::Tape tape;  // the backend serves others meanwhile
-      net.forward(b, theta, ConstView(x), tape, Draw());
+      net.forward(b, theta, ConstView<B>(x), tape, Draw());
     }
-    test::check_throws_with<ShapeError>([&] { map(ConstView(x).middle_cols(1, 64), y); },
+    test::check_throws_with<ShapeError>([&] { map(ConstView<B>(x).middle_cols(1, 64), y); },
                                         message("y is ", L::output.channels, " x 70"));
   });
 }

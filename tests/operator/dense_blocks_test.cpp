@@ -38,17 +38,15 @@ TEST_CASE("(M5) DenseBlocks obeys the laws of a structure: Loops<double>") {
 
 TEST_CASE_TEMPLATE("DenseBlocks: n groups are n maps of one group, bit for bit", B, Cpu<float>, Cpu<double>,
                    archetype::Loops<double>) {
-  using ConstView = typename B::ConstView;
-  using View = typename B::View;
   B b;
   Index const groups = 3, kg = 5, k = groups * kg, N = 4;
   auto const W = test::random_matrix(b, kg, k, test::seed(1));  // kg x k
   auto const U = test::random_matrix(b, k, N, test::seed(2));   // k x N
   auto V = zeros(b, k, N), V_apart = zeros(b, k, N);            // k x N
-  DenseBlocks{groups}.apply(b.lane(), ConstView(W), ConstView(U), View(V));
+  DenseBlocks{groups}.apply(b.lane(), ConstView<B>(W), ConstView<B>(U), View<B>(V));
   for (Index g = 0; g < groups; ++g)
-    DenseBlocks{1}.apply(b.lane(), ConstView(W).middle_cols(g * kg, kg), ConstView(U).middle_rows(g * kg, kg),
-                         View(V_apart).middle_rows(g * kg, kg));
+    DenseBlocks{1}.apply(b.lane(), ConstView<B>(W).middle_cols(g * kg, kg),
+                         ConstView<B>(U).middle_rows(g * kg, kg), View<B>(V_apart).middle_rows(g * kg, kg));
   CHECK(to_host(b, V) == to_host(b, V_apart));
 }
 

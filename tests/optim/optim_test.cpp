@@ -15,7 +15,7 @@ constexpr std::array kinds{Kind::weight,     Kind::bias,  Kind::W_tilde, Kind::h
 /// One tensor of each kind.
 template <Backend B>
 struct OneOfEach {
-  std::array<typename B::Matrix, 10> p;
+  std::array<Matrix<B>, 10> p;
   template <class F, class Theta, class... Rest>
   static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
     for (std::size_t i = 0; i < 10; ++i) f(path / name(kinds[i]), kinds[i], theta.p[i], rest.p[i]...);

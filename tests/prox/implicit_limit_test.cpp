@@ -19,7 +19,6 @@ using formula::SoftShrinkage;
 TEST_CASE_TEMPLATE("(A4) the unrolled adjoint tends to the implicit one: kappa^T in Z, T kappa^T in W~", P,
                    MODELS) {
   using B = typename P::Backend;
-  using ConstView = typename B::ConstView;
   B b;
   Index const k = 8, N = 6;
   auto const V = normal_matrix<double>(k, 2 * k, seed(800));
@@ -38,11 +37,11 @@ TEST_CASE_TEMPLATE("(A4) the unrolled adjoint tends to the implicit one: kappa^T
   auto const exact = exact_prox(b, p.Q, p.psi, p.z);
   REQUIRE(exact.status == ExactStatus::optimal);
   auto const implicit = exact_prox_pullback(b, p.Q, p.psi, p.z, exact.u, U_bar_device);
-  auto const u = to_host(b, ConstView(exact.u)), z = to_host(b, ConstView(p.z));
+  auto const u = to_host(b, ConstView<B>(exact.u)), z = to_host(b, ConstView<B>(p.z));
   auto const Sv =
-      mapped([&](double v) { return (1 + p.beta) * v; }, to_host(b, ConstView(implicit.v)));  // Theta = 1
+      mapped([&](double v) { return (1 + p.beta) * v; }, to_host(b, ConstView<B>(implicit.v)));  // Theta = 1
   auto const W_limit = product(Sv, transposed(mapped([](double x, double y) { return x - y; }, u, z)));
-  auto const Z_limit = to_host(b, ConstView(implicit.z_bar));
+  auto const Z_limit = to_host(b, ConstView<B>(implicit.z_bar));
 
   double margin =
       std::numeric_limits<double>::infinity();  // strict complementarity, at the last update of many
@@ -60,9 +59,9 @@ TEST_CASE_TEMPLATE("(A4) the unrolled adjoint tends to the implicit one: kappa^T
     unrolled_prox_pullback(b, tied.structure, typename P::Activation{}, tied.W_tilde, tied.h, tied.b, p.z, T,
                            U, {}, U_bar_device, Z_bar, W_bar, h_bar, b_bar);
     double const in_Z =
-        norm(mapped([](double x, double y) { return x - y; }, to_host(b, ConstView(Z_bar)), Z_limit));
+        norm(mapped([](double x, double y) { return x - y; }, to_host(b, ConstView<B>(Z_bar)), Z_limit));
     double const in_W =
-        norm(mapped([](double x, double y) { return x - y; }, to_host(b, ConstView(W_bar)), W_limit));
+        norm(mapped([](double x, double y) { return x - y; }, to_host(b, ConstView<B>(W_bar)), W_limit));
     double const rate = std::pow(kappa, static_cast<double>(T)), rounding = tolerance<double>(k * 20, size);
     CHECK(in_Z <= size * rate + rounding);
     CHECK(in_W <= size * static_cast<double>(T) * rate + rounding);

@@ -71,7 +71,7 @@ TEST_CASE_TEMPLATE("(F1) the fixed points of the recursion solve w = M u + q >= 
   auto const u = p.solution();
   auto const tied = tie(b, p.Q, p.psi, coordinate_step(b, p.Q));
   auto const host = [&](typename P::Matrix const& m) {
-    return rounded<double>(to_host(b, typename P::Backend::ConstView(m)));
+    return rounded<double>(to_host(b, ConstView<typename P::Backend>(m)));
   };
   auto const W = host(tied.W_tilde), h = host(tied.h), shift = host(tied.b), z = host(p.z);
   auto const Wu = product(W, u), Wz = product(W, z);
@@ -107,7 +107,7 @@ TEST_CASE_TEMPLATE("(M3) alpha into beta, scale, permutation, split and blocks c
   typename P::Matrix z = zeros(b, 12, 9);
   REQUIRE(definite_solve(b, to_device(b, rounded<Scalar>(lower)),
                          to_device(b, rounded<Scalar>(product(p.Q_host, p.z_host))), z));
-  P const shifted(b, lower, rounded<double>(to_host(b, typename B::ConstView(z))), p.lambda, p.beta + .02);
+  P const shifted(b, lower, rounded<double>(to_host(b, ConstView<B>(z))), p.lambda, p.beta + .02);
   CHECK(max_abs_difference(solved(shifted), u) <= tol);
 
   // (Q, lambda, beta) -> 4 (Q, lambda, beta)

@@ -18,14 +18,13 @@ struct Problem {
   using Activation = Activation_;
   using Backend = B;
   using Scalar = typename B::Scalar;
-  using Matrix = typename B::Matrix;
 
   B& b;
   HostMatrix<double> Q_host, z_host;
   double lambda, beta;
   DenseMetric<B> Q;
   SeparablePenalty<B, Activation_> psi;
-  Matrix z;
+  Matrix<B> z;
 
   Problem(B& backend, HostMatrix<double> const& Q_, HostMatrix<double> const& z_, double lambda_,
           double beta_)
@@ -57,8 +56,8 @@ struct Problem {
     return metric_prox(b, metric, psi, z, Fista{}, until);
   }
 
-  HostMatrix<double> on_host(Matrix const& u) const {
-    return rounded<double>(to_host(b, typename B::ConstView(u)));
+  HostMatrix<double> on_host(Matrix<B> const& u) const {
+    return rounded<double>(to_host(b, ConstView<B>(u)));
   }
 
   /// A residual that is small beside what a test compares, and can be had.
@@ -103,10 +102,10 @@ Problem<B, formula::NonnegativeShrinkage> gaussian_problem(B& b, Index m, Index 
       signals == Signals::of_unit_norm ? unit_norm_dictionary<double>(m, N, seed(n + 3)) : product(D, codes);
   auto Q = product(transposed(D), D);
   for (Index i = 0; i < k; ++i) Q(i, i) += .01;
-  typename B::Matrix z = zeros(b, k, N);
+  Matrix<B> z = zeros(b, k, N);
   REQUIRE(definite_solve(b, to_device(b, rounded<Scalar>(Q)),
                          to_device(b, rounded<Scalar>(product(transposed(D), x))), z));
-  return {b, Q, rounded<double>(to_host(b, typename B::ConstView(z))), .1, .01};
+  return {b, Q, rounded<double>(to_host(b, ConstView<B>(z))), .1, .01};
 }
 
 /// maths.md, section 2: k = 3, Q = .1 I + .9 1 1^T, beta = .01, lambda = .1, z = 1. The solution is .96085 1.

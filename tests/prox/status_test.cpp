@@ -245,7 +245,7 @@ TEST_CASE_TEMPLATE("(M8) u = 0 is the answer if and only if lambda >= lambda_max
   using Scalar = typename P::Scalar;
   auto const p = medium_problem<P>(b);
   auto const top =
-      rounded<double>(to_host(b, typename P::Backend::ConstView(lambda_max(b, p.Q, p.psi, p.z))));  // 1 x 9
+      rounded<double>(to_host(b, ConstView<typename P::Backend>(lambda_max(b, p.Q, p.psi, p.z))));  // 1 x 9
   double const highest = max_abs(top);
   for (double share : {1 + 1e-4, 1 - 1e-4}) {
     P const q(b, p.Q_host, p.z_host, highest * share, p.beta);
@@ -263,7 +263,7 @@ TEST_CASE_TEMPLATE("(M8) u = 0 is the answer if and only if lambda >= lambda_max
   // No absolute value for u >= 0: with -z it is another number, and may be negative.
   P const one(b, identity<double>(2), HostMatrix<double>(2, 1, -1.), 0, .1);
   auto const negative =
-      to_host(b, typename P::Backend::ConstView(lambda_max(b, one.Q, one.psi, one.z)))(0, 0);
+      to_host(b, ConstView<typename P::Backend>(lambda_max(b, one.Q, one.psi, one.z)))(0, 0);
   bool const two_sided = P::Activation::two_sided;
   CHECK(negative == (two_sided ? Scalar(1) : Scalar(-1)));
   CHECK((one.solve(By::gershgorin).status == Status::all_zero) == !two_sided);

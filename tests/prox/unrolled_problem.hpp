@@ -36,7 +36,6 @@ struct Data {
 template <Backend B, class A>
 struct Unrolled {
   using Scalar = typename B::Scalar;
-  using Matrix = typename B::Matrix;
   struct Gradients {
     HostMatrix<Scalar> Z, W, h, b;
     bool operator==(Gradients const&) const = default;
@@ -45,7 +44,7 @@ struct Unrolled {
   B& backend;
   DenseBlocks structure;
   Index k, N, T;
-  Matrix W, h, b, Z, U_bar;
+  Matrix<B> W, h, b, Z, U_bar;
 
   Unrolled(B& backend_, Data const& d)
       : backend(backend_),
@@ -59,24 +58,23 @@ struct Unrolled {
         Z(device(d.Z)),
         U_bar(device(d.U_bar)) {}
 
-  Matrix device(HostMatrix<double> const& m) const { return to_device(backend, rounded<Scalar>(m)); }
+  Matrix<B> device(HostMatrix<double> const& m) const { return to_device(backend, rounded<Scalar>(m)); }
 
-  HostMatrix<Scalar> forward(Matrix* states = nullptr) const {
-    Matrix U;
+  HostMatrix<Scalar> forward(Matrix<B>* states = nullptr) const {
+    Matrix<B> U;
     resize(backend, U, k, N);
-    unrolled_prox(backend, structure, A{}, W, h, b, Z, T, U,
-                  states ? typename B::View(*states) : typename B::View());
+    unrolled_prox(backend, structure, A{}, W, h, b, Z, T, U, states ? View<B>(*states) : View<B>());
     return to_host(backend, U);
   }
 
   /// The cotangents, of which all but that of Z are added to `start`.
   Gradients pullback(bool store, Scalar start = 0) const {
-    Matrix U = zeros(backend, k, N), states = zeros(backend, k, store ? StoreStates::columns(T, N) : 0);
+    Matrix<B> U = zeros(backend, k, N), states = zeros(backend, k, store ? StoreStates::columns(T, N) : 0);
     unrolled_prox(backend, structure, A{}, W, h, b, Z, T, U, states);
-    auto const filled = [&](Matrix const& m) {
+    auto const filled = [&](Matrix<B> const& m) {
       return to_device(backend, HostMatrix<Scalar>(m.rows(), m.cols(), start));
     };
-    Matrix Z_bar, W_bar = filled(W), h_bar = filled(h), b_bar = filled(b);
+    Matrix<B> Z_bar, W_bar = filled(W), h_bar = filled(h), b_bar = filled(b);
     resize(backend, Z_bar, k, N);
     unrolled_prox_pullback(backend, structure, A{}, W, h, b, Z, T, U, states, U_bar, Z_bar, W_bar, h_bar,
                            b_bar);

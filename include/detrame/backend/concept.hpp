@@ -48,36 +48,34 @@ concept scalar = std::floating_point<typename B::Scalar>;
 
 /// A matrix owns its memory; copying copies entries.
 template <class B>
-concept matrix = std::copyable<typename B::Matrix> && std::default_initializable<typename B::Matrix> &&
-                 requires(typename B::Matrix const& m) {
-                   { m.rows() } -> std::convertible_to<Index>;
-                   { m.cols() } -> std::convertible_to<Index>;
-                 };
+concept matrix =
+    std::copyable<Matrix<B>> && std::default_initializable<Matrix<B>> && requires(Matrix<B> const& m) {
+      { m.rows() } -> std::convertible_to<Index>;
+      { m.cols() } -> std::convertible_to<Index>;
+    };
 
 /// A view points to the memory of a matrix or of scratch; copying it copies no entry. The view of a whole matrix
 /// is contiguous; scratch need not be.
 template <class B>
-concept views = std::convertible_to<typename B::Matrix&, typename B::View> &&
-                std::convertible_to<typename B::Matrix const&, typename B::ConstView> &&
-                std::convertible_to<typename B::View, typename B::ConstView> &&
-                std::convertible_to<typename B::Input, typename B::ConstView> &&
-                requires(typename B::View u, typename B::ConstView v) {
-                  { v.rows() } -> std::same_as<Index>;
-                  { v.cols() } -> std::same_as<Index>;
-                  { u.middle_cols(Index{}, Index{}) } -> std::same_as<typename B::View>;
-                  { u.middle_rows(Index{}, Index{}) } -> std::same_as<typename B::View>;
-                  { u.reshaped(Index{}, Index{}) } -> std::same_as<typename B::View>;
-                  { v.middle_cols(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
-                  { v.middle_rows(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
-                  { v.reshaped(Index{}, Index{}) } -> std::same_as<typename B::ConstView>;
-                  { v.contiguous() } -> std::same_as<bool>;
-                  { u.overlaps(v) } -> std::same_as<bool>;
-                };
+concept views =
+    std::convertible_to<Matrix<B>&, View<B>> && std::convertible_to<Matrix<B> const&, ConstView<B>> &&
+    std::convertible_to<View<B>, ConstView<B>> && std::convertible_to<Input<B>, ConstView<B>> &&
+    requires(View<B> u, ConstView<B> v) {
+      { v.rows() } -> std::same_as<Index>;
+      { v.cols() } -> std::same_as<Index>;
+      { u.middle_cols(Index{}, Index{}) } -> std::same_as<View<B>>;
+      { u.middle_rows(Index{}, Index{}) } -> std::same_as<View<B>>;
+      { u.reshaped(Index{}, Index{}) } -> std::same_as<View<B>>;
+      { v.middle_cols(Index{}, Index{}) } -> std::same_as<ConstView<B>>;
+      { v.middle_rows(Index{}, Index{}) } -> std::same_as<ConstView<B>>;
+      { v.reshaped(Index{}, Index{}) } -> std::same_as<ConstView<B>>;
+      { v.contiguous() } -> std::same_as<bool>;
+      { u.overlaps(v) } -> std::same_as<bool>;
+    };
 
 template <class B>
-concept transfer = requires(B& b, HostMatrix<typename B::Scalar> const& host, typename B::ConstView v,
-                            typename B::Matrix& m) {
-  { to_device(b, host) } -> std::same_as<typename B::Matrix>;
+concept transfer = requires(B& b, HostMatrix<typename B::Scalar> const& host, ConstView<B> v, Matrix<B>& m) {
+  { to_device(b, host) } -> std::same_as<Matrix<B>>;
   { to_host(b, v) } -> std::same_as<HostMatrix<typename B::Scalar>>;
   resize(b, m, Index{}, Index{});
 };
@@ -86,18 +84,18 @@ template <class B>
 concept lane = requires(B& b, typename B::Lane& lane) {
   { b.lane() } -> std::same_as<typename B::Lane&>;
   lane.frame();
-  { lane.scratch(Index{}, Index{}) } -> std::same_as<typename B::View>;
+  { lane.scratch(Index{}, Index{}) } -> std::same_as<View<B>>;
 };
 
 template <class B>
-concept chunks = requires(B& b, typename B::Lane& lane, std::array<typename B::View, 1> sums) {
+concept chunks = requires(B& b, typename B::Lane& lane, std::array<View<B>, 1> sums) {
   each_chunk(b, Batch{}, Index{}, Kernel{});
   each_chunk(lane, Batch{}, Index{}, Kernel{});
   sum_chunks(b, Batch{}, Index{}, sums, Kernel{});
 };
 
 template <class B>
-concept each = requires(typename B::Lane& lane, typename B::View y, typename B::ConstView x) {
+concept each = requires(typename B::Lane& lane, View<B> y, ConstView<B> x) {
   each(lane, formula::Assign{}, y, x);
   each(lane, formula::Assign{}, y, PerRow{x});
   each(lane, formula::Assign{}, y, PerColumn{x});
@@ -105,21 +103,19 @@ concept each = requires(typename B::Lane& lane, typename B::View y, typename B::
 };
 
 template <class B>
-concept items = requires(B& b, std::span<Item<Kernel, typename B::View, typename B::ConstView> const> some) {
-  each_of(b, some);
+concept items =
+    requires(B& b, std::span<Item<Kernel, View<B>, ConstView<B>> const> some) { each_of(b, some); };
+
+template <class B>
+concept reshape = requires(typename B::Lane& lane, ConstView<B> x, View<B> y) { copy_entries(lane, x, y); };
+
+template <class B>
+concept gather = requires(typename B::Lane& lane, ConstView<B> x, View<B> y, std::span<Index const> indices) {
+  gather_columns(lane, x, indices, y);
 };
 
 template <class B>
-concept reshape = requires(typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
-  copy_entries(lane, x, y);
-};
-
-template <class B>
-concept gather = requires(typename B::Lane& lane, typename B::ConstView x, typename B::View y,
-                          std::span<Index const> indices) { gather_columns(lane, x, indices, y); };
-
-template <class B>
-concept sums = requires(B& b, typename B::Lane& lane, typename B::View out, typename B::ConstView x) {
+concept sums = requires(B& b, typename B::Lane& lane, View<B> out, ConstView<B> x) {
   row_sums(lane, out, formula::Product{}, x, x);
   column_sums(lane, out, formula::Product{}, x, x);
   column_max(lane, out, formula::Identity{}, x);
@@ -129,31 +125,30 @@ concept sums = requires(B& b, typename B::Lane& lane, typename B::View out, type
 };
 
 template <class B>
-concept gemm =
-    requires(typename B::Lane& lane, typename B::Scalar s, typename B::ConstView x, typename B::View y) {
-      gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
-      gemm_each(lane, x, Op::none, x, Kernel{}, y);
-      add_outer_product(lane, x, x, s, y);
-    };
+concept gemm = requires(typename B::Lane& lane, typename B::Scalar s, ConstView<B> x, View<B> y) {
+  gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
+  gemm_each(lane, x, Op::none, x, Kernel{}, y);
+  add_outer_product(lane, x, x, s, y);
+};
 
 /// A left factor that is prepared once for many products.
 template <class B>
-concept prepared_gemm = requires(B& b, typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
+concept prepared_gemm = requires(B& b, typename B::Lane& lane, ConstView<B> x, View<B> y) {
   product_each(lane, prepare_product(b, x, Op::none, Index{}).group(Index{}), x, Kernel{}, y);
 };
 
 template <class B>
-concept convolution = requires(typename B::Lane& lane, Window const& window, typename B::Scalar s,
-                               typename B::ConstView x, typename B::View y) {
-  convolve_each(lane, window, x, x, Kernel{}, y);
-  convolve_adjoint_each(lane, window, x, x, Kernel{}, y);
-  add_convolution_gradient(lane, window, x, x, s, y);
-};
+concept convolution =
+    requires(typename B::Lane& lane, Window const& window, typename B::Scalar s, ConstView<B> x, View<B> y) {
+      convolve_each(lane, window, x, x, Kernel{}, y);
+      convolve_adjoint_each(lane, window, x, x, Kernel{}, y);
+      add_convolution_gradient(lane, window, x, x, s, y);
+    };
 
 /// The weights of a window that are prepared once, and their gradient in the form in which it is summed.
 template <class B>
 concept prepared_convolution = requires(B& b, typename B::Lane& lane, Window const& window,
-                                        typename B::Scalar s, typename B::ConstView x, typename B::View y) {
+                                        typename B::Scalar s, ConstView<B> x, View<B> y) {
   convolve_each(lane, prepare_convolution(Direct(), b, window, x, Op::none, Index{}).group(Index{}), x,
                 Kernel{}, y);
   convolve_each(lane, prepare_convolution(Winograd<4>(), b, window, x, Op::none, Index{}).group(Index{}), x,
@@ -181,10 +176,10 @@ concept team =
     };
 
 template <class B>
-concept columns = requires(B& b, typename B::View y) { each_column(b, Index{}, Index{}, Kernel{}, y); };
+concept columns = requires(B& b, View<B> y) { each_column(b, Index{}, Index{}, Kernel{}, y); };
 
 template <class B>
-concept factorisations = requires(B& b, typename B::ConstView A, typename B::View out) {
+concept factorisations = requires(B& b, ConstView<B> A, View<B> out) {
   { definite_solve(b, A, A, out) } -> std::same_as<bool>;
   { symmetric_eigenvalues(b, A) } -> std::same_as<std::vector<typename B::Scalar>>;
 };
@@ -199,7 +194,7 @@ concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::tran
 
 /// A rows x cols matrix of zeros.
 template <Backend B>
-typename B::Matrix zeros(B& backend, Index rows, Index cols) {
+Matrix<B> zeros(B& backend, Index rows, Index cols) {
   return to_device(backend, HostMatrix<typename B::Scalar>(rows, cols));
 }
 

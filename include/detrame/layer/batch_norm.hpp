@@ -32,16 +32,13 @@ struct BatchNorm {
   struct Layer {
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using Matrix = typename B::Matrix;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = in;
     static constexpr Index samples_at_once = 1;
     static constexpr bool in_place = true;
     static constexpr Index k = in.channels;
 
     struct Parameters {
-      Matrix gain, offset, running_mean, running_variance;
+      Matrix<B> gain, offset, running_mean, running_variance;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
         f(path / "gain", Kind::gain, theta.gain, rest.gain...);
@@ -53,68 +50,68 @@ struct BatchNorm {
     };
 
     struct Tape {
-      ConstView x{};
-      Matrix mean, variance, s;     ///< k x 1, of the batch
-      Matrix gain_bar, offset_bar;  ///< k x 1, of this batch alone
-      Matrix y;                     ///< pullback writes x_bar over it
+      ConstView<B> x{};
+      Matrix<B> mean, variance, s;     ///< k x 1, of the batch
+      Matrix<B> gain_bar, offset_bar;  ///< k x 1, of this batch alone
+      Matrix<B> y;                     ///< pullback writes x_bar over it
     };
 
     Parameters parameters(B& backend) const {
       return {zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1)};
     }
 
-    View forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    View<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       samples<Layer>("BatchNorm", x);
       check("", theta);
       if (x.cols() == 1)
         throw DomainError("BatchNorm: in training a batch of one sample at one site has no variance");
       resize(backend, tape.y, k, x.cols());
       tape.x = x;
-      for (Matrix* m : {&tape.mean, &tape.variance, &tape.s}) resize(backend, *m, k, 1);
+      for (Matrix<B>* m : {&tape.mean, &tape.variance, &tape.s}) resize(backend, *m, k, 1);
       row_moments(backend, x, tape.mean, tape.variance);
       invert(backend, tape.variance, tape.s);
       auto const map = normalise(theta, tape.mean, tape.s);
-      View const y = tape.y;
+      View<B> const y = tape.y;
       each_chunk(backend, Batch{x.cols()}, 2 * k,
                  [=](auto& lane, Columns chunk) { map(lane, columns(x, chunk), columns(y, chunk)); });
       return tape.y;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("BatchNorm", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B& backend, Parameters const& theta) const {
       check("", theta);
-      View const s = backend.lane().scratch(k, 1);
+      View<B> const s = backend.lane().scratch(k, 1);
       invert(backend, theta.running_variance, s);
       return normalise(theta, theta.running_mean, s);
     }
 
     /// With q = (x - mean) s:  offset_bar += rowsum(y_bar),  gain_bar += rowsum(y_bar o q),
     /// x_bar = gain s (y_bar - (rowsum(y_bar) + q rowsum(y_bar o q)) / N).
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("BatchNorm", tape.y, y_bar);
       check("_bar", theta_bar);
-      for (Matrix* m : {&tape.gain_bar, &tape.offset_bar}) {
+      for (Matrix<B>* m : {&tape.gain_bar, &tape.offset_bar}) {
         resize(backend, *m, k, 1);
         clear(backend, *m);
       }
-      ConstView const x = tape.x, mean = tape.mean, s = tape.s, gain = theta.gain;
-      std::array<View, 2> const sums{View(tape.gain_bar), View(tape.offset_bar)};
+      ConstView<B> const x = tape.x, mean = tape.mean, s = tape.s, gain = theta.gain;
+      std::array<View<B>, 2> const sums{View<B>(tape.gain_bar), View<B>(tape.offset_bar)};
       sum_chunks(backend, Batch{x.cols()}, 2 * k, sums,
-                 [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
-                   ConstView const part = columns(y_bar, chunk);
+                 [=](auto& lane, Columns chunk, std::array<View<B>, 2> const& partial) {
+                   ConstView<B> const part = columns(y_bar, chunk);
                    row_sums(lane, partial[0], formula::NormalisedProduct(), part, columns(x, chunk),
                             PerRow{mean}, PerRow{s});
                    row_sums(lane, partial[1], formula::Identity(), part);
                  });
-      ConstView const gain_bar = tape.gain_bar, offset_bar = tape.offset_bar;
+      ConstView<B> const gain_bar = tape.gain_bar, offset_bar = tape.offset_bar;
       each(backend.lane(), formula::Add(), theta_bar.gain, gain_bar);
       each(backend.lane(), formula::Add(), theta_bar.offset, offset_bar);
-      View const x_bar = tape.y;
+      View<B> const x_bar = tape.y;
       formula::NormalisePullback<Scalar> const f{Scalar(1) / static_cast<Scalar>(x.cols())};
       each_chunk(backend, Batch{x.cols()}, 3 * k, [=](auto& lane, Columns chunk) {
         each(lane, f, columns(x_bar, chunk), columns(y_bar, chunk), columns(x, chunk), PerRow{mean},
@@ -133,23 +130,23 @@ struct BatchNorm {
     }
 
    private:
-    static void clear(B& backend, View sum) { each(backend.lane(), formula::Fill<Scalar>{0}, sum); }
+    static void clear(B& backend, View<B> sum) { each(backend.lane(), formula::Fill<Scalar>{0}, sum); }
 
-    static void invert(B& backend, ConstView variance, View s) {
+    static void invert(B& backend, ConstView<B> variance, View<B> s) {
       each(backend.lane(), formula::InverseDeviation<Scalar>{static_cast<Scalar>(epsilon)}, s, variance);
     }
 
     /// y = gain (x - mean) s + offset on a lane.
-    static auto normalise(Parameters const& theta, ConstView mean, ConstView s) {
-      return [=, gain = ConstView(theta.gain), offset = ConstView(theta.offset)](auto& lane, ConstView x,
-                                                                                 View y) {
+    static auto normalise(Parameters const& theta, ConstView<B> mean, ConstView<B> s) {
+      return [=, gain = ConstView<B>(theta.gain), offset = ConstView<B>(theta.offset)](
+                 auto& lane, ConstView<B> x, View<B> y) {
         each(lane, formula::Normalise(), y, x, PerRow{mean}, PerRow{s}, PerRow{gain}, PerRow{offset});
       };
     }
 
     static void check(char const* suffix, Parameters const& theta) {
       Parameters::visit(
-          [&](std::string_view name, Kind, Matrix const& p) {
+          [&](std::string_view name, Kind, Matrix<B> const& p) {
             if (p.rows() != k || p.cols() != 1)
               throw ShapeError(message("BatchNorm: ", name, suffix, " is ", p.rows(), " x ", p.cols(),
                                        ", must be ", k, " x 1"));

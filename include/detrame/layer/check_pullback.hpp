@@ -124,7 +124,7 @@ Theta with_values(B& backend, Theta theta, std::vector<HostMatrix<double>> const
 template <Layer L>
 std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const& layer,
                                           typename L::Parameters const& theta,
-                                          typename L::Backend::Matrix const& x,
+                                          Matrix<typename L::Backend> const& x,
                                           PullbackCheckOptions const& options = {}) {
   static_assert(std::is_same_v<typename L::Backend::Scalar, double>,
                 "check_pullback: differences need double; compare a float pullback with the double one");

@@ -56,25 +56,25 @@ concept parameters = Backend<typename L::Backend> && std::copyable<typename L::P
                      };
 
 template <class V, class B>
-concept view_of = std::same_as<V, typename B::View> || std::same_as<V, typename B::ConstView>;
+concept view_of = std::same_as<V, View<B>> || std::same_as<V, ConstView<B>>;
 
 template <class L>
 concept forward = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
-                           typename L::Backend::ConstView x, typename L::Tape& tape, Draw draw) {
+                           ConstView<typename L::Backend> x, typename L::Tape& tape, Draw draw) {
   { layer.forward(b, theta, x, tape, draw) } -> view_of<typename L::Backend>;
 };
 
 template <class L>
 concept pullback = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
-                            typename L::Parameters& theta_bar, typename L::Backend::ConstView y_bar,
+                            typename L::Parameters& theta_bar, ConstView<typename L::Backend> y_bar,
                             typename L::Tape& tape) {
-  { layer.pullback(b, theta, tape, y_bar, theta_bar) } -> std::same_as<typename L::Backend::ConstView>;
+  { layer.pullback(b, theta, tape, y_bar, theta_bar) } -> std::same_as<ConstView<typename L::Backend>>;
 };
 
 template <class L>
 concept predict = requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
-                           typename L::Backend::ConstView x,
-                           typename L::Backend::View y) { layer.predict(b, theta, x, y); };
+                           ConstView<typename L::Backend> x,
+                           View<typename L::Backend> y) { layer.predict(b, theta, x, y); };
 
 }  // namespace has
 
@@ -87,18 +87,18 @@ concept Layer =
 template <Layer L>
 using ForwardResult = decltype(std::declval<L const&>().forward(
     std::declval<typename L::Backend&>(), std::declval<typename L::Parameters const&>(),
-    std::declval<typename L::Backend::ConstView>(), std::declval<typename L::Tape&>(), Draw()));
+    std::declval<ConstView<typename L::Backend>>(), std::declval<typename L::Tape&>(), Draw()));
 
 /// The reader of y may write over it, and pass a y_bar that stands there.
 template <class L>
-concept LendsOutput = Layer<L> && std::same_as<ForwardResult<L>, typename L::Backend::View>;
+concept LendsOutput = Layer<L> && std::same_as<ForwardResult<L>, View<typename L::Backend>>;
 
 /// The layer can write y over an x that is lent.
 template <class L>
 concept RunsInPlace =
     Layer<L> && requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
-                         typename L::Backend::View x, typename L::Tape& tape, Draw draw) {
-      { layer.forward_in_place(b, theta, x, tape, draw) } -> std::same_as<typename L::Backend::ConstView>;
+                         View<typename L::Backend> x, typename L::Tape& tape, Draw draw) {
+      { layer.forward_in_place(b, theta, x, tape, draw) } -> std::same_as<ConstView<typename L::Backend>>;
     };
 
 /// A recipe knows neither its input shape nor its backend: `output(input)` gives the shape that it makes, and
@@ -171,13 +171,11 @@ constexpr bool in_place() {
 template <class L, class Use>
 void with_inference(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
                     Use const& use) {
-  using ConstView = typename L::Backend::ConstView;
-  using View = typename L::Backend::View;
   if constexpr (samples_at_once<L>() > 0) {
     constexpr Shape in = L::input, out = L::output;
     auto const frame = backend.lane().frame();
     auto const map = layer.inference(backend, theta);
-    use([&](ConstView x, View y) {
+    use([&](ConstView<typename L::Backend> x, View<typename L::Backend> y) {
       Index const n = samples<L>("with_inference", x, y);
       Batch const batch{n * in.sites(), in.sites(), samples_at_once<L>() * in.sites()};
       each_chunk(backend, batch, in.channels + out.channels, [&](auto& lane, Columns chunk) {
@@ -185,7 +183,9 @@ void with_inference(typename L::Backend& backend, L const& layer, typename L::Pa
       });
     });
   } else {
-    use([&](ConstView x, View y) { layer.predict(backend, theta, x, y); });
+    use([&](ConstView<typename L::Backend> x, View<typename L::Backend> y) {
+      layer.predict(backend, theta, x, y);
+    });
   }
 }
 
@@ -215,7 +215,7 @@ void absorb(typename L::Backend& backend, L const& layer, typename L::Parameters
 /// The theta_bar of pullback alone.
 template <Layer L>
 void pullback_parameters(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
-                         typename L::Tape& tape, typename L::Backend::ConstView y_bar,
+                         typename L::Tape& tape, ConstView<typename L::Backend> y_bar,
                          typename L::Parameters& theta_bar) {
   if constexpr (requires { layer.pullback_parameters(backend, theta, tape, y_bar, theta_bar); })
     layer.pullback_parameters(backend, theta, tape, y_bar, theta_bar);
@@ -235,10 +235,10 @@ constexpr Index multiply_adds() {
 
 /// predict into a matrix of its own.
 template <Layer L>
-typename L::Backend::Matrix predict(typename L::Backend& backend, L const& layer,
-                                    typename L::Parameters const& theta, typename L::Backend::Input const x) {
-  typename L::Backend::ConstView const view = x;
-  typename L::Backend::Matrix y;
+Matrix<typename L::Backend> predict(typename L::Backend& backend, L const& layer,
+                                    typename L::Parameters const& theta, Input<typename L::Backend> const x) {
+  ConstView<typename L::Backend> const view = x;
+  Matrix<typename L::Backend> y;
   resize(backend, y, L::output.channels, samples<L>("predict", view) * L::output.sites());
   layer.predict(backend, theta, view, y);
   return y;

@@ -71,9 +71,6 @@ struct Convolution {
         Convolution::window(in).fits(),
         "Convolution: the kernel must fit the padded image, and the padding be less than the kernel");
     using Backend = B;
-    using Matrix = typename B::Matrix;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Convolution::output(in);
     static constexpr Window window = Convolution::window(in);
     using Arithmetic = Resolved<typename detail::ChosenArithmetic<Choices...>::type, typename B::Scalar, K,
@@ -82,7 +79,7 @@ struct Convolution {
     static constexpr Index samples_at_once = (wanted_columns<Arithmetic> + in.sites() - 1) / in.sites();
 
     struct Parameters {
-      Matrix W, c;  ///< c has no entry and is not visited where there is NoBias
+      Matrix<B> W, c;  ///< c has no entry and is not visited where there is NoBias
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
         f(path / "W", Kind::weight, theta.W, rest.W...);
@@ -91,7 +88,7 @@ struct Convolution {
     };
 
     struct Tape {
-      ConstView x{};
+      ConstView<B> x{};
       OutputMemory<input, output, B> memory;
     };
 
@@ -99,22 +96,23 @@ struct Convolution {
       return {zeros(backend, k, window.taps() * in.channels), zeros(backend, choices.bias ? k : 0, 1)};
     }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      View const y = tape.memory.y(backend, samples<Layer>("Convolution", x));
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
+      View<B> const y = tape.memory.y(backend, samples<Layer>("Convolution", x));
       tape.x = x;
       predict(backend, theta, x, y);
       return y;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Convolution", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B& backend, Parameters const& theta) const {
       check("W", "c", theta);
-      return [c = ConstView(theta.c), W = prepare_convolution(Arithmetic(), backend, window, theta.W,
-                                                              Op::none)](auto& lane, ConstView x, View z) {
+      return [c = ConstView<B>(theta.c),
+              W = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::none)](
+                 auto& lane, ConstView<B> x, View<B> z) {
         if constexpr (choices.bias)
           convolve_each(lane, W, x, formula::StoreMinus(), z, PerRow{c});
         else
@@ -122,35 +120,35 @@ struct Convolution {
       };
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
-      View const x_bar = tape.memory.x_bar("Convolution", y_bar);
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
+      View<B> const x_bar = tape.memory.x_bar("Convolution", y_bar);
       auto const frame = backend.lane().frame();
       auto const W_T = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::transposed);
-      add_gradients(backend, tape.x, y_bar, theta_bar, [=](auto& lane, ConstView z_bar, Columns chunk) {
+      add_gradients(backend, tape.x, y_bar, theta_bar, [=](auto& lane, ConstView<B> z_bar, Columns chunk) {
         convolve_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
       });
       return x_bar;
     }
 
-    void pullback_parameters(B& backend, Parameters const&, Tape& tape, ConstView y_bar,
+    void pullback_parameters(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar,
                              Parameters& theta_bar) const {
       require_cotangent("Convolution", tape.memory.y(), y_bar);
-      add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView, Columns) {});
+      add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView<B>, Columns) {});
     }
 
    private:
     /// theta_bar += the sums over chunks, in each of which `also(lane, z_bar, chunk)` runs too.
     template <class F>
-    static void add_gradients(B& backend, ConstView x, ConstView y_bar, Parameters& theta_bar,
+    static void add_gradients(B& backend, ConstView<B> x, ConstView<B> y_bar, Parameters& theta_bar,
                               F const& also) {
       check("W_bar", "c_bar", theta_bar);
       auto const frame = backend.lane().frame();
       auto const gradient = convolution_gradient(Arithmetic(), backend, theta_bar.W);
-      std::array<View, 2> const sums{gradient.sum, View(theta_bar.c)};
+      std::array<View<B>, 2> const sums{gradient.sum, View<B>(theta_bar.c)};
       sum_chunks(backend, batch(x.cols()), k + in.channels, sums,
-                 [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
-                   ConstView const z_bar = columns(y_bar, outputs<Layer>(chunk));
+                 [=](auto& lane, Columns chunk, std::array<View<B>, 2> const& partial) {
+                   ConstView<B> const z_bar = columns(y_bar, outputs<Layer>(chunk));
                    add_convolution_gradient(Arithmetic(), lane, window, z_bar, columns(x, chunk), 1,
                                             partial[0]);
                    if constexpr (choices.bias) row_sums(lane, partial[1], formula::Negative(), z_bar);

@@ -50,25 +50,22 @@ struct ConvolutionalDictionary {
                   "than the kernel");
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using Matrix = typename B::Matrix;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = ConvolutionalDictionary::output(in);
     static constexpr Window window = Analysis::window(in);
     static constexpr Index patch = window.taps() * in.channels;
 
     struct Tape {
-      ConstView x{};
+      ConstView<B> x{};
       ConvolutionalSynthesis<B> synthesis{};
-      Matrix D_T{};  // k x patch
+      Matrix<B> D_T{};  // k x patch
       ExactResult<B> code{};
       SynthesisCotangent<B> bar{};
     };
 
     Parameters parameters(B& backend) const { return Parameters::zeros(backend, patch, k); }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       samples<Layer>("ConvolutionalDictionary", x);
       theta.check(patch, k);
       tape.synthesis.window = window;
@@ -83,14 +80,14 @@ struct ConvolutionalDictionary {
       return tape.code.u;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> u) const {
       samples<Layer>("ConvolutionalDictionary", x, u);
       Tape tape;
       each(backend.lane(), formula::Assign(), u, forward(backend, theta, x, tape, Draw{}));
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView u_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> u_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("ConvolutionalDictionary", tape.code.u, u_bar);
       theta_bar.check(patch, k, "_bar");
       exact_synthesis_pullback(backend, tape.synthesis, tape.x, tape.code.u, u_bar, tape.bar);
@@ -106,40 +103,40 @@ struct ConvolutionalDictionary {
 
    private:
     /// u <- (u - (D^T (D u - x) + (alpha + beta) u + d + lambda) / L)_+, T times from 0, L >= |D^T D| + alpha + beta.
-    static void unroll(B& backend, ConstView x, Tape& tape) {
+    static void unroll(B& backend, ConstView<B> x, Tape& tape) {
       tape.synthesis.check("ConvolutionalDictionary");
       resize(backend, tape.D_T, k, patch);
-      transpose(backend, ConstView(tape.synthesis.D), View(tape.D_T));
+      transpose(backend, ConstView<B>(tape.synthesis.D), View<B>(tape.D_T));
       resize(backend, tape.code.u, k, x.cols() / window.sites() * window.out_sites());
       Scalar const s = tape.synthesis.alpha + tape.synthesis.beta;
       formula::SynthesisStep<Scalar> const step{s, tape.synthesis.lambda,
                                                 largest_row_sum(backend, tape.D_T) + s};
-      ConstView const W = tape.D_T, d = tape.synthesis.d;
-      View const u = tape.code.u;
+      ConstView<B> const W = tape.D_T, d = tape.synthesis.d;
+      View<B> const u = tape.code.u;
       each_chunk(backend, Batch{x.cols(), window.sites()}, 2 * (k + in.channels),
                  [=](auto& lane, Columns chunk) {
-                   View const u_c = columns(u, outputs<Layer>(chunk));
-                   View const E = lane.scratch(in.channels, chunk.count);  // D u - x
+                   View<B> const u_c = columns(u, outputs<Layer>(chunk));
+                   View<B> const E = lane.scratch(in.channels, chunk.count);  // D u - x
                    each(lane, formula::Fill<Scalar>{0}, u_c);
                    for (int t = 0; t < T; ++t) {
-                     convolve_adjoint_each(lane, window, W, ConstView(u_c), formula::StoreMinus(), E,
+                     convolve_adjoint_each(lane, window, W, ConstView<B>(u_c), formula::StoreMinus(), E,
                                            columns(x, chunk));
-                     convolve_each(lane, window, W, ConstView(E), step, u_c, PerRow{d});
+                     convolve_each(lane, window, W, ConstView<B>(E), step, u_c, PerRow{d});
                    }
                  });
     }
 
     /// The largest row sum of |D|^T |D|, which bounds the eigenvalues of D^T D: that of an image of ones.
-    static Scalar largest_row_sum(B& backend, ConstView D_T) {
+    static Scalar largest_row_sum(B& backend, ConstView<B> D_T) {
       auto& lane = backend.lane();
       auto const frame = lane.frame();
-      View const W = lane.scratch(k, patch), ones = lane.scratch(k, window.out_sites()),
-                 image = lane.scratch(in.channels, window.sites());
+      View<B> const W = lane.scratch(k, patch), ones = lane.scratch(k, window.out_sites()),
+                    image = lane.scratch(in.channels, window.sites());
       each(lane, formula::StoreMagnitude(), W, D_T);
       each(lane, formula::Fill<Scalar>{1}, ones);
-      convolve_adjoint_each(lane, window, ConstView(W), ConstView(ones), formula::Store(), image);
-      convolve_each(lane, window, ConstView(W), ConstView(image), formula::Store(), ones);
-      return max_to_host(lane, ConstView(ones));
+      convolve_adjoint_each(lane, window, ConstView<B>(W), ConstView<B>(ones), formula::Store(), image);
+      convolve_each(lane, window, ConstView<B>(W), ConstView<B>(image), formula::Store(), ones);
+      return max_to_host(lane, ConstView<B>(ones));
     }
   };
 };

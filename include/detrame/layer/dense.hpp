@@ -25,15 +25,12 @@ struct Dense {
   struct Layer {
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using Matrix = typename B::Matrix;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Dense::output(in);
     static constexpr Index multiply_adds = k * in.channels * in.sites();
     static constexpr Index samples_at_once = 1;
 
     struct Parameters {
-      Matrix W, c;
+      Matrix<B> W, c;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
         f(path / "W", Kind::weight, theta.W, rest.W...);
@@ -42,59 +39,59 @@ struct Dense {
     };
 
     struct Tape {
-      ConstView x{};
+      ConstView<B> x{};
       OutputMemory<input, output, B> memory;
     };
 
     Parameters parameters(B& backend) const { return {zeros(backend, k, in.channels), zeros(backend, k, 1)}; }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      View const y = tape.memory.y(backend, samples<Layer>("Dense", x));
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
+      View<B> const y = tape.memory.y(backend, samples<Layer>("Dense", x));
       tape.x = x;
       predict(backend, theta, x, y);
       return y;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Dense", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B& backend, Parameters const& theta) const {
       check("W", "c", theta);
-      return [c = ConstView(theta.c), W = prepare_product(backend, theta.W, Op::none)](auto& lane,
-                                                                                       ConstView x, View y) {
+      return [c = ConstView<B>(theta.c), W = prepare_product(backend, theta.W, Op::none)](
+                 auto& lane, ConstView<B> x, View<B> y) {
         product_each(lane, W, x, formula::StoreMinus(), y, PerRow{c});
       };
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
-      View const x_bar = tape.memory.x_bar("Dense", y_bar);
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
+      View<B> const x_bar = tape.memory.x_bar("Dense", y_bar);
       auto const frame = backend.lane().frame();
       auto const W_T = prepare_product(backend, theta.W, Op::transposed);
-      add_gradients(backend, tape.x, y_bar, theta_bar, [=](auto& lane, ConstView z_bar, Columns chunk) {
+      add_gradients(backend, tape.x, y_bar, theta_bar, [=](auto& lane, ConstView<B> z_bar, Columns chunk) {
         product_each(lane, W_T, z_bar, formula::Store(), columns(x_bar, chunk));
       });
       return x_bar;
     }
 
-    void pullback_parameters(B& backend, Parameters const&, Tape& tape, ConstView y_bar,
+    void pullback_parameters(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar,
                              Parameters& theta_bar) const {
       require_cotangent("Dense", tape.memory.y(), y_bar);
-      add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView, Columns) {});
+      add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView<B>, Columns) {});
     }
 
    private:
     /// theta_bar += the sums over chunks, in each of which `also(lane, z_bar, chunk)` runs too.
     template <class F>
-    static void add_gradients(B& backend, ConstView x, ConstView y_bar, Parameters& theta_bar,
+    static void add_gradients(B& backend, ConstView<B> x, ConstView<B> y_bar, Parameters& theta_bar,
                               F const& also) {
       check("W_bar", "c_bar", theta_bar);
-      std::array<View, 2> const sums{View(theta_bar.W), View(theta_bar.c)};
+      std::array<View<B>, 2> const sums{View<B>(theta_bar.W), View<B>(theta_bar.c)};
       sum_chunks(backend, Batch{y_bar.cols()}, k + in.channels, sums,
-                 [=](auto& lane, Columns chunk, std::array<View, 2> const& partial) {
-                   ConstView const z_bar = columns(y_bar, chunk);
+                 [=](auto& lane, Columns chunk, std::array<View<B>, 2> const& partial) {
+                   ConstView<B> const z_bar = columns(y_bar, chunk);
                    add_outer_product(lane, z_bar, columns(x, chunk), 1, partial[0]);
                    row_sums(lane, partial[1], formula::Negative(), z_bar);
                    also(lane, z_bar, chunk);

@@ -11,7 +11,7 @@ namespace detrame {
 /// Shapes    D: m x k.  d: k x 1.  lambda, alpha, beta: 1 x 1.
 template <Backend B>
 struct DictionaryParameters {
-  typename B::Matrix D, d, lambda, alpha, beta;
+  Matrix<B> D, d, lambda, alpha, beta;
 
   template <class F, class Theta, class... Rest>
   static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
@@ -24,7 +24,7 @@ struct DictionaryParameters {
 
   /// Refuses tensors of other shapes; `suffix` is "_bar" for a cotangent.
   void check(Index m, Index k, std::string const& suffix = "") const {
-    auto const require = [&](char const* name, typename B::Matrix const& p, Index rows, Index cols) {
+    auto const require = [&](char const* name, Matrix<B> const& p, Index rows, Index cols) {
       require_shape("Dictionary", (name + suffix).c_str(), p, rows, cols);
     };
     require("D", D, m, k);

@@ -60,31 +60,29 @@ struct Dictionary<k, Exact> {
   struct Layer {
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);
 
     /// The problem, and its penalty with vectors that are kept: a step allocates nothing.
     struct Problem {
       Synthesis<B> synthesis{};
-      typename B::Matrix lambda, beta;  // k x 1
+      Matrix<B> lambda, beta;  // k x 1
     };
     struct PenaltyOf {
       using Backend = B;
       using Activation = formula::NonnegativeShrinkage;
       Problem const& problem;
       Index dim() const { return k; }
-      ConstView lambda() const { return problem.lambda; }
-      ConstView beta() const { return problem.beta; }
-      void value(typename B::Lane& lane, ConstView U, View out) const {
+      ConstView<B> lambda() const { return problem.lambda; }
+      ConstView<B> beta() const { return problem.beta; }
+      void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {
         column_sums(lane, out, formula::PenaltyTerm<false>{}, U, PerRow{lambda()}, PerRow{beta()});
       }
     };
     static_assert(Penalty<PenaltyOf>);
 
     struct Tape {
-      ConstView x{};
+      ConstView<B> x{};
       Problem problem{};
       ExactResult<B> code{};
       SynthesisCotangent<B> bar{};
@@ -92,7 +90,7 @@ struct Dictionary<k, Exact> {
 
     Parameters parameters(B& backend) const { return Parameters::zeros(backend, in.channels, k); }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       samples<Layer>("Dictionary", x);
       tape.x = x;
       set_problem(backend, theta, tape.problem);
@@ -100,7 +98,7 @@ struct Dictionary<k, Exact> {
       return tape.code.u;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> u) const {
       samples<Layer>("Dictionary", x, u);
       Problem problem{};
       ExactResult<B> code{};
@@ -109,8 +107,8 @@ struct Dictionary<k, Exact> {
       each(backend.lane(), formula::Assign(), u, code.u);
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView u_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> u_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("Dictionary", tape.code.u, u_bar);
       theta_bar.check(in.channels, k, "_bar");
       exact_synthesis_pullback(backend, tape.problem.synthesis, PenaltyOf{tape.problem}, tape.x, tape.code.u,
@@ -136,7 +134,7 @@ struct Dictionary<k, Exact> {
       each(lane, formula::Fill<Scalar>{synthesis.beta}, problem.beta);
     }
 
-    static void solve(B& backend, Problem const& problem, ConstView x, ExactResult<B>& code) {
+    static void solve(B& backend, Problem const& problem, ConstView<B> x, ExactResult<B>& code) {
       exact_synthesis(backend, problem.synthesis, PenaltyOf{problem}, x, code);
       detail::require_certified("Dictionary", code);
     }

@@ -39,27 +39,24 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
   struct Layer {
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using Matrix = typename B::Matrix;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);
     static constexpr DenseBlocks structure{1};
     static constexpr bool gershgorin = std::is_same_v<Recursion, Gershgorin>;
 
     struct Tape {
-      ConstView x{};
-      Matrix Q, Theta, lambda, beta;     // k x k, k x 1: what `tie` reads
-      Matrix W_tilde, h, b;              // k x k, k x 1: what it makes
-      Matrix G, u, states;               // k x N, k x N, k x (T - 1) N; pullback writes G_bar over u
-      Matrix W_tilde_bar, Q_bar, b_bar;  // k x k, k x 1
-      Matrix Theta_bar, lambda_bar, beta_bar;
-      Matrix x_bar;  // m x N
+      ConstView<B> x{};
+      Matrix<B> Q, Theta, lambda, beta;     // k x k, k x 1: what `tie` reads
+      Matrix<B> W_tilde, h, b;              // k x k, k x 1: what it makes
+      Matrix<B> G, u, states;               // k x N, k x N, k x (T - 1) N; pullback writes G_bar over u
+      Matrix<B> W_tilde_bar, Q_bar, b_bar;  // k x k, k x 1
+      Matrix<B> Theta_bar, lambda_bar, beta_bar;
+      Matrix<B> x_bar;  // m x N
     };
 
     Parameters parameters(B& backend) const { return Parameters::zeros(backend, in.channels, k); }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       samples<Layer>("Dictionary", x);
       theta.check(in.channels, k);
       auto& lane = backend.lane();
@@ -68,10 +65,10 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       if (alpha <= 0) throw DomainError(message("Dictionary: alpha = ", alpha, ", must be > 0"));
       if (beta < 0) throw DomainError(message("Dictionary: beta = ", beta, ", must be >= 0"));
       if (lambda < 0) throw DomainError(message("Dictionary: lambda = ", lambda, ", must be >= 0"));
-      for (Matrix* const square : {&tape.Q, &tape.W_tilde}) resize(backend, *square, k, k);
-      for (Matrix* const column : {&tape.Theta, &tape.lambda, &tape.beta, &tape.h, &tape.b})
+      for (Matrix<B>* const square : {&tape.Q, &tape.W_tilde}) resize(backend, *square, k, k);
+      for (Matrix<B>* const column : {&tape.Theta, &tape.lambda, &tape.beta, &tape.h, &tape.b})
         resize(backend, *column, k, 1);
-      for (Matrix* const batch : {&tape.G, &tape.u}) resize(backend, *batch, k, x.cols());
+      for (Matrix<B>* const batch : {&tape.G, &tape.u}) resize(backend, *batch, k, x.cols());
       resize(backend, tape.states, k, StoreStates::columns(T, x.cols()));
       tape.x = x;
 
@@ -87,8 +84,8 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       tie(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta, tape.W_tilde, tape.h,
           tape.b);
 
-      ConstView const D = theta.D, d = theta.d, Theta = tape.Theta, betas = tape.beta;
-      View const G = tape.G;
+      ConstView<B> const D = theta.D, d = theta.d, Theta = tape.Theta, betas = tape.beta;
+      View<B> const G = tape.G;
       each_chunk(backend, Batch{x.cols()}, in.channels + 2 * k, [&](auto& chunk_lane, Columns c) {
         gemm_each(chunk_lane, D, Op::transposed, columns(x, c), formula::TiedInput<Scalar>{1}, columns(G, c),
                   PerRow{d}, PerRow{Theta}, PerRow{betas});
@@ -98,34 +95,35 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       return tape.u;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View u) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> u) const {
       samples<Layer>("Dictionary", x, u);
       Tape tape;
       each(backend.lane(), formula::Assign(), u, forward(backend, theta, x, tape, Draw{}));
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> u_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("Dictionary", tape.u, u_bar);
       theta_bar.check(in.channels, k, "_bar");
       auto& lane = backend.lane();
-      for (Matrix* const square : {&tape.W_tilde_bar, &tape.Q_bar}) resize(backend, *square, k, k);
-      for (Matrix* const column : {&tape.b_bar, &tape.Theta_bar, &tape.lambda_bar, &tape.beta_bar})
+      for (Matrix<B>* const square : {&tape.W_tilde_bar, &tape.Q_bar}) resize(backend, *square, k, k);
+      for (Matrix<B>* const column : {&tape.b_bar, &tape.Theta_bar, &tape.lambda_bar, &tape.beta_bar})
         resize(backend, *column, k, 1);
       resize(backend, tape.x_bar, in.channels, u_bar.cols());
-      for (Matrix* const sum : {&tape.W_tilde_bar, &tape.b_bar}) each(lane, formula::Fill<Scalar>{0}, *sum);
+      for (Matrix<B>* const sum : {&tape.W_tilde_bar, &tape.b_bar})
+        each(lane, formula::Fill<Scalar>{0}, *sum);
       unrolled_given_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u,
                               tape.states, u_bar, tape.u, tape.W_tilde_bar, tape.b_bar);
 
       auto const frame = lane.frame();
-      View const h_bar = lane.scratch(k, 1), G_bar_G = lane.scratch(k, 1);  // k x 1
-      for (View const& sum : {h_bar, G_bar_G}) each(lane, formula::Fill<Scalar>{0}, sum);
+      View<B> const h_bar = lane.scratch(k, 1), G_bar_G = lane.scratch(k, 1);  // k x 1
+      for (View<B> const& sum : {h_bar, G_bar_G}) each(lane, formula::Fill<Scalar>{0}, sum);
       tie_pullback(backend, structure, tape.Q, tape.lambda, tape.beta, Scalar(1), tape.Theta,
                    tape.W_tilde_bar, h_bar, tape.b_bar, tape.Q_bar, tape.lambda_bar, tape.beta_bar,
                    tape.Theta_bar);
-      View const G_bar = tape.u;
+      View<B> const G_bar = tape.u;
       row_sums(lane, G_bar_G, formula::Product(), G_bar, tape.G);
-      each(lane, formula::TiedInputScale<Scalar>{1}, tape.Theta_bar, tape.beta_bar, ConstView(G_bar_G),
+      each(lane, formula::TiedInputScale<Scalar>{1}, tape.Theta_bar, tape.beta_bar, ConstView<B>(G_bar_G),
            tape.Theta, tape.beta);
       if constexpr (gershgorin)
         gershgorin_step_pullback(backend, structure, tape.Q, tape.Theta_bar, tape.Q_bar);
@@ -133,12 +131,12 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
         coordinate_step_pullback(backend, structure, tape.Theta_bar, tape.Q_bar);
       gram_pullback(backend, theta.D, tape.Q_bar, theta_bar.D);
 
-      ConstView const x = tape.x, D = theta.D, Theta = tape.Theta, betas = tape.beta;
-      View const x_bar = tape.x_bar;
-      std::array<View, 2> const sums{View(theta_bar.D), View(theta_bar.d)};
+      ConstView<B> const x = tape.x, D = theta.D, Theta = tape.Theta, betas = tape.beta;
+      View<B> const x_bar = tape.x_bar;
+      std::array<View<B>, 2> const sums{View<B>(theta_bar.D), View<B>(theta_bar.d)};
       sum_chunks(backend, Batch{u_bar.cols()}, in.channels + 2 * k, sums,
-                 [&](auto& chunk_lane, Columns c, std::array<View, 2> const& partial) {
-                   View const y_bar_c = columns(G_bar, c);  // k x n, of D^T x - d, over G_bar
+                 [&](auto& chunk_lane, Columns c, std::array<View<B>, 2> const& partial) {
+                   View<B> const y_bar_c = columns(G_bar, c);  // k x n, of D^T x - d, over G_bar
                    each(chunk_lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, y_bar_c, PerRow{Theta},
                         PerRow{betas});
                    gemm(chunk_lane, 1, columns(x, c), Op::none, y_bar_c, Op::transposed, 1, partial[0]);
@@ -161,12 +159,12 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
 
    private:
     /// total += the sum of a k x 1 column. total: 1 x 1.
-    static void column_totals(B& backend, ConstView column, View total) {
+    static void column_totals(B& backend, ConstView<B> column, View<B> total) {
       auto& lane = backend.lane();
       auto const frame = lane.frame();
-      View const sum = lane.scratch(1, 1);
+      View<B> const sum = lane.scratch(1, 1);
       column_sums(lane, sum, formula::Identity(), column);
-      each(lane, formula::Add(), total, ConstView(sum));
+      each(lane, formula::Add(), total, ConstView<B>(sum));
     }
   };
 };

@@ -27,20 +27,18 @@ struct Dropout {
   struct Layer {
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = in;
     static constexpr Index samples_at_once = 1;
 
     struct Tape {
       Draw draw;
-      typename B::Matrix y;  ///< pullback writes x_bar over it
+      Matrix<B> y;  ///< pullback writes x_bar over it
     };
 
     Parameters parameters(B&) const { return {}; }
 
-    View forward(B& backend, Parameters const&, ConstView x, Tape& tape, Draw draw) const {
+    View<B> forward(B& backend, Parameters const&, ConstView<B> x, Tape& tape, Draw draw) const {
       samples<Layer>("Dropout", x);
       resize(backend, tape.y, x.rows(), x.cols());
       tape.draw = draw;
@@ -48,24 +46,24 @@ struct Dropout {
       return tape.y;
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
       require_cotangent("Dropout", tape.y, y_bar);
       mask(backend, tape.draw, y_bar, tape.y);
       return tape.y;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Dropout", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B&, Parameters const&) const {
-      return [](auto& lane, ConstView x, View y) { each(lane, formula::Assign(), y, x); };
+      return [](auto& lane, ConstView<B> x, View<B> y) { each(lane, formula::Assign(), y, x); };
     }
 
    private:
     /// The map is linear, with a diagonal matrix: it is its own adjoint.
-    static void mask(B& backend, Draw draw, ConstView x, View y) {
+    static void mask(B& backend, Draw draw, ConstView<B> x, View<B> y) {
       each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
         formula::Dropout<Scalar> const f{draw.random(), draw.first_sample * in.sites() + chunk.first,
                                          in.channels, static_cast<Scalar>(draw.dropping ? rate.value : 0)};

@@ -18,8 +18,6 @@ struct GlobalAveragePool {
   struct Layer {
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = GlobalAveragePool::output(in);
     static constexpr Index sites = in.sites();
@@ -31,19 +29,19 @@ struct GlobalAveragePool {
 
     Parameters parameters(B&) const { return {}; }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      View const y = tape.memory.y(backend, samples<Layer>("GlobalAveragePool", x));
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
+      View<B> const y = tape.memory.y(backend, samples<Layer>("GlobalAveragePool", x));
       predict(backend, theta, x, y);
       return y;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("GlobalAveragePool", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B&, Parameters const&) const {
-      return [](auto& lane, ConstView x, View mean) {
+      return [](auto& lane, ConstView<B> x, View<B> mean) {
         each(lane, formula::Fill<Scalar>{0}, mean);
         for (Index n = 0; n < mean.cols(); ++n)
           row_sums(lane, mean.middle_cols(n, 1), formula::Identity(), x.middle_cols(n * sites, sites));
@@ -51,8 +49,8 @@ struct GlobalAveragePool {
       };
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
-      View const x_bar = tape.memory.x_bar("GlobalAveragePool", y_bar);
+    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
+      View<B> const x_bar = tape.memory.x_bar("GlobalAveragePool", y_bar);
       each_chunk(backend, Batch{x_bar.cols(), sites}, in.channels, [=](auto& lane, Columns chunk) {
         for (Index first = chunk.first; first < chunk.first + chunk.count; first += sites)
           each(lane, formula::Scaled<Scalar>{inverse()}, columns(x_bar, {first, sites}),

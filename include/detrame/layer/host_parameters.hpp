@@ -21,7 +21,7 @@ template <class B, class Theta>  // the concept Backend itself asks for to_host
 HostParameters<typename B::Scalar> to_host(B& backend, Theta const& theta) {
   HostParameters<typename B::Scalar> host;
   visit([&](std::string_view path, Kind,
-            typename B::Matrix const& p) { host.emplace(path, to_host(backend, typename B::ConstView(p))); },
+            Matrix<B> const& p) { host.emplace(path, to_host(backend, ConstView<B>(p))); },
         theta);
   return host;
 }
@@ -33,11 +33,10 @@ HostParameters<typename B::Scalar> to_host(B& backend, Theta const& theta) {
 template <Layer Net>
 typename Net::Parameters to_device(typename Net::Backend& backend, Net const& net,
                                    HostParameters<typename Net::Backend::Scalar> const& host) {
-  using Matrix = typename Net::Backend::Matrix;
   auto theta = net.parameters(backend);
   std::size_t count = 0;
   visit(
-      [&](std::string_view path, Kind, Matrix& p) {
+      [&](std::string_view path, Kind, Matrix<typename Net::Backend>& p) {
         auto const found = host.find(path);
         if (found == host.end())
           throw ShapeError(message("to_device: ", path, ", ", p.rows(), " x ", p.cols(), ", is not given"));

@@ -15,19 +15,16 @@ namespace detrame {
 template <Shape in, Shape out, Backend B>
 class OutputMemory {
  public:
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
-
   /// y of another batch, to be written.
-  View y(B& backend, Index samples) {
+  View<B> y(B& backend, Index samples) {
     resize(backend, entries_, size, samples);
     return y();
   }
-  View y() { return front(out); }
-  View x_bar() { return front(in); }
+  View<B> y() { return front(out); }
+  View<B> x_bar() { return front(in); }
 
   /// x_bar, to be written while y_bar is read: refuses a y_bar that is not shaped as y, or that lies in its memory.
-  View x_bar(char const* who, ConstView y_bar) {
+  View<B> x_bar(char const* who, ConstView<B> y_bar) {
     require_cotangent(who, y(), y_bar);
     if (x_bar().overlaps(y_bar))
       throw DomainError(message(who, ": y_bar lies in the memory of y, over which x_bar is written"));
@@ -37,15 +34,15 @@ class OutputMemory {
  private:
   static constexpr Index size = std::max(in.size(), out.size());
 
-  View front(Shape shape) {
-    View const all = entries_;
+  View<B> front(Shape shape) {
+    View<B> const all = entries_;
     Index const samples = all.cols();
     return all.reshaped(1, size * samples)
         .middle_cols(0, shape.size() * samples)
         .reshaped(shape.channels, shape.sites() * samples);
   }
 
-  typename B::Matrix entries_;  // size x samples; y and x_bar are both in front
+  Matrix<B> entries_;  // size x samples; y and x_bar are both in front
 };
 
 }  // namespace detrame

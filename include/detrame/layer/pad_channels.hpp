@@ -23,8 +23,6 @@ struct PadChannels {
     static_assert(in.channels <= k, "PadChannels: cannot have fewer channels than it reads");
     using Backend = B;
     using Scalar = typename B::Scalar;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = PadChannels::output(in);
     static constexpr Window window = Map::window(in);
@@ -36,24 +34,24 @@ struct PadChannels {
 
     Parameters parameters(B&) const { return {}; }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
-      View const y = tape.memory.y(backend, samples<Layer>("PadChannels", x));
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
+      View<B> const y = tape.memory.y(backend, samples<Layer>("PadChannels", x));
       predict(backend, theta, x, y);
       return y;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("PadChannels", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B& backend, Parameters const&) const {
       return [W = prepare_convolution(Direct(), backend, window, identity(backend.lane()), Op::none)](
-                 auto& lane, ConstView x, View y) { convolve_each(lane, W, x, formula::Store(), y); };
+                 auto& lane, ConstView<B> x, View<B> y) { convolve_each(lane, W, x, formula::Store(), y); };
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
-      View const x_bar = tape.memory.x_bar("PadChannels", y_bar);
+    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
+      View<B> const x_bar = tape.memory.x_bar("PadChannels", y_bar);
       each_chunk(backend, Batch{x_bar.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
         convolve_adjoint_each(lane, window, identity(lane), columns(y_bar, outputs<Layer>(chunk)),
                               formula::Store(), columns(x_bar, chunk));
@@ -62,8 +60,8 @@ struct PadChannels {
     }
 
    private:
-    static ConstView identity(auto& lane) {
-      View const I = lane.scratch(k, in.channels);
+    static ConstView<B> identity(auto& lane) {
+      View<B> const I = lane.scratch(k, in.channels);
       each(lane, formula::Fill<Scalar>{0}, I);
       each_indexed(lane, formula::ShiftDiagonal<Scalar>{1}, I);
       return I;

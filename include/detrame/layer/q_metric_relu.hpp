@@ -60,9 +60,6 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
   struct Layer {
     static_assert(StructureRecipe::fits(in), "QMetricReLU: the blocks of W~ must divide the channels");
     using Backend = B;
-    using Matrix = typename B::Matrix;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = in;
     static constexpr Index k = in.channels;
     static constexpr auto structure = StructureRecipe::template at<typename B::Scalar, in>();
@@ -71,7 +68,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     static constexpr Index samples_at_once = (structure.batch(0).wanted + in.sites() - 1) / in.sites();
 
     struct Parameters {
-      Matrix W_tilde, h, b;
+      Matrix<B> W_tilde, h, b;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
         f(path / "W_tilde", Role(Kind::W_tilde, structure.taps()), theta.W_tilde, rest.W_tilde...);
@@ -81,8 +78,8 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     };
 
     struct Tape {
-      ConstView z{};
-      Matrix u, states;  ///< pullback writes z_bar over u
+      ConstView<B> z{};
+      Matrix<B> u, states;  ///< pullback writes z_bar over u
     };
 
     Parameters parameters(B& backend) const {
@@ -91,7 +88,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
               zeros(backend, k, 1)};
     }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView z, Tape& tape, Draw) const {
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> z, Tape& tape, Draw) const {
       samples<Layer>("QMetricReLU", z);
       resize(backend, tape.u, k, z.cols());
       resize(backend, tape.states, k, TapePolicy::columns(T, z.cols()));
@@ -101,7 +98,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
       return tape.u;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView z, View u) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> z, View<B> u) const {
       samples<Layer>("QMetricReLU", z, u);
       predict_in_chunks(backend, *this, theta, z, u);
     }
@@ -111,8 +108,8 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
                                                            theta.b, k, T);
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView u_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> u_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("QMetricReLU", tape.u, u_bar);
       unrolled_prox_pullback(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h,
                              theta.b, tape.z, T, tape.u, tape.states, u_bar, tape.u, theta_bar.W_tilde,

@@ -17,45 +17,43 @@ struct ReLU {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = in;
     static constexpr Index samples_at_once = 1;
     static constexpr bool in_place = true;
 
     struct Tape {
-      View y{};  ///< in memory, or in that of x; pullback writes x_bar over it
-      typename B::Matrix memory;
+      View<B> y{};  ///< in memory, or in that of x; pullback writes x_bar over it
+      Matrix<B> memory;
     };
 
     Parameters parameters(B&) const { return {}; }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw) const {
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       resize(backend, tape.memory, x.rows(), x.cols());
       tape.y = tape.memory;
       predict(backend, theta, x, tape.y);
       return tape.y;
     }
 
-    ConstView forward_in_place(B& backend, Parameters const& theta, View x, Tape& tape, Draw) const {
+    ConstView<B> forward_in_place(B& backend, Parameters const& theta, View<B> x, Tape& tape, Draw) const {
       tape.y = x;
       predict(backend, theta, x, x);
       return x;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("ReLU", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B&, Parameters const&) const {
-      return [](auto& lane, ConstView x, View y) { each(lane, formula::Relu(), y, x); };
+      return [](auto& lane, ConstView<B> x, View<B> y) { each(lane, formula::Relu(), y, x); };
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
       require_cotangent("ReLU", tape.y, y_bar);
-      View const y = tape.y, x_bar = y;
+      View<B> const y = tape.y, x_bar = y;
       each_chunk(backend, Batch{y_bar.cols()}, 3 * in.channels, [=](auto& lane, Columns chunk) {
         each(lane, formula::ReluPullback(), columns(x_bar, chunk), columns(y_bar, chunk), columns(y, chunk));
       });

@@ -18,40 +18,38 @@ struct Reshape {
   struct Layer {
     static_assert(in.size() == to.size(), "Reshape: both shapes must have the same number of entries");
     using Backend = B;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = to;
     static constexpr Index samples_at_once = 1;
 
     struct Tape {
       Index samples = 0;
-      typename B::Matrix y, x_bar;
+      Matrix<B> y, x_bar;
     };
 
     Parameters parameters(B&) const { return {}; }
 
-    ConstView forward(B& backend, Parameters const&, ConstView x, Tape& tape, Draw) const {
+    ConstView<B> forward(B& backend, Parameters const&, ConstView<B> x, Tape& tape, Draw) const {
       Index const n = tape.samples = samples<Layer>("Reshape", x);
       return reshape(backend, x, to.channels, n * to.sites(), tape.y);
     }
 
-    ConstView pullback(B& backend, Parameters const&, Tape& tape, ConstView y_bar, Parameters&) const {
+    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
       require_shape("Reshape", "y_bar", y_bar, to.channels, tape.samples * to.sites());
       return reshape(backend, y_bar, in.channels, tape.samples * in.sites(), tape.x_bar);
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Reshape", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
     auto inference(B&, Parameters const&) const {
-      return [](auto& lane, ConstView x, View y) { copy_entries(lane, x, y); };
+      return [](auto& lane, ConstView<B> x, View<B> y) { copy_entries(lane, x, y); };
     }
 
    private:
-    static ConstView reshape(B& backend, ConstView from, Index rows, Index cols, typename B::Matrix& copy) {
+    static ConstView<B> reshape(B& backend, ConstView<B> from, Index rows, Index cols, Matrix<B>& copy) {
       if (from.contiguous()) return from.reshaped(rows, cols);
       resize(backend, copy, rows, cols);
       copy_entries(backend.lane(), from, copy);

@@ -13,7 +13,7 @@ namespace detrame {
 /// Shapes    y, t, y_bar: classes x N; t is one-hot for labels, or soft. N = 0 gives 0.
 /// Requires  equal shapes, else ShapeError.
 template <class L, class B>
-concept LossOn = Backend<B> && requires(L const loss, B& b, typename B::ConstView y, typename B::View y_bar) {
+concept LossOn = Backend<B> && requires(L const loss, B& b, ConstView<B> y, View<B> y_bar) {
   { loss.value(b, y, y) } -> std::same_as<typename B::Scalar>;
   { loss.value(b, y, y, y_bar) } -> std::same_as<typename B::Scalar>;
 };
@@ -32,8 +32,7 @@ void require_targets(char const* who, View const& y, View const& t) {
 
 /// The mean over columns of sum_i term(y_ij, t_ij).
 template <Backend B, class Term>
-typename B::Scalar mean_of_terms(B& backend, typename B::ConstView y, typename B::ConstView t,
-                                 Term const& term) {
+typename B::Scalar mean_of_terms(B& backend, ConstView<B> y, ConstView<B> t, Term const& term) {
   if (y.cols() == 0) return 0;
   auto& lane = backend.lane();
   auto const frame = lane.frame();
@@ -45,7 +44,7 @@ typename B::Scalar mean_of_terms(B& backend, typename B::ConstView y, typename B
 
 /// One-hot targets of labels 0, ..., classes - 1.
 template <Backend B>
-typename B::Matrix one_hot(B& backend, std::span<int const> labels, int classes) {
+Matrix<B> one_hot(B& backend, std::span<int const> labels, int classes) {
   HostMatrix<typename B::Scalar> t(classes, static_cast<Index>(labels.size()));
   for (Index j = 0; j < t.cols(); ++j) {
     int const label = labels[static_cast<std::size_t>(j)];

@@ -11,16 +11,15 @@ namespace detrame {
 /// Tested    tests/loss/loss_test.cpp
 struct Hinge {
   template <Backend B>
-  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t) const {
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t) const {
     detail::require_targets("Hinge", y, t);
     return detail::mean_of_terms(backend, y, t, formula::HingeTerm());
   }
 
   template <Backend B>
-  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t,
-                           typename B::View y_bar) const {
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t, View<B> y_bar) const {
     using Scalar = typename B::Scalar;
-    detail::require_as_y<typename B::ConstView>("Hinge", y, "y_bar is ", y_bar);
+    detail::require_as_y<ConstView<B>>("Hinge", y, "y_bar is ", y_bar);
     Scalar const loss = value(backend, y, t);
     each(backend.lane(), formula::HingePullback<Scalar>{Scalar(1) / static_cast<Scalar>(y.cols())}, y_bar, y,
          t);

@@ -46,21 +46,19 @@ struct SoftmaxCrossEntropyColumn {
 /// Tested    tests/loss/loss_test.cpp
 struct SoftmaxCrossEntropy {
   template <Backend B>
-  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t) const {
-    return evaluate(backend, y, t, typename B::View{});
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t) const {
+    return evaluate(backend, y, t, View<B>{});
   }
 
   template <Backend B>
-  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t,
-                           typename B::View y_bar) const {
-    detail::require_as_y<typename B::ConstView>("SoftmaxCrossEntropy", y, "y_bar is ", y_bar);
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t, View<B> y_bar) const {
+    detail::require_as_y<ConstView<B>>("SoftmaxCrossEntropy", y, "y_bar is ", y_bar);
     return evaluate(backend, y, t, y_bar);
   }
 
  private:
   template <Backend B>
-  static typename B::Scalar evaluate(B& backend, typename B::ConstView y, typename B::ConstView t,
-                                     typename B::View y_bar) {
+  static typename B::Scalar evaluate(B& backend, ConstView<B> y, ConstView<B> t, View<B> y_bar) {
     using Scalar = typename B::Scalar;
     detail::require_targets("SoftmaxCrossEntropy", y, t);
     Index const N = y.cols();

@@ -10,16 +10,15 @@ namespace detrame {
 /// Tested    tests/loss/loss_test.cpp
 struct SquaredError {
   template <Backend B>
-  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t) const {
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t) const {
     detail::require_targets("SquaredError", y, t);
     return detail::mean_of_terms(backend, y, t, formula::SquaredDifference()) / 2;
   }
 
   template <Backend B>
-  typename B::Scalar value(B& backend, typename B::ConstView y, typename B::ConstView t,
-                           typename B::View y_bar) const {
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t, View<B> y_bar) const {
     using Scalar = typename B::Scalar;
-    detail::require_as_y<typename B::ConstView>("SquaredError", y, "y_bar is ", y_bar);
+    detail::require_as_y<ConstView<B>>("SquaredError", y, "y_bar is ", y_bar);
     Scalar const loss = value(backend, y, t);
     Scalar const scale = Scalar(1) / static_cast<Scalar>(y.cols());
     each(backend.lane(), formula::ScaledDifference<Scalar>{scale}, y_bar, y, t);

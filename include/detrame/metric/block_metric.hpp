@@ -38,7 +38,7 @@ void require_symmetric(char const* who, HostMatrix<Scalar> const& Q) {
 /// The smallest eigenvalue of a symmetric block less the rounding of its computation, k eps lambda_max;
 /// refuses what is not positive after that.
 template <Backend B>
-typename B::Scalar require_definite(B& backend, char const* who, typename B::ConstView Q) {
+typename B::Scalar require_definite(B& backend, char const* who, ConstView<B> Q) {
   using Scalar = typename B::Scalar;
   auto const eigenvalues = symmetric_eigenvalues(backend, Q);
   Scalar const size = std::max(std::abs(eigenvalues.front()), std::abs(eigenvalues.back()));
@@ -67,36 +67,33 @@ class BlockDiagonalMetric {
  public:
   using Backend = B;
   using Scalar = typename B::Scalar;
-  using Matrix = typename B::Matrix;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
 
-  BlockDiagonalMetric(B& backend, Matrix const& blocks)
+  BlockDiagonalMetric(B& backend, Matrix<B> const& blocks)
       : BlockDiagonalMetric(backend, blocks, "BlockDiagonalMetric") {}
 
   Index dim() const { return Q_.cols(); }
   DenseBlocks structure() const { return {Q_.cols() / Q_.rows()}; }
-  ConstView weights() const { return Q_; }
+  ConstView<B> weights() const { return Q_; }
   Scalar lambda_min() const { return lambda_min_; }
 
   /// QV = Q V. V, QV: k x N.
-  void apply(typename B::Lane& lane, ConstView V, View QV) const {
+  void apply(typename B::Lane& lane, ConstView<B> V, View<B> QV) const {
     structure().apply(lane, weights(), V, QV);
   }
 
-  Matrix diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
-  Matrix absolute_row_sums(B& backend) const {
+  Matrix<B> diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
+  Matrix<B> absolute_row_sums(B& backend) const {
     return detrame::absolute_row_sums(backend, structure(), weights());
   }
-  Matrix dense(B& backend) const { return to_device(backend, structure().dense(backend, weights())); }
+  Matrix<B> dense(B& backend) const { return to_device(backend, structure().dense(backend, weights())); }
 
  protected:
   /// `who` speaks in the refusals.
-  BlockDiagonalMetric(B& backend, Matrix const& blocks, char const* who) {
+  BlockDiagonalMetric(B& backend, Matrix<B> const& blocks, char const* who) {
     Index const kg = blocks.rows(), k = blocks.cols();
     if (kg < 1 || k < 1 || k % kg != 0)
       throw ShapeError(message(who, ": Q is ", kg, " x ", k, ", must be square blocks side by side"));
-    detail::require_symmetric(who, to_host(backend, ConstView(blocks)));
+    detail::require_symmetric(who, to_host(backend, ConstView<B>(blocks)));
     Q_ = symmetric_part(backend, blocks);
     lambda_min_ = std::numeric_limits<Scalar>::infinity();
     for (Index first = 0; first < k; first += kg)
@@ -105,7 +102,7 @@ class BlockDiagonalMetric {
   }
 
  private:
-  Matrix Q_;  // kg x k
+  Matrix<B> Q_;  // kg x k
   Scalar lambda_min_;
 };
 

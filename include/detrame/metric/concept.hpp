@@ -24,14 +24,14 @@ concept activation = requires(typename P::Backend::Scalar t) {
 template <class P>
 concept penalty_vectors = requires(P const& psi) {
   { psi.dim() } -> std::same_as<Index>;
-  { psi.lambda() } -> std::same_as<typename P::Backend::ConstView>;
-  { psi.beta() } -> std::same_as<typename P::Backend::ConstView>;
+  { psi.lambda() } -> std::same_as<ConstView<typename P::Backend>>;
+  { psi.beta() } -> std::same_as<ConstView<typename P::Backend>>;
 };
 
 template <class P>
 concept penalty_value =
-    requires(P const& psi, typename P::Backend::Lane& lane, typename P::Backend::ConstView U,
-             typename P::Backend::View out) { psi.value(lane, U, out); };
+    requires(P const& psi, typename P::Backend::Lane& lane, ConstView<typename P::Backend> U,
+             View<typename P::Backend> out) { psi.value(lane, U, out); };
 
 }  // namespace has
 
@@ -50,18 +50,18 @@ template <class M>
 concept metric_layout = requires(M const& Q) {
   { Q.dim() } -> std::same_as<Index>;
   { Q.structure() } -> Structure;
-  { Q.weights() } -> std::same_as<typename M::Backend::ConstView>;
+  { Q.weights() } -> std::same_as<ConstView<typename M::Backend>>;
 };
 
 template <class M>
-concept metric_apply = requires(M const& Q, typename M::Backend::Lane& lane, typename M::Backend::ConstView V,
-                                typename M::Backend::View QV) { Q.apply(lane, V, QV); };
+concept metric_apply = requires(M const& Q, typename M::Backend::Lane& lane, ConstView<typename M::Backend> V,
+                                View<typename M::Backend> QV) { Q.apply(lane, V, QV); };
 
 template <class M>
 concept metric_entries = requires(M const& Q, typename M::Backend& b) {
-  { Q.diagonal(b) } -> std::same_as<typename M::Backend::Matrix>;
-  { Q.absolute_row_sums(b) } -> std::same_as<typename M::Backend::Matrix>;
-  { Q.dense(b) } -> std::same_as<typename M::Backend::Matrix>;
+  { Q.diagonal(b) } -> std::same_as<Matrix<typename M::Backend>>;
+  { Q.absolute_row_sums(b) } -> std::same_as<Matrix<typename M::Backend>>;
+  { Q.dense(b) } -> std::same_as<Matrix<typename M::Backend>>;
 };
 
 template <class M>

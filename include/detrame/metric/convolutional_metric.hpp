@@ -33,11 +33,8 @@ class ConvolutionalMetric {
  public:
   using Backend = B;
   using Scalar = typename B::Scalar;
-  using Matrix = typename B::Matrix;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
 
-  ConvolutionalMetric(B& backend, ConvolutionalBlocks const& structure, Matrix const& Q)
+  ConvolutionalMetric(B& backend, ConvolutionalBlocks const& structure, Matrix<B> const& Q)
       : structure_(structure) {
     constexpr char const* who = "ConvolutionalMetric";
     Index const k = structure.groups * Q.rows();
@@ -46,7 +43,7 @@ class ConvolutionalMetric {
       throw ShapeError(message(who, ": Q is ", Q.rows(), " x ", Q.cols(), ", with ", structure.groups,
                                " groups of ", Q.rows(), " channels and a kernel of ", structure.kernel,
                                " it must be ", Q.rows(), " x ", structure.weight_cols(k)));
-    auto const given = to_host(backend, ConstView(Q)), symmetric = symmetric_part(structure, given);
+    auto const given = to_host(backend, ConstView<B>(Q)), symmetric = symmetric_part(structure, given);
     Scalar largest(0);
     for (Index j = 0; j < given.cols(); ++j)
       for (Index i = 0; i < given.rows(); ++i) {
@@ -70,24 +67,26 @@ class ConvolutionalMetric {
 
   Index dim() const { return structure_.groups * Q_.rows(); }
   ConvolutionalBlocks structure() const { return structure_; }
-  ConstView weights() const { return Q_; }
+  ConstView<B> weights() const { return Q_; }
   Scalar lambda_min() const { return range_.low; }
   Scalar lambda_max() const { return range_.high; }
 
   /// QV = Q V. V, QV: k x (sites images).
-  void apply(typename B::Lane& lane, ConstView V, View QV) const { structure_.apply(lane, weights(), V, QV); }
+  void apply(typename B::Lane& lane, ConstView<B> V, View<B> QV) const {
+    structure_.apply(lane, weights(), V, QV);
+  }
 
-  Matrix diagonal(B& backend) const { return detrame::diagonal(backend, structure_, weights()); }
+  Matrix<B> diagonal(B& backend) const { return detrame::diagonal(backend, structure_, weights()); }
   /// Those of a site whose window lies in the image; no other site has larger ones.
-  Matrix absolute_row_sums(B& backend) const {
+  Matrix<B> absolute_row_sums(B& backend) const {
     return detrame::absolute_row_sums(backend, structure_, weights());
   }
   /// Of all channels and sites of an image.
-  Matrix dense(B& backend) const { return to_device(backend, structure_.dense(backend, weights())); }
+  Matrix<B> dense(B& backend) const { return to_device(backend, structure_.dense(backend, weights())); }
 
  private:
   ConvolutionalBlocks structure_;
-  Matrix Q_;  // kg x (taps k)
+  Matrix<B> Q_;  // kg x (taps k)
   SpectralRange<Scalar> range_;
 };
 

@@ -19,9 +19,9 @@ struct ConvolutionalSynthesis {
   using Scalar = typename B::Scalar;
 
   Window window{};
-  typename B::Matrix D;
+  Matrix<B> D;
   Scalar alpha, beta, lambda;
-  typename B::Matrix d;
+  Matrix<B> d;
 
   Index channels() const { return D.rows() / window.taps(); }
 

@@ -17,11 +17,10 @@ namespace detrame {
 template <Backend B>
 class DenseMetric : public BlockDiagonalMetric<B> {
  public:
-  DenseMetric(B& backend, typename B::Matrix const& Q)
-      : BlockDiagonalMetric<B>(backend, square(Q), "DenseMetric") {}
+  DenseMetric(B& backend, Matrix<B> const& Q) : BlockDiagonalMetric<B>(backend, square(Q), "DenseMetric") {}
 
  private:
-  static typename B::Matrix const& square(typename B::Matrix const& Q) {
+  static Matrix<B> const& square(Matrix<B> const& Q) {
     if (Q.rows() != Q.cols() || Q.rows() < 1)
       throw ShapeError(
           message("DenseMetric: Q is ", Q.rows(), " x ", Q.cols(), ", must be square, with a row or more"));

@@ -49,12 +49,12 @@ struct Transpose {
 
 /// The diagonal of a map in the layout of a structure: k x 1.
 template <Backend B, Structure S>
-void diagonal(B& backend, S const& structure, typename B::ConstView Q, typename B::View out) {
+void diagonal(B& backend, S const& structure, ConstView<B> Q, View<B> out) {
   each_column(backend, out.rows(), 0, detail::DiagonalEntry{structure.taps()}, Q, out);
 }
 template <Backend B, Structure S>
-typename B::Matrix diagonal(B& backend, S const& structure, typename B::ConstView Q) {
-  typename B::Matrix out;
+Matrix<B> diagonal(B& backend, S const& structure, ConstView<B> Q) {
+  Matrix<B> out;
   resize(backend, out, Q.cols() / structure.taps(), 1);
   diagonal(backend, structure, Q, out);
   return out;
@@ -63,7 +63,7 @@ typename B::Matrix diagonal(B& backend, S const& structure, typename B::ConstVie
 /// The sums of |q_il| over l (and over the taps): k x 1. They dominate Q: diag(sums) - Q is positive semi-definite
 /// (Gershgorin).
 template <Backend B, Structure S>
-void absolute_row_sums(B& backend, S const& structure, typename B::ConstView Q, typename B::View out) {
+void absolute_row_sums(B& backend, S const& structure, ConstView<B> Q, View<B> out) {
   Index const kg = Q.rows(), width = kg * structure.taps();
   each(backend.lane(), formula::Fill<typename B::Scalar>{0}, out);
   for (Index g = 0; g < structure.groups; ++g)
@@ -71,8 +71,8 @@ void absolute_row_sums(B& backend, S const& structure, typename B::ConstView Q, 
              Q.middle_cols(g * width, width));
 }
 template <Backend B, Structure S>
-typename B::Matrix absolute_row_sums(B& backend, S const& structure, typename B::ConstView Q) {
-  typename B::Matrix out;
+Matrix<B> absolute_row_sums(B& backend, S const& structure, ConstView<B> Q) {
+  Matrix<B> out;
   resize(backend, out, Q.cols() / structure.taps(), 1);
   absolute_row_sums(backend, structure, Q, out);
   return out;
@@ -80,18 +80,18 @@ typename B::Matrix absolute_row_sums(B& backend, S const& structure, typename B:
 
 /// out = A^T. out does not overlap A.
 template <Backend B>
-void transpose(B& backend, typename B::ConstView A, typename B::View out) {
+void transpose(B& backend, ConstView<B> A, View<B> out) {
   each_column(backend, out.cols(), 0, detail::Transpose{}, A, out);
 }
 
 /// The symmetric part of every block, (Q_g + Q_g^T) / 2. out does not overlap Q.
 template <Backend B>
-void symmetric_part(B& backend, typename B::ConstView Q, typename B::View out) {
+void symmetric_part(B& backend, ConstView<B> Q, View<B> out) {
   each_column(backend, Q.cols(), 0, detail::SymmetricPart{}, Q, out);
 }
 template <Backend B>
-typename B::Matrix symmetric_part(B& backend, typename B::ConstView Q) {
-  typename B::Matrix out;
+Matrix<B> symmetric_part(B& backend, ConstView<B> Q) {
+  Matrix<B> out;
   resize(backend, out, Q.rows(), Q.cols());
   symmetric_part(backend, Q, out);
   return out;

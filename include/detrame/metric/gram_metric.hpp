@@ -11,7 +11,7 @@ namespace detrame {
 
 /// Q = D^T D + alpha I, exactly symmetric. D: m x k. Q: k x k, overwritten.
 template <Backend B>
-void gram(B& backend, typename B::ConstView D, typename B::Scalar alpha, typename B::View Q) {
+void gram(B& backend, ConstView<B> D, typename B::Scalar alpha, View<B> Q) {
   using Scalar = typename B::Scalar;
   each_chunk(backend, Batch{D.cols()}, D.rows() + D.cols(), [=](typename B::Lane& lane, Columns c) {
     gemm(lane, 1, D, Op::transposed, columns(D, c), Op::none, 0, columns(Q, c));
@@ -23,7 +23,7 @@ void gram(B& backend, typename B::ConstView D, typename B::Scalar alpha, typenam
 /// The adjoint of `gram`, given the symmetric Q_bar: D_bar += 2 D Q_bar. The cotangent of alpha is the sum of
 /// the diagonal of Q_bar.
 template <Backend B>
-void gram_pullback(B& backend, typename B::ConstView D, typename B::ConstView Q_bar, typename B::View D_bar) {
+void gram_pullback(B& backend, ConstView<B> D, ConstView<B> Q_bar, View<B> D_bar) {
   each_chunk(backend, Batch{D.cols()}, D.rows() + D.cols(), [=](typename B::Lane& lane, Columns c) {
     gemm(lane, 2, D, Op::none, columns(Q_bar, c), Op::none, 1, columns(D_bar, c));
   });
@@ -45,11 +45,8 @@ class GramMetric {
  public:
   using Backend = B;
   using Scalar = typename B::Scalar;
-  using Matrix = typename B::Matrix;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
 
-  GramMetric(B& backend, Matrix D, Scalar alpha) : D_(std::move(D)), alpha_(alpha) {
+  GramMetric(B& backend, Matrix<B> D, Scalar alpha) : D_(std::move(D)), alpha_(alpha) {
     if (D_.cols() < 1)
       throw ShapeError(message("GramMetric: D is ", D_.rows(), " x 0, must have an atom or more"));
     if (!(alpha > Scalar(0)) || !std::isfinite(alpha))
@@ -63,34 +60,34 @@ class GramMetric {
     gram(backend, this->D(), alpha, Q_);
   }
 
-  ConstView D() const { return D_; }
+  ConstView<B> D() const { return D_; }
   Scalar alpha() const { return alpha_; }
 
   Index dim() const { return Q_.cols(); }
   DenseBlocks structure() const { return {1}; }
-  ConstView weights() const { return Q_; }
+  ConstView<B> weights() const { return Q_; }
   Scalar lambda_min() const { return alpha_; }
 
   /// QV = Q V, through D where it has fewer than k / 2 rows. V, QV: k x N.
-  void apply(typename B::Lane& lane, ConstView V, View QV) const {
+  void apply(typename B::Lane& lane, ConstView<B> V, View<B> QV) const {
     if (2 * D_.rows() >= dim()) return structure().apply(lane, weights(), V, QV);
     auto const frame = lane.frame();
-    View const DV = lane.scratch(D_.rows(), V.cols());  // m x N
+    View<B> const DV = lane.scratch(D_.rows(), V.cols());  // m x N
     gemm(lane, 1, D(), Op::none, V, Op::none, 0, DV);
     each(lane, formula::Scaled<Scalar>{alpha_}, QV, V);
     gemm(lane, 1, D(), Op::transposed, DV, Op::none, 1, QV);
   }
 
-  Matrix diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
-  Matrix absolute_row_sums(B& backend) const {
+  Matrix<B> diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
+  Matrix<B> absolute_row_sums(B& backend) const {
     return detrame::absolute_row_sums(backend, structure(), weights());
   }
-  Matrix dense(B&) const { return Q_; }
+  Matrix<B> dense(B&) const { return Q_; }
 
  private:
-  Matrix D_;  // m x k
+  Matrix<B> D_;  // m x k
   Scalar alpha_;
-  Matrix Q_;  // k x k
+  Matrix<B> Q_;  // k x k
 };
 
 }  // namespace detrame

@@ -16,7 +16,7 @@ namespace detrame {
 template <Backend B, Structure S = DenseBlocks>
 struct Recurrence {
   S structure;
-  typename B::Matrix W_tilde, h, b;
+  Matrix<B> W_tilde, h, b;
 
   Index dim() const { return h.rows(); }
 
@@ -35,7 +35,7 @@ struct Recurrence {
 template <Backend B>
 struct Step {
   typename B::Scalar gamma;
-  typename B::Matrix Theta;
+  Matrix<B> Theta;
 };
 
 /// gamma and Theta = diag(Q). W~ has a zero diagonal where gamma = 1. It need not converge.             (M7)
@@ -59,9 +59,8 @@ Step<B> gershgorin_step(B& backend, M const& Q) {
 /// The tied parameters of eq. (34), written where the caller says: nothing is checked or allocated.     (M6)
 /// Shapes    Q, W_tilde: as structure says, kg x (taps k).  lambda, beta, Theta, h, b: k x 1.
 template <Backend B, Structure S>
-void tie(B& backend, S const& structure, typename B::ConstView Q, typename B::ConstView lambda,
-         typename B::ConstView beta, typename B::Scalar gamma, typename B::ConstView Theta,
-         typename B::View W_tilde, typename B::View h, typename B::View b) {
+void tie(B& backend, S const& structure, ConstView<B> Q, ConstView<B> lambda, ConstView<B> beta,
+         typename B::Scalar gamma, ConstView<B> Theta, View<B> W_tilde, View<B> h, View<B> b) {
   using Scalar = typename B::Scalar;
   Index const kg = Q.rows(), width = kg * structure.taps();
   each(backend.lane(), formula::TiedShrinkage<Scalar>{gamma}, h, b, Theta, lambda, beta);

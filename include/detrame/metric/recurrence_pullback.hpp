@@ -9,27 +9,22 @@ namespace detrame {
 /// but scratch. All outputs are assigned, and Q_bar is symmetrised.
 /// Shapes    Q, W_bar, Q_bar: kg x k.  All others: k x 1.
 template <Backend B>
-typename B::Scalar tie_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
-                                typename B::ConstView lambda, typename B::ConstView beta,
-                                typename B::Scalar gamma, typename B::ConstView Theta,
-                                typename B::ConstView W_bar, typename B::ConstView h_bar,
-                                typename B::ConstView b_bar, typename B::View Q_bar,
-                                typename B::View lambda_bar, typename B::View beta_bar,
-                                typename B::View Theta_bar) {
+typename B::Scalar tie_pullback(B& backend, DenseBlocks const& structure, ConstView<B> Q, ConstView<B> lambda,
+                                ConstView<B> beta, typename B::Scalar gamma, ConstView<B> Theta,
+                                ConstView<B> W_bar, ConstView<B> h_bar, ConstView<B> b_bar, View<B> Q_bar,
+                                View<B> lambda_bar, View<B> beta_bar, View<B> Theta_bar) {
   using Scalar = typename B::Scalar;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
   auto& lane = backend.lane();
   auto const frame = lane.frame();
   Index const kg = Q.rows(), k = Q.cols();
-  View const w = lane.scratch(k, 1);           // k x 1, the diagonal of W_bar
-  View const r = lane.scratch(k, 1);           // k x 1, r_i = sum_l w_bar_il q_il
-  View const gamma_bar = lane.scratch(k, 1);   // k x 1, the rows' shares
-  View const one_sided = lane.scratch(kg, k);  // kg x k, Q_bar before it is symmetrised
+  View<B> const w = lane.scratch(k, 1);           // k x 1, the diagonal of W_bar
+  View<B> const r = lane.scratch(k, 1);           // k x 1, r_i = sum_l w_bar_il q_il
+  View<B> const gamma_bar = lane.scratch(k, 1);   // k x 1, the rows' shares
+  View<B> const one_sided = lane.scratch(kg, k);  // kg x k, Q_bar before it is symmetrised
   diagonal(backend, structure, W_bar, w);
   each(lane, formula::Fill<Scalar>{Scalar(0)}, r);
   for (Index g = 0; g < structure.groups; ++g) {
-    ConstView const W_bar_g = W_bar.middle_cols(g * kg, kg);  // kg x kg
+    ConstView<B> const W_bar_g = W_bar.middle_cols(g * kg, kg);  // kg x kg
     row_sums(lane, r.middle_rows(g * kg, kg), formula::Product{}, W_bar_g, Q.middle_cols(g * kg, kg));
     each(lane, formula::TiedWeightPullback<Scalar>{gamma}, one_sided.middle_cols(g * kg, kg), W_bar_g,
          PerRow{Theta.middle_rows(g * kg, kg)}, PerRow{beta.middle_rows(g * kg, kg)});
@@ -44,7 +39,7 @@ typename B::Scalar tie_pullback(B& backend, DenseBlocks const& structure, typena
 /// Shapes    Q_bar: kg x k, symmetric, in the layout of Q.  lambda_bar, beta_bar, Theta_bar: k x 1.
 template <Backend B>
 struct TieCotangent {
-  typename B::Matrix Q_bar, lambda_bar, beta_bar, Theta_bar;
+  Matrix<B> Q_bar, lambda_bar, beta_bar, Theta_bar;
   typename B::Scalar gamma_bar;
 };
 
@@ -81,8 +76,8 @@ TieCotangent<B> tie_pullback(B& backend, M const& Q, Psi const& psi, Step<B> con
 
 /// Theta = diag(Q): Q_bar_ii += Theta_bar_i. Q_bar: kg x k.
 template <Backend B>
-void coordinate_step_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Theta_bar,
-                              typename B::View Q_bar) {
+void coordinate_step_pullback(B& backend, DenseBlocks const& structure, ConstView<B> Theta_bar,
+                              View<B> Q_bar) {
   Index const kg = Q_bar.rows();
   for (Index g = 0; g < structure.groups; ++g)
     each_indexed(backend.lane(), formula::AddToDiagonal{}, Q_bar.middle_cols(g * kg, kg),
@@ -92,11 +87,11 @@ void coordinate_step_pullback(B& backend, DenseBlocks const& structure, typename
 /// Theta_i = sum_l |q_il|: Q_bar_il += sign(q_il) (Theta_bar_i + Theta_bar_l) / 2, the symmetrised adjoint;
 /// not differentiable where q_il = 0, and 0 there. Q, Q_bar: kg x k.
 template <Backend B>
-void gershgorin_step_pullback(B& backend, DenseBlocks const& structure, typename B::ConstView Q,
-                              typename B::ConstView Theta_bar, typename B::View Q_bar) {
+void gershgorin_step_pullback(B& backend, DenseBlocks const& structure, ConstView<B> Q,
+                              ConstView<B> Theta_bar, View<B> Q_bar) {
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  typename B::View const row = lane.scratch(1, Q.cols());  // 1 x k, Theta_bar^T
+  View<B> const row = lane.scratch(1, Q.cols());  // 1 x k, Theta_bar^T
   transpose(backend, Theta_bar, row);
   Index const kg = Q.rows();
   for (Index g = 0; g < structure.groups; ++g)

@@ -16,9 +16,9 @@ template <Backend B>
 struct Synthesis {
   using Scalar = typename B::Scalar;
 
-  typename B::Matrix D;
+  Matrix<B> D;
   Scalar alpha, beta, lambda;
-  typename B::Matrix d;
+  Matrix<B> d;
 
   void check(char const* who) const {
     if (D.cols() < 1 || d.rows() != D.cols() || d.cols() != 1)
@@ -47,24 +47,22 @@ struct Synthesis {
 /// Requires  sizes that agree, else ShapeError.
 /// Tested    tests/metric/recurrence_test.cpp (M2)
 template <Backend B, Penalty Psi>
-typename B::Matrix objective(B& backend, Synthesis<B> const& synthesis, Psi const& psi,
-                             typename B::Input const X, typename B::Input const A) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+Matrix<B> objective(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> const X,
+                    Input<B> const A) {
   using Scalar = typename B::Scalar;
-  ConstView const x = X, a = A, D = synthesis.D, d = synthesis.d;
+  ConstView<B> const x = X, a = A, D = synthesis.D, d = synthesis.d;
   synthesis.check("objective");
   if (x.rows() != D.rows() || a.rows() != D.cols() || x.cols() != a.cols() || psi.dim() != a.rows())
     throw ShapeError(message("objective: X is ", x.rows(), " x ", x.cols(), ", A is ", a.rows(), " x ",
                              a.cols(), ", psi has ", psi.dim(), " rows, D is ", D.rows(), " x ", D.cols()));
-  typename B::Matrix out;
+  Matrix<B> out;
   resize(backend, out, 1, x.cols());
-  View const value = out;
+  View<B> const value = out;
   Scalar const alpha = synthesis.alpha;
   each_chunk(backend, Batch{x.cols()}, D.rows() + 2 * D.cols(), [&](typename B::Lane& lane, Columns c) {
-    View const DA = lane.scratch(D.rows(), c.count);  // m x n
-    View const term = lane.scratch(1, c.count);       // 1 x n
-    View const sum = columns(value, c);               // 1 x n
+    View<B> const DA = lane.scratch(D.rows(), c.count);  // m x n
+    View<B> const term = lane.scratch(1, c.count);       // 1 x n
+    View<B> const sum = columns(value, c);               // 1 x n
     gemm(lane, 1, D, Op::none, columns(a, c), Op::none, 0, DA);
     psi.value(lane, columns(a, c), sum);
     column_sums(lane, term, formula::SquaredDifference{}, columns(x, c), DA);
@@ -85,23 +83,20 @@ typename B::Matrix objective(B& backend, Synthesis<B> const& synthesis, Psi cons
 /// Requires  sizes that agree, else ShapeError.
 /// Tested    tests/metric/recurrence_test.cpp (M2), (E2)
 template <Backend B, Metric M, Penalty Psi>
-typename B::Matrix objective(B& backend, M const& Q, Psi const& psi, typename B::Input const Z,
-                             typename B::Input const U) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+Matrix<B> objective(B& backend, M const& Q, Psi const& psi, Input<B> const Z, Input<B> const U) {
   using Scalar = typename B::Scalar;
-  ConstView const z = Z, u = U;
+  ConstView<B> const z = Z, u = U;
   if (z.rows() != Q.dim() || u.rows() != Q.dim() || z.cols() != u.cols() || psi.dim() != Q.dim())
     throw ShapeError(message("objective: Z is ", z.rows(), " x ", z.cols(), ", U is ", u.rows(), " x ",
                              u.cols(), ", psi has ", psi.dim(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
-  typename B::Matrix out;
+  Matrix<B> out;
   resize(backend, out, 1, z.cols());
-  View const value = out;
+  View<B> const value = out;
   each_chunk(backend, Batch{z.cols()}, 4 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
-    View const V = lane.scratch(Q.dim(), c.count);   // k x n, u - z
-    View const QV = lane.scratch(Q.dim(), c.count);  // k x n
-    View const term = lane.scratch(1, c.count);      // 1 x n
-    View const sum = columns(value, c);              // 1 x n
+    View<B> const V = lane.scratch(Q.dim(), c.count);   // k x n, u - z
+    View<B> const QV = lane.scratch(Q.dim(), c.count);  // k x n
+    View<B> const term = lane.scratch(1, c.count);      // 1 x n
+    View<B> const sum = columns(value, c);              // 1 x n
     each(lane, formula::Assign{}, V, columns(u, c));
     each(lane, formula::Subtract{}, V, columns(z, c));
     Q.apply(lane, V, QV);
@@ -116,14 +111,13 @@ typename B::Matrix objective(B& backend, M const& Q, Psi const& psi, typename B:
 /// Shapes    W: k x m.  c: k x 1.
 template <Backend B>
 struct Transform {
-  typename B::Matrix W, c;
+  Matrix<B> W, c;
 };
 
 namespace detail {
 /// Q^{-1} of two right-hand sides side by side, k x (m + 1).
 template <Backend B>
-void gram_solve(B& backend, char const* who, GramMetric<B> const& Q, typename B::ConstView rhs,
-                typename B::View out) {
+void gram_solve(B& backend, char const* who, GramMetric<B> const& Q, ConstView<B> rhs, View<B> out) {
   if (!definite_solve(backend, Q.weights(), rhs, out))
     throw DomainError(message(who, ": Q = D^T D + ", Q.alpha(), " I is not definite to working precision"));
 }
@@ -140,27 +134,26 @@ void gram_solve(B& backend, char const* who, GramMetric<B> const& Q, typename B:
 /// Tested    tests/metric/recurrence_test.cpp (M2)
 template <Backend B>
 Transform<B> transform(B& backend, Synthesis<B> const& synthesis) {
-  using View = typename B::View;
   synthesis.check("transform");
   GramMetric<B> const Q = synthesis.metric(backend);
   Index const m = synthesis.D.rows(), k = synthesis.D.cols();
   Transform<B> out{zeros(backend, k, m), zeros(backend, k, 1)};
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  View const rhs = lane.scratch(k, m + 1);       // k x (m + 1), D^T beside d
-  View const solution = lane.scratch(k, m + 1);  // k x (m + 1), W beside c
+  View<B> const rhs = lane.scratch(k, m + 1);       // k x (m + 1), D^T beside d
+  View<B> const solution = lane.scratch(k, m + 1);  // k x (m + 1), W beside c
   transpose(backend, synthesis.D, rhs.middle_cols(0, m));
   each(lane, formula::Assign{}, rhs.middle_cols(m, 1), synthesis.d);
   detail::gram_solve(backend, "transform", Q, rhs, solution);
-  each(lane, formula::Assign{}, View(out.W), solution.middle_cols(0, m));
-  each(lane, formula::Assign{}, View(out.c), solution.middle_cols(m, 1));
+  each(lane, formula::Assign{}, View<B>(out.W), solution.middle_cols(0, m));
+  each(lane, formula::Assign{}, View<B>(out.c), solution.middle_cols(m, 1));
   return out;
 }
 
 /// Cotangents of what `transform` reads. Shapes: D_bar: m x k. d_bar: k x 1.
 template <Backend B>
 struct TransformCotangent {
-  typename B::Matrix D_bar, d_bar;
+  Matrix<B> D_bar, d_bar;
   typename B::Scalar alpha_bar;
 };
 
@@ -175,7 +168,6 @@ struct TransformCotangent {
 /// Tested    tests/metric/recurrence_test.cpp (M2)
 template <Backend B>
 TransformCotangent<B> transform_pullback(B& backend, Synthesis<B> const& synthesis, Transform<B> const& bar) {
-  using View = typename B::View;
   using Scalar = typename B::Scalar;
   Transform<B> const primal = transform(backend, synthesis);
   Index const m = synthesis.D.rows(), k = synthesis.D.cols();
@@ -186,12 +178,12 @@ TransformCotangent<B> transform_pullback(B& backend, Synthesis<B> const& synthes
   TransformCotangent<B> out{zeros(backend, m, k), zeros(backend, k, 1), Scalar(0)};
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  View const rhs = lane.scratch(k, m + 1);         // k x (m + 1), W_bar beside c_bar
-  View const V = lane.scratch(k, m + 1);           // k x (m + 1)
-  View const Wc = lane.scratch(k, m + 1);          // k x (m + 1), W beside c
-  View const one_sided = lane.scratch(k, k);       // k x k, -V Wc^T
-  View const Q_bar = lane.scratch(k, k);           // k x k
-  View const diagonal_Q_bar = lane.scratch(k, 1);  // k x 1
+  View<B> const rhs = lane.scratch(k, m + 1);         // k x (m + 1), W_bar beside c_bar
+  View<B> const V = lane.scratch(k, m + 1);           // k x (m + 1)
+  View<B> const Wc = lane.scratch(k, m + 1);          // k x (m + 1), W beside c
+  View<B> const one_sided = lane.scratch(k, k);       // k x k, -V Wc^T
+  View<B> const Q_bar = lane.scratch(k, k);           // k x k
+  View<B> const diagonal_Q_bar = lane.scratch(k, 1);  // k x 1
   each(lane, formula::Assign{}, rhs.middle_cols(0, m), bar.W);
   each(lane, formula::Assign{}, rhs.middle_cols(m, 1), bar.c);
   each(lane, formula::Assign{}, Wc.middle_cols(0, m), primal.W);
@@ -201,7 +193,7 @@ TransformCotangent<B> transform_pullback(B& backend, Synthesis<B> const& synthes
   symmetric_part(backend, one_sided, Q_bar);
   transpose(backend, V.middle_cols(0, m), out.D_bar);
   gram_pullback(backend, synthesis.D, Q_bar, out.D_bar);
-  each(lane, formula::Assign{}, View(out.d_bar), V.middle_cols(m, 1));
+  each(lane, formula::Assign{}, View<B>(out.d_bar), V.middle_cols(m, 1));
   diagonal(backend, DenseBlocks{1}, Q_bar, diagonal_Q_bar);
   out.alpha_bar = sum_to_host(lane, diagonal_Q_bar);
   return out;

@@ -61,8 +61,7 @@ HostMatrix<Scalar> unit_norm_atoms(Random const& random, Index m, Index k) {
 /// What every start does alike: weights normal of deviation 1 / sqrt(3 inputs), PyTorch's for its linear layers,
 /// biases 0, h = 1, b = 0, W~ = 0; BatchNorm without effect; dictionaries random with unit-norm atoms, shifts 0, alpha, beta, lambda as given.
 template <Backend B>
-void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& random,
-                    TiedValues const& tied) {
+void initialise_one(B& backend, Kind kind, Matrix<B>& p, Random const& random, TiedValues const& tied) {
   using Scalar = typename B::Scalar;
   auto const constant = [&](double value) {
     p = to_device(backend, HostMatrix<Scalar>(p.rows(), p.cols(), static_cast<Scalar>(value)));
@@ -92,12 +91,11 @@ void initialise_one(B& backend, Kind kind, typename B::Matrix& p, Random const& 
 
 /// Makes a linear layer and the Q-metric ReLU behind it the tied layer of a random dictionary.
 template <Backend B>
-void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, typename B::Matrix& h,
-              typename B::Matrix& b, Random const& random, TiedValues const& tied) {
+void tie_pair(B& backend, Matrix<B>& W, Matrix<B>& W_tilde, Matrix<B>& h, Matrix<B>& b, Random const& random,
+              TiedValues const& tied) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   Index const k = W.rows(), m = W.cols(), kg = W_tilde.rows();
-  typename B::Matrix const D = to_device(backend, unit_norm_atoms<Scalar>(random, m, k));  // m x k
+  Matrix<B> const D = to_device(backend, unit_norm_atoms<Scalar>(random, m, k));  // m x k
   HostMatrix<Scalar> const D_host = to_host(backend, D);
   HostMatrix<Scalar> blocks(kg, k);  // kg x k
   for (Index j = 0; j < k; ++j)
@@ -116,10 +114,10 @@ void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, ty
   HostMatrix<Scalar> const D_T = host_matrix<Scalar>(k, m, [&](Index i, Index j) { return D_host(j, i); });
   W = to_device(backend, D_T);
   for (Index first = 0; first < k; first += kg) {
-    typename B::Matrix const rhs =
+    Matrix<B> const rhs =
         to_device(backend, host_matrix<Scalar>(kg, m, [&](Index i, Index j) { return D_T(first + i, j); }));
-    definite_solve(backend, Q.weights().middle_cols(first, kg), ConstView(rhs),
-                   typename B::View(W).middle_rows(first, kg));
+    definite_solve(backend, Q.weights().middle_cols(first, kg), ConstView<B>(rhs),
+                   View<B>(W).middle_rows(first, kg));
   }
 }
 
@@ -134,7 +132,6 @@ void tie_pair(B& backend, typename B::Matrix& W, typename B::Matrix& W_tilde, ty
 template <Backend B, class Theta, class Start>
 void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed) {
   using Scalar = typename B::Scalar;
-  using Matrix = typename B::Matrix;
   if (!(start.tied.alpha > 0))
     throw DomainError(message("initialise: alpha = ", start.tied.alpha, ", must be > 0"));
   require_at_least("initialise", "beta", start.tied.beta, 0.);
@@ -142,9 +139,9 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
   if constexpr (std::is_same_v<Start, RandomStart>)
     require_at_least("initialise", "spread", start.spread, 0.);
   std::array<std::uint64_t, kind_count> seen{};
-  Matrix *W = nullptr, *W_tilde = nullptr, *h = nullptr;  // of the pair that TiedStart is walking through
+  Matrix<B>*W = nullptr, *W_tilde = nullptr, *h = nullptr;  // of the pair that TiedStart is walking through
   visit(
-      [&](std::string_view, Role role, Matrix& p) {
+      [&](std::string_view, Role role, Matrix<B>& p) {
         Kind const kind = role;
         auto const place = static_cast<std::size_t>(kind);
         Random const random(seed, (std::uint64_t{place + 1} << 32) + seen[place]++);

@@ -23,8 +23,6 @@ struct Repeat {
   struct Layer {
     static_assert(Block::output(in) == in, "Repeat: the block must return the shape that it reads");
     using Backend = B;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using BlockLayer = Bind<Block, in, B>;
     static constexpr Shape input = in, output = in;
     static constexpr Index multiply_adds = n * ::detrame::multiply_adds<BlockLayer>();
@@ -51,27 +49,27 @@ struct Repeat {
       return theta;
     }
 
-    ConstView forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
-      ConstView y = x;
+    ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw) const {
+      ConstView<B> y = x;
       for (std::size_t i = 0; i < n; ++i)
         y = layer.forward(backend, theta.block[i], y, tape.block[i], draw.at(static_cast<Index>(i)));
       return y;
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
-      ConstView x_bar = y_bar;
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
+      ConstView<B> x_bar = y_bar;
       for (std::size_t i = n; i-- > 0;)
         x_bar = layer.pullback(backend, theta.block[i], tape.block[i], x_bar, theta_bar.block[i]);
       return x_bar;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Repeat", x, y);
       if constexpr (samples_at_once > 0)
         predict_in_chunks(backend, *this, theta, x, y);
       else
-        each_block(backend.lane(), x, y, [&](std::size_t i, ConstView from, View to) {
+        each_block(backend.lane(), x, y, [&](std::size_t i, ConstView<B> from, View<B> to) {
           layer.predict(backend, theta.block[i], from, to);
         });
     }
@@ -80,8 +78,9 @@ struct Repeat {
       auto const maps = [&]<std::size_t... i>(std::index_sequence<i...>) {
         return std::array{layer.inference(backend, theta.block[i])...};
       }(std::make_index_sequence<n>());
-      return [maps](auto& lane, ConstView x, View y) {
-        each_block(lane, x, y, [&](std::size_t i, ConstView from, View to) { maps[i](lane, from, to); });
+      return [maps](auto& lane, ConstView<B> x, View<B> y) {
+        each_block(lane, x, y,
+                   [&](std::size_t i, ConstView<B> from, View<B> to) { maps[i](lane, from, to); });
       };
     }
 
@@ -98,12 +97,12 @@ struct Repeat {
    private:
     /// run(i, x_i, y_i) for each block, through y and a buffer by turns.
     template <class Lane, class Run>
-    static void each_block(Lane& lane, ConstView x, View y, Run const& run) {
+    static void each_block(Lane& lane, ConstView<B> x, View<B> y, Run const& run) {
       auto const frame = lane.frame();
-      View const other = n > 1 ? lane.scratch(x.rows(), x.cols()) : y;
-      ConstView last = x;
+      View<B> const other = n > 1 ? lane.scratch(x.rows(), x.cols()) : y;
+      ConstView<B> last = x;
       for (std::size_t i = 0; i < n; ++i) {
-        View const next = (n - 1 - i) % 2 == 0 ? y : other;
+        View<B> const next = (n - 1 - i) % 2 == 0 ? y : other;
         run(i, last, next);
         last = next;
       }

@@ -30,7 +30,7 @@ struct ResidualOf {
     struct Tape {};
     static constexpr Index samples_at_once = 1;
     auto inference(B&, Parameters const&) const {
-      return [](auto&, typename B::ConstView, typename B::View) {};
+      return [](auto&, ConstView<B>, View<B>) {};
     }
   };
   template <Shape in, Backend B, bool = unchanged>
@@ -49,8 +49,6 @@ struct ResidualOf {
     static_assert(Branch::output(in) == Through::output(in),
                   "Residual: branch and shortcut must return the same shape");
     using Backend = B;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     using BranchLayer = Bind<Branch, in, B>;
     using ShortcutLayer = typename BoundShortcut<in, B>::type;
     static constexpr Shape input = in, output = Branch::output(in);
@@ -84,38 +82,38 @@ struct ResidualOf {
       return theta;
     }
 
-    View forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
-      ConstView const f = branch.forward(backend, theta.branch, x, tape.branch, draw);
-      ConstView g = x;
+    View<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw) const {
+      ConstView<B> const f = branch.forward(backend, theta.branch, x, tape.branch, draw);
+      ConstView<B> g = x;
       if constexpr (!unchanged)
         g = shortcut.forward(backend, theta.shortcut, x, tape.shortcut, draw.at(Index{Branch::depth}));
-      View const y = tape.memory.y(backend, samples<Layer>("Residual", x));
+      View<B> const y = tape.memory.y(backend, samples<Layer>("Residual", x));
       add(backend, g, f, y);
       return y;
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
       require_cotangent("Residual", tape.memory.y(), y_bar);
-      ConstView const f_bar = branch.pullback(backend, theta.branch, tape.branch, y_bar, theta_bar.branch);
-      ConstView g_bar = y_bar;
+      ConstView<B> const f_bar = branch.pullback(backend, theta.branch, tape.branch, y_bar, theta_bar.branch);
+      ConstView<B> g_bar = y_bar;
       if constexpr (!unchanged)
         g_bar = shortcut.pullback(backend, theta.shortcut, tape.shortcut, y_bar, theta_bar.shortcut);
-      View const x_bar = tape.memory.x_bar();  // y_bar may lie here: read no more, or entry by entry
+      View<B> const x_bar = tape.memory.x_bar();  // y_bar may lie here: read no more, or entry by entry
       add(backend, g_bar, f_bar, x_bar);
       return x_bar;
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Residual", x, y);
       if constexpr (samples_at_once > 0) {
         predict_in_chunks(backend, *this, theta, x, y);
       } else {
         branch.predict(backend, theta.branch, x, y);
         auto const frame = backend.lane().frame();
-        ConstView g = x;
+        ConstView<B> g = x;
         if constexpr (!unchanged) {
-          View const mapped = backend.lane().scratch(y.rows(), y.cols());
+          View<B> const mapped = backend.lane().scratch(y.rows(), y.cols());
           shortcut.predict(backend, theta.shortcut, x, mapped);
           g = mapped;
         }
@@ -125,12 +123,12 @@ struct ResidualOf {
 
     auto inference(B& backend, Parameters const& theta) const {
       return [f = branch.inference(backend, theta.branch), g = shortcut.inference(backend, theta.shortcut)](
-                 auto& lane, ConstView x, View y) {
+                 auto& lane, ConstView<B> x, View<B> y) {
         f(lane, x, y);
         auto const frame = lane.frame();
-        ConstView shortcut_y = x;
+        ConstView<B> shortcut_y = x;
         if constexpr (!unchanged) {
-          View const mapped = lane.scratch(y.rows(), y.cols());
+          View<B> const mapped = lane.scratch(y.rows(), y.cols());
           g(lane, x, mapped);
           shortcut_y = mapped;
         }
@@ -152,7 +150,7 @@ struct ResidualOf {
     }
 
    private:
-    static void add(B& backend, ConstView x, ConstView f, View y) {
+    static void add(B& backend, ConstView<B> x, ConstView<B> f, View<B> y) {
       each_chunk(backend, Batch{x.cols()}, 3 * x.rows(), [=](auto& lane, Columns chunk) {
         each(lane, formula::Sum(), columns(y, chunk), columns(x, chunk), columns(f, chunk));
       });

@@ -36,8 +36,6 @@ struct Stack {
   template <Shape in, Backend B, std::size_t... I>
   struct Bound<in, B, std::index_sequence<I...>> {
     using Backend = B;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     static constexpr Shape input = in, output = Stack::output(in);
 
     static constexpr std::array<Shape, depth + 1> shapes = Stack::shapes(in);
@@ -75,16 +73,16 @@ struct Stack {
       return theta;
     }
 
-    Output forward(B& backend, Parameters const& theta, ConstView x, Tape& tape, Draw draw) const {
+    Output forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw) const {
       return forward_from<0>(backend, theta, x, tape, draw);
     }
 
-    ConstView pullback(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                       Parameters& theta_bar) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters& theta_bar) const {
       return pullback_to<0>(backend, theta, tape, y_bar, theta_bar);
     }
 
-    void pullback_parameters(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
+    void pullback_parameters(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
                              Parameters& theta_bar) const {
       if constexpr (first < depth)
         ::detrame::pullback_parameters(backend, leaf<first>(layers), leaf<first>(theta), leaf<first>(tape),
@@ -92,21 +90,21 @@ struct Stack {
                                        leaf<first>(theta_bar));
     }
 
-    void predict(B& backend, Parameters const& theta, ConstView x, View y) const {
+    void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       Index const n = samples<Bound>("Stack", x, y);
       if constexpr (samples_at_once > 0)
         predict_in_chunks(backend, *this, theta, x, y);
       else
-        each_layer(backend.lane(), n, x, y, [&]<std::size_t i>(ConstView from, View to) {
+        each_layer(backend.lane(), n, x, y, [&]<std::size_t i>(ConstView<B> from, View<B> to) {
           leaf<i>(layers).predict(backend, leaf<i>(theta), from, to);
         });
     }
 
     auto inference(B& backend, Parameters const& theta) const {
       using Maps = Record<decltype(leaf<I>(layers).inference(backend, leaf<I>(theta)))...>;
-      return [maps = Maps{{leaf<I>(layers).inference(backend, leaf<I>(theta))}...}](auto& lane, ConstView x,
-                                                                                    View y) {
-        each_layer(lane, x.cols() / in.sites(), x, y, [&]<std::size_t i>(ConstView from, View to) {
+      return [maps = Maps{{leaf<I>(layers).inference(backend, leaf<I>(theta))}...}](
+                 auto& lane, ConstView<B> x, View<B> y) {
+        each_layer(lane, x.cols() / in.sites(), x, y, [&]<std::size_t i>(ConstView<B> from, View<B> to) {
           auto const frame = lane.frame();
           leaf<i>(maps)(lane, from, to);
         });
@@ -149,15 +147,15 @@ struct Stack {
 
     /// run<i>(x_i, y_i) for each layer on n samples, through buffers of the lane.
     template <class Lane, class Run>
-    static void each_layer(Lane& lane, Index n, ConstView x, View y, Run const& run) {
+    static void each_layer(Lane& lane, Index n, ConstView<B> x, View<B> y, Run const& run) {
       auto const frame = lane.frame();
-      std::array<View, 2> const buffers{lane.scratch(buffer_size(0) * n, 1),
-                                        lane.scratch(buffer_size(1) * n, 1)};
-      ConstView last = x;
+      std::array<View<B>, 2> const buffers{lane.scratch(buffer_size(0) * n, 1),
+                                           lane.scratch(buffer_size(1) * n, 1)};
+      ConstView<B> last = x;
       (
           [&] {
             constexpr Shape out = shapes[I + 1];
-            View next = y;
+            View<B> next = y;
             if constexpr (places[I] < 2)
               next =
                   buffers[places[I]].middle_rows(0, out.size() * n).reshaped(out.channels, out.sites() * n);
@@ -178,9 +176,9 @@ struct Stack {
 
     /// The cotangent of what layer i reads: pullbacks of layers depth - 1, ..., i.
     template <std::size_t i>
-    ConstView pullback_to(B& backend, Parameters const& theta, Tape& tape, ConstView y_bar,
-                          Parameters& theta_bar) const {
-      ConstView x_bar = y_bar;
+    ConstView<B> pullback_to(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                             Parameters& theta_bar) const {
+      ConstView<B> x_bar = y_bar;
       (
           [&] {
             constexpr std::size_t j = depth - 1 - I;
@@ -197,7 +195,7 @@ struct Stack {
     Output forward_from(B& backend, Parameters const& theta, X x, Tape& tape, Draw draw) const {
       auto const& layer = leaf<i>(layers);
       auto const y = [&] {
-        if constexpr (std::is_same_v<X, View> && RunsInPlace<std::remove_cvref_t<decltype(layer)>>)
+        if constexpr (std::is_same_v<X, View<B>> && RunsInPlace<std::remove_cvref_t<decltype(layer)>>)
           return layer.forward_in_place(backend, leaf<i>(theta), x, leaf<i>(tape), draw.at(Index{i}));
         else
           return layer.forward(backend, leaf<i>(theta), x, leaf<i>(tape), draw.at(Index{i}));

@@ -45,7 +45,7 @@ concept weight_shape = requires(S const& s) {
 };
 
 template <class S, class B>
-concept map = requires(S const& s, typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
+concept map = requires(S const& s, typename B::Lane& lane, ConstView<B> x, View<B> y) {
   s.map(lane, x, x, formula::Store{}, y);
   s.map_adjoint(lane, x, x, formula::Store{}, y);
   s.apply(lane, x, x, y);
@@ -53,28 +53,25 @@ concept map = requires(S const& s, typename B::Lane& lane, typename B::ConstView
 };
 
 template <class S, class B>
-concept gradient = requires(S const& s, typename B::Lane& lane, typename B::ConstView x, typename B::View y,
+concept gradient = requires(S const& s, typename B::Lane& lane, ConstView<B> x, View<B> y,
                             typename B::Scalar sign) { s.add_gradient(lane, x, x, sign, y); };
 
 template <class S, class B>
-concept prepare =
-    requires(S const& s, B& b, typename B::Lane& lane, typename B::ConstView x, typename B::View y) {
-      { s.batch(Index{}) } -> std::same_as<Batch>;
-      s.map(lane, s.prepare(b, x, Op::none), x, formula::Store{}, y);
-      s.add_gradient(lane, s.gradient(b, y), x, x, typename B::Scalar(), s.gradient(b, y).sum);
-      s.finish(b, s.gradient(b, y), y);
-    };
+concept prepare = requires(S const& s, B& b, typename B::Lane& lane, ConstView<B> x, View<B> y) {
+  { s.batch(Index{}) } -> std::same_as<Batch>;
+  s.map(lane, s.prepare(b, x, Op::none), x, formula::Store{}, y);
+  s.add_gradient(lane, s.gradient(b, y), x, x, typename B::Scalar(), s.gradient(b, y).sum);
+  s.finish(b, s.gradient(b, y), y);
+};
 
 template <class S, class B>
-concept zero_diagonal =
-    requires(S const& s, typename B::Lane& lane, typename B::View W) { s.zero_diagonal(lane, W); };
+concept zero_diagonal = requires(S const& s, typename B::Lane& lane, View<B> W) { s.zero_diagonal(lane, W); };
 
 template <class S, class B>
-concept dense_form =
-    requires(S const& s, B& b, typename B::ConstView W, HostMatrix<typename B::Scalar> const& host) {
-      { s.dense(b, W) } -> std::same_as<HostMatrix<typename B::Scalar>>;
-      { s.from_dense(host) } -> std::same_as<HostMatrix<typename B::Scalar>>;
-    };
+concept dense_form = requires(S const& s, B& b, ConstView<B> W, HostMatrix<typename B::Scalar> const& host) {
+  { s.dense(b, W) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+  { s.from_dense(host) } -> std::same_as<HostMatrix<typename B::Scalar>>;
+};
 
 }  // namespace has
 

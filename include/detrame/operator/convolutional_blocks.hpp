@@ -57,7 +57,7 @@ struct ConvolutionalBlocksBy {
 
   /// W~, or W~^T, for many products.
   template <Backend B>
-  auto prepare(B& backend, typename B::ConstView W, Op op) const {
+  auto prepare(B& backend, ConstView<B> W, Op op) const {
     return prepare_convolution(Arithmetic(), backend, window(), W, op, groups);
   }
 
@@ -100,7 +100,7 @@ struct ConvolutionalBlocksBy {
 
   /// The same in steps: what is summed over a batch, a summand, and what becomes of the sum.
   template <Backend B>
-  auto gradient(B& backend, typename B::View W_bar) const {
+  auto gradient(B& backend, View<B> W_bar) const {
     return convolution_gradient(Arithmetic(), backend, W_bar, groups);
   }
   template <class Lane, class Gradient, class Cotangents, class Batch, class Scalar, class View>
@@ -112,7 +112,7 @@ struct ConvolutionalBlocksBy {
                                part.middle_cols(g * cols, cols));
   }
   template <Backend B, class Gradient>
-  void finish(B& backend, Gradient const& gradient, typename B::View W_bar) const {
+  void finish(B& backend, Gradient const& gradient, View<B> W_bar) const {
     finish_gradient(backend, gradient, W_bar);
   }
 
@@ -124,7 +124,7 @@ struct ConvolutionalBlocksBy {
 
   /// W~ as a matrix of one image, (k sites) x (k sites), on the host: channels fastest, then sites row by row.
   template <Backend B>
-  HostMatrix<typename B::Scalar> dense(B& backend, typename B::ConstView W) const {
+  HostMatrix<typename B::Scalar> dense(B& backend, ConstView<B> W) const {
     HostMatrix<typename B::Scalar> const weights = to_host(backend, W);  // kg x (taps k)
     Index const k = weights.cols() / taps();
     return host_matrix<typename B::Scalar>(k * unit(), k * unit(), [&](Index i, Index j) {

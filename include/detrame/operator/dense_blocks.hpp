@@ -37,7 +37,7 @@ struct DenseBlocks {
 
   /// W~, or W~^T, for many products.
   template <Backend B>
-  auto prepare(B& backend, typename B::ConstView W, Op op) const {
+  auto prepare(B& backend, ConstView<B> W, Op op) const {
     return prepare_product(backend, W, op, groups);
   }
 
@@ -82,7 +82,7 @@ struct DenseBlocks {
 
   /// The gradient of W~ is summed where it stands.
   template <Backend B>
-  GradientInPlace<typename B::View> gradient(B&, typename B::View W_bar) const {
+  GradientInPlace<View<B>> gradient(B&, View<B> W_bar) const {
     return {W_bar};
   }
   template <class Lane, class View, class Cotangents, class Batch, class Scalar>
@@ -91,7 +91,7 @@ struct DenseBlocks {
     add_gradient(lane, P, U, sign, part);
   }
   template <Backend B>
-  void finish(B&, GradientInPlace<typename B::View> const&, typename B::View) const {}
+  void finish(B&, GradientInPlace<View<B>> const&, View<B>) const {}
 
   /// w_ii = 0: the projection on D0.
   template <class Lane, class Weights>
@@ -101,7 +101,7 @@ struct DenseBlocks {
 
   /// W~: k x k, on the host.
   template <Backend B>
-  HostMatrix<typename B::Scalar> dense(B& backend, typename B::ConstView W) const {
+  HostMatrix<typename B::Scalar> dense(B& backend, ConstView<B> W) const {
     HostMatrix<typename B::Scalar> const blocks = to_host(backend, W);  // kg x k
     Index const kg = blocks.rows();
     return host_matrix<typename B::Scalar>(blocks.cols(), blocks.cols(), [&](Index i, Index j) {

@@ -16,34 +16,32 @@ namespace detrame {
 /// Cost      4 kernel^2 k kg sites flops an iteration.
 /// Tested    tests/metric/convolutional_metric_test.cpp
 template <Backend B, StructureOn<B> S>
-typename B::Scalar norm_estimate(B& backend, S const& structure, typename B::ConstView W, Index k,
-                                 Index iterations, std::uint64_t seed = 0) {
+typename B::Scalar norm_estimate(B& backend, S const& structure, ConstView<B> W, Index k, Index iterations,
+                                 std::uint64_t seed = 0) {
   using Scalar = typename B::Scalar;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
   require_at_least("norm_estimate", "iterations", iterations, Index{1});
   structure.check("norm_estimate", k);
   Random const random(seed, 0);
-  typename B::Matrix v = to_device(backend, host_matrix<Scalar>(k, structure.unit(), [&](Index i, Index j) {
-                                     return random.normal<Scalar>(static_cast<std::uint64_t>(i + j * k));
-                                   }));
-  typename B::Matrix w = zeros(backend, k, structure.unit());
+  Matrix<B> v = to_device(backend, host_matrix<Scalar>(k, structure.unit(), [&](Index i, Index j) {
+                            return random.normal<Scalar>(static_cast<std::uint64_t>(i + j * k));
+                          }));
+  Matrix<B> w = zeros(backend, k, structure.unit());
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  auto const length = [&](ConstView x) {
+  auto const length = [&](ConstView<B> x) {
     auto const inner = lane.frame();
-    View const squares = lane.scratch(1, x.cols());
+    View<B> const squares = lane.scratch(1, x.cols());
     column_sums(lane, squares, formula::Square{}, x);
-    return std::sqrt(sum_to_host(lane, ConstView(squares)));
+    return std::sqrt(sum_to_host(lane, ConstView<B>(squares)));
   };
   Scalar norm(0);
   for (Index t = 0; t < iterations; ++t) {
     Scalar const size = length(v);
     if (!(size > Scalar(0))) return size;
     each(lane, formula::Scale<Scalar>{1 / size}, v);
-    structure.apply(lane, W, ConstView(v), View(w));
+    structure.apply(lane, W, ConstView<B>(v), View<B>(w));
     norm = length(w);
-    structure.apply_adjoint(lane, W, ConstView(w), View(v));
+    structure.apply_adjoint(lane, W, ConstView<B>(w), View<B>(v));
   }
   return norm;
 }

@@ -37,7 +37,7 @@ struct SymbolGrid {
 /// f(A) for the symbol A of group g at each frequency, kg x kg complex; that at minus a frequency is its conjugate, so
 /// half of them are visited. A_ol = left_o right_l sum_delta W[o, l, delta] e^{i <omega, delta>}.
 template <Backend B, class F>
-void each_symbol(B& backend, ConvolutionalBlocks const& structure, typename B::ConstView W,
+void each_symbol(B& backend, ConvolutionalBlocks const& structure, ConstView<B> W,
                  std::vector<double> const& left, std::vector<double> const& right, F&& f) {
   auto const weights = to_host(backend, W);  // kg x (taps k)
   Index const kg = weights.rows(), K = structure.kernel, r = (K - 1) / 2;
@@ -72,7 +72,7 @@ SpectralRange<double> hermitian_range(B& backend, std::vector<std::complex<doubl
                                 double const sign = i < n ? -1 : 1;
                                 return static_cast<Scalar>((i < n) == (j < n) ? h.real() : sign * h.imag());
                               }));
-  auto const values = symmetric_eigenvalues(backend, typename B::ConstView(real));
+  auto const values = symmetric_eigenvalues(backend, ConstView<B>(real));
   double const largest =
       std::max(std::abs(static_cast<double>(values.front())), std::abs(static_cast<double>(values.back())));
   double const rounding =
@@ -94,7 +94,7 @@ SpectralRange<double> hermitian_range(B& backend, std::vector<std::complex<doubl
 /// Tested    tests/metric/convolutional_metric_test.cpp
 template <Backend B>
 SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks const& structure,
-                                                 typename B::ConstView W, std::vector<double> const& scale) {
+                                                 ConstView<B> W, std::vector<double> const& scale) {
   using Scalar = typename B::Scalar;
   double low = std::numeric_limits<double>::infinity(), high = -low;
   detail::each_symbol(backend, structure, W, scale, scale, [&](auto const& A, Index kg) {
@@ -110,7 +110,7 @@ SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks
 /// The same of diag(scale) W~ diag(scale), a number a channel, all 1 where none is given.
 template <Backend B>
 SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks const& structure,
-                                                 typename B::ConstView W) {
+                                                 ConstView<B> W) {
   return spectral_range(backend, structure, W,
                         std::vector<double>(static_cast<std::size_t>(W.cols() / structure.taps()), 1.));
 }
@@ -122,7 +122,7 @@ SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks
 /// Cost      as spectral_range, and a product of kg x kg matrices at each frequency.
 /// Tested    tests/metric/convolutional_metric_test.cpp
 template <Backend B>
-typename B::Scalar norm_bound(B& backend, ConvolutionalBlocks const& structure, typename B::ConstView W,
+typename B::Scalar norm_bound(B& backend, ConvolutionalBlocks const& structure, ConstView<B> W,
                               std::vector<double> const& left, std::vector<double> const& right) {
   double square = 0;
   std::vector<std::complex<double>> AtA;

@@ -36,7 +36,7 @@ formula::Projection<Scalar> projection(Constraints const& constraints, Role role
 
 /// Projects one parameter.
 template <Backend B>
-void project(B& backend, Constraints const& constraints, Role role, typename B::View p) {
+void project(B& backend, Constraints const& constraints, Role role, View<B> p) {
   each_indexed(backend.lane(), projection<typename B::Scalar>(constraints, role, p.rows()), p);
 }
 
@@ -44,7 +44,7 @@ void project(B& backend, Constraints const& constraints, Role role, typename B::
 template <Backend B, class Theta>
 void project(B& backend, Constraints const& constraints, Theta& theta) {
   using Scalar = typename B::Scalar;
-  Items<B, formula::Projection<Scalar>, typename B::View> items(backend);
+  Items<B, formula::Projection<Scalar>, View<B>> items(backend);
   visit([&](std::string_view, Role role,
             auto& p) { items.add(projection<Scalar>(constraints, role, p.rows()), p); },
         theta);

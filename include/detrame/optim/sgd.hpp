@@ -35,8 +35,6 @@ struct Sgd {
   template <Backend B, class Theta>
   void step(B& backend, Theta& theta, Theta const& theta_bar, Theta& velocity, double rate) const {
     using Scalar = typename B::Scalar;
-    using View = typename B::View;
-    using ConstView = typename B::ConstView;
     require_at_least("Sgd", "rate", rate, 0.);
     require_at_least("Sgd", "weight_decay", weight_decay, 0.);
     if (!(constraints.alpha_min > 0))
@@ -49,7 +47,7 @@ struct Sgd {
           require_like(path, p, "velocity", v);
         },
         theta, theta_bar, velocity);
-    Items<B, formula::ProjectedSgdStep<Scalar>, View, View, ConstView> items(backend);
+    Items<B, formula::ProjectedSgdStep<Scalar>, View<B>, View<B>, ConstView<B>> items(backend);
     visit(
         [&](std::string_view, Role role, auto& p, auto const& g, auto& v) {
           if (!trainable(role) || !trains(role)) return;

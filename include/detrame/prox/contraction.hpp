@@ -14,8 +14,7 @@ namespace detail {
 
 /// diag(left) A_g diag(right) of every block A_g, block after block: f(that block, kg x kg, on the device).
 template <Backend B, class Left, class Right, class F>
-void each_scaled_block(B& backend, typename B::ConstView blocks, Left const& left, Right const& right,
-                       F&& f) {
+void each_scaled_block(B& backend, ConstView<B> blocks, Left const& left, Right const& right, F&& f) {
   using Scalar = typename B::Scalar;
   HostMatrix<Scalar> const host = to_host(backend, blocks);  // kg x k
   Index const kg = host.rows();
@@ -27,8 +26,8 @@ void each_scaled_block(B& backend, typename B::ConstView blocks, Left const& lef
 
 /// Refuses what is not a column of k entries, each > 0.
 template <Backend B>
-HostMatrix<typename B::Scalar> positive_vector(B& backend, char const* who, char const* name,
-                                               typename B::ConstView v, Index k) {
+HostMatrix<typename B::Scalar> positive_vector(B& backend, char const* who, char const* name, ConstView<B> v,
+                                               Index k) {
   if (v.rows() != k || v.cols() != 1)
     throw ShapeError(message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", k, " x 1"));
   auto host = to_host(backend, v);
@@ -51,20 +50,18 @@ HostMatrix<typename B::Scalar> positive_vector(B& backend, char const* who, char
 /// Cost      the eigenvalues of a kg x kg matrix for each block.
 /// Tested    tests/prox/certificate_test.cpp: (C1)
 template <Backend B>
-typename B::Scalar contraction_factor(B& backend, Recurrence<B> const& recurrence, typename B::Input S) {
+typename B::Scalar contraction_factor(B& backend, Recurrence<B> const& recurrence, Input<B> S) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
-  ConstView const W = recurrence.W_tilde;
+  ConstView<B> const W = recurrence.W_tilde;
   auto const s = detail::positive_vector<B>(backend, "contraction_factor", "S", S, W.cols());
   Scalar square(0);
   detail::each_scaled_block<B>(
       backend, W, [&](Index i) { return std::sqrt(s(i, 0)); },
       [&](Index j) { return 1 / std::sqrt(s(j, 0)); },
-      [&](typename B::Matrix const& A) {
-        typename B::Matrix AtA = zeros(backend, A.rows(), A.rows());  // kg x kg
-        gemm(backend.lane(), 1, ConstView(A), Op::transposed, ConstView(A), Op::none, 0,
-             typename B::View(AtA));
-        Scalar const largest = symmetric_eigenvalues(backend, ConstView(AtA)).back();
+      [&](Matrix<B> const& A) {
+        Matrix<B> AtA = zeros(backend, A.rows(), A.rows());  // kg x kg
+        gemm(backend.lane(), 1, ConstView<B>(A), Op::transposed, ConstView<B>(A), Op::none, 0, View<B>(AtA));
+        Scalar const largest = symmetric_eigenvalues(backend, ConstView<B>(AtA)).back();
         if (!(largest <= square)) square = largest;
       });
   return std::sqrt(square);
@@ -73,21 +70,21 @@ typename B::Scalar contraction_factor(B& backend, Recurrence<B> const& recurrenc
 /// What is known of a recursion of the form (20) on one problem: its metric and its factor.
 template <Backend B>
 struct Contraction {
-  typename B::Matrix S;  ///< k x 1, Theta + gamma beta
+  Matrix<B> S;  ///< k x 1, Theta + gamma beta
   typename B::Scalar kappa;
 };
 
 /// The same of a convolution, valid for images of every size: an upper bound, 4 % above for a 3 x 3 kernel.
 template <Backend B>
 typename B::Scalar contraction_factor(B& backend, Recurrence<B, ConvolutionalBlocks> const& recurrence,
-                                      typename B::Input S) {
+                                      Input<B> S) {
   auto const s = detail::positive_vector<B>(backend, "contraction_factor", "S", S, recurrence.dim());
   std::vector<double> left, right;
   for (Index i = 0; i < recurrence.dim(); ++i) {
     left.push_back(std::sqrt(static_cast<double>(s(i, 0))));
     right.push_back(1 / left.back());
   }
-  return norm_bound(backend, recurrence.structure, typename B::ConstView(recurrence.W_tilde), left, right);
+  return norm_bound(backend, recurrence.structure, ConstView<B>(recurrence.W_tilde), left, right);
 }
 
 /// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.           (C1)
@@ -100,11 +97,10 @@ Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recurs
   if constexpr (TiedRecursion<R, M>) {
     using Scalar = typename B::Scalar;
     Step<B> const step = recursion.tied_step(backend, Q);
-    auto const Theta = to_host(backend, typename B::ConstView(step.Theta)),
-               beta = to_host(backend, psi.beta());
-    typename B::Matrix S = to_device(backend, host_matrix<Scalar>(Q.dim(), 1, [&](Index i, Index) {
-                                       return Theta(i, 0) + step.gamma * beta(i, 0);
-                                     }));
+    auto const Theta = to_host(backend, ConstView<B>(step.Theta)), beta = to_host(backend, psi.beta());
+    Matrix<B> S = to_device(backend, host_matrix<Scalar>(Q.dim(), 1, [&](Index i, Index) {
+                              return Theta(i, 0) + step.gamma * beta(i, 0);
+                            }));
     Scalar const kappa = contraction_factor(backend, tie(backend, Q, psi, step), S);
     return {std::move(S), kappa};
   }
@@ -112,9 +108,9 @@ Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recurs
 
 /// max over columns of |u|_S, S: k x 1. 0 where there is no column.
 template <Backend B>
-typename B::Scalar norm(B& backend, typename B::Input S, typename B::Input u) {
-  auto const s = to_host(backend, typename B::ConstView(S));
-  auto const host = to_host(backend, typename B::ConstView(u));  // k x N
+typename B::Scalar norm(B& backend, Input<B> S, Input<B> u) {
+  auto const s = to_host(backend, ConstView<B>(S));
+  auto const host = to_host(backend, ConstView<B>(u));  // k x N
   typename B::Scalar largest(0);
   for (Index j = 0; j < host.cols(); ++j) {
     typename B::Scalar square(0);
@@ -155,7 +151,7 @@ std::optional<Scalar> a_posteriori_bound(Scalar kappa, std::type_identity_t<Scal
 /// The a-priori bound of T updates on a problem, over all columns of z, in the norm of S.                  (C2)
 /// Gauss-Seidel and FISTA are refused when the program is compiled.
 template <Backend B, Metric M, Penalty P, class R>
-std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const& psi, typename B::Input z,
+std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const& psi, Input<B> z,
                                                  R const& recursion, Index T) {
   auto const [S, kappa] = contraction(backend, Q, psi, recursion);
   return a_priori_bound(kappa, norm(backend, S, metric_prox(backend, Q, psi, z, recursion, Unroll<1>{}).u),
@@ -164,7 +160,7 @@ std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const
 
 /// The number of updates after which that bound is at most `tolerance`.                                    (C2)
 template <Backend B, Metric M, Penalty P, class R>
-std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
+std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion,
                                typename B::Scalar tolerance) {
   auto const [S, kappa] = contraction(backend, Q, psi, recursion);
   return steps_for(kappa, norm(backend, S, metric_prox(backend, Q, psi, z, recursion, Unroll<1>{}).u),

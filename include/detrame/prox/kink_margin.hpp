@@ -18,36 +18,34 @@ namespace detrame {
 /// Cost      that of unrolled_prox.
 /// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
-typename B::Matrix kink_margin(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                               typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z,
-                               Index T) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+Matrix<B> kink_margin(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
+                      ConstView<B> b, ConstView<B> Z, Index T) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
-  detail::check_unrolled<S, ConstView>("kink_margin", structure, W_tilde, h, b, Z, T, Z, {});
+  detail::check_unrolled<S, ConstView<B>>("kink_margin", structure, W_tilde, h, b, Z, T, Z, {});
   Index const k = Z.rows();
-  typename B::Matrix margin;
+  Matrix<B> margin;
   resize(backend, margin, 1, Z.cols());
-  View const margins = margin;
+  View<B> const margins = margin;
   each_chunk(backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k),
              [&](Lane& lane, Columns c) {
-               View const row = columns(margins, c), row_t = lane.scratch(1, c.count);  // 1 x n
-               View const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);   // k x n
-               View const before = lane.scratch(k, c.count);  // k x n, the pre-activation
-               ConstView const Z_c = columns(Z, c);
+               View<B> const row = columns(margins, c), row_t = lane.scratch(1, c.count);  // 1 x n
+               View<B> const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);   // k x n
+               View<B> const before = lane.scratch(k, c.count);  // k x n, the pre-activation
+               ConstView<B> const Z_c = columns(Z, c);
                structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h},
                              PerRow{b});
-               each(lane, formula::Assign{}, before, ConstView(G));
+               each(lane, formula::Assign{}, before, ConstView<B>(G));
                each(lane, formula::Fill<Scalar>{-std::numeric_limits<Scalar>::infinity()}, row);
                for (Index t = 0; t < T; ++t) {
                  if (t > 0) {
-                   structure.map(lane, W_tilde, ConstView(U), formula::StoreSum{}, before, ConstView(G));
-                   each(lane, formula::Activate<Activation>{}, U, ConstView(before), PerRow{b});
+                   structure.map(lane, W_tilde, ConstView<B>(U), formula::StoreSum{}, before,
+                                 ConstView<B>(G));
+                   each(lane, formula::Activate<Activation>{}, U, ConstView<B>(before), PerRow{b});
                  }
-                 column_max(lane, row_t, formula::NegativeKinkDistance<Activation>{}, ConstView(before),
+                 column_max(lane, row_t, formula::NegativeKinkDistance<Activation>{}, ConstView<B>(before),
                             PerRow{b});
-                 each(lane, formula::Larger{}, row, ConstView(row_t));
+                 each(lane, formula::Larger{}, row, ConstView<B>(row_t));
                }
                each(lane, formula::Negate{}, row);
              });

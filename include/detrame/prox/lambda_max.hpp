@@ -20,46 +20,42 @@ namespace detrame {
 /// Cost      one product with Q.
 /// Tested    tests/prox/metric_prox_test.cpp: (M8)
 template <Backend B, Metric M, Penalty P>
-typename B::Matrix lambda_max(B& backend, M const& Q, P const&, typename B::Input z) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
-  ConstView const Z = z;
+Matrix<B> lambda_max(B& backend, M const& Q, P const&, Input<B> z) {
+  ConstView<B> const Z = z;
   if (Z.rows() != Q.dim())
     throw ShapeError(message("lambda_max: z has ", Z.rows(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
   Index const unit = Q.structure().unit();
   if (Z.cols() % unit != 0)
     throw ShapeError(message("lambda_max: z has ", Z.cols(), " columns, must be a multiple of ", unit));
   detail::PerSample<B> per_sample(backend, unit, Z.cols());
-  typename B::Matrix out;
+  Matrix<B> out;
   resize(backend, out, 1, Z.cols() / unit);
-  View const row = out;
+  View<B> const row = out;
   each_chunk(backend, Batch{Z.cols(), unit}, 2 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
-    View const V = lane.scratch(Q.dim(), c.count);  // k x n, Q Z
+    View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n, Q Z
     Q.apply(lane, columns(Z, c), V);
-    View const largest = columns(row, per_sample.samples(c));
+    View<B> const largest = columns(row, per_sample.samples(c));
     if constexpr (P::Activation::two_sided)
-      per_sample.maxima(lane, largest, c, formula::Magnitude{}, ConstView(V));
+      per_sample.maxima(lane, largest, c, formula::Magnitude{}, ConstView<B>(V));
     else
-      per_sample.maxima(lane, largest, c, formula::Identity{}, ConstView(V));
+      per_sample.maxima(lane, largest, c, formula::Identity{}, ConstView<B>(V));
   });
   return out;
 }
 
 /// The same for the paper's synthesis problem: max_i (D^T x - d)_i, for each column of x, m x N.         (M8)
 template <Backend B>
-typename B::Matrix lambda_max(B& backend, Synthesis<B> const& synthesis, typename B::Input x) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
-  ConstView const X = x, D = synthesis.D, d = synthesis.d;
+Matrix<B> lambda_max(B& backend, Synthesis<B> const& synthesis, Input<B> x) {
+  ConstView<B> const X = x, D = synthesis.D, d = synthesis.d;
   if (X.rows() != D.rows())
     throw ShapeError(message("lambda_max: x has ", X.rows(), " rows, D has ", D.rows()));
-  typename B::Matrix out;
+  Matrix<B> out;
   resize(backend, out, 1, X.cols());
-  View const row = out;
+  View<B> const row = out;
   each_chunk(backend, Batch{X.cols()}, 2 * D.cols(), [&](typename B::Lane& lane, Columns c) {
-    View const V = lane.scratch(D.cols(), c.count);  // k x n, D^T X
+    View<B> const V = lane.scratch(D.cols(), c.count);  // k x n, D^T X
     gemm(lane, 1, D, Op::transposed, columns(X, c), Op::none, 0, V);
-    column_max(lane, columns(row, c), formula::Difference{}, ConstView(V), PerRow{d});
+    column_max(lane, columns(row, c), formula::Difference{}, ConstView<B>(V), PerRow{d});
   });
   return out;
 }

@@ -17,12 +17,9 @@ class ProxRun {
  public:
   using B = typename M::Backend;
   using Scalar = typename M::Scalar;
-  using Matrix = typename B::Matrix;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
   using Activation = typename P::Activation;
 
-  ProxRun(B& backend, M const& Q, P const& psi, ConstView Z)
+  ProxRun(B& backend, M const& Q, P const& psi, ConstView<B> Z)
       : backend_(backend),
         Q_(Q),
         psi_(psi),
@@ -40,11 +37,11 @@ class ProxRun {
   /// V = Q (U - Z), the residual and the size of every column; with `visit(lane, c)` for what else is wanted of it.
   template <class Visit>
   void measure(Visit const& visit) {
-    View const U = U_, V = V_;
+    View<B> const U = U_, V = V_;
     each_chunk(backend_, Batch{Z_.cols(), unit_}, 5 * Z_.rows(), [&](typename B::Lane& lane, Columns c) {
-      metric_gradient(lane, Q_, ConstView(columns(U, c)), columns(Z_, c), columns(V, c));
+      metric_gradient(lane, Q_, ConstView<B>(columns(U, c)), columns(Z_, c), columns(V, c));
       per_sample_.sums(lane, row(row_residual, c), c, formula::SubgradientSquare<Activation>{},
-                       ConstView(columns(U, c)), ConstView(columns(V, c)), PerRow{psi_.lambda()},
+                       ConstView<B>(columns(U, c)), ConstView<B>(columns(V, c)), PerRow{psi_.lambda()},
                        PerRow{psi_.beta()});
       visit(lane, c);
     });
@@ -53,7 +50,7 @@ class ProxRun {
   template <class Updates>
   void advance(Updates& updates) {
     updates.advance(backend_, U_, V_,
-                    per_sample_.spread(backend_.lane(), ConstView(row(row_active)), active_sites_));
+                    per_sample_.spread(backend_.lane(), ConstView<B>(row(row_active)), active_sites_));
   }
 
   /// Runs until no column is active, or for `limit` updates. Returns the number of updates.
@@ -62,7 +59,7 @@ class ProxRun {
     anchor_ = zeros(backend_, Z_.rows(), Z_.cols());
     for (Index t = 0;; ++t) {
       observe(t, tolerance);
-      if (t == limit || !(max_to_host(backend_.lane(), ConstView(row(row_active))) > Scalar(0))) return t;
+      if (t == limit || !(max_to_host(backend_.lane(), ConstView<B>(row(row_active))) > Scalar(0))) return t;
       advance(updates);
     }
   }
@@ -70,7 +67,7 @@ class ProxRun {
   /// The result; without statuses it is that of an unroll.
   ProxResult<B> result(Index iterations, bool with_statuses) {
     Index const N = Z_.cols() / unit_;
-    HostMatrix<Scalar> const watch = to_host(backend_, ConstView(View(watch_)));  // watch_rows x N
+    HostMatrix<Scalar> const watch = to_host(backend_, ConstView<B>(View<B>(watch_)));  // watch_rows x N
     ProxResult<B> out{
         {}, with_statuses ? Status::all_zero : Status::unrolled, iterations, Scalar(0), Scalar(0), {}};
     out.column_status.resize(static_cast<std::size_t>(N), Status::unrolled);
@@ -89,23 +86,23 @@ class ProxRun {
   }
 
  private:
-  View row(WatchRow r) { return View(watch_).middle_rows(r, 1); }
-  View row(WatchRow r, Columns c) { return columns(row(r), per_sample_.samples(c)); }
+  View<B> row(WatchRow r) { return View<B>(watch_).middle_rows(r, 1); }
+  View<B> row(WatchRow r, Columns c) { return columns(row(r), per_sample_.samples(c)); }
 
   /// What became of every column after t updates. The anchor is the iterate at the last power of two.
   void observe(Index t, Scalar tolerance) {
     bool const new_anchor = t > 0 && (t & (t - 1)) == 0;
     Watch<Scalar> const watch{tolerance, static_cast<Scalar>(t - anchored_at_)};
-    View const U = U_, anchor = anchor_;
+    View<B> const U = U_, anchor = anchor_;
     measure([&](typename B::Lane& lane, Columns c) {
-      ConstView const U_c = columns(U, c);
+      ConstView<B> const U_c = columns(U, c);
       if (t == 0) begin(lane, c);
       per_sample_.sums(lane, row(row_size, c), c, formula::Square{}, U_c);
       per_sample_.sums(lane, row(row_distance, c), c, formula::SquaredDifference{}, U_c,
-                       ConstView(columns(anchor, c)));
+                       ConstView<B>(columns(anchor, c)));
       each(lane, watch, row(row_status, c), row(row_active, c), row(row_farthest, c), row(row_return, c),
-           ConstView(row(row_residual, c)), ConstView(row(row_size, c)), ConstView(row(row_distance, c)),
-           ConstView(row(row_reach, c)));
+           ConstView<B>(row(row_residual, c)), ConstView<B>(row(row_size, c)),
+           ConstView<B>(row(row_distance, c)), ConstView<B>(row(row_reach, c)));
       if (!new_anchor) return;
       each(lane, formula::Assign{}, columns(anchor, c), U_c);
       each(lane, formula::Fill<Scalar>{Scalar(0)}, row(row_farthest, c));
@@ -116,25 +113,25 @@ class ProxRun {
 
   /// A column at u = 0: whether it is solved there, and how far from 0 its solution can be.
   void begin(typename B::Lane& lane, Columns c) {
-    View const largest = lane.scratch(1, c.count / unit_);
+    View<B> const largest = lane.scratch(1, c.count / unit_);
     per_sample_.maxima(lane, largest, c, formula::SubgradientMagnitude<Activation>{},
-                       ConstView(columns(View(U_), c)), ConstView(columns(View(V_), c)),
+                       ConstView<B>(columns(View<B>(U_), c)), ConstView<B>(columns(View<B>(V_), c)),
                        PerRow{psi_.lambda()}, PerRow{psi_.beta()});
     each(lane, WatchStart<Scalar>{modulus_}, row(row_status, c), row(row_active, c), row(row_reach, c),
-         ConstView(largest), ConstView(row(row_residual, c)));
+         ConstView<B>(largest), ConstView<B>(row(row_residual, c)));
   }
 
   B& backend_;
   M const& Q_;
   P const& psi_;
-  ConstView Z_;  // k x N
+  ConstView<B> Z_;  // k x N
   Index unit_;
   Scalar modulus_;
   PerSample<B> per_sample_;
-  Matrix U_, V_;         // k x N
-  Matrix watch_;         // watch_rows x samples
-  Matrix active_sites_;  // 1 x N, where a sample has many sites
-  Matrix anchor_;        // k x N
+  Matrix<B> U_, V_;         // k x N
+  Matrix<B> watch_;         // watch_rows x samples
+  Matrix<B> active_sites_;  // 1 x N, where a sample has many sites
+  Matrix<B> anchor_;        // k x N
   Index anchored_at_ = 0;
 };
 
@@ -161,10 +158,10 @@ class ProxRun {
 /// Source    docs/maths.md (M3), (M5), (M7), (C4), (C5)
 /// Tested    tests/prox/metric_prox_test.cpp
 template <Backend B, Metric M, Penalty P, Recursion<M, P> R>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion,
                           Until const& until = {}) {
   using Scalar = typename B::Scalar;
-  typename B::ConstView const Z = z;
+  ConstView<B> const Z = z;
   detail::check_problem("metric_prox", Q, psi, Z);
   Scalar const tolerance = tolerance_of<Scalar>("metric_prox", until);
   detail::ProxRun<M, P> run(backend, Q, psi, Z);
@@ -176,9 +173,9 @@ ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Inpu
 /// The same after exactly T updates, whatever they lead to: the status is `unrolled`, residual and bound are
 /// those of U_T. T >= 0, else DomainError.                                                               (M5)
 template <Backend B, Metric M, Penalty P, Recursion<M, P> R>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion,
                           Updates const& updates_wanted) {
-  typename B::ConstView const Z = z;
+  ConstView<B> const Z = z;
   detail::check_problem("metric_prox", Q, psi, Z);
   require_at_least("metric_prox", "T", updates_wanted.count, Index{0});
   detail::ProxRun<M, P> run(backend, Q, psi, Z);
@@ -192,8 +189,7 @@ ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Inpu
 }
 
 template <Backend B, Metric M, Penalty P, Recursion<M, P> R, int T>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, typename B::Input z, R const& recursion,
-                          Unroll<T>) {
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion, Unroll<T>) {
   return metric_prox(backend, Q, psi, z, recursion, Updates{T});
 }
 

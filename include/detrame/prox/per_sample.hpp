@@ -10,9 +10,6 @@ namespace detrame::detail {
 template <Backend B>
 class PerSample {
  public:
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
-
   PerSample(B& backend, Index unit, Index columns) : unit_(unit) {
     if (unit > 1) resize(backend, sites_, 1, columns);
   }
@@ -22,7 +19,7 @@ class PerSample {
 
   /// out_j = sum of f(args...) over sample j. out: 1 x (samples of c), args: k x c.count.
   template <class Lane, class F, class... Args>
-  void sums(Lane& lane, View out, Columns c, F const& f, Args const&... args) {
+  void sums(Lane& lane, View<B> out, Columns c, F const& f, Args const&... args) {
     if (unit_ == 1) return column_sums(lane, out, f, args...);
     column_sums(lane, of_sites(c), f, args...);
     column_sums(lane, out, formula::Identity{}, by_sample(c));
@@ -30,7 +27,7 @@ class PerSample {
 
   /// out_j = max of f(args...) over sample j.
   template <class Lane, class F, class... Args>
-  void maxima(Lane& lane, View out, Columns c, F const& f, Args const&... args) {
+  void maxima(Lane& lane, View<B> out, Columns c, F const& f, Args const&... args) {
     if (unit_ == 1) return column_max(lane, out, f, args...);
     column_max(lane, of_sites(c), f, args...);
     column_max(lane, out, formula::Identity{}, by_sample(c));
@@ -38,18 +35,18 @@ class PerSample {
 
   /// v: 1 x samples, as 1 x columns: each sample's number at each of its columns. `memory` is 1 x columns.
   template <class Lane>
-  ConstView spread(Lane& lane, ConstView v, typename B::Matrix& memory) const {
+  ConstView<B> spread(Lane& lane, ConstView<B> v, Matrix<B>& memory) const {
     if (unit_ == 1) return v;
-    each(lane, formula::Assign{}, View(memory).reshaped(unit_, v.cols()), PerColumn{v});
+    each(lane, formula::Assign{}, View<B>(memory).reshaped(unit_, v.cols()), PerColumn{v});
     return memory;
   }
 
  private:
-  View of_sites(Columns c) { return columns(View(sites_), c); }
-  ConstView by_sample(Columns c) { return ConstView(of_sites(c)).reshaped(unit_, c.count / unit_); }
+  View<B> of_sites(Columns c) { return columns(View<B>(sites_), c); }
+  ConstView<B> by_sample(Columns c) { return ConstView<B>(of_sites(c)).reshaped(unit_, c.count / unit_); }
 
   Index unit_;
-  typename B::Matrix sites_;  // 1 x columns
+  Matrix<B> sites_;  // 1 x columns
 };
 
 }  // namespace detrame::detail

@@ -17,7 +17,7 @@ namespace detrame {
 template <class R, class M, class P>
 concept Recursion = Metric<M> && Penalty<P> && std::copyable<R> &&
                     requires(R const& recursion, typename M::Backend& b, M const& Q, P const& psi,
-                             typename M::Backend::View U, typename M::Backend::ConstView active) {
+                             View<typename M::Backend> U, ConstView<typename M::Backend> active) {
                       recursion.start(b, Q, psi, Index{}).advance(b, U, U, active);
                     };
 

@@ -34,7 +34,7 @@ void check_problem(char const* who, M const& Q, P const& psi, ConstView Z) {
 
 /// The smallest entry of a vector, on the host; NaN if any is NaN.
 template <Backend B>
-typename B::Scalar smallest(B& backend, typename B::ConstView v) {
+typename B::Scalar smallest(B& backend, ConstView<B> v) {
   auto const host = to_host(backend, v);
   auto low = std::numeric_limits<typename B::Scalar>::infinity();
   for (Index i = 0; i < host.rows(); ++i)
@@ -62,25 +62,23 @@ typename B::Scalar convexity_modulus(B& backend, M const& Q, P const& psi) {
 /// Cost      one product with Q. Squares below the smallest normal number count as 0.
 /// Tested    tests/prox/metric_prox_test.cpp: (C4)
 template <Backend B, Metric M, Penalty P>
-typename B::Matrix residual(B& backend, M const& Q, P const& psi, typename B::Input z, typename B::Input u) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
-  ConstView const Z = z, U = u;
+Matrix<B> residual(B& backend, M const& Q, P const& psi, Input<B> z, Input<B> u) {
+  ConstView<B> const Z = z, U = u;
   detail::check_problem("residual", Q, psi, Z);
   if (U.rows() != Z.rows() || U.cols() != Z.cols())
     throw ShapeError(
         message("residual: u is ", U.rows(), " x ", U.cols(), ", z is ", Z.rows(), " x ", Z.cols()));
-  typename B::Matrix r;
+  Matrix<B> r;
   Index const unit = Q.structure().unit();
   detail::PerSample<B> per_sample(backend, unit, Z.cols());
   resize(backend, r, 1, Z.cols() / unit);
-  View const row = r;
+  View<B> const row = r;
   each_chunk(backend, Batch{Z.cols(), unit}, 4 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
-    View const V = lane.scratch(Q.dim(), c.count);  // k x n
+    View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n
     detail::metric_gradient(lane, Q, columns(U, c), columns(Z, c), V);
-    View const out = columns(row, per_sample.samples(c));
+    View<B> const out = columns(row, per_sample.samples(c));
     per_sample.sums(lane, out, c, formula::SubgradientSquare<typename P::Activation>{}, columns(U, c),
-                    ConstView(V), PerRow{psi.lambda()}, PerRow{psi.beta()});
+                    ConstView<B>(V), PerRow{psi.lambda()}, PerRow{psi.beta()});
     each(lane, formula::SquareRoot{}, out);
   });
   return r;

@@ -16,7 +16,7 @@ namespace detrame {
 /// Source    docs/maths.md (C6), (E5): the paper prints Theta^{-1/2} Q Theta^{1/2}, whose norm says nothing.
 /// Tested    tests/prox/certificate_test.cpp: (C6), (E5)
 template <Backend B, Metric M>
-typename B::Scalar safe_gamma(B& backend, M const& Q, typename B::Input Theta) {
+typename B::Scalar safe_gamma(B& backend, M const& Q, Input<B> Theta) {
   using Scalar = typename B::Scalar;
   auto const theta = detail::positive_vector<B>(backend, "safe_gamma", "Theta", Theta, Q.dim());
   auto const inverse_root = [&](Index i) { return 1 / std::sqrt(theta(i, 0)); };
@@ -26,11 +26,10 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, typename B::Input Theta) {
     return Scalar(2) / spectral_range(backend, Q.structure(), Q.weights(), scale).high;
   }
   Scalar norm(0);
-  detail::each_scaled_block<B>(
-      backend, Q.weights(), inverse_root, inverse_root, [&](typename B::Matrix const& A) {
-        Scalar const largest = symmetric_eigenvalues(backend, typename B::ConstView(A)).back();
-        if (!(largest <= norm)) norm = largest;
-      });
+  detail::each_scaled_block<B>(backend, Q.weights(), inverse_root, inverse_root, [&](Matrix<B> const& A) {
+    Scalar const largest = symmetric_eigenvalues(backend, ConstView<B>(A)).back();
+    if (!(largest <= norm)) norm = largest;
+  });
   return Scalar(2) / norm;
 }
 

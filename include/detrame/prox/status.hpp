@@ -39,7 +39,7 @@ constexpr std::string_view name(Status status) {
 /// The answer to a proximity problem, and what is known about it.
 template <Backend B>
 struct ProxResult {
-  typename B::Matrix u;         ///< k x N
+  Matrix<B> u;                  ///< k x N
   Status status;                ///< that of the worst column
   Index iterations;             ///< updates that the slowest column was given
   typename B::Scalar residual;  ///< max over columns of |r|_2, in the units of Q z

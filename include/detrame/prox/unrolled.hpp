@@ -100,25 +100,22 @@ void unroll_to(Lane& lane, S const& structure, Weights const& W_tilde, ConstView
 /// Source    docs/maths.md (M5). That U_T is a prox is another claim, with its own certificate.
 /// Tested    tests/prox/unrolled_test.cpp
 template <class Activation, Structure S, Backend B>
-void unrolled_prox(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                   typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T,
-                   typename B::View U, typename B::View states = {}) {
-  using View = typename B::View;
+void unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
+                   ConstView<B> b, ConstView<B> Z, Index T, View<B> U, View<B> states = {}) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
-  detail::check_unrolled<S, typename B::ConstView>("unrolled_prox", structure, W_tilde, h, b, Z, T, U,
-                                                   states);
+  detail::check_unrolled<S, ConstView<B>>("unrolled_prox", structure, W_tilde, h, b, Z, T, U, states);
   Index const k = Z.rows(), N = Z.cols();
   auto const frame = backend.lane().frame();
   auto const K = structure.prepare(backend, W_tilde, Op::none);
   each_chunk(backend, structure.batch(N), detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
-    View const U_T = columns(U, c);  // k x n, the columns of this chunk
+    View<B> const U_T = columns(U, c);  // k x n, the columns of this chunk
     if (T == 0)
       each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
     else if (states.cols() == 0)
       detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, U_T);
     else
-      detail::unroll_chunk<Activation>(lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View {
+      detail::unroll_chunk<Activation>(lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View<B> {
         return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : U_T;
       });
   });
@@ -127,11 +124,10 @@ void unrolled_prox(B& backend, S const& structure, Activation, typename B::Const
 /// The same map, for T >= 1, as a function of a lane: map(lane, Z, U). It is prepared for many calls and lives until the innermost
 /// frame of backend.lane() closes.
 template <class Activation, Structure S, Backend B>
-auto prepare_unroll(B& backend, S const& structure, typename B::ConstView W_tilde, typename B::ConstView h,
-                    typename B::ConstView b, Index k, Index T) {
-  using ConstView = typename B::ConstView;
+auto prepare_unroll(B& backend, S const& structure, ConstView<B> W_tilde, ConstView<B> h, ConstView<B> b,
+                    Index k, Index T) {
   detail::check_recursion("prepare_unroll", structure, W_tilde, h, b, k, T);
-  return [=, K = structure.prepare(backend, W_tilde, Op::none)](auto& lane, ConstView Z, typename B::View U) {
+  return [=, K = structure.prepare(backend, W_tilde, Op::none)](auto& lane, ConstView<B> Z, View<B> U) {
     each_chunk(lane, structure.batch(Z.cols()), detail::unrolled_working_set(k), [&](auto&, Columns c) {
       detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, columns(U, c));
     });

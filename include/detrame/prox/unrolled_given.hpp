@@ -16,21 +16,18 @@ namespace detrame {
 /// Cost      2 k^2 N (T - 1) flops for a full W~.
 /// Tested    tests/layer/layer_test.cpp (Dictionary)
 template <class Activation, Structure S, Backend B>
-void unrolled_given(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                    typename B::ConstView b, typename B::ConstView G, Index T, typename B::View U,
-                    typename B::View states) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+void unrolled_given(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> b,
+                    ConstView<B> G, Index T, View<B> U, View<B> states) {
   Index const N = G.cols();
   DETRAME_ASSERT(T >= 1 && U.cols() == N && states.cols() == StoreStates::columns(T, N));
   auto const frame = backend.lane().frame();
   auto const K = structure.prepare(backend, W_tilde, Op::none);
   each_chunk(backend, structure.batch(N), detail::unrolled_working_set(G.rows()),
              [&](typename B::Lane& lane, Columns c) {
-               auto const state = [&](Index t) -> View {
+               auto const state = [&](Index t) -> View<B> {
                  return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : columns(U, c);
                };
-               ConstView const G_c = columns(G, c);  // k x n, the columns of this chunk
+               ConstView<B> const G_c = columns(G, c);  // k x n, the columns of this chunk
                each(lane, formula::Activate<Activation>{}, state(1), G_c, PerRow{b});
                detail::continue_unroll<Activation>(lane, structure, K, b, G_c, T, state);
              });
@@ -43,22 +40,19 @@ void unrolled_given(B& backend, S const& structure, Activation, typename B::Cons
 /// Requires  what is written overlaps nothing else, but G_bar may be U (which is lost then).
 /// Ensures   G_bar is assigned, the other two are added to.
 template <class Activation, Structure S, Backend B>
-void unrolled_given_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                             Index T, typename B::ConstView U, typename B::ConstView states,
-                             typename B::ConstView U_bar, typename B::View G_bar,
-                             typename B::View W_tilde_bar, typename B::View b_bar) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+void unrolled_given_pullback(B& backend, S const& structure, Activation, ConstView<B> W_tilde, Index T,
+                             ConstView<B> U, ConstView<B> states, ConstView<B> U_bar, View<B> G_bar,
+                             View<B> W_tilde_bar, View<B> b_bar) {
   static_assert(!Activation::two_sided,
                 "unrolled_given_pullback: the signs of U are read after Sigma is written");
   Index const N = U.cols();
   auto const frame = backend.lane().frame();
   auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);
   auto const gradient = structure.gradient(backend, W_tilde_bar);
-  std::array<View, 2> const sums{gradient.sum, b_bar};
+  std::array<View<B>, 2> const sums{gradient.sum, b_bar};
   sum_chunks(backend, structure.batch(N), detail::unrolled_working_set(U.rows()), sums,
-             [&](typename B::Lane& lane, Columns c, std::array<View, 2> const& sum) {
-               auto const state = [&](Index t) -> ConstView {
+             [&](typename B::Lane& lane, Columns c, std::array<View<B>, 2> const& sum) {
+               auto const state = [&](Index t) -> ConstView<B> {
                  return columns(states, {(t - 1) * N + c.first, c.count});
                };
                detail::pull_back_states<Activation, B>(lane, structure, K_T, gradient, T, columns(U, c),

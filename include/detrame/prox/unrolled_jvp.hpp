@@ -16,16 +16,13 @@ namespace detrame {
 /// Cost      6 k^2 N T flops for a full W_tilde; U_1, ..., U_T are computed on the way.
 /// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
-void unrolled_prox_jvp(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                       typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z, Index T,
-                       typename B::ConstView dW_tilde, typename B::ConstView dh, typename B::ConstView db,
-                       typename B::ConstView dZ, typename B::View dU) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+void unrolled_prox_jvp(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
+                       ConstView<B> b, ConstView<B> Z, Index T, ConstView<B> dW_tilde, ConstView<B> dh,
+                       ConstView<B> db, ConstView<B> dZ, View<B> dU) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
   constexpr char const* who = "unrolled_prox_jvp";
-  detail::check_unrolled<S, ConstView>(who, structure, W_tilde, h, b, Z, T, Z, {});
+  detail::check_unrolled<S, ConstView<B>>(who, structure, W_tilde, h, b, Z, T, Z, {});
   detail::require_shape_of(who, "dW_tilde", dW_tilde, "W_tilde", W_tilde);
   detail::require_shape_of(who, "dh", dh, "h", h);
   detail::require_shape_of(who, "db", db, "b", b);
@@ -35,11 +32,11 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation, typename B::C
   each_chunk(
       backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k),
       [&](Lane& lane, Columns c) {
-        ConstView const Z_c = columns(Z, c), dZ_c = columns(dZ, c);  // k x n, the columns of this chunk
-        View const G = lane.scratch(k, c.count), dG = lane.scratch(k, c.count);  // k x n
-        View U = lane.scratch(k, c.count), U_next = lane.scratch(k, c.count);    // k x n
-        View V = lane.scratch(k, c.count), W_dU = lane.scratch(k, c.count);      // k x n, V = dU_t
-        View const dU_c = columns(dU, c);
+        ConstView<B> const Z_c = columns(Z, c), dZ_c = columns(dZ, c);  // k x n, the columns of this chunk
+        View<B> const G = lane.scratch(k, c.count), dG = lane.scratch(k, c.count);  // k x n
+        View<B> U = lane.scratch(k, c.count), U_next = lane.scratch(k, c.count);    // k x n
+        View<B> V = lane.scratch(k, c.count), W_dU = lane.scratch(k, c.count);      // k x n, V = dU_t
+        View<B> const dU_c = columns(dU, c);
         structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h},
                       PerRow{b});
         structure.map(lane, W_tilde, dZ_c, formula::InputTangent{}, dG, Z_c, dZ_c, PerRow{h}, PerRow{dh});
@@ -47,14 +44,14 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation, typename B::C
         each(lane, formula::Fill<Scalar>{Scalar(0)}, U);
         each(lane, formula::Fill<Scalar>{Scalar(0)}, V);
         for (Index t = 0; t < T; ++t) {
-          structure.map(lane, W_tilde, ConstView(U), formula::NextUpdate<Activation>{}, U_next, ConstView(G),
-                        PerRow{b});
-          structure.apply(lane, W_tilde, ConstView(V), W_dU);
-          structure.map(lane, dW_tilde, ConstView(U), formula::UpdateTangent{}, V, ConstView(W_dU),
-                        ConstView(dG), ConstView(U_next), PerRow{db});
+          structure.map(lane, W_tilde, ConstView<B>(U), formula::NextUpdate<Activation>{}, U_next,
+                        ConstView<B>(G), PerRow{b});
+          structure.apply(lane, W_tilde, ConstView<B>(V), W_dU);
+          structure.map(lane, dW_tilde, ConstView<B>(U), formula::UpdateTangent{}, V, ConstView<B>(W_dU),
+                        ConstView<B>(dG), ConstView<B>(U_next), PerRow{db});
           std::swap(U, U_next);
         }
-        each(lane, formula::Assign{}, dU_c, ConstView(V));
+        each(lane, formula::Assign{}, dU_c, ConstView<B>(V));
       });
 }
 

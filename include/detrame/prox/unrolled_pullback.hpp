@@ -15,25 +15,22 @@ namespace detail {
 /// to W_bar, shaped as gradient.sum, the share of b to b_bar. W_tilde_T: W~^T, prepared. state(t) gives U_t.
 template <class Activation, Backend B, Structure S, class Weights, class Gradient, class States>
 void pull_back_states(typename B::Lane& lane, S const& structure, Weights const& W_tilde_T,
-                      Gradient const& gradient, Index T, typename B::ConstView U, typename B::ConstView U_bar,
-                      States const& state, typename B::View Sigma, typename B::View W_bar,
-                      typename B::View b_bar) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+                      Gradient const& gradient, Index T, ConstView<B> U, ConstView<B> U_bar,
+                      States const& state, View<B> Sigma, View<B> W_bar, View<B> b_bar) {
   using Scalar = typename B::Scalar;
-  auto const add_b_bar = [&](ConstView U_next, ConstView P) {
+  auto const add_b_bar = [&](ConstView<B> U_next, ConstView<B> P) {
     if constexpr (Activation::two_sided) row_sums(lane, b_bar, formula::NegativeSigned{}, U_next, P);
   };
-  View P = lane.scratch(U.rows(), U.cols()), earlier = lane.scratch(U.rows(), U.cols());  // k x n
+  View<B> P = lane.scratch(U.rows(), U.cols()), earlier = lane.scratch(U.rows(), U.cols());  // k x n
   each(lane, formula::LastMask{}, P, Sigma, U_bar, U);
   add_b_bar(U, P);
   for (Index t = T - 1; t >= 1; --t) {
-    structure.add_gradient(lane, gradient, ConstView(P), state(t), Scalar(1), W_bar);
-    structure.map(lane, W_tilde_T, ConstView(P), formula::EarlierMask{}, earlier, Sigma, state(t));
+    structure.add_gradient(lane, gradient, ConstView<B>(P), state(t), Scalar(1), W_bar);
+    structure.map(lane, W_tilde_T, ConstView<B>(P), formula::EarlierMask{}, earlier, Sigma, state(t));
     std::swap(P, earlier);
     add_b_bar(state(t), P);
   }
-  if constexpr (!Activation::two_sided) row_sums(lane, b_bar, formula::Negative{}, ConstView(Sigma));
+  if constexpr (!Activation::two_sided) row_sums(lane, b_bar, formula::Negative{}, ConstView<B>(Sigma));
 }
 
 }  // namespace detail
@@ -58,17 +55,14 @@ void pull_back_states(typename B::Lane& lane, S const& structure, Weights const&
 /// Source    docs/maths.md (A1)
 /// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
-void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename B::ConstView W_tilde,
-                            typename B::ConstView h, typename B::ConstView b, typename B::ConstView Z,
-                            Index T, typename B::ConstView U, typename B::ConstView states,
-                            typename B::ConstView U_bar, typename B::View Z_bar, typename B::View W_tilde_bar,
-                            typename B::View h_bar, typename B::View b_bar) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+void unrolled_prox_pullback(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
+                            ConstView<B> b, ConstView<B> Z, Index T, ConstView<B> U, ConstView<B> states,
+                            ConstView<B> U_bar, View<B> Z_bar, View<B> W_tilde_bar, View<B> h_bar,
+                            View<B> b_bar) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
   constexpr char const* who = "unrolled_prox_pullback";
-  detail::check_unrolled<S, ConstView>(who, structure, W_tilde, h, b, Z, T, U, states);
+  detail::check_unrolled<S, ConstView<B>>(who, structure, W_tilde, h, b, Z, T, U, states);
   detail::require_shape_of(who, "U_bar", U_bar, "U", U);
   detail::require_shape_of(who, "Z_bar", Z_bar, "Z", Z);
   detail::require_shape_of(who, "W_tilde_bar", W_tilde_bar, "W_tilde", W_tilde);
@@ -83,30 +77,31 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, typename
       K;  // for states that are computed again
   if (!stored && T > 1) K.emplace(structure.prepare(backend, W_tilde, Op::none));
   auto const gradient = structure.gradient(backend, W_tilde_bar);
-  std::array<View, 3> const sums{gradient.sum, h_bar, b_bar};
-  sum_chunks(backend, structure.batch(N), detail::unrolled_working_set(k), sums,
-             [&](Lane& lane, Columns c, std::array<View, 3> const& sum) {
-               ConstView const Z_c = columns(Z, c), U_c = columns(U, c);  // k x n, the columns of this chunk
-               if (T == 0) return each(lane, formula::Fill<Scalar>{Scalar(0)}, columns(Z_bar, c));
+  std::array<View<B>, 3> const sums{gradient.sum, h_bar, b_bar};
+  sum_chunks(
+      backend, structure.batch(N), detail::unrolled_working_set(k), sums,
+      [&](Lane& lane, Columns c, std::array<View<B>, 3> const& sum) {
+        ConstView<B> const Z_c = columns(Z, c), U_c = columns(U, c);  // k x n, the columns of this chunk
+        if (T == 0) return each(lane, formula::Fill<Scalar>{Scalar(0)}, columns(Z_bar, c));
 
-               View const recomputed =
-                   stored || T == 1 ? View{} : lane.scratch(k, (T - 1) * c.count);  // U_1 ... U_{T-1}
-               if (!stored && T > 1)
-                 detail::unroll_chunk<Activation>(
-                     lane, structure, *K, h, b, Z_c, T - 1,
-                     [&](Index t) -> View { return recomputed.middle_cols((t - 1) * c.count, c.count); });
-               auto const state = [&](Index t) -> ConstView {
-                 return stored ? columns(states, {(t - 1) * N + c.first, c.count})
-                               : ConstView(recomputed.middle_cols((t - 1) * c.count, c.count));
-               };
-               View const Sigma = lane.scratch(k, c.count);  // k x n
-               detail::pull_back_states<Activation, B>(lane, structure, K_T, gradient, T, U_c,
-                                                       columns(U_bar, c), state, Sigma, sum[0], sum[2]);
-               structure.add_gradient(lane, gradient, ConstView(Sigma), Z_c, Scalar(-1), sum[0]);
-               structure.map(lane, K_T, ConstView(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
-                             ConstView(Sigma), PerRow{h});
-               row_sums(lane, sum[1], formula::Product{}, ConstView(Sigma), Z_c);
-             });
+        View<B> const recomputed =
+            stored || T == 1 ? View<B>{} : lane.scratch(k, (T - 1) * c.count);  // U_1 ... U_{T-1}
+        if (!stored && T > 1)
+          detail::unroll_chunk<Activation>(lane, structure, *K, h, b, Z_c, T - 1, [&](Index t) -> View<B> {
+            return recomputed.middle_cols((t - 1) * c.count, c.count);
+          });
+        auto const state = [&](Index t) -> ConstView<B> {
+          return stored ? columns(states, {(t - 1) * N + c.first, c.count})
+                        : ConstView<B>(recomputed.middle_cols((t - 1) * c.count, c.count));
+        };
+        View<B> const Sigma = lane.scratch(k, c.count);  // k x n
+        detail::pull_back_states<Activation, B>(lane, structure, K_T, gradient, T, U_c, columns(U_bar, c),
+                                                state, Sigma, sum[0], sum[2]);
+        structure.add_gradient(lane, gradient, ConstView<B>(Sigma), Z_c, Scalar(-1), sum[0]);
+        structure.map(lane, K_T, ConstView<B>(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
+                      ConstView<B>(Sigma), PerRow{h});
+        row_sums(lane, sum[1], formula::Product{}, ConstView<B>(Sigma), Z_c);
+      });
   structure.finish(backend, gradient, W_tilde_bar);
 }
 

@@ -13,7 +13,7 @@ template <Penalty P>
 struct StepVectors {
   using B = typename P::Backend;
   using Scalar = typename P::Scalar;
-  typename B::Matrix h, s, b;  // k x 1
+  Matrix<B> h, s, b;  // k x 1
 
   StepVectors(B& backend, P const& psi, Step<B> const& step) {
     HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);  // k x 1
@@ -35,15 +35,13 @@ template <Penalty P>
 class SimultaneousUpdates {
  public:
   using B = typename P::Backend;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
 
   SimultaneousUpdates(B& backend, P const& psi, Step<B> const& step) : vectors_(backend, psi, step) {}
 
-  void advance(B& backend, View U, View V, ConstView active) {
-    ConstView const h = vectors_.h, s = vectors_.s, b = vectors_.b;
+  void advance(B& backend, View<B> U, View<B> V, ConstView<B> active) {
+    ConstView<B> const h = vectors_.h, s = vectors_.s, b = vectors_.b;
     each_chunk(backend, Batch{U.cols()}, 2 * U.rows(), [&](typename B::Lane& lane, Columns c) {
-      each(lane, formula::ProximalStep<typename P::Activation>{}, columns(U, c), ConstView(columns(V, c)),
+      each(lane, formula::ProximalStep<typename P::Activation>{}, columns(U, c), ConstView<B>(columns(V, c)),
            PerRow{h}, PerRow{s}, PerRow{b}, PerColumn{columns(active, c)});
     });
   }
@@ -58,31 +56,29 @@ class AcceleratedUpdates {
  public:
   using B = typename P::Backend;
   using Scalar = typename P::Scalar;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
 
   AcceleratedUpdates(B& backend, P const& psi, Step<B> const& step, Index N)
       : vectors_(backend, psi, step),
         U_last_(zeros(backend, psi.dim(), N)),
         V_last_(zeros(backend, psi.dim(), N)) {}
 
-  void advance(B& backend, View U, View V, ConstView active) {
+  void advance(B& backend, View<B> U, View<B> V, ConstView<B> active) {
     double const s_next = (1 + std::sqrt(1 + 4 * s_ * s_)) / 2;
     auto const momentum = static_cast<Scalar>((s_last_ - 1) / s_);  // 0 in the first two updates
     s_last_ = s_;
     s_ = s_next;
-    ConstView const h = vectors_.h, s = vectors_.s, b = vectors_.b;
-    View const U_last = U_last_, V_last = V_last_;  // k x N
+    ConstView<B> const h = vectors_.h, s = vectors_.s, b = vectors_.b;
+    View<B> const U_last = U_last_, V_last = V_last_;  // k x N
     each_chunk(backend, Batch{U.cols()}, 4 * U.rows(), [&](typename B::Lane& lane, Columns c) {
       each(lane, formula::AcceleratedStep<typename P::Activation, Scalar>{momentum}, columns(U, c),
-           columns(U_last, c), ConstView(columns(V, c)), columns(V_last, c), PerRow{h}, PerRow{s}, PerRow{b},
-           PerColumn{columns(active, c)});
+           columns(U_last, c), ConstView<B>(columns(V, c)), columns(V_last, c), PerRow{h}, PerRow{s},
+           PerRow{b}, PerColumn{columns(active, c)});
     });
   }
 
  private:
   StepVectors<P> vectors_;
-  typename B::Matrix U_last_, V_last_;  // k x N
+  Matrix<B> U_last_, V_last_;  // k x N
   double s_last_ = 1, s_ = 1;
 };
 
@@ -116,18 +112,17 @@ template <Metric M, Penalty P>
 class SequentialUpdates {
  public:
   using B = typename P::Backend;
-  using View = typename B::View;
 
   SequentialUpdates(B&, M const& Q, P const& psi)
       : Q_(Q.weights()), lambda_(psi.lambda()), beta_(psi.beta()) {}
 
-  void advance(B& backend, View U, View V, typename B::ConstView active) {
+  void advance(B& backend, View<B> U, View<B> V, ConstView<B> active) {
     each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V,
                 active);
   }
 
  private:
-  typename B::ConstView Q_, lambda_, beta_;
+  ConstView<B> Q_, lambda_, beta_;
 };
 
 }  // namespace detrame::detail

@@ -31,11 +31,11 @@ typename B::Scalar lipschitz_bound(Synthesis<B> const& problem) {
 /// The Lipschitz constant of z -> W z, |W|_2: the square root of the largest eigenvalue of the smaller of W W^T
 /// and W^T W. Cost min(m, k)^2 max(m, k).
 template <Backend B>
-typename B::Scalar lipschitz_constant(B& backend, typename B::Input W) {
-  typename B::ConstView const w = W;
+typename B::Scalar lipschitz_constant(B& backend, Input<B> W) {
+  ConstView<B> const w = W;
   if (w.rows() == 0 || w.cols() == 0) return 0;
   bool const wide = w.rows() < w.cols();
-  typename B::Matrix gram = zeros(backend, std::min(w.rows(), w.cols()), std::min(w.rows(), w.cols()));
+  Matrix<B> gram = zeros(backend, std::min(w.rows(), w.cols()), std::min(w.rows(), w.cols()));
   gemm(backend.lane(), 1, w, wide ? Op::none : Op::transposed, w, wide ? Op::transposed : Op::none, 0, gram);
   return std::sqrt(symmetric_eigenvalues(backend, gram).back());
 }

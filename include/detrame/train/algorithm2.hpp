@@ -12,8 +12,8 @@ template <Layer Net>
 struct TrainingState {
   typename Net::Parameters gradient, velocity;
   typename Net::Tape tape;
-  typename Net::Backend::Matrix x, targets, y_bar;
-  typename Net::Backend::Matrix scores;  ///< of the last step, before it
+  Matrix<typename Net::Backend> x, targets, y_bar;
+  Matrix<typename Net::Backend> scores;  ///< of the last step, before it
   std::uint64_t step = 0;
 };
 
@@ -31,8 +31,8 @@ TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net
 /// Returns the mean loss before the step.
 template <Layer Net, class Loss, Backend B>
 typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd const& sgd, double rate,
-                              typename Net::Parameters& theta, TrainingState<Net>& state,
-                              typename B::ConstView x, typename B::ConstView targets, Draw draw) {
+                              typename Net::Parameters& theta, TrainingState<Net>& state, ConstView<B> x,
+                              ConstView<B> targets, Draw draw) {
   using Scalar = typename B::Scalar;
   visit([&](std::string_view, Kind, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); },
         state.gradient);
@@ -84,7 +84,7 @@ void fit(B& backend, Net const& net, Loss const& loss, typename Net::Parameters&
       gather_samples(backend, data, samples, sites, state.x, state.targets);
       Draw const draw{.seed = options.seed, .step = state.step, .first_sample = first};
       total += static_cast<double>(train_step(backend, net, loss, options.sgd, rate, theta, state,
-                                              typename B::ConstView(state.x), state.targets, draw)) *
+                                              ConstView<B>(state.x), state.targets, draw)) *
                static_cast<double>(n);
     }
     if (!observe(Epoch{epoch, rate, total / static_cast<double>(std::max<Index>(data.samples(), 1))})) return;

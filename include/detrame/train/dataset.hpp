@@ -12,7 +12,7 @@ namespace detrame {
 template <Backend B>
 struct Dataset {
   Shape shape{1};
-  typename B::Matrix x, targets;
+  Matrix<B> x, targets;
   std::vector<int> labels;
   int classes = 0;
 
@@ -44,7 +44,7 @@ void require_data(char const* who, Net const&, Dataset<B> const& data) {
 /// x and targets of some samples; `sites` is memory for the columns they stand in.
 template <Backend B>
 void gather_samples(B& backend, Dataset<B> const& data, std::span<Index const> samples,
-                    std::vector<Index>& sites, typename B::Matrix& x, typename B::Matrix& targets) {
+                    std::vector<Index>& sites, Matrix<B>& x, Matrix<B>& targets) {
   Index const per_sample = data.shape.sites(), n = static_cast<Index>(samples.size());
   sites.resize(static_cast<std::size_t>(n * per_sample));
   for (Index j = 0; j < n; ++j)

@@ -8,7 +8,7 @@ namespace detrame {
 /// The place of the largest score of each sample, on the host; -1 where the scores have NaN or where the
 /// largest is reached more than once, so that a network which tells nothing apart gets no credit.
 template <Backend B>
-std::vector<int> classify_to_host(B& backend, typename B::ConstView scores) {
+std::vector<int> classify_to_host(B& backend, ConstView<B> scores) {
   HostMatrix<typename B::Scalar> const y = to_host(backend, scores);
   std::vector<int> labels(static_cast<std::size_t>(y.cols()), -1);
   for (Index j = 0; j < y.cols(); ++j) {
@@ -42,7 +42,7 @@ Evaluation evaluate(B& backend, Net const& net, Loss const& loss, typename Net::
   require_data("evaluate", net, data);
   double total = 0;
   Index correct = 0;
-  typename B::ConstView const x = data.x, t = data.targets;
+  ConstView<B> const x = data.x, t = data.targets;
   for (Index first = 0; first < data.samples(); first += batch) {
     Index const n = std::min(batch, data.samples() - first);
     Index const sites = Net::input.sites();
