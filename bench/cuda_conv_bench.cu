@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How fast is the convolutional Q-metric ReLU on a device, against its float peak and its bandwidth? How fast are
-// our products with windows beside im2col and cuBLAS?
+// How fast is the convolutional Q-metric ReLU on a device, against its float peak and its bandwidth? How fast
+// are our products with windows beside im2col and cuBLAS?
 #include "conv_case.hpp"
 #include "cuda/im2col.hpp"
 #include "on_device.hpp"
@@ -37,7 +37,8 @@ void add_layer(std::string const& before, ConvCase const& c) {
              [=](benchmark::State& state) { convolution(state, way, c); });
 }
 
-/// One product with a window: bytes are those of its two factors and its result, whatever is formed beside them.
+/// One product with a window: bytes are those of its two factors and its result, whatever is formed beside
+/// them.
 struct Product {
   char const* name;
   void (*ours)(Problem&);

@@ -2,7 +2,8 @@
 // How long do a step of training and a prediction take on a device, network by network?
 //
 //   bench_cuda_train_bench                             the benchmarks
-//   bench_cuda_train_bench steps NETWORK FILE N COUNT  for compare_pytorch.py: writes a problem, prints the losses of its steps
+//   bench_cuda_train_bench steps NETWORK FILE N COUNT  for compare_pytorch.py: writes a problem, prints the
+//   losses of its steps
 #include <cstdlib>
 
 #include "cuda_train_bench/network.hpp"

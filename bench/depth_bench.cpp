@@ -25,8 +25,8 @@ Matrix normal(Index rows, Index cols, std::uint64_t seed) {
   });
 }
 
-/// k = 128 unit-norm Gaussian atoms in m = 256 dimensions, alpha = beta = .01, lambda = .1; 64 signals that 30 % of the
-/// atoms made. z = Q^{-1} D^T x.
+/// k = 128 unit-norm Gaussian atoms in m = 256 dimensions, alpha = beta = .01, lambda = .1; 64 signals that
+/// 30 % of the atoms made. z = Q^{-1} D^T x.
 struct Problem {
   B cpu{1};
   GramMetric<B> Q;

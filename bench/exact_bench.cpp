@@ -2,7 +2,8 @@
 // How long does the exact solver take for a column, and with how many pivots?
 //
 //   bench_exact_bench                                    the benchmarks
-//   bench_exact_bench solve PROBLEM SOLUTION THREADS ROUNDS   for compare_exact.py: solves a file, prints seconds
+//   bench_exact_bench solve PROBLEM SOLUTION THREADS ROUNDS   for compare_exact.py: solves a file, prints
+//   seconds
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -57,7 +58,8 @@ void exact_synthesis_columns(benchmark::State& state, Index k, Index N, int thre
   count(state, cpu, result);
 }
 
-/// The seconds of `rounds` calls of f, each by the clock on the wall and by that of the processor, all threads.
+/// The seconds of `rounds` calls of f, each by the clock on the wall and by that of the processor, all
+/// threads.
 template <class F>
 void print_seconds(char const* name, int rounds, F&& f) {
   f();

@@ -8,8 +8,8 @@
 #include <omp.h>
 #endif
 
-/// What the machine can do at most: multiply-adds on registers alone, float, on all of `threads` threads at once.
-/// In flop/s, the best of a few rounds of about 20 ms. Measured, because clocks and neighbours vary.
+/// What the machine can do at most: multiply-adds on registers alone, float, on all of `threads` threads at
+/// once. In flop/s, the best of a few rounds of about 20 ms. Measured, because clocks and neighbours vary.
 inline double fma_peak(int threads) {
   using Packet = Eigen::internal::packet_traits<float>::type;
   constexpr int accumulators = 12,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What are the machine's peaks of arithmetic and of memory, and how much does a product of the library's backend reach?
+// What are the machine's peaks of arithmetic and of memory, and how much does a product of the library's
+// backend reach?
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -17,7 +18,8 @@ void peak(benchmark::State& state, int threads) {
   state.counters["flop/s"] = flops;
 }
 
-/// a = b + s c on one thread, in its processor time; the three arrays take `bytes` together. 12 bytes an entry are counted, as STREAM does.
+/// a = b + s c on one thread, in its processor time; the three arrays take `bytes` together. 12 bytes an
+/// entry are counted, as STREAM does.
 void triad(benchmark::State& state, Index bytes) {
   Index const n = bytes / 12;
   Eigen::VectorXf a = Eigen::VectorXf::Zero(n), b = Eigen::VectorXf::Ones(n), c = b;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where does the time of the Q-metric ReLU go, phase by phase, and what arithmetic and memory traffic does each phase do?
+// Where does the time of the Q-metric ReLU go, phase by phase, and what arithmetic and memory traffic does
+// each phase do?
 //
-// The library's own unroll and pullback run over structures whose products are clocked: one thread, a clock between phases.
+// The library's own unroll and pullback run over structures whose products are clocked: one thread, a clock
+// between phases.
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -40,7 +42,8 @@ enum Phase { weights, input, products, output, cotangent, gradient, phases };
 constexpr char const* phase_names[phases] = {"weights", "input",     "products",
                                              "output",  "cotangent", "gradient"};
 
-/// What the phases of calls took, computed and moved: bytes that a phase reads or writes, each once a batch of tiles.
+/// What the phases of calls took, computed and moved: bytes that a phase reads or writes, each once a batch
+/// of tiles.
 struct Ledger {
   struct Entry {
     double seconds = 0, flops = 0, bytes = 0;

@@ -2,7 +2,8 @@
 // How long do a step of training and a prediction take, network by network, and how much memory?
 //
 //   bench_train_bench                             the benchmarks
-//   bench_train_bench steps NETWORK FILE N COUNT  for compare_pytorch.py: writes a problem, prints the losses of its steps
+//   bench_train_bench steps NETWORK FILE N COUNT  for compare_pytorch.py: writes a problem, prints the losses
+//                                                 of its steps
 #include <cstdlib>
 #include <iostream>
 

@@ -11,7 +11,7 @@ using Prox = QMetricReLU<Full, Unroll<3>>;                         // three upda
 using Design = Stack<Dense<32>, Prox, Dense<32>, Prox, Dense<2>>;  // no shapes, no backend
 using Net = Bind<Design, Shape{2}, Cpu<float>>;                    // the same, for points of the plane
 
-// using Wrong = Bind<Repeat<3, Dense<5>>, Shape{2}, Cpu<float>>;              // refused: a block must keep its shape
+// using Wrong = Bind<Repeat<3, Dense<5>>, Shape{2}, Cpu<float>>;  // refused: a block must keep its shape
 
 int main() {
   Cpu<float> cpu(1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A layer of your own: y = s o x, one scale a channel. Its pullback is checked against differences, and it then
-// stands in a Stack like any other.
+// A layer of your own: y = s o x, one scale a channel. Its pullback is checked against differences, and it
+// then stands in a Stack like any other.
 #include <detrame/detrame.hpp>
 #include <iostream>
 

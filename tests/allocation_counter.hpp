@@ -20,9 +20,9 @@ extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(void 
 #error "tests/allocation_counter.hpp: counts allocations through glibc's malloc or the address sanitizer"
 #endif
 
-/// Counts what a piece of code allocates, in all threads, be it by operator new (which asks malloc) or by malloc,
-/// as Eigen does. With the address sanitizer through its hooks, else by standing before glibc's malloc; a program of .cu units needs
-/// a .cpp unit for that, since nvcc takes malloc for the device's.
+/// Counts what a piece of code allocates, in all threads, be it by operator new (which asks malloc) or by
+/// malloc, as Eigen does. With the address sanitizer through its hooks, else by standing before glibc's
+/// malloc; a program of .cu units needs a .cpp unit for that, since nvcc takes malloc for the device's.
 namespace detrame::test {
 
 inline std::atomic<long> allocation_count = 0;
@@ -43,7 +43,8 @@ long allocations(F&& f) {
 }  // namespace detrame::test
 
 #if !defined(DETRAME_TEST_ASAN) && !defined(__CUDACC__)
-// Weak, so that several units of a program may include this header; the program's own symbols still come first.
+// Weak, so that several units of a program may include this header; the program's own symbols still come
+// first.
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);

@@ -18,8 +18,8 @@ namespace detrame::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// One to three changes, each in the first `reach` bytes, but for cuts and what is appended: cut, insert, erase,
-/// flip a bit, overwrite, append. A function of (random, trial) alone.
+/// One to three changes, each in the first `reach` bytes, but for cuts and what is appended: cut, insert,
+/// erase, flip a bit, overwrite, append. A function of (random, trial) alone.
 inline Bytes mutated(Bytes file, Random const& random, std::uint64_t trial, Index reach) {
   std::uint64_t position = trial * 64;
   for (Index n = 1 + random.below(3, position++); n > 0; --n) {

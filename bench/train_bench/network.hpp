@@ -36,8 +36,8 @@ using B = Cpu<float>;
 template <Recipe R>
 using Problem = bench::TrainProblem<B, R>;
 
-/// images/s; flops, which are those of the products alone; the largest memory that the process ever held, beyond what it
-/// started with: that of this case where no other ran before it.
+/// images/s; flops, which are those of the products alone; the largest memory that the process ever held,
+/// beyond what it started with: that of this case where no other ran before it.
 template <Recipe R>
 void count(benchmark::State& state, Index N, int threads, double products) {
   using benchmark::Counter;

@@ -55,8 +55,8 @@ struct TrainProblem {
   void predict() { net.predict(backend, theta, ConstView<B>(x), View<B>(y)); }
 
   /// For compare_pytorch.py: the number of trainable parameters as a 64-bit integer; as floats theta in the
-  /// order of `visit`, x, all by columns, and the labels. Prints the losses of `count` steps that drop nothing,
-  /// each before its step.
+  /// order of `visit`, x, all by columns, and the labels. Prints the losses of `count` steps that drop
+  /// nothing, each before its step.
   static void steps(B& backend, std::string const& path, Index N, int count) {
     TrainProblem p(backend, N);
     std::vector<float> numbers;

@@ -29,7 +29,8 @@ DigitDictionary digit_dictionary(Digits const& digits, detrame::Index k);
 /// Theorems 3.1 and 4.1 checked, eq. (20) with eq. (24) certified or refused: printed line by line.
 void check_theorems(Digits const& digits);
 
-/// Distance to the exact prox, bound and time against T, for five recursions: printed, and written to depth.csv.
+/// Distance to the exact prox, bound and time against T, for five recursions: printed, and written to
+/// depth.csv.
 void print_depth_table(Digits const& digits, std::filesystem::path const& out);
 
 /// The three kinds of network trained over several seeds: printed, and written to training.csv.

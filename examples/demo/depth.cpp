@@ -39,8 +39,8 @@ double relative_distance(Matrix const& U, Matrix const& U_star) {
   return largest;
 }
 
-/// What is known before the run. The norm of S is turned into the Euclidean one by its smallest entry; the table
-/// divides by the smallest |U*_j|.
+/// What is known before the run. The norm of S is turned into the Euclidean one by its smallest entry; the
+/// table divides by the smallest |U*_j|.
 template <class Recursion>
 std::string bound_of(Problem const& p, Recursion const& recursion, int T) {
   std::optional<double> bound;

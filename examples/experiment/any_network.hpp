@@ -34,8 +34,8 @@ struct StepChoices {
   bool all_decay;  ///< else matrices alone: W and W~
 };
 
-/// A network with its parameters and velocities, in terms of the host: what the runner knows of one. The compiler sees
-/// each network in a unit of its own.
+/// A network with its parameters and velocities, in terms of the host: what the runner knows of one. The
+/// compiler sees each network in a unit of its own.
 ///
 /// Shapes    x: channels x (sites samples)
 class AnyNetwork {

@@ -37,8 +37,8 @@ struct TableChoices {
   double images_per_second = 0;   ///< 0: from the summaries
 };
 
-/// Tables 3, 4, 5 and 7 of the paper and the figures of its Figure 2, with the command for each row and what came out
-/// here.
+/// Tables 3, 4, 5 and 7 of the paper and the figures of its Figure 2, with the command for each row and what
+/// came out here.
 void print_tables(TableChoices const& choices);
 
 }  // namespace experiment

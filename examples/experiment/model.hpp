@@ -21,9 +21,9 @@ struct Model {
 /// Writes into the metadata which network it is, and how images are scaled.
 void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelStatistics const& scale);
 
-/// The network that a model's file describes, with its parameters; with `steps` updates where these are given, for which
-/// the parameters are the same. FormatError where the file is no such file, DomainError where the network is not compiled
-/// in.
+/// The network that a model's file describes, with its parameters; with `steps` updates where these are
+/// given, for which the parameters are the same. FormatError where the file is no such file, DomainError
+/// where the network is not compiled in.
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
 /// normalise, where the model asks for it.

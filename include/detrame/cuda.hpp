@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Everything, for the CPU and for NVIDIA GPUs: what a .cu file includes. It is compiled as C++20 and linked with cuBLAS.
+/// Everything, for the CPU and for NVIDIA GPUs: what a .cu file includes. It is compiled as C++20 and linked
+/// with cuBLAS.
 ///
 /// Eigen stays on the host: with its own CUDA switched on, it would compile its kernels for the device too.
 #if defined(EIGEN_WORLD_VERSION) && !defined(EIGEN_NO_CUDA)

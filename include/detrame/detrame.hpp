@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Everything for the CPU. Eigen 3.4 alone is needed; readers of data sets (detrame/data/) and files of tensors
-/// (detrame/io/) are included apart.
+/// Everything for the CPU. Eigen 3.4 alone is needed; readers of data sets (detrame/data/) and files of
+/// tensors (detrame/io/) are included apart.
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/core/version.hpp"
 #include "detrame/exact/encode.hpp"

@@ -39,7 +39,8 @@ void identity_holds() {
       }
 }
 
-/// The layer of the paper's networks with |W~|_2 <= 1, float by each arithmetic, against the direct sum in double.
+/// The layer of the paper's networks with |W~|_2 <= 1, float by each arithmetic, against the direct sum in
+/// double.
 struct Recursion {
   ConvolutionalBlocks shape;
   Index k, N;
@@ -54,7 +55,8 @@ struct Recursion {
             static_cast<float>(scale * static_cast<double>(x(i, j))));  // the same in float
       });
     };
-    // The norm of a 3 x 3 kernel of normal entries of deviation s is about 2 * 3 s sqrt(k); half of that is taken here.
+    // The norm of a 3 x 3 kernel of normal entries of deviation s is about 2 * 3 s sqrt(k); half of that is
+    // taken here.
     W = normal(k, 9 * k, 1, 1 / (6 * std::sqrt(static_cast<double>(k))));
     h = host_matrix<double>(k, 1, [](Index i, Index) { return i % 2 == 0 ? .75 : .5; });
     b = HostMatrix<double>(k, 1, .0625);

@@ -36,7 +36,8 @@ TEST_CASE("Random: Philox4x32-10 gives the known answers of Random123") {
   // Counter and key all ones: 408f276d 41c83b0e a20bc7c6 6d5451fd. Positions of bits end at a quarter of the
   // counters; those of normals do not.
   CHECK(std::abs(Random(ones, ones).normal<double>(ones) - normal_of(0x408f276d, 0x41c83b0e)) <= 1e-15);
-  // The digits of pi: counter 243f6a88 85a308d3 13198a2e 03707344, key a4093822 299f31d0 give d16cfe09 94fdcceb ...
+  // The digits of pi: counter 243f6a88 85a308d3 13198a2e 03707344, key a4093822 299f31d0 give d16cfe09
+  // 94fdcceb ...
   CHECK(std::abs(Random(0x299f31d0a4093822, 0x0370734413198a2e).normal<double>(0x85a308d3243f6a88) -
                  normal_of(0xd16cfe09, 0x94fdcceb)) <= 1e-15);
 }

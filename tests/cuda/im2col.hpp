@@ -3,8 +3,8 @@
 
 #include "detrame/backend/cuda/backend.hpp"
 
-/// Convolutions as plain products of cuBLAS, with the matrix that the kernels of backend/cuda/ do not form: what
-/// those are compared with. Arguments as in backend/cuda/convolution.hpp; a product is kept as it is.
+/// Convolutions as plain products of cuBLAS, with the matrix that the kernels of backend/cuda/ do not form:
+/// what those are compared with. Arguments as in backend/cuda/convolution.hpp; a product is kept as it is.
 namespace detrame::im2col {
 
 /// m <- what position q reads of channel c through a tap, 0 where that lies outside; `place` is (tap, c).

@@ -2,13 +2,14 @@
 #include "cuda/window_products.hpp"
 #include "detrame/backend/cuda/backend.hpp"
 
-/// What Precision::tf32 rounds, and by how much. TF32 keeps ten bits behind the point of a factor: each is off by 2^-11
-/// at most, a term by (1 + 2^-11)^2 - 1, and a sum by float's rounding besides.
+/// What Precision::tf32 rounds, and by how much. TF32 keeps ten bits behind the point of a factor: each is
+/// off by 2^-11 at most, a term by (1 + 2^-11)^2 - 1, and a sum by float's rounding besides.
 namespace detrame::laws {
 
 double tf32_bound() { return std::pow(1 + std::ldexp(1., -11), 2) - 1; }
 
-/// max |v_ij - exact_ij| / terms_ij, where `terms` has the magnitudes of what is added to v_ij. 0 / 0 counts as 0.
+/// max |v_ij - exact_ij| / terms_ij, where `terms` has the magnitudes of what is added to v_ij. 0 / 0 counts
+/// as 0.
 double worst_error(HostMatrix<float> const& v, HostMatrix<double> const& exact,
                    HostMatrix<double> const& terms) {
   return max_abs(mapped([](double c, double e, double t) { return c == e ? 0 : std::abs(c - e) / t; },

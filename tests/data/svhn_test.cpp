@@ -117,7 +117,8 @@ TEST_CASE("svhn: a file that is cut or of another format is refused with the pla
   check_throws_with<DomainError>([&] { read_svhn<float>(file, -1); }, "read_svhn: limit = -1, must be >= 0");
 }
 
-// Without compression: of compressed variables that are damaged, libmatio 1.5.23 leaks its stream. They are refused too.
+// Without compression: of compressed variables that are damaged, libmatio 1.5.23 leaks its stream. They are
+// refused too.
 TEST_CASE("svhn: a mutated file either reads whole or throws FormatError, and nothing else") {
   TemporaryFolder const folder("svhn");
   Random const random(seed(1), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A library to be loaded before others (LD_PRELOAD): it ends the process at the n-th call that changes files, where
-// DETRAME_STOP_AT is n, as a crash there would: before the call, or with half of what is to be written. Without it,
-// DETRAME_COUNT_CALLS names a file that the number of calls is written to.
+// A library to be loaded before others (LD_PRELOAD): it ends the process at the n-th call that changes files,
+// where DETRAME_STOP_AT is n, as a crash there would: before the call, or with half of what is to be written.
+// Without it, DETRAME_COUNT_CALLS names a file that the number of calls is written to.
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>

@@ -45,7 +45,8 @@ inline Index size(std::string const& where, std::string const& word) {
   return static_cast<Index>(value);
 }
 
-/// Reads a file called `file`; FormatError with file and line where it is not of the format, or has a quantity twice.
+/// Reads a file called `file`; FormatError with file and line where it is not of the format, or has a
+/// quantity twice.
 inline Quantities read(std::istream& in, std::string const& file) {
   Quantities quantities;
   Index line_number = 0;

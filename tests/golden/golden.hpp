@@ -46,7 +46,8 @@ class Golden {
   }
 
  private:
-  // Rounding of a float64 reference: `accuracy` of its largest entry; the reference's own iterations included.
+  // Rounding of a float64 reference: `accuracy` of its largest entry; the reference's own iterations
+  // included.
   static constexpr double accuracy = 1e-9;
 
   bool has(std::initializer_list<char const*> names) const {
@@ -269,8 +270,8 @@ class Golden {
     return largest(to_host(b_, U));
   }
 
-  /// The fixed point: T is doubled until U_T, U_2T and U_{2T+1} agree to a hundredth of the accuracy. The last one
-  /// tells a fixed point from a cycle, whose period may divide T.
+  /// The fixed point: T is doubled until U_T, U_2T and U_{2T+1} agree to a hundredth of the accuracy. The
+  /// last one tells a fixed point from a cycle, whose period may divide T.
   void compare_limit(Run const& run) {
     constexpr Index limit = Index{1} << 17;
     Matrix<B> U = states(run, 64);

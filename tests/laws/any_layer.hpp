@@ -8,8 +8,8 @@
 #include "detrame/layer/check_pullback.hpp"
 #include "support.hpp"
 
-/// A layer, its parameters and its tape behind one interface of host matrices, so that the laws are compiled once
-/// and not once a layer.
+/// A layer, its parameters and its tape behind one interface of host matrices, so that the laws are compiled
+/// once and not once a layer.
 namespace detrame::laws {
 
 /// What a forward and a pullback give; two are equal where all bits are.
@@ -43,8 +43,8 @@ class AnyLayer {
   virtual Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) = 0;
   /// Whether x and y_bar were after the last pullback what they were before.
   virtual bool inputs_kept() const = 0;
-  /// The outcomes, without support, of the other ways to run the layer, where it offers them: y_bar written over y, y
-  /// written over x.
+  /// The outcomes, without support, of the other ways to run the layer, where it offers them: y_bar written
+  /// over y, y written over x.
   virtual std::vector<Outcome<Scalar>> in_place(Parameters const& theta, Host const& x, Host const& y_bar,
                                                 Draw draw) = 0;
   /// theta_bar by pullback_parameters, where the layer offers it.
@@ -62,7 +62,8 @@ class AnyLayer {
                                            PullbackCheckOptions const&) = 0;
 };
 
-/// Transfers that are compiled once a backend: in every layer's copy of the model they would cost most of its time.
+/// Transfers that are compiled once a backend: in every layer's copy of the model they would cost most of its
+/// time.
 template <Backend B>
 [[gnu::noinline]] Matrix<B> sent(B& b, HostMatrix<typename B::Scalar> const& A) {
   return to_device(b, A);

@@ -18,8 +18,8 @@
 /// no algorithm can lean on Eigen, on the host or on luck.
 ///
 /// Like a device: memory is reached by verbs alone (views are opaque), a chunk is the whole batch, and there
-/// is one lane. Awkward: columns of scratch are padded, fresh memory holds NaN, `any order` means backwards, and
-/// misuse (shapes, overlap, scratch without a frame) throws std::logic_error.
+/// is one lane. Awkward: columns of scratch are padded, fresh memory holds NaN, `any order` means backwards,
+/// and misuse (shapes, overlap, scratch without a frame) throws std::logic_error.
 namespace detrame::archetype {
 
 template <class... Parts>
@@ -158,7 +158,8 @@ class Loops {
 template <class Scalar>
 using ConstView = View<Scalar const>;
 
-// ---- transfer ------------------------------------------------------------------------------------------------
+// ---- transfer
+// ------------------------------------------------------------------------------------------------
 
 template <class Scalar>
 Matrix<Scalar> to_device(Loops<Scalar>&, HostMatrix<Scalar> const& host) {
@@ -181,7 +182,8 @@ void resize(Loops<Scalar>&, Matrix<Scalar>& m, Index rows, Index cols) {
   m = Matrix<Scalar>(rows, cols);
 }
 
-// ---- arguments of the elementwise verbs ------------------------------------------------------------------------
+// ---- arguments of the elementwise verbs
+// ------------------------------------------------------------------------
 
 namespace detail {
 
@@ -278,7 +280,8 @@ void require_shape(char const* who, View<S> out, Index rows, Index cols) {
 
 }  // namespace detail
 
-// ---- elementwise verbs, sums ------------------------------------------------------------------------------------
+// ---- elementwise verbs, sums
+// ------------------------------------------------------------------------------------
 
 template <class Scalar, class F, class First, class... Args>
 void each(Lane<Scalar>&, F const& f, First&& first, Args&&... args) {
@@ -408,7 +411,8 @@ Scalar max_to_host(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> v) {
   return largest;
 }
 
-// ---- products ---------------------------------------------------------------------------------------------------
+// ---- products
+// ---------------------------------------------------------------------------------------------------
 
 template <class Scalar>
 void gemm(Lane<Scalar>&, std::type_identity_t<Scalar> alpha, std::type_identity_t<ConstView<Scalar>> A,
@@ -599,7 +603,8 @@ template <class Scalar>
 void finish_gradient(Loops<Scalar>&, ConvolutionGradient<Scalar> const&, std::type_identity_t<View<Scalar>>) {
 }
 
-// ---- chunks -----------------------------------------------------------------------------------------------------
+// ---- chunks
+// -----------------------------------------------------------------------------------------------------
 
 inline void require_whole_samples(Batch batch) {
   require(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0, "a batch of ",
@@ -627,7 +632,8 @@ void sum_chunks(Loops<Scalar>& backend, Batch batch, Index scalars_per_column,
   each_chunk(backend, batch, scalars_per_column, [&](Lane<Scalar>& lane, Columns c) { f(lane, c, sums); });
 }
 
-// ---- work by column, factorisations -----------------------------------------------------------------------------
+// ---- work by column, factorisations
+// -----------------------------------------------------------------------------
 
 /// Columns side by side, rows of a factor and their tiles come in odd numbers; a factor is packed row by row.
 template <class Scalar_>

@@ -76,7 +76,8 @@ inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();
 template <class Scalar>
 inline constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
 
-// ---- memory ------------------------------------------------------------------------------------------------------
+// ---- memory
+// ------------------------------------------------------------------------------------------------------
 
 template <Backend B>
 void what_goes_in_comes_out(B& b) {
@@ -158,7 +159,8 @@ void scratch_lives_until_its_frame_closes(B& b) {
   }
 }
 
-// ---- entry by entry ----------------------------------------------------------------------------------------------
+// ---- entry by entry
+// ----------------------------------------------------------------------------------------------
 
 /// y <- 2 y + x + v - w, with v the same in each column and w the same in each row.
 struct FourArguments {
@@ -292,7 +294,8 @@ void gather_takes_the_columns_it_is_told(B& b) {
   }
 }
 
-// ---- sums and maxima ---------------------------------------------------------------------------------------------
+// ---- sums and maxima
+// ---------------------------------------------------------------------------------------------
 
 struct ProductOfThree {
   template <class Scalar>
@@ -420,7 +423,8 @@ void maxima_do_not_lose_nan(B& b) {
   }
 }
 
-// ---- products ----------------------------------------------------------------------------------------------------
+// ---- products
+// ----------------------------------------------------------------------------------------------------
 
 /// gemm against a double loop: |C - exact|_ij <= c k eps (|alpha| |A| |B| + |beta C|)_ij.
 template <Backend B>
@@ -578,7 +582,8 @@ void outer_products_add(B& b) {
   check(5, 256, 7);
 }
 
-// ---- chunks ------------------------------------------------------------------------------------------------------
+// ---- chunks
+// ------------------------------------------------------------------------------------------------------
 
 template <class Lane, class Where>
 void chunks_cover_the_batch_and_cut_no_sample(Where& where) {
@@ -686,7 +691,8 @@ void what_a_column_throws_arrives(B& b) {
   each_chunk_computes_the_whole_batch(b);  // and the backend still works
 }
 
-// ---- columns, factorisations -------------------------------------------------------------------------------------
+// ---- columns, factorisations
+// -------------------------------------------------------------------------------------
 
 /// Each column j: u <- A^{-1} z by the verbs of the team, the factor made in one go and in two, and
 /// s_j <- (sum_i u_i, max(0, max_i u_i), rows factored in the first go and in all).
@@ -772,7 +778,8 @@ struct MultiplySideBySide {
   }
 };
 
-/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN, and of 0; then of the numbers and -3; then of -3.
+/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN, and of 0; then of the numbers and -3; then of
+/// -3.
 struct LargestWithNan {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar> m) const {
@@ -787,7 +794,8 @@ struct LargestWithNan {
   }
 };
 
-/// The products of up to `height` columns of A with `width` columns side by side, and maxima that do not lose NaN.
+/// The products of up to `height` columns of A with `width` columns side by side, and maxima that do not lose
+/// NaN.
 template <Backend B>
 void a_team_multiplies_columns_side_by_side(B& b) {
   using Scalar = typename B::Scalar;
@@ -835,7 +843,8 @@ Index rows_factored(B& b, Index n, F const& q) {
   return static_cast<Index>(max_to_host(b.lane(), done));
 }
 
-/// Rows before the first bad one are factored: the bad one repeats row 3, is too small, is NaN, or is infinite.
+/// Rows before the first bad one are factored: the bad one repeats row 3, is too small, is NaN, or is
+/// infinite.
 template <Backend B>
 void a_factor_stops_at_the_first_bad_row(B& b) {
   using Scalar = typename B::Scalar;
@@ -936,7 +945,8 @@ void eigenvalues_are_known_ones(B& b) {
   }
 }
 
-// ---- the suite ---------------------------------------------------------------------------------------------------
+// ---- the suite
+// ---------------------------------------------------------------------------------------------------
 
 /// All laws for one backend: a test case of its own subcases.
 template <Backend B>

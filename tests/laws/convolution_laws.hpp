@@ -3,8 +3,8 @@
 
 #include "laws/backend_laws.hpp"
 
-/// The laws of the verbs that slide a window over images, judged by the sum of their definition. All entries are small
-/// integers, so that sums are exact in whatever order they are added.
+/// The laws of the verbs that slide a window over images, judged by the sum of their definition. All entries
+/// are small integers, so that sums are exact in whatever order they are added.
 namespace detrame::laws {
 
 /// Strides, paddings, kernels larger than the image, one row, no image.
@@ -108,7 +108,8 @@ void windows_slide(B& b) {
   }
 }
 
-/// What lies outside the image is 0, whatever scratch held before; NaN in an image stays in it and spreads by a window.
+/// What lies outside the image is 0, whatever scratch held before; NaN in an image stays in it and spreads by
+/// a window.
 template <Backend B>
 void nan_spreads_by_a_window(B& b) {
   using Scalar = typename B::Scalar;

@@ -19,7 +19,8 @@ struct LayerFacts {
   bool of_the_batch = false;  ///< in training a column depends on all others: BatchNorm, and what contains it
 };
 
-/// Parameters of usual sizes, away from all bounds; W~ with a diagonal, since maps are defined without constraints.
+/// Parameters of usual sizes, away from all bounds; W~ with a diagonal, since maps are defined without
+/// constraints.
 inline HostMatrix<double> some_parameter(ParameterShape p, std::uint64_t n) {
   auto const normal = [&](double deviation) {
     return mapped([&](double t) { return deviation * t; }, normal_matrix<double>(p.rows, p.cols, n));
@@ -130,8 +131,8 @@ void pullback_adds_to_theta_bar(AnyLayer<Scalar>& layer) {
   }
 }
 
-/// pullback writes neither x nor y_bar, and leaves a tape that serves again; y_bar may be written over y where forward
-/// lends it, and y over x and theta_bar alone where the layer offers that: the same bits.
+/// pullback writes neither x nor y_bar, and leaves a tape that serves again; y_bar may be written over y
+/// where forward lends it, and y over x and theta_bar alone where the layer offers that: the same bits.
 template <class Scalar>
 void memory_is_shared(AnyLayer<Scalar>& layer) {
   LayerAt<Scalar> const at(layer, 70, 15);
@@ -155,8 +156,8 @@ void predict_is_forward(AnyLayer<Scalar>& layer, LayerFacts facts) {
   if (!random) CHECK((at.predicted(at.x) == once.y) != facts.of_the_batch);
 }
 
-/// A batch is its samples: forward, predict and x_bar are cut as the batch is, theta_bar is the sum of the parts'.
-/// Only predict is where training normalises by the batch.
+/// A batch is its samples: forward, predict and x_bar are cut as the batch is, theta_bar is the sum of the
+/// parts'. Only predict is where training normalises by the batch.
 template <class Scalar>
 void a_batch_is_its_parts(AnyLayer<Scalar>& layer, LayerFacts facts) {
   LayerAt<Scalar> const at(layer, 70, 4);

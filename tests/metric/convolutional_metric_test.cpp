@@ -61,8 +61,8 @@ TEST_CASE("(K3) the symbol's range holds the eigenvalues of every section, and i
 
 TEST_CASE("(K3) a grid alone misses the extremes of a symbol; the inflated value does not") {
   Cpu<double> cpu;
-  // An eigenvalue cos(omega) cos(turn) + |sin(omega)| sin(turn) of two channels, largest at omega = turn: half way
-  // between two frequencies of the grid.
+  // An eigenvalue cos(omega) cos(turn) + |sin(omega)| sin(turn) of two channels, largest at omega = turn:
+  // half way between two frequencies of the grid.
   ConvolutionalBlocks const shape{1, 64, 3};
   double const turn = std::numbers::pi / 16;
   HostMatrix<double> Q(2, 18);

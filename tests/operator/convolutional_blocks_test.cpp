@@ -13,7 +13,8 @@ static_assert(StructureOn<ConvolutionalBlocks, archetype::Loops<float>>);
 
 namespace {
 
-/// {height, width, kernel, groups}, channels, columns: kernels of 1, 3, 5; one row, one column, odd sizes; no images.
+/// {height, width, kernel, groups}, channels, columns: kernels of 1, 3, 5; one row, one column, odd sizes; no
+/// images.
 template <Backend B>
 void obeys_the_laws() {
   laws::structure_laws<B, ConvolutionalBlocks>({{{5, 7, 3, 2}, 4, 70},
@@ -31,7 +32,8 @@ HostMatrix<Scalar> applied(ConvolutionalBlocks const& s, HostMatrix<Scalar> cons
   return laws::applied(cpu, s, to_device(cpu, W), to_device(cpu, U));
 }
 
-/// (W2) kappa^2, kappa = max_ik sum_j sum_p |A_pi| |G_pk| |B^T_pj|: by how much a Winograd product may magnify the rounding of a sum.
+/// (W2) kappa^2, kappa = max_ik sum_j sum_p |A_pi| |G_pk| |B^T_pj|: by how much a Winograd product may
+/// magnify the rounding of a sum.
 template <int m>
 double const winograd_rounding = [] {
   using W = Winograd<m>;
@@ -46,7 +48,8 @@ double const winograd_rounding = [] {
   return kappa * kappa;
 }();
 
-/// Less than a tile to several, sizes that are no multiple of a tile, channels that are no multiple of a packet; no images.
+/// Less than a tile to several, sizes that are no multiple of a tile, channels that are no multiple of a
+/// packet; no images.
 template <Backend B, int m>
 void winograd_obeys_the_laws(double rounding) {
   laws::structure_laws<B, ConvolutionalBlocksBy<Winograd<m>>>({{{5, 7, 3, 2}, 4, 70},

@@ -141,7 +141,8 @@ TEST_CASE_TEMPLATE("a batch has the status of its worst column, and each column 
     Index j = 0;
     HostMatrix<double> row(1, static_cast<Index>(z.size()));
     for (double x : z) row(0, j++) = x;
-    // gamma = 2 on Q = 1, beta = 0, lambda = .5: z <= .5 is solved by 0; z = 1 alternates; u = z - .5 is never met.
+    // gamma = 2 on Q = 1, beta = 0, lambda = .5: z <= .5 is solved by 0; z = 1 alternates; u = z - .5 is
+    // never met.
     auto const p = scalar_problem<P>(b, row, .5);
     auto const result = metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{2}, Until{.limit = 50});
     CHECK(result.status == worst);

@@ -6,8 +6,8 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/backend/cpu/backend.hpp"
 
-/// The smallest model of the Backend concept, declared and never defined; and for each clause of the concept a
-/// type that lacks just that.
+/// The smallest model of the Backend concept, declared and never defined; and for each clause of the concept
+/// a type that lacks just that.
 namespace stub {
 
 using detrame::Batch;

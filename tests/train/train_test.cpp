@@ -104,8 +104,8 @@ TEST_CASE(
 }
 
 TEST_CASE("(F3) a step keeps W~ in D0, h in [0, 1], b >= 0, and ends on the boundary that it would cross") {
-  // From h = 1 and b = 0 two steps, for targets t and -t, have opposite gradients, bit for bit: one of them would
-  // leave [0, 1] or [0, infinity) at every entry whose gradient is not 0, whatever the seed.
+  // From h = 1 and b = 0 two steps, for targets t and -t, have opposite gradients, bit for bit: one of them
+  // would leave [0, 1] or [0, infinity) at every entry whose gradient is not 0, whatever the seed.
   using B = Cpu<double>;
   using Net = SmallNet<B>;
   using Matrix = B::Matrix;
@@ -150,8 +150,8 @@ TEST_CASE("(F3) a step keeps W~ in D0, h in [0, 1], b >= 0, and ends on the boun
 }
 
 TEST_CASE("(F3) training lowers the loss and learns") {
-  // An example, no theorem: nothing bounds W~, and at rate 0.1 seven of 300 seeds diverged. At 0.03 none did, and the
-  // loss fell to less than 1/300 with each.
+  // An example, no theorem: nothing bounds W~, and at rate 0.1 seven of 300 seeds diverged. At 0.03 none did,
+  // and the loss fell to less than 1/300 with each.
   using B = Cpu<double>;
   using Net = SmallNet<B>;
   B b(1);

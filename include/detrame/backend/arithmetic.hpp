@@ -5,20 +5,21 @@
 #include <cstddef>
 #include <type_traits>
 
-/// How a 3 x 3 cross-correlation is computed: a type, because it decides the rounding of a result.               (W1)
+/// How a 3 x 3 cross-correlation is computed: a type, because it decides the rounding of a result.       (W1)
 /// A backend may take one that rounds less, and says so: Cuda sums directly, whatever is named.
 namespace detrame {
 
 /// Every product as it stands in the formula.
 struct Direct {};
 
-/// Winograd's minimal filtering F(m x m, 3 x 3): m x m sites at once from n x n values of the image, n = m + 2, with n^2 products in
-/// place of 9 m^2.
+/// Winograd's minimal filtering F(m x m, 3 x 3): m x m sites at once from n x n values of the image, n = m +
+/// 2, with n^2 products in place of 9 m^2.
 ///
 ///   v = A^T ((G g G^T) o (B^T d B)) A,   A: n x m,  G = N^{-1} K: n x 3,  B^T: n x n
 ///
-/// Row p of A is (1, p, p^2, ...) at the point p, that of K the same, that of B^T the coefficients of the polynomial that vanishes
-/// at all other finite points, N_p its value at p; the last rows belong to p = infinity. In one dimension they satisfy
+/// Row p of A is (1, p, p^2, ...) at the point p, that of K the same, that of B^T the coefficients of the
+/// polynomial that vanishes at all other finite points, N_p its value at p; the last rows belong to p =
+/// infinity. In one dimension they satisfy
 ///
 ///   sum_p A_pi K_pk B^T_pj / N_p = 1[j = i + k].
 ///
@@ -38,7 +39,8 @@ struct Winograd<2> {
   static constexpr double N[4] = {-1, 2, 2, 1};
 };
 
-/// Points 0, 3/4, -3/4, 3/2, -3/2, infinity: 36 products for 144. These points lose a quarter of what 0, 1, -1, 2, -2 do.
+/// Points 0, 3/4, -3/4, 3/2, -3/2, infinity: 36 products for 144. These points lose a quarter of what 0, 1,
+/// -1, 2, -2 do.
 template <>
 struct Winograd<4> {
   static constexpr int sites = 4, points = 6;
@@ -57,7 +59,8 @@ struct Winograd<4> {
   static constexpr double N[6] = {81 / 64., -243 / 128., -243 / 128., 243 / 32., 243 / 32., 1};
 };
 
-/// The matrices as variables of their own: nvcc writes no member of a dependent type where a template takes a reference.
+/// The matrices as variables of their own: nvcc writes no member of a dependent type where a template takes a
+/// reference.
 template <int m>
 inline constexpr auto& winograd_A = Winograd<m>::A;
 template <int m>
@@ -73,14 +76,15 @@ inline constexpr auto winograd_G = [] {
   return G;
 }();
 
-/// The columns that a chunk of a large batch should have at least: 32 tiles or more make the products of a point long.
+/// The columns that a chunk of a large batch should have at least: 32 tiles or more make the products of a
+/// point long.
 template <class Arithmetic>
 inline constexpr std::ptrdiff_t wanted_columns = 1;
 template <int m>
 inline constexpr std::ptrdiff_t wanted_columns<Winograd<m>> = 32 * m * m;
 
-/// What is taken where nobody chooses: Winograd<4> in float, for 3 x 3 kernels of stride 1 that read eight channels or more (fewer
-/// products than that do not pay for the transforms); else Direct.
+/// What is taken where nobody chooses: Winograd<4> in float, for 3 x 3 kernels of stride 1 that read eight
+/// channels or more (fewer products than that do not pay for the transforms); else Direct.
 struct Automatic {};
 
 namespace detail {

@@ -14,8 +14,8 @@
 
 namespace detrame {
 
-/// What a backend's verbs read and write, by the names in which everything above backend/ is written. `Input` is what a
-/// caller may pass: it does not take part in deduction, so matrices convert.
+/// What a backend's verbs read and write, by the names in which everything above backend/ is written. `Input`
+/// is what a caller may pass: it does not take part in deduction, so matrices convert.
 template <class B>
 using Matrix = typename B::Matrix;
 template <class B>
@@ -26,14 +26,15 @@ template <class B>
 using Input = typename B::Input;
 
 /// The verbs of a backend. An object of a backend owns threads or a stream, and scratch memory; a *lane* is
-/// where verbs run: one thread of the CPU, the stream of a device. Algorithms are written once, for the columns
-/// of a chunk, on a lane; how a batch is cut into chunks is the backend's business.
+/// where verbs run: one thread of the CPU, the stream of a device. Algorithms are written once, for the
+/// columns of a chunk, on a lane; how a batch is cut into chunks is the backend's business.
 ///
 /// Memory is reached through verbs alone. The laws stand beside each verb in backend/cpu/; every model of the
 /// concept repeats them word for word, and tests/laws/backend_laws.hpp checks them.
 namespace has {
 
-/// What verbs are given to run, whatever its arguments, and what they sum. Named: nvcc takes no lambda in a requirement.
+/// What verbs are given to run, whatever its arguments, and what they sum. Named: nvcc takes no lambda in a
+/// requirement.
 struct Kernel {
   template <class... Args>
   DETRAME_HOST_DEVICE void operator()(Args&&...) const {}
@@ -54,8 +55,8 @@ concept matrix =
       { m.cols() } -> std::convertible_to<Index>;
     };
 
-/// A view points to the memory of a matrix or of scratch; copying it copies no entry. The view of a whole matrix
-/// is contiguous; scratch need not be.
+/// A view points to the memory of a matrix or of scratch; copying it copies no entry. The view of a whole
+/// matrix is contiguous; scratch need not be.
 template <class B>
 concept views =
     std::convertible_to<Matrix<B>&, View<B>> && std::convertible_to<Matrix<B> const&, ConstView<B>> &&

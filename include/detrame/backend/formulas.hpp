@@ -14,11 +14,11 @@
 /// Each scalar formula of the library, once, for host and device. A backend maps them over matrices (`each`),
 /// sums them (`row_sums`, `column_sums`) or fuses them into a product (`gemm_each`).
 ///
-/// Output arguments come first, by reference; then what is read. "Fused to v" means: v is an entry of the product
-/// just formed, the first argument.
+/// Output arguments come first, by reference; then what is read. "Fused to v" means: v is an entry of the
+/// product just formed, the first argument.
 ///
-/// A formula marked `on_packets` uses nothing but + - * ?: comparisons and Scalar{}, so that Scalar may be a vector of the
-/// compiler too: one call for several entries.
+/// A formula marked `on_packets` uses nothing but + - * ?: comparisons and Scalar{}, so that Scalar may be a
+/// vector of the compiler too: one call for several entries.
 namespace detrame::formula {
 
 template <class F>

@@ -16,8 +16,8 @@ struct Item {
   std::tuple<Views...> views;
 };
 
-/// Items on their way to each_of, which gets as many at once as there is room for. Nothing is allocated. What was
-/// added last is worked on by `finish` alone.
+/// Items on their way to each_of, which gets as many at once as there is room for. Nothing is allocated. What
+/// was added last is worked on by `finish` alone.
 template <class B, class F, class... Views>
 class Items {
  public:

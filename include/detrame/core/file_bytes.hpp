@@ -46,7 +46,8 @@ inline Index size_and_rewind(std::istream& in, std::string const& name) {
   return size;
 }
 
-/// A file opened for reading. FormatError, which says that `kind` ("an idx file") was expected, where there is none.
+/// A file opened for reading. FormatError, which says that `kind` ("an idx file") was expected, where there
+/// is none.
 inline std::ifstream open_file(std::filesystem::path const& file, char const* kind) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(file, error))

@@ -14,8 +14,8 @@ namespace detrame {
 
 using Index = std::ptrdiff_t;
 
-/// A batch: how many columns, how many neighbouring columns belong to one sample (its sites), and how many a chunk should have at
-/// least to be worked on at full speed, where the batch is large.
+/// A batch: how many columns, how many neighbouring columns belong to one sample (its sites), and how many a
+/// chunk should have at least to be worked on at full speed, where the batch is large.
 struct Batch {
   Index columns;
   Index unit = 1;

@@ -11,8 +11,9 @@
 
 namespace detrame {
 
-/// What is done to a sample on its way from the data set x into a batch y, both channels x sites and contiguous: a
-/// function of (epoch, sample) alone, so that batches depend neither on threads nor on the order of the samples.
+/// What is done to a sample on its way from the data set x into a batch y, both channels x sites and
+/// contiguous: a function of (epoch, sample) alone, so that batches depend neither on threads nor on the
+/// order of the samples.
 template <class P, class Scalar>
 concept Preparation = requires(P const& prepare, Shape shape, std::uint64_t epoch, Index sample,
                                Scalar const* x, Scalar* y) { prepare(shape, epoch, sample, x, y); };

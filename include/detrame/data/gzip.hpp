@@ -24,8 +24,8 @@ inline bool starts_with_gzip(std::istream& in) {
 
 /// What a gzip stream (RFC 1952, one member or several) inflates to, read piece by piece.
 ///
-/// Ensures   (1) FormatError with the name, the offset in the compressed file and what zlib says, if the stream is
-///               cut, damaged, or goes on with anything but another member;
+/// Ensures   (1) FormatError with the name, the offset in the compressed file and what zlib says, if the
+///               stream is cut, damaged, or goes on with anything but another member;
 ///           (2) no more memory than a buffer: what the file announces is not believed;
 ///           (3) the check sums were compared once read() has returned fewer bytes than asked for.
 /// Tested    tests/data/idx_test.cpp

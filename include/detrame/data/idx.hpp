@@ -11,7 +11,8 @@
 
 namespace detrame {
 
-/// An array of unsigned bytes from an idx file, the last dimension fastest: images are samples x rows x columns.
+/// An array of unsigned bytes from an idx file, the last dimension fastest: images are samples x rows x
+/// columns.
 struct IdxArray {
   std::string name;                 ///< of the file, for messages
   std::vector<Index> dims;          ///< at least one; any may be 0
@@ -92,7 +93,8 @@ void read_idx_sizes(Source& source, IdxArray& array) {
   }
 }
 
-/// The entries, and nothing after them. Memory grows with what was read, unless the size of the source is known.
+/// The entries, and nothing after them. Memory grows with what was read, unless the size of the source is
+/// known.
 template <class Source>
 void read_idx_entries(Source& source, IdxArray& array) {
   Index const start = array.offset(0), entries = entry_count(array);
@@ -128,17 +130,17 @@ IdxArray read_idx_from(Source&& source) {
 
 }  // namespace detail
 
-/// The array in an idx stream of unsigned bytes (type 08), big endian, any number of dimensions; the stream may be
-/// compressed with gzip, which its first bytes 1f 8b tell.
+/// The array in an idx stream of unsigned bytes (type 08), big endian, any number of dimensions; the stream
+/// may be compressed with gzip, which its first bytes 1f 8b tell.
 ///
 ///   00 00 08 n | n sizes of 4 bytes each | the entries, one byte each
 ///
 /// Requires  in: can be positioned (its start is read twice); name: what messages call it.
-/// Ensures   (1) FormatError with the name, the offset, what was expected and what was found, if the stream is cut,
-///               goes on after the last entry, starts otherwise, or announces another size than it has; offsets are
-///               those of the inflated bytes where the name is followed by "(inflated)";
-///           (2) entries are allocated only after the stream was found to have as many bytes; while inflating, a
-///               mebibyte at a time, and never more than announced.
+/// Ensures   (1) FormatError with the name, the offset, what was expected and what was found, if the stream
+///               is cut, goes on after the last entry, starts otherwise, or announces another size than it
+///               has; offsets are those of the inflated bytes where the name is followed by "(inflated)";
+///           (2) entries are allocated only after the stream was found to have as many bytes; while
+///               inflating, a mebibyte at a time, and never more than announced.
 /// Tested    tests/data/idx_test.cpp
 inline IdxArray read_idx(std::istream& in, std::string const& name) {
   size_and_rewind(in, name);

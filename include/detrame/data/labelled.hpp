@@ -13,7 +13,8 @@ namespace detrame {
 
 /// Images with one label each, in the layout of a batch.
 ///
-/// Shapes    images: shape.channels x (shape.sites() * samples), neighbouring columns are the sites of a sample
+/// Shapes    images: shape.channels x (shape.sites() * samples), neighbouring columns are the sites of a
+///           sample
 template <class Scalar>
 struct LabelledImages {
   Shape shape;
@@ -31,7 +32,8 @@ struct ImageScale {
 };
 
 namespace detail {
-/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x channels.
+/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x
+/// channels.
 inline Shape sample_shape(IdxArray const& a) {
   switch (a.dims.size()) {
     case 2: return {a.dims[1]};
@@ -48,8 +50,8 @@ inline Shape sample_shape(IdxArray const& a) {
 /// Shapes    images: samples x channels, samples x rows x columns (one channel), or
 ///           samples x rows x columns x channels.  labels: samples
 /// Requires  maximum >= 1 and classes >= 1, else DomainError.
-/// Ensures   FormatError, with the file, the place, what was expected and what was found, if the counts differ,
-///           a byte exceeds the maximum, or a label is not below `classes`.
+/// Ensures   FormatError, with the file, the place, what was expected and what was found, if the counts
+///           differ, a byte exceeds the maximum, or a label is not below `classes`.
 /// Tested    tests/data/idx_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& labels, ImageScale scale) {

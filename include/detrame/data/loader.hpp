@@ -36,11 +36,12 @@ struct Batching {
 ///   loader.begin(epoch);
 ///   while (auto const* batch = loader.next()) ...   // valid until the next call of next or begin
 ///
-/// Requires  the data set outlives the loader and is not changed; images of its shape, as many as labels, else
-///           ShapeError; a batch size >= 1, else DomainError. One caller at a time.
-/// Ensures   (1) an epoch holds each sample once; its batches are a function of (data, batching, preparation, epoch);
-///           (2) what the preparation throws is thrown by the call of next for that batch; next then gives nothing
-///               until begin starts an epoch;
+/// Requires  the data set outlives the loader and is not changed; images of its shape, as many as labels,
+///           else ShapeError; a batch size >= 1, else DomainError. One caller at a time.
+/// Ensures   (1) an epoch holds each sample once; its batches are a function of (data, batching, preparation,
+///               epoch);
+///           (2) what the preparation throws is thrown by the call of next for that batch; next then gives
+///               nothing until begin starts an epoch;
 ///           (3) nothing is allocated after the constructor, unless by the preparation;
 ///           (4) an epoch may be left at any time; the destructor waits for the batch in preparation.
 /// Cost      memory: two batches, and two of the size of the last one of an epoch where that is smaller

@@ -24,9 +24,9 @@ struct FreeMatvar {
 using MatFile = std::unique_ptr<mat_t, CloseMat>;
 using MatVariable = std::unique_ptr<matvar_t, FreeMatvar>;
 
-/// Checks that the data elements of a MATLAB file of level 5 follow one another up to its end: a header of 128 bytes,
-/// then type and size, 4 bytes each, and the element. FormatError with the place where the chain breaks.
-/// Returns the size of the file.
+/// Checks that the data elements of a MATLAB file of level 5 follow one another up to its end: a header of
+/// 128 bytes, then type and size, 4 bytes each, and the element. FormatError with the place where the chain
+/// breaks. Returns the size of the file.
 inline Index require_mat5(std::filesystem::path const& file) {
   std::string const name = file.string();
   std::ifstream in = open_file(file, "a MATLAB file");
@@ -34,7 +34,8 @@ inline Index require_mat5(std::filesystem::path const& file) {
   std::array<std::uint8_t, 128> header{};
   if (Index const found = read_bytes(in, header.data(), 128); found < 128)
     throw format_error(name, found, "expected the 128 bytes of a MATLAB header, found the end of the file");
-  // 0x0100 and "MI", in the byte order of the writer; every machine that MATLAB still runs on is little-endian.
+  // 0x0100 and "MI", in the byte order of the writer; every machine that MATLAB still runs on is
+  // little-endian.
   if (header[124] != 0 || header[125] != 1 || header[126] != 'I' || header[127] != 'M')
     throw format_error(name, 124,
                        "expected the bytes 00 01 49 4d of a little-endian MATLAB file of level 5, found ",
@@ -55,7 +56,8 @@ inline Index require_mat5(std::filesystem::path const& file) {
   return size;
 }
 
-/// A variable's class and sizes, without its entries. FormatError where it is not an array of the class and rank.
+/// A variable's class and sizes, without its entries. FormatError where it is not an array of the class and
+/// rank.
 inline MatVariable mat_variable(mat_t* mat, std::string const& file, char const* name, int rank) {
   MatVariable variable(Mat_VarReadInfo(mat, name));
   if (!variable)
@@ -83,15 +85,17 @@ inline std::vector<std::uint8_t> mat_entries(mat_t* mat, std::string const& file
 
 }  // namespace detail
 
-/// The first `limit` of SVHN's cropped digits, `train_32x32.mat`, `extra_32x32.mat` or `test_32x32.mat`, through
-/// libmatio: entry = byte / 255, in [0, 1]; the label 10 means the digit 0.
+/// The first `limit` of SVHN's cropped digits, `train_32x32.mat`, `extra_32x32.mat` or `test_32x32.mat`,
+/// through libmatio: entry = byte / 255, in [0, 1]; the label 10 means the digit 0.
 ///
-///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest      y: N x 1 of uint8, in 1 ... 10
+///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest      y: N x 1 of uint8, in 1 ...
+///   10
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
 /// Requires  limit >= 0, else DomainError.
-/// Ensures   FormatError with the file, what was expected and what was found, if the file is not of MATLAB's level 5
-///           or is cut (with the offset), X or y is missing, of another type or size, or a label is not in 1 ... 10.
+/// Ensures   FormatError with the file, what was expected and what was found, if the file is not of MATLAB's
+///           level 5 or is cut (with the offset), X or y is missing, of another type or size, or a label is
+///           not in 1 ... 10.
 /// Tested    tests/data/svhn_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> read_svhn(std::filesystem::path const& file,

@@ -6,8 +6,8 @@
 
 namespace detrame {
 
-/// A training run at one step, in two files: `model` is what predicts (parameters, running statistics), `state` what
-/// training needs besides to go on (velocities, counters, what was measured).
+/// A training run at one step, in two files: `model` is what predicts (parameters, running statistics),
+/// `state` what training needs besides to go on (velocities, counters, what was measured).
 struct Checkpoint {
   std::string tag;  ///< of the run: two runs never have the same
   std::uint64_t step = 0;
@@ -79,13 +79,14 @@ inline std::optional<std::uint64_t> latest_step(std::filesystem::path const& fol
 ///
 /// The keys "file", "run" and "step" of the metadata of both files are set to what they are, tag and N.
 ///
-/// Requires  a folder that one run writes to, one call at a time; two checkpoints of one run at one step have the same
-///           parameters; a tag, else DomainError.
-/// Ensures   (1) whenever the process or the machine stops, `latest` names a pair that is whole: that from before, or
-///               this one;
-///           (2) afterwards the folder has this checkpoint and the one from before. Older ones and files that were
-///               left unfinished are removed; where that fails, they stay.
-///           (3) what cannot be written is a std::filesystem::filesystem_error, and leaves the pair from before.
+/// Requires  a folder that one run writes to, one call at a time; two checkpoints of one run at one step have
+///           the same parameters; a tag, else DomainError.
+/// Ensures   (1) whenever the process or the machine stops, `latest` names a pair that is whole: that from
+///               before, or this one;
+///           (2) afterwards the folder has this checkpoint and the one from before. Older ones and files that
+///               were left unfinished are removed; where that fails, they stay.
+///           (3) what cannot be written is a std::filesystem::filesystem_error, and leaves the pair from
+///               before.
 /// Tested    tests/io/checkpoint_test.cpp, tests/experiment/runner_test.py
 inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint checkpoint) {
   if (checkpoint.tag.empty()) throw DomainError("write_checkpoint: the tag of the run is empty");
@@ -117,9 +118,10 @@ inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint che
 
 /// The checkpoint that `latest` names.
 ///
-/// Ensures   FormatError with the file, what was expected and what was found, where there is no `latest` or it names no
-///           step, where a file of the pair is missing or malformed (read_safetensors), is the other one, or has
-///           another tag or step than its name and its sibling say. Files that `latest` does not name are not looked at.
+/// Ensures   FormatError with the file, what was expected and what was found, where there is no `latest` or
+///           it names no step, where a file of the pair is missing or malformed (read_safetensors), is the
+///           other one, or has another tag or step than its name and its sibling say. Files that `latest`
+///           does not name are not looked at.
 /// Tested    tests/io/checkpoint_test.cpp
 inline Checkpoint read_checkpoint(std::filesystem::path const& folder) {
   auto const step = latest_step(folder);

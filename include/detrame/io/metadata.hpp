@@ -16,8 +16,8 @@ inline std::string const& text_of(TensorFile const& file, std::string const& key
   return found->second;
 }
 
-/// The number that stands under a key, whole or not as the type is; FormatError where the text is not all a number
-/// of that type.
+/// The number that stands under a key, whole or not as the type is; FormatError where the text is not all a
+/// number of that type.
 template <class Number>
   requires std::integral<Number> || std::floating_point<Number>
 Number number_of(TensorFile const& file, std::string const& key) {

@@ -11,8 +11,8 @@
 
 namespace detrame {
 
-/// Puts the parameters theta into `file`, each under `prefix` and the name that `visit` gives it: "3.branch.0.W". A
-/// parameter of rows x cols becomes the tensor [rows, cols].
+/// Puts the parameters theta into `file`, each under `prefix` and the name that `visit` gives it:
+/// "3.branch.0.W". A parameter of rows x cols becomes the tensor [rows, cols].
 ///
 /// Requires  none of the names is taken, else DomainError.
 /// Tested    tests/io/safetensors_test.cpp
@@ -30,8 +30,9 @@ void store_parameters(B& backend, Theta const& theta, TensorFile& file, std::str
 /// Takes the parameters theta out of `file`: the tensors whose names start with `prefix`, all of them.
 ///
 /// Requires  theta has the shapes that are expected.
-/// Ensures   FormatError with the file, the tensor, what was expected and what was found, where a parameter is missing,
-///           has another shape or dtype, or a tensor with the prefix is no parameter; theta is then what it was.
+/// Ensures   FormatError with the file, the tensor, what was expected and what was found, where a parameter
+///           is missing, has another shape or dtype, or a tensor with the prefix is no parameter; theta is
+///           then what it was.
 /// Tested    tests/io/safetensors_test.cpp
 template <Backend B, class Theta>
 void load_parameters(B& backend, Theta& theta, TensorFile const& file, std::string_view prefix = "") {
@@ -65,7 +66,8 @@ void load_parameters(B& backend, Theta& theta, TensorFile const& file, std::stri
       theta);
 }
 
-/// Writes the parameters theta to a file in the safetensors format; see store_parameters and write_safetensors.
+/// Writes the parameters theta to a file in the safetensors format; see store_parameters and
+/// write_safetensors.
 template <Backend B, class Theta>
 void save_parameters(B& backend, Theta const& theta, std::filesystem::path const& file) {
   TensorFile content;
@@ -73,7 +75,8 @@ void save_parameters(B& backend, Theta const& theta, std::filesystem::path const
   write_safetensors(file, content);
 }
 
-/// Reads the parameters theta from a file; see load_parameters(backend, theta, file, prefix) and read_safetensors.
+/// Reads the parameters theta from a file; see load_parameters(backend, theta, file, prefix) and
+/// read_safetensors.
 template <Backend B, class Theta>
 void load_parameters(B& backend, Theta& theta, std::filesystem::path const& file) {
   load_parameters(backend, theta, read_safetensors(file));

@@ -157,14 +157,17 @@ inline void require_no_gap(SafetensorsHeader& header, std::string const& file, I
 /// The tensors of a stream in the safetensors format.
 ///
 ///   length of the header, 8 bytes | header in JSON | the bytes of the tensors, without gaps
-///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
+///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+///   ...}
 ///
 /// Requires  in: can be positioned; name: what messages call it. Dtypes F32, F64, I64, U64, U8.
-/// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if the header
-///           is longer than 100 MB or the file, is not JSON of that form, has a name twice, a shape or dtype that
-///           is not one, offsets that overlap, leave a gap or end elsewhere than the file. Nothing is read by halves, and
-///           tensors are allocated only after the file was found to have their bytes.
-/// Source    https://huggingface.co/docs/safetensors, the format; stricter in refusing members that it does not name.
+/// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if
+///           the header is longer than 100 MB or the file, is not JSON of that form, has a name twice, a
+///           shape or dtype that is not one, offsets that overlap, leave a gap or end elsewhere than the
+///           file. Nothing is read by halves, and tensors are allocated only after the file was found to have
+///           their bytes.
+/// Source    https://huggingface.co/docs/safetensors, the format; stricter in refusing members that it does
+///           not name.
 /// Tested    tests/io/safetensors_test.cpp
 inline TensorFile read_safetensors(std::istream& in, std::string const& name) {
   Index const size = size_and_rewind(in, name);
@@ -251,10 +254,10 @@ inline std::string safetensors_header(TensorFile const& content) {
 
 /// Writes the tensors and metadata of `content` (its name is not looked at) in the safetensors format.
 ///
-/// Requires  as many bytes as dtype and shape say, else ShapeError; names and texts in UTF-8, none `__metadata__`, and a
-///           header of at most 100 MB, else DomainError.
-/// Ensures   the file is replaced as a whole or not at all (ReplacedFile); the same content gives the same bytes;
-///           read_safetensors gives it back.
+/// Requires  as many bytes as dtype and shape say, else ShapeError; names and texts in UTF-8, none
+///           `__metadata__`, and a header of at most 100 MB, else DomainError.
+/// Ensures   the file is replaced as a whole or not at all (ReplacedFile); the same content gives the same
+///           bytes; read_safetensors gives it back.
 /// Tested    tests/io/safetensors_test.cpp
 inline void write_safetensors(std::filesystem::path const& file, TensorFile const& content) {
   std::string const header = detail::safetensors_header(content);

@@ -77,7 +77,8 @@ inline std::string shape_text(std::vector<Index> const& shape) {
   return text.empty() ? "no dimensions" : text;
 }
 
-/// The bytes of a tensor; nothing where a size is negative, or the product of the sizes other than 0 does not fit.
+/// The bytes of a tensor; nothing where a size is negative, or the product of the sizes other than 0 does not
+/// fit.
 inline std::optional<Index> byte_count(DType dtype, std::vector<Index> const& shape) {
   Index product = size_of(dtype);
   bool empty = false;
@@ -101,8 +102,8 @@ Tensor tensor(HostMatrix<Scalar> const& matrix) {
   return t;
 }
 
-/// The tensor [rows, cols] as a matrix. FormatError, with the `name` of the tensor, where it has another dtype or
-/// rank, or not the bytes that its shape asks for.
+/// The tensor [rows, cols] as a matrix. FormatError, with the `name` of the tensor, where it has another
+/// dtype or rank, or not the bytes that its shape asks for.
 template <TensorScalar Scalar>
 HostMatrix<Scalar> host_matrix(Tensor const& t, std::string const& name) {
   if (t.dtype != dtype_of<Scalar>())

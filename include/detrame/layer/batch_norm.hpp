@@ -15,10 +15,11 @@ namespace detrame {
 ///
 /// which `absorb` moves after a training step. They are parameters that no gradient trains.
 ///
-/// Shapes    x, y: channels x N, with N = sites samples.  gain, offset, running_mean, running_variance: channels x 1.
+/// Shapes    x, y: channels x N, with N = sites samples.  gain, offset, running_mean, running_variance:
+///           channels x 1.
 /// Requires  in training N != 1, else DomainError: one number has no variance. N = 0 leaves all as it is.
-/// Ensures   statistics are those of the batch, in a fixed order: the same bits for any number of threads. A mean far
-///           from 0 costs the variance no digits (row_moments).
+/// Ensures   statistics are those of the batch, in a fixed order: the same bits for any number of threads. A
+///           mean far from 0 costs the variance no digits (row_moments).
 /// Adjoint   (B1). The running statistics have gradient 0.
 /// Cost      two passes over x forward, two back; no product.
 /// Source    docs/maths.md (B1); docs/decisions/0004-running-statistics.md

@@ -109,17 +109,18 @@ Theta with_values(B& backend, Theta theta, std::vector<HostMatrix<double>> const
 
 }  // namespace detail
 
-/// Compares a layer's pullback with central differences of its forward map, argument by argument: for a random
-/// y_bar and random directions d,
+/// Compares a layer's pullback with central differences of its forward map, argument by argument: for a
+/// random y_bar and random directions d,
 ///
 ///   <f_bar, d>   against   <y_bar, f(. + h d) - f(. - h d)> / (2 h)
 ///
 /// for x and for each parameter. Also checks that pullback *adds* to theta_bar.
 ///
-/// Requires  double. x and theta of size about 1, away from kinks: a layer that has `visit_states` (the states
-///           whose zeros are its kinks) has its support compared at both points, one that has not is trusted.
-/// Ensures   one entry for each argument and direction; the error of a right pullback is O(h^2) + rounding / h,
-///           NaN where anything is.
+/// Requires  double. x and theta of size about 1, away from kinks: a layer that has `visit_states` (the
+///           states whose zeros are its kinks) has its support compared at both points, one that has not is
+///           trusted.
+/// Ensures   one entry for each argument and direction; the error of a right pullback is O(h^2) + rounding /
+///           h, NaN where anything is.
 /// Tested    tests/layer/check_pullback_test.cpp, where a wrong pullback is told from a right one
 template <Layer L>
 std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const& layer,

@@ -18,29 +18,32 @@ namespace detrame {
 ///
 ///   forward   y = f(theta, x; draw), in training mode. y lives in the tape; so does what pullback needs. The
 ///             tape keeps a view of x, which must outlive it.
-///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape, or is y_bar in another
-///             shape) and *adds* to theta_bar. One call for each forward: afterwards y is lost, since x_bar may stand
-///             in its memory, and with it all else in the tape but what absorb reads. x and y_bar are not written.
-///             y_bar lies neither in the tape nor in x, unless y is lent.
-///   lending   where forward returns y as a View, and not as a ConstView, pullback does not read y, and whoever reads y
-///             may write over it: then y_bar may stand there (LendsOutput).
+///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape, or is y_bar in
+///             another shape) and *adds* to theta_bar. One call for each forward: afterwards y is lost, since
+///             x_bar may stand in its memory, and with it all else in the tape but what absorb reads. x and
+///             y_bar are not written. y_bar lies neither in the tape nor in x, unless y is lent.
+///   lending   where forward returns y as a View, and not as a ConstView, pullback does not read y, and
+///             whoever reads y may write over it: then y_bar may stand there (LendsOutput).
 ///   forward_in_place
-///             optional: forward that writes y over x, for an x that is lent (RunsInPlace); x_bar stands there too.
+///             optional: forward that writes y over x, for an x that is lent (RunsInPlace); x_bar stands
+///             there too.
 ///   predict   the inference map, written to y.
-///   inference optional: the inference map with these parameters as a function of some samples, map(lane, x, y), for a layer
-///             whose samples depend on no other in inference. It is prepared for many calls and lives until the
-///             innermost frame of backend.lane() closes. A layer that has it says how many samples should be in a
-///             call, as `samples_at_once`, and whether y may be x, as `in_place`; its predict is `predict_in_chunks`.
-///             A Stack of such layers takes a few samples through all of them while they are in a cache.
+///   inference optional: the inference map with these parameters as a function of some samples, map(lane, x,
+///             y), for a layer whose samples depend on no other in inference. It is prepared for many calls
+///             and lives until the innermost frame of backend.lane() closes. A layer that has it says how
+///             many samples should be in a call, as `samples_at_once`, and whether y may be x, as `in_place`;
+///             its predict is `predict_in_chunks`. A Stack of such layers takes a few samples through all of
+///             them while they are in a cache.
 ///   pullback_parameters
-///             optional: pullback that adds to theta_bar and forms no x_bar, for the first layer of a network, whose x_bar
-///             nobody reads; a training step ends with it.
+///             optional: pullback that adds to theta_bar and forms no x_bar, for the first layer of a
+///             network, whose x_bar nobody reads; a training step ends with it.
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///
-/// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its part;
-/// forward of a batch is forward of its parts; predict is forward where the layer is not random; a tape serves again after pullback; the bits are
-/// the same with y_bar in y's memory where y is lent, and in place; x and y_bar are kept; nothing is allocated from the
-/// second call on; the bits do not depend on the number of threads.
+/// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its
+/// part; forward of a batch is forward of its parts; predict is forward where the layer is not random; a tape
+/// serves again after pullback; the bits are the same with y_bar in y's memory where y is lent, and in place;
+/// x and y_bar are kept; nothing is allocated from the second call on; the bits do not depend on the number
+/// of threads.
 namespace has {
 
 template <class L>
@@ -160,8 +163,9 @@ constexpr bool in_place() {
     return false;
 }
 
-/// use(map), where map(x, y) is the inference map with these parameters: prepared once, for many calls while use runs. What a
-/// network reads of its parameters is brought into the form of its products once, and not in each call.
+/// use(map), where map(x, y) is the inference map with these parameters: prepared once, for many calls while
+/// use runs. What a network reads of its parameters is brought into the form of its products once, and not in
+/// each call.
 ///
 ///   with_inference(backend, net, theta, [&](auto const& map) {
 ///     for (auto const& image : images) map(image, scores);
@@ -204,8 +208,8 @@ void require_cotangent(char const* who, Y const& y, YBar const& y_bar) {
         message(who, ": y_bar is ", y_bar.rows(), " x ", y_bar.cols(), ", y is ", y.rows(), " x ", y.cols()));
 }
 
-/// Takes into theta the statistics that forward measured, where the layer has such: called once for each step of
-/// training, after it. A layer offers it as a member `absorb(backend, theta, tape)`.
+/// Takes into theta the statistics that forward measured, where the layer has such: called once for each step
+/// of training, after it. A layer offers it as a member `absorb(backend, theta, tape)`.
 template <Layer L>
 void absorb(typename L::Backend& backend, L const& layer, typename L::Parameters& theta,
             typename L::Tape const& tape) {
@@ -223,8 +227,8 @@ void pullback_parameters(typename L::Backend& backend, L const& layer, typename 
     layer.pullback(backend, theta, tape, y_bar, theta_bar);
 }
 
-/// The multiply-adds of the matrix products that the inference map takes for one sample: a layer that has such offers
-/// them as a static member `multiply_adds`. Entrywise maps, means and biases are not counted.
+/// The multiply-adds of the matrix products that the inference map takes for one sample: a layer that has
+/// such offers them as a static member `multiply_adds`. Entrywise maps, means and biases are not counted.
 template <class L>
 constexpr Index multiply_adds() {
   if constexpr (requires { L::multiply_adds; })

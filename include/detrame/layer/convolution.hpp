@@ -42,13 +42,14 @@ struct ChosenArithmetic<By<Arithmetic>, Rest...> {
 };
 }  // namespace detail
 
-/// The linear map A^(r) of a network over images, a cross-correlation: z = W x - c.                   (N2) (K1)
+/// The linear map A^(r) of a network over images, a cross-correlation: z = W x - c.              (N2) (K1)
 ///
 ///   z(o, y, x) = sum_{i, dy, dx} W[o, i, dy, dx] x(i, s y + dy - p, s x + dx - p) - c(o)
 ///
-/// Choices   Stride<s>, else 1; Padding<p>, else (K - 1) / 2, which keeps images their size where s = 1 and K is odd;
-///           NoBias; By<Arithmetic>, else Automatic.
-/// Shapes    x: channels x (sites samples).  W: k x (K^2 channels), the matrices of the taps side by side.  c: k x 1.
+/// Choices   Stride<s>, else 1; Padding<p>, else (K - 1) / 2, which keeps images their size where s = 1 and K
+///           is odd; NoBias; By<Arithmetic>, else Automatic.
+/// Shapes    x: channels x (sites samples).  W: k x (K^2 channels), the matrices of the taps side by side.
+///           c: k x 1.
 /// Cost      2 K^2 k channels flops an output site, three times that with the pullback.
 /// Source    docs/maths.md (N2), (K1); the sign of c is the paper's.
 /// Tested    tests/layer/convolution_test.cpp

@@ -7,8 +7,9 @@
 
 namespace detrame {
 
-/// A dictionary layer runs T proximal gradient steps from 0, all of one length that suits every site; gradients by the
-/// implicit adjoint at what they come to, which is the gradient of the limit T -> infinity, not of T steps.
+/// A dictionary layer runs T proximal gradient steps from 0, all of one length that suits every site;
+/// gradients by the implicit adjoint at what they come to, which is the gradient of the limit T -> infinity,
+/// not of T steps.
 template <int T>
 struct ImplicitUnroll {
   static_assert(T >= 1, "ImplicitUnroll: at least one step");
@@ -22,17 +23,18 @@ inline constexpr int steps_of<ImplicitUnroll<T>> = T;
 }  // namespace detail
 
 /// The layer of deep dictionary learning with atoms that may stand anywhere: u = M_D(x), an image at a time.
-///                                                                                              (N1) (M1) (K4)
+///                                                                                            (N1) (M1) (K4)
 /// D is the adjoint of a window of K x K pixels, of stride s and padding p, so that codes have the sites that
 /// Convolution<k, K, Choices...> would give.
 ///
 /// Solver    Exact, or ImplicitUnroll<T>.  Choices: Stride<s>, Padding<p>.
-/// Shapes    x: channels x (sites samples).  u: k x (out_sites samples).  D: (K^2 channels) x k, a column an atom.
+/// Shapes    x: channels x (sites samples).  u: k x (out_sites samples).  D: (K^2 channels) x k, a column an
+///           atom.
 /// Requires  alpha > 0, beta >= 0, lambda >= 0, else DomainError: the constraints that Sgd keeps.
 /// Ensures   Exact: u is a prox; a solution without a certificate throws NotCertified.
 /// Adjoint   implicit, on the active set (A3).
-/// Cost      Exact: see exact_synthesis.  ImplicitUnroll<T>: 4 K^2 k channels T flops a code site; the pullback solves a
-///           linear system by conjugate gradients.
+/// Cost      Exact: see exact_synthesis.  ImplicitUnroll<T>: 4 K^2 k channels T flops a code site; the
+///           pullback solves a linear system by conjugate gradients.
 /// Tested    tests/layer/convolutional_dictionary_test.cpp
 template <Index k, Index K, class Solver = Exact, class... Choices>
 struct ConvolutionalDictionary {
@@ -102,7 +104,8 @@ struct ConvolutionalDictionary {
     }
 
    private:
-    /// u <- (u - (D^T (D u - x) + (alpha + beta) u + d + lambda) / L)_+, T times from 0, L >= |D^T D| + alpha + beta.
+    /// u <- (u - (D^T (D u - x) + (alpha + beta) u + d + lambda) / L)_+, T times from 0, L >= |D^T D| + alpha
+    /// + beta.
     static void unroll(B& backend, ConstView<B> x, Tape& tape) {
       tape.synthesis.check("ConvolutionalDictionary");
       resize(backend, tape.D_T, k, patch);

@@ -5,7 +5,7 @@
 
 namespace detrame {
 
-/// The linear map A^(r) of a network: z = W x - c at every site.                                          (N2)
+/// The linear map A^(r) of a network: z = W x - c at every site.                                         (N2)
 ///
 ///   z = W x - c
 ///   x_bar = W^T z_bar      W_bar += z_bar x^T      c_bar -= rowsum(z_bar)

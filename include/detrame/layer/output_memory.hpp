@@ -7,8 +7,8 @@
 
 namespace detrame {
 
-/// Memory for the output y of a layer, over which pullback writes x_bar: for a layer whose pullback does not read y,
-/// or whose x_bar has another size. (Where the shapes are equal a matrix y does the same.)
+/// Memory for the output y of a layer, over which pullback writes x_bar: for a layer whose pullback does not
+/// read y, or whose x_bar has another size. (Where the shapes are equal a matrix y does the same.)
 ///
 /// Shapes    y: out.channels x (out.sites() samples).  x_bar: in.channels x (in.sites() samples).
 /// Tested    tests/layer/output_memory_test.cpp
@@ -23,7 +23,8 @@ class OutputMemory {
   View<B> y() { return front(out); }
   View<B> x_bar() { return front(in); }
 
-  /// x_bar, to be written while y_bar is read: refuses a y_bar that is not shaped as y, or that lies in its memory.
+  /// x_bar, to be written while y_bar is read: refuses a y_bar that is not shaped as y, or that lies in its
+  /// memory.
   View<B> x_bar(char const* who, ConstView<B> y_bar) {
     require_cotangent(who, y(), y_bar);
     if (x_bar().overlaps(y_bar))

@@ -5,8 +5,8 @@
 
 namespace detrame {
 
-/// Every s-th site in both directions, with channels of zeros behind: the shortcut without parameters ("option A")
-/// of He et al., "Deep residual learning", 2016.
+/// Every s-th site in both directions, with channels of zeros behind: the shortcut without parameters
+/// ("option A") of He et al., "Deep residual learning", 2016.
 ///
 ///   y(c, y, x) = x(c, s y, s x) for c < channels, else 0
 ///

@@ -23,8 +23,8 @@ struct Blocks {
 /// A full W~.
 using Full = Blocks<1>;
 
-/// W~ a cross-correlation with a K x K kernel, block-diagonal over `groups` of channels; Arithmetic: Direct, Winograd<2>, Winograd<4>
-/// (where K = 3), or Automatic.
+/// W~ a cross-correlation with a K x K kernel, block-diagonal over `groups` of channels; Arithmetic: Direct,
+/// Winograd<2>, Winograd<4> (where K = 3), or Automatic.
 template <Index K, Index groups = 1, class Arithmetic = Automatic>
 struct Convolutional {
   static_assert(K >= 1 && K % 2 == 1, "Convolutional: the kernel must be odd");
@@ -44,11 +44,14 @@ struct QMetricReLU;
 ///
 ///   U_{t+1} = ReLU(h o z + W~ (U_t - z) - b),   U_0 = 0;   returns U_T
 ///
-/// Shapes    z, u: channels x columns.  W~ as StructureRecipe says (Full, Blocks<g>, Convolutional<K>).  h, b: channels x 1.
-/// Requires  the constraints W~ in D0, h in [0, 1], b >= 0 are the optimiser's to keep (F3); the map is defined
-///           without them. It is a prox only where `untie` says so (F2).
-/// Adjoint   closed form (A1). TapePolicy: StoreStates keeps U_1 ... U_{T-1}, RecomputeStates computes them again.
-/// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with the pullback.
+/// Shapes    z, u: channels x columns.  W~ as StructureRecipe says (Full, Blocks<g>, Convolutional<K>).  h,
+///           b: channels x 1.
+/// Requires  the constraints W~ in D0, h in [0, 1], b >= 0 are the optimiser's to keep (F3); the map is
+///           defined without them. It is a prox only where `untie` says so (F2).
+/// Adjoint   closed form (A1). TapePolicy: StoreStates keeps U_1 ... U_{T-1}, RecomputeStates computes them
+///           again.
+/// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with
+///           the pullback.
 /// Tested    tests/layer/layer_test.cpp
 template <class StructureRecipe, int T, class TapePolicy>
 struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {

@@ -5,8 +5,8 @@
 
 namespace detrame {
 
-/// One-against-all hinge: mean_j sum_i (1 - s_ij y_ij)_+ with s = 2 t - 1 for one-hot targets t. At a kink the
-/// derivative used is 0.
+/// One-against-all hinge: mean_j sum_i (1 - s_ij y_ij)_+ with s = 2 t - 1 for one-hot targets t. At a kink
+/// the derivative used is 0.
 ///
 /// Tested    tests/loss/loss_test.cpp
 struct Hinge {

@@ -39,8 +39,8 @@ template <class P>
 concept Penalty =
     Backend<typename P::Backend> && has::activation<P> && has::penalty_vectors<P> && has::penalty_value<P>;
 
-/// A metric |v|_Q^2 = <v, Q v>, with Q symmetric and positive definite: on R^k, or, where its structure mixes the
-/// unit() sites of a sample, on R^{k unit()}; dim() is k.                                                 (M3)
+/// A metric |v|_Q^2 = <v, Q v>, with Q symmetric and positive definite: on R^k, or, where its structure mixes
+/// the unit() sites of a sample, on R^{k unit()}; dim() is k.                                            (M3)
 ///
 /// Laws (tests/laws/metric_laws.hpp): Q is symmetric; <v, Q v> >= lambda_min |v|^2 with lambda_min > 0;
 /// apply, diagonal and absolute_row_sums are those of dense; weights hold Q in the layout of structure.

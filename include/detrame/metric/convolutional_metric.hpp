@@ -7,7 +7,7 @@
 
 namespace detrame {
 
-/// The symmetric part of a cross-correlation, the nearest one with W[o, i, delta] = W[i, o, -delta].      (K2)
+/// The symmetric part of a cross-correlation, the nearest one with W[o, i, delta] = W[i, o, -delta].     (K2)
 template <class Scalar>
 HostMatrix<Scalar> symmetric_part(ConvolutionalBlocks const& structure, HostMatrix<Scalar> const& W) {
   Index const kg = W.rows(), taps = structure.taps();
@@ -17,13 +17,13 @@ HostMatrix<Scalar> symmetric_part(ConvolutionalBlocks const& structure, HostMatr
   });
 }
 
-/// A metric whose Q is a cross-correlation of images.                                                (M3) (K2)
+/// A metric whose Q is a cross-correlation of images.                                           (M3) (K2)
 ///
 ///   |v|_Q^2 = <v, Q v>,   Q v as ConvolutionalBlocks says, Q[o, i, delta] = Q[i, o, -delta]
 ///
 /// Shapes    Q: kg x (taps k), in the layout of the structure. A problem is an image: k x sites.
-/// Requires  weights of the structure's shape, else ShapeError; finite, symmetric up to rounding, and positive
-///           definite by the symbol's range for every size of an image, else DomainError.
+/// Requires  weights of the structure's shape, else ShapeError; finite, symmetric up to rounding, and
+///           positive definite by the symbol's range for every size of an image, else DomainError.
 /// Ensures   (1) weights() is exactly symmetric.
 ///           (2) lambda_min() and lambda_max() bound the eigenvalues of Q on images of any size.
 /// Cost      construction as spectral_range; apply 2 taps k kg flops a site.

@@ -7,7 +7,8 @@ namespace detrame {
 
 namespace detail {
 
-/// Kernels of each_column. Diagonal entry j of a block-diagonal Q stands in row j modulo kg of the middle tap.
+/// Kernels of each_column. Diagonal entry j of a block-diagonal Q stands in row j modulo kg of the middle
+/// tap.
 struct DiagonalEntry {
   Index taps = 1;
   template <class Team, class Scalar>
@@ -60,8 +61,8 @@ Matrix<B> diagonal(B& backend, S const& structure, ConstView<B> Q) {
   return out;
 }
 
-/// The sums of |q_il| over l (and over the taps): k x 1. They dominate Q: diag(sums) - Q is positive semi-definite
-/// (Gershgorin).
+/// The sums of |q_il| over l (and over the taps): k x 1. They dominate Q: diag(sums) - Q is positive
+/// semi-definite (Gershgorin).
 template <Backend B, Structure S>
 void absolute_row_sums(B& backend, S const& structure, ConstView<B> Q, View<B> out) {
   Index const kg = Q.rows(), width = kg * structure.taps();

@@ -92,8 +92,8 @@ void check_tie(B& backend, char const* who, M const& Q, Psi const& psi, Step<B> 
 ///
 ///   S = Theta + gamma beta,   W~ = S^{-1} (Theta - gamma Q),   h = Theta / S,   b = gamma lambda / S
 ///
-/// Shapes    Q: k x k.  step.Theta: k x 1.  The structure of W~ is that of Q, so that h and b of a convolution are
-///           numbers a channel.
+/// Shapes    Q: k x k.  step.Theta: k x 1.  The structure of W~ is that of Q, so that h and b of a
+///           convolution are numbers a channel.
 /// Requires  sizes that agree, else ShapeError; gamma > 0, Theta > 0, else DomainError.
 /// Ensures   (1) the fixed points of the recursion are prox^Q_psi(z) alone, whatever the step; that it
 ///               converges is another claim, with its own certificate (C1).

@@ -29,9 +29,9 @@ struct RandomStart {
   TiedValues tied{};
 };
 
-/// LISTA's: a linear layer and the Q-metric ReLU behind it start as the tied layer of a random dictionary D with
-/// unit-norm atoms: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is DᵀD + alpha I, restricted
-/// to the blocks of W~.                                                                               (M2) (M7)
+/// LISTA's: a linear layer and the Q-metric ReLU behind it start as the tied layer of a random dictionary D
+/// with unit-norm atoms: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is DᵀD + alpha I,
+/// restricted to the blocks of W~.                                                                (M2) (M7)
 struct TiedStart {
   TiedValues tied{};
 };
@@ -58,8 +58,9 @@ HostMatrix<Scalar> unit_norm_atoms(Random const& random, Index m, Index k) {
   return D;
 }
 
-/// What every start does alike: weights normal of deviation 1 / sqrt(3 inputs), PyTorch's for its linear layers,
-/// biases 0, h = 1, b = 0, W~ = 0; BatchNorm without effect; dictionaries random with unit-norm atoms, shifts 0, alpha, beta, lambda as given.
+/// What every start does alike: weights normal of deviation 1 / sqrt(3 inputs), PyTorch's for its linear
+/// layers, biases 0, h = 1, b = 0, W~ = 0; BatchNorm without effect; dictionaries random with unit-norm
+/// atoms, shifts 0, alpha, beta, lambda as given.
 template <Backend B>
 void initialise_one(B& backend, Kind kind, Matrix<B>& p, Random const& random, TiedValues const& tied) {
   using Scalar = typename B::Scalar;
@@ -123,9 +124,9 @@ void tie_pair(B& backend, Matrix<B>& W, Matrix<B>& W_tilde, Matrix<B>& h, Matrix
 
 }  // namespace detail
 
-/// Overwrites all parameters, a function of start and seed alone. Every tensor draws from a stream of its own, that
-/// of the n-th tensor of its kind: networks with the same linear layers get the same W from one seed, whatever stands
-/// between. No stream of `fit`, which are numbered from 0, is among them.
+/// Overwrites all parameters, a function of start and seed alone. Every tensor draws from a stream of its
+/// own, that of the n-th tensor of its kind: networks with the same linear layers get the same W from one
+/// seed, whatever stands between. No stream of `fit`, which are numbered from 0, is among them.
 ///
 /// Requires  tied values in their ranges (alpha > 0, beta >= 0, lambda >= 0), spread >= 0, else DomainError.
 /// Tested    tests/network/initialise_test.cpp

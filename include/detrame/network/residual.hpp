@@ -6,8 +6,8 @@
 
 namespace detrame {
 
-/// What the input of a Residual is added through, as its first argument: a recipe whose output is the branch's, such
-/// as Convolution<k, 1, Stride<2>, NoBias> (a projection) or PadChannels<k, Stride<2>>.
+/// What the input of a Residual is added through, as its first argument: a recipe whose output is the
+/// branch's, such as Convolution<k, 1, Stride<2>, NoBias> (a projection) or PadChannels<k, Stride<2>>.
 template <Recipe Path>
 struct Shortcut;
 

@@ -126,7 +126,8 @@ struct Stack {
     }
 
    private:
-    /// Where inference writes what layer i returns: 2 is y, 0 and 1 are buffers by turns. A layer that may works in place.
+    /// Where inference writes what layer i returns: 2 is y, 0 and 1 are buffers by turns. A layer that may
+    /// works in place.
     static constexpr std::array<int, depth> places = [] {
       std::array<bool, depth> in_place{
           ::detrame::in_place<typename Recipes::template Layer<shapes[I], B>>()...};

@@ -8,22 +8,24 @@
 namespace detrame {
 
 /// A structure says which linear maps of R^k (at every site) a set of weights W stands for. It is a cheap
-/// value that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the matrix that it makes
-/// of W: k x k, or of all k channels and all sites of a sample where it mixes sites.
+/// value that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the matrix that
+/// it makes of W: k x k, or of all k channels and all sites of a sample where it mixes sites.
 ///
 ///   weight_rows(k), weight_cols(k)      the shape of W
 ///   check(who, k)                       throws DomainError where there is no such map of k rows
 ///   unit()                              the sites of a sample: how many neighbouring columns W~ mixes
-///   taps()                              how many matrices of weight_rows rows a block of W has (1: W~ is that block)
+///   taps()                              how many matrices of weight_rows rows a block of W has (1: W~ is
+///                                       that block)
 ///   map(lane, W, U, f, args...)         f(v_ij, args_ij...) for every entry of V = W~ U
 ///   map_adjoint(lane, W, P, f, args...) the same for V = W~^T P
 ///   apply, apply_adjoint(lane, W, U, V) V = W~ U, V = W~^T U
 ///   add_gradient(lane, P, U, s, W_bar)  W_bar += s d<W~ U, P> / dW
 ///   batch(N)                            N columns, and how they are best cut into chunks
-///   prepare(b, W, op)                   W~ or W~^T, prepared for many products: what `map` takes in place of W. It lives until the
-///                                       innermost frame of b.lane() closes
-///   gradient(b, W_bar)                  G, the form in which a gradient is summed: add_gradient(lane, G, P, U, s, part) adds to a matrix shaped as
-///                                       G.sum, and finish(b, G, W_bar) adds the sum to W_bar, unless it is W_bar
+///   prepare(b, W, op)                   W~ or W~^T, prepared for many products: what `map` takes in place of
+///                                       W. It lives until the innermost frame of b.lane() closes
+///   gradient(b, W_bar)                  G, the form in which a gradient is summed: add_gradient(lane, G, P,
+///                                       U, s, part) adds to a matrix shaped as G.sum, and finish(b, G,
+///                                       W_bar) adds the sum to W_bar, unless it is W_bar
 ///   zero_diagonal(lane, W)              the projection of W~ on D0, the maps with a zero diagonal
 ///   dense(b, W), from_dense(W~)         W~ itself on the k unit() entries of a sample, on the host, and back
 ///
@@ -31,8 +33,8 @@ namespace detrame {
 /// args are views of k rows, PerRow or PerColumn, and what f writes is not read by the product.
 ///
 /// Laws (tests/laws/operator_laws.hpp): apply is linear; <W~ U, P> = <U, W~^T P>; add_gradient is the
-/// derivative of <W~ U, P>; map is apply, then f, with prepared weights up to rounding; apply agrees with dense; from_dense inverts dense;
-/// zero_diagonal is idempotent, touches the diagonal alone and leaves none.
+/// derivative of <W~ U, P>; map is apply, then f, with prepared weights up to rounding; apply agrees with
+/// dense; from_dense inverts dense; zero_diagonal is idempotent, touches the diagonal alone and leaves none.
 namespace has {
 
 template <class S>

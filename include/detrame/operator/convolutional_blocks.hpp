@@ -10,16 +10,19 @@ namespace detrame {
 /// Cross-correlations of images, block-diagonal over `groups` of channels: stride 1, zeros outside ("same"
 /// padding), an odd kernel.                                                                             (K1)
 ///
-///   v(o, y, x) = sum_{i in o's group, dy, dx} W[o, i, dy, dx] u(i, y + dy - r, x + dx - r),   r = (kernel - 1) / 2
+///   v(o, y, x) = sum_{i in o's group, dy, dx} W[o, i, dy, dx] u(i, y + dy - r, x + dx - r),   r = (kernel -
+///   1) / 2
 ///
-/// As a matrix of all channels and sites of an image W~ is block-Toeplitz, with zero diagonal where W[c, c, r, r] = 0.
-/// Where W~ is prepared, and in gradients, `Arithmetic` computes it: Direct, or Winograd<m>.                (W1)
+/// As a matrix of all channels and sites of an image W~ is block-Toeplitz, with zero diagonal where W[c, c,
+/// r, r] = 0.
+/// Where W~ is prepared, and in gradients, `Arithmetic` computes it: Direct, or Winograd<m>.             (W1)
 ///
-/// Shapes    W: kg x (kernel^2 k) with kg = k / groups, a group beside the other; in a group the matrices of the
-///           taps, row by row of the kernel.  U, V, P, args: views of k x (sites images).
-/// Requires  groups >= 1 divides k, kernel odd (3 for Winograd<m>), an image of a pixel or more; `check` throws DomainError.
-/// Ensures   the laws of operator/concept.hpp up to the rounding of Arithmetic; kernel = 1 is DenseBlocks; an image
-///           depends on no other.
+/// Shapes    W: kg x (kernel^2 k) with kg = k / groups, a group beside the other; in a group the matrices of
+///           the taps, row by row of the kernel.  U, V, P, args: views of k x (sites images).
+/// Requires  groups >= 1 divides k, kernel odd (3 for Winograd<m>), an image of a pixel or more; `check`
+///           throws DomainError.
+/// Ensures   the laws of operator/concept.hpp up to the rounding of Arithmetic; kernel = 1 is DenseBlocks; an
+///           image depends on no other.
 /// Cost      apply, apply_adjoint, add_gradient: 2 kernel^2 k kg N flops. No im2col matrix is formed.
 /// Tested    tests/operator/convolutional_blocks_test.cpp
 template <class Arithmetic>
@@ -122,7 +125,8 @@ struct ConvolutionalBlocksBy {
     each_indexed(lane, formula::ZeroDiagonal{W.rows(), taps()}, W);
   }
 
-  /// W~ as a matrix of one image, (k sites) x (k sites), on the host: channels fastest, then sites row by row.
+  /// W~ as a matrix of one image, (k sites) x (k sites), on the host: channels fastest, then sites row by
+  /// row.
   template <Backend B>
   HostMatrix<typename B::Scalar> dense(B& backend, ConstView<B> W) const {
     HostMatrix<typename B::Scalar> const weights = to_host(backend, W);  // kg x (taps k)
@@ -133,9 +137,9 @@ struct ConvolutionalBlocksBy {
     });
   }
 
-  /// W of such a matrix: ShapeError where it is not square or not of this image size, DomainError where two entries
-  /// that stand for one weight differ, or one that stands for none is not zero. A weight that no pair of pixels
-  /// reaches (the image is smaller than the kernel) is 0.
+  /// W of such a matrix: ShapeError where it is not square or not of this image size, DomainError where two
+  /// entries that stand for one weight differ, or one that stands for none is not zero. A weight that no pair
+  /// of pixels reaches (the image is smaller than the kernel) is 0.
   template <class Scalar>
   HostMatrix<Scalar> from_dense(HostMatrix<Scalar> const& W_tilde) const {
     Index const n = W_tilde.rows();

@@ -9,7 +9,7 @@
 
 namespace detrame {
 
-/// An estimate of |W~|_2 on images of the structure's size, from below: power iteration on W~^T W~.       (K3)
+/// An estimate of |W~|_2 on images of the structure's size, from below: power iteration on W~^T W~.      (K3)
 ///
 /// Requires  iterations >= 1, else DomainError.
 /// Ensures   a lower bound, up to rounding, that increases with the number of iterations to the norm.

@@ -34,8 +34,9 @@ struct SymbolGrid {
   }
 };
 
-/// f(A) for the symbol A of group g at each frequency, kg x kg complex; that at minus a frequency is its conjugate, so
-/// half of them are visited. A_ol = left_o right_l sum_delta W[o, l, delta] e^{i <omega, delta>}.
+/// f(A) for the symbol A of group g at each frequency, kg x kg complex; that at minus a frequency is its
+/// conjugate, so half of them are visited. A_ol = left_o right_l sum_delta W[o, l, delta] e^{i <omega,
+/// delta>}.
 template <Backend B, class F>
 void each_symbol(B& backend, ConvolutionalBlocks const& structure, ConstView<B> W,
                  std::vector<double> const& left, std::vector<double> const& right, F&& f) {
@@ -62,7 +63,8 @@ void each_symbol(B& backend, ConvolutionalBlocks const& structure, ConstView<B> 
       }
 }
 
-/// The eigenvalues of a Hermitian H = R + i S, from the real symmetric [[R, -S], [S, R]], which has each of them twice.
+/// The eigenvalues of a Hermitian H = R + i S, from the real symmetric [[R, -S], [S, R]], which has each of
+/// them twice.
 template <Backend B>
 SpectralRange<double> hermitian_range(B& backend, std::vector<std::complex<double>> const& H, Index n) {
   using Scalar = typename B::Scalar;
@@ -84,8 +86,8 @@ SpectralRange<double> hermitian_range(B& backend, std::vector<std::complex<doubl
 
 /// Where all eigenvalues of a symmetric W~ lie, whatever the size of the image.                          (K3)
 ///
-///   lambda(W~) in c +- h / cos(pi r / n)^2,   c +- h the range of the symbol's eigenvalues on a grid of n x n
-///   frequencies, r = (kernel - 1) / 2, n = 16 r
+///   lambda(W~) in c +- h / cos(pi r / n)^2,   c +- h the range of the symbol's eigenvalues on a grid of
+///   n x n frequencies, r = (kernel - 1) / 2, n = 16 r
 ///
 /// Shapes    W as the structure says; height and width are not read.
 /// Requires  W[o, i, delta] = W[i, o, -delta]; what is not symmetric has no such range.
@@ -115,7 +117,7 @@ SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks
                         std::vector<double>(static_cast<std::size_t>(W.cols() / structure.taps()), 1.));
 }
 
-/// An upper bound of |diag(left) W~ diag(right)|_2, symmetric or not, whatever the size of the image.     (K3)
+/// An upper bound of |diag(left) W~ diag(right)|_2, symmetric or not, whatever the size of the image.    (K3)
 ///
 ///   |W~|_2 <= max over the grid of sigma_max(symbol) / cos(pi r / n)^2
 ///

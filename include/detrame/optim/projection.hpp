@@ -12,7 +12,8 @@ struct Constraints {
   double alpha_min = 1e-3;
 };
 
-/// The Euclidean projection onto the set that a parameter's role prescribes, as a formula of its entries. NaN stays NaN.
+/// The Euclidean projection onto the set that a parameter's role prescribes, as a formula of its entries. NaN
+/// stays NaN.
 template <class Scalar>
 formula::Projection<Scalar> projection(Constraints const& constraints, Role role, Index rows) {
   switch (role.kind) {

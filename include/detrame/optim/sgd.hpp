@@ -9,8 +9,9 @@ namespace detrame {
 ///
 ///   v <- momentum v + (g + decay p),   p <- P(p - rate v)
 ///
-/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, alpha_min > 0, else DomainError when a step is taken;
-///           gradient and velocity of theta's shapes, else ShapeError. What throws has changed nothing.
+/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, alpha_min > 0, else DomainError when a step is
+///           taken; gradient and velocity of theta's shapes, else ShapeError. What throws has changed
+///           nothing.
 /// Cost      one pass over theta, gradient and velocity, step and projection together; nothing is allocated.
 /// Tested    tests/optim/optim_test.cpp
 struct Sgd {
@@ -18,8 +19,9 @@ struct Sgd {
   double weight_decay = 5e-4;
   /// Which kinds decay. All of them by default, as in PyTorch; `weights_only` exempts what is not a matrix.
   bool (*decays)(Kind) = everything;
-  /// Which of the trainable kinds are trained at all; the others stay as they are. `not_the_problem` fixes lambda, alpha and beta of
-  /// dictionary layers, whose gradients are sums over all codes and so larger than those of D.
+  /// Which of the trainable kinds are trained at all; the others stay as they are. `not_the_problem` fixes
+  /// lambda, alpha and beta of dictionary layers, whose gradients are sums over all codes and so larger than
+  /// those of D.
   bool (*trains)(Kind) = everything;
   Constraints constraints{};
 

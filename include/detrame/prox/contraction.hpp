@@ -45,8 +45,9 @@ HostMatrix<typename B::Scalar> positive_vector(B& backend, char const* who, char
 ///
 /// Shapes    S: k x 1, each s_i > 0; W~ any map of R^k, symmetric in S or not.
 /// Requires  S of k entries, else ShapeError, each > 0, else DomainError.
-/// Ensures   |A(W~ u + G, b) - A(W~ u' + G, b)|_S <= kappa |u - u'|_S for all u, u', G, b >= 0, both activations;
-///           kappa is the smallest number for which W~ alone does so. Up to rounding, k eps. NaN gives NaN.
+/// Ensures   |A(W~ u + G, b) - A(W~ u' + G, b)|_S <= kappa |u - u'|_S for all u, u', G, b >= 0, both
+///           activations; kappa is the smallest number for which W~ alone does so. Up to rounding, k eps. NaN
+///           gives NaN.
 /// Cost      the eigenvalues of a kg x kg matrix for each block.
 /// Tested    tests/prox/certificate_test.cpp: (C1)
 template <Backend B>
@@ -87,7 +88,7 @@ typename B::Scalar contraction_factor(B& backend, Recurrence<B, ConvolutionalBlo
   return norm_bound(backend, recurrence.structure, ConstView<B>(recurrence.W_tilde), left, right);
 }
 
-/// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.           (C1)
+/// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.          (C1)
 template <Backend B, Metric M, Penalty P, class R>
 Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
   static_assert(
@@ -120,14 +121,15 @@ typename B::Scalar norm(B& backend, Input<B> S, Input<B> u) {
   return std::sqrt(largest);
 }
 
-/// Before the run: |U_T - U*|_S <= kappa^T / (1 - kappa) |U_1|_S, from U_0 = 0. No bound where kappa >= 1. (C2)
+/// Before the run: |U_T - U*|_S <= kappa^T / (1 - kappa) |U_1|_S, from U_0 = 0. No bound where kappa >= 1.
+///                                                                                                       (C2)
 template <class Scalar>
 std::optional<Scalar> a_priori_bound(Scalar kappa, std::type_identity_t<Scalar> norm_U_1, Index T) {
   if (!(kappa < Scalar(1))) return std::nullopt;
   return std::pow(kappa, static_cast<Scalar>(T)) / (Scalar(1) - kappa) * norm_U_1;
 }
 
-/// The smallest T for which a_priori_bound is at most `tolerance` > 0. None where kappa >= 1.              (C2)
+/// The smallest T for which a_priori_bound is at most `tolerance` > 0. None where kappa >= 1.            (C2)
 template <class Scalar>
 std::optional<Index> steps_for(Scalar kappa, std::type_identity_t<Scalar> norm_U_1,
                                std::type_identity_t<Scalar> tolerance) {
@@ -141,14 +143,14 @@ std::optional<Index> steps_for(Scalar kappa, std::type_identity_t<Scalar> norm_U
   return T;
 }
 
-/// After a step: |U_T - U*|_S <= kappa / (1 - kappa) |U_T - U_{T-1}|_S. No bound where kappa >= 1.         (C3)
+/// After a step: |U_T - U*|_S <= kappa / (1 - kappa) |U_T - U_{T-1}|_S. No bound where kappa >= 1.       (C3)
 template <class Scalar>
 std::optional<Scalar> a_posteriori_bound(Scalar kappa, std::type_identity_t<Scalar> norm_last_step) {
   if (!(kappa < Scalar(1))) return std::nullopt;
   return kappa / (Scalar(1) - kappa) * norm_last_step;
 }
 
-/// The a-priori bound of T updates on a problem, over all columns of z, in the norm of S.                  (C2)
+/// The a-priori bound of T updates on a problem, over all columns of z, in the norm of S.                (C2)
 /// Gauss-Seidel and FISTA are refused when the program is compiled.
 template <Backend B, Metric M, Penalty P, class R>
 std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const& psi, Input<B> z,
@@ -158,7 +160,7 @@ std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const
                         T);
 }
 
-/// The number of updates after which that bound is at most `tolerance`.                                    (C2)
+/// The number of updates after which that bound is at most `tolerance`.                                  (C2)
 template <Backend B, Metric M, Penalty P, class R>
 std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion,
                                typename B::Scalar tolerance) {

@@ -11,8 +11,8 @@ namespace detrame {
 ///
 ///   margin_j = min_{t < T} min_i dist((G + W~ U_t)_ij, {b_i} or {-b_i, b_i})
 ///
-/// Within a perturbation that changes no pre-activation by more than the margin, U_T is smooth; where the margin
-/// is not above rounding, single entries of a gradient mean nothing.
+/// Within a perturbation that changes no pre-activation by more than the margin, U_T is smooth; where the
+/// margin is not above rounding, single entries of a gradient mean nothing.
 ///
 /// Shapes    as in unrolled_prox; the result: 1 x N. T = 0 gives infinity, NaN gives NaN.
 /// Cost      that of unrolled_prox.

@@ -11,8 +11,8 @@ namespace detrame {
 ///
 ///   lambda_max = max_i (Q z)_i  for a penalty with u >= 0,   max_i |(Q z)_i|  for a two-sided one
 ///
-/// No absolute value in the first, so it may be negative: then u = 0 for every lambda >= 0. Only the sidedness
-/// of psi counts, not its numbers.
+/// No absolute value in the first, so it may be negative: then u = 0 for every lambda >= 0. Only the
+/// sidedness of psi counts, not its numbers.
 ///
 /// Shapes    Q: k x k.  z: k x N.  The result: 1 x N, or 1 x images for a convolutional metric.
 /// Requires  z.rows() == Q.dim(), else ShapeError.

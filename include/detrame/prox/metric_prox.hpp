@@ -34,7 +34,8 @@ class ProxRun {
     each(backend.lane(), formula::Fill<Scalar>{Scalar(1)}, row(row_active));
   }
 
-  /// V = Q (U - Z), the residual and the size of every column; with `visit(lane, c)` for what else is wanted of it.
+  /// V = Q (U - Z), the residual and the size of every column; with `visit(lane, c)` for what else is wanted
+  /// of it.
   template <class Visit>
   void measure(Visit const& visit) {
     View<B> const U = U_, V = V_;
@@ -137,21 +138,22 @@ class ProxRun {
 
 }  // namespace detail
 
-/// The proximity operator of psi in the metric Q, by a recursion from U_0 = 0: one problem per sample.     (M3)
+/// The proximity operator of psi in the metric Q, by a recursion from U_0 = 0: one problem per sample.   (M3)
 ///
 ///   prox^Q_psi(z) = argmin_u  1/2 <u - z, Q (u - z)> + psi(u)
 ///
-/// Shapes    Q: k x k, or convolutional.  z, u: k x N, a column a site; below, "column" is a sample: an image of a
-///           convolutional metric.
-/// Requires  z.rows() == Q.dim() == psi.dim() and whole samples, else ShapeError; a tolerance and a limit >= 0, else DomainError.
+/// Shapes    Q: k x k, or convolutional.  z, u: k x N, a column a site; below, "column" is a sample: an image
+///           of a convolutional metric.
+/// Requires  z.rows() == Q.dim() == psi.dim() and whole samples, else ShapeError; a tolerance and a limit >=
+///           0, else DomainError.
 /// Ensures   (1) u is in the domain of psi (u >= 0 for NonnegativeElasticNet), or not finite.
-///           (2) residual = max over columns of |r|_2, in the units of Q z, r the minimum-norm subgradient from u
-///               as returned (see `residual`).                                                             (C4)
-///           (3) the status of each column is the inequality that fired (Status); residual <= until.tolerance if
-///               the worst is residual_reached. A column is not touched after its own inequality fired, so it
-///               does not depend on its neighbours.
-///           (4) whatever the status, |u - u_star|_2 <= bound = residual / (lambda_min(Q) + min_i beta_i), up to
-///               the rounding of r; where r is not finite, neither is the bound.
+///           (2) residual = max over columns of |r|_2, in the units of Q z, r the minimum-norm subgradient
+///               from u as returned (see `residual`).                                                    (C4)
+///           (3) the status of each column is the inequality that fired (Status); residual <= until.tolerance
+///               if the worst is residual_reached. A column is not touched after its own inequality fired, so
+///               it does not depend on its neighbours.
+///           (4) whatever the status, |u - u_star|_2 <= bound = residual / (lambda_min(Q) + min_i beta_i), up
+///               to the rounding of r; where r is not finite, neither is the bound.
 ///           (5) z is not written; N = 0 returns at once with residual_reached and residual 0.
 /// Adjoint   unrolled_prox_pullback for T updates of the form (20); exact_prox_pullback at the solution.
 /// Cost      an update: one product with Q, which serves the step and r; workspace 4 k N scalars.

@@ -5,8 +5,8 @@
 
 namespace detrame::detail {
 
-/// Numbers a sample of a batch in which a sample is `unit` neighbouring columns: 1 x samples, from sums or maxima over
-/// all entries of the sample.
+/// Numbers a sample of a batch in which a sample is `unit` neighbouring columns: 1 x samples, from sums or
+/// maxima over all entries of the sample.
 template <Backend B>
 class PerSample {
  public:

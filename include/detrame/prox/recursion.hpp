@@ -9,11 +9,11 @@ namespace detrame {
 /// The recursions that approximate prox^Q_psi(z), as policies: cheap values that hold their own numbers.
 ///
 ///   start(backend, Q, psi, N)   the updates of one run on N columns, an object with
-///   advance(backend, U, V, active)   U <- the next iterate, given V = Q (U - Z), in the columns that are active;
-///                                    V may be overwritten
+///   advance(backend, U, V, active)   U <- the next iterate, given V = Q (U - Z), in the columns that are
+///                                    active; V may be overwritten
 ///
-/// Those of the form (20) offer tied_step(backend, Q) besides, from which `tie` makes W~, h and b: bounds that
-/// come from kappa exist for them alone.
+/// Those of the form (20) offer tied_step(backend, Q) besides, from which `tie` makes W~, h and b: bounds
+/// that come from kappa exist for them alone.
 template <class R, class M, class P>
 concept Recursion = Metric<M> && Penalty<P> && std::copyable<R> &&
                     requires(R const& recursion, typename M::Backend& b, M const& Q, P const& psi,

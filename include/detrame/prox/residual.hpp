@@ -44,7 +44,8 @@ typename B::Scalar smallest(B& backend, ConstView<B> v) {
 
 }  // namespace detail
 
-/// The modulus of strong convexity of 1/2 |u - z|_Q^2 + psi(u), from below: lambda_min(Q) + min_i beta_i.  (M3)
+/// The modulus of strong convexity of 1/2 |u - z|_Q^2 + psi(u), from below: lambda_min(Q) + min_i beta_i.
+///                                                                                                       (M3)
 template <Backend B, Metric M, Penalty P>
 typename B::Scalar convexity_modulus(B& backend, M const& Q, P const& psi) {
   return Q.dim() == 0 ? Q.lambda_min() : Q.lambda_min() + detail::smallest<B>(backend, psi.beta());
@@ -56,8 +57,8 @@ typename B::Scalar convexity_modulus(B& backend, M const& Q, P const& psi) {
 ///   with g = Q (u - z) + beta u:   r_i = g_i + lambda_i sign(u_i) where u_i != 0; where u_i = 0,
 ///   r_i = min(g_i + lambda_i, 0) for psi with u >= 0, and soft thresholding of g_i by lambda_i else
 ///
-/// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; of each image, 1 x images,
-///           for a convolutional metric.
+/// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; of each image, 1 x
+///           images, for a convolutional metric.
 /// Ensures   |u - u_star|_2 <= |r|_2 / convexity_modulus(Q, psi) in each column, up to the rounding of r.
 /// Cost      one product with Q. Squares below the smallest normal number count as 0.
 /// Tested    tests/prox/metric_prox_test.cpp: (C4)

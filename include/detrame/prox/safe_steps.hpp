@@ -5,7 +5,8 @@
 
 namespace detrame {
 
-/// The steps for which forward-backward with the preconditioner Theta converges: all gamma in (0, safe_gamma).
+/// The steps for which forward-backward with the preconditioner Theta converges: all gamma in (0,
+/// safe_gamma).
 ///
 ///   safe_gamma = 2 / |Theta^{-1/2} Q Theta^{-1/2}|_2                          (C6), eq. (28) corrected
 ///
@@ -33,7 +34,7 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, Input<B> Theta) {
   return Scalar(2) / norm;
 }
 
-/// What FISTA promises after T >= 1 updates, given |U*|_Theta or a bound on it.                           (C5)
+/// What FISTA promises after T >= 1 updates, given |U*|_Theta or a bound on it.                          (C5)
 ///
 ///   F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2,   F(u) = 1/2 |u - z|_Q^2 + psi(u)
 ///

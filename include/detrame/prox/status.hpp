@@ -10,8 +10,8 @@
 
 namespace detrame {
 
-/// How a recursion ended: the name is the inequality that fired. From best to worst: a batch has the status of
-/// its worst column. r is the minimum-norm subgradient of the column's problem, from u as returned.
+/// How a recursion ended: the name is the inequality that fired. From best to worst: a batch has the status
+/// of its worst column. r is the minimum-norm subgradient of the column's problem, from u as returned.
 enum class Status {
   unrolled,          ///< T updates were asked for, and made; nothing else is said
   all_zero,          ///< r = 0 at u = 0, that is lambda >= lambda_max: u = 0 is the solution, exactly

@@ -22,8 +22,8 @@ struct Updates {
   Index count;
 };
 
-/// As many updates as it takes: until |r|_2 <= tolerance in every column, r the minimum-norm subgradient, in the
-/// units of Q z; or until something else happens (Status), at the latest after `limit` updates.
+/// As many updates as it takes: until |r|_2 <= tolerance in every column, r the minimum-norm subgradient, in
+/// the units of Q z; or until something else happens (Status), at the latest after `limit` updates.
 ///
 ///   Until{.tolerance = 1e-10, .limit = 500}
 ///

@@ -93,10 +93,10 @@ void unroll_to(Lane& lane, S const& structure, Weights const& W_tilde, ConstView
 ///           (2) the same bits for any number of threads, and with or without states.
 ///           (3) nothing is allocated after the first call of the same shapes.
 /// Adjoint   unrolled_prox_pullback (A1); tangent unrolled_prox_jvp.
-/// Cost      2 k^2 N T flops for a full k x k W_tilde: T products in all, since G is formed once. All T updates
-///           of a chunk of columns follow one another while the chunk is in cache.
-/// Memory    of a lane: 2 k n scalars for the n columns of a chunk, and what the structure's maps take; once for all lanes the
-///           prepared weights.
+/// Cost      2 k^2 N T flops for a full k x k W_tilde: T products in all, since G is formed once. All T
+///           updates of a chunk of columns follow one another while the chunk is in cache.
+/// Memory    of a lane: 2 k n scalars for the n columns of a chunk, and what the structure's maps take; once
+///           for all lanes the prepared weights.
 /// Source    docs/maths.md (M5). That U_T is a prox is another claim, with its own certificate.
 /// Tested    tests/prox/unrolled_test.cpp
 template <class Activation, Structure S, Backend B>
@@ -121,8 +121,8 @@ void unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_ti
   });
 }
 
-/// The same map, for T >= 1, as a function of a lane: map(lane, Z, U). It is prepared for many calls and lives until the innermost
-/// frame of backend.lane() closes.
+/// The same map, for T >= 1, as a function of a lane: map(lane, Z, U). It is prepared for many calls and
+/// lives until the innermost frame of backend.lane() closes.
 template <class Activation, Structure S, Backend B>
 auto prepare_unroll(B& backend, S const& structure, ConstView<B> W_tilde, ConstView<B> h, ConstView<B> b,
                     Index k, Index T) {

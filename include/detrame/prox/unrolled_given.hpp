@@ -5,7 +5,8 @@
 
 namespace detrame {
 
-/// T updates of the recursion where its constant part is given: that of a tied layer never needs a z.   (M5, M6)
+/// T updates of the recursion where its constant part is given: that of a tied layer never needs a z.
+///                                                                                                   (M5, M6)
 ///
 ///   U_{t+1} = A(G + W~ U_t, b),   U_0 = 0;   for tied parameters G = gamma S^{-1} (D^T x - d)
 ///

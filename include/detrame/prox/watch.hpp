@@ -8,8 +8,8 @@
 
 namespace detrame::detail {
 
-/// The state of each column of an iteration, in the 1 x N rows of one matrix, so that statuses are found where
-/// the iterates are and one number an iteration comes back to the host.
+/// The state of each column of an iteration, in the 1 x N rows of one matrix, so that statuses are found
+/// where the iterates are and one number an iteration comes back to the host.
 enum WatchRow : Index {
   row_status,
   row_active,
@@ -42,8 +42,8 @@ struct WatchStart {
 /// size2 = |u|^2, distance2 = |u - anchor|^2. What it becomes, it stays.
 ///
 /// A return is an iterate that is as near to the anchor as rounding is to the way made since; rounding itself
-/// is no way. Two returns, the second after twice the time of the first, are a cycle: in that time an iteration
-/// that converges, however slowly and from both sides, has moved on.
+/// is no way. Two returns, the second after twice the time of the first, are a cycle: in that time an
+/// iteration that converges, however slowly and from both sides, has moved on.
 template <class Scalar>
 struct Watch {
   Scalar tolerance;

@@ -12,9 +12,10 @@ namespace detrame {
 ///   |M_D(x) - M_D(x')| <= |x - x'| / (2 sqrt(alpha + beta))
 ///
 /// Requires  alpha + beta > 0, else DomainError.
-/// Ensures   at most 1 for alpha + beta >= 1/4, with no spectral normalisation. It holds for the exact solution;
-///           a truncated unroll may exceed it.
-/// Source    docs/maths.md (L2): the Jacobians have the singular values sigma / (sigma^2 + alpha + beta) or 0.
+/// Ensures   at most 1 for alpha + beta >= 1/4, with no spectral normalisation. It holds for the exact
+///           solution; a truncated unroll may exceed it.
+/// Source    docs/maths.md (L2): the Jacobians have the singular values sigma / (sigma^2 + alpha + beta) or
+///           0.
 /// Tested    tests/exact/theorems_test.cpp
 template <class Scalar>
 Scalar lipschitz_bound(Scalar alpha, std::type_identity_t<Scalar> beta) {
@@ -28,8 +29,8 @@ typename B::Scalar lipschitz_bound(Synthesis<B> const& problem) {
   return lipschitz_bound(problem.alpha, problem.beta);
 }
 
-/// The Lipschitz constant of z -> W z, |W|_2: the square root of the largest eigenvalue of the smaller of W W^T
-/// and W^T W. Cost min(m, k)^2 max(m, k).
+/// The Lipschitz constant of z -> W z, |W|_2: the square root of the largest eigenvalue of the smaller of W
+/// W^T and W^T W. Cost min(m, k)^2 max(m, k).
 template <Backend B>
 typename B::Scalar lipschitz_constant(B& backend, Input<B> W) {
   ConstView<B> const w = W;

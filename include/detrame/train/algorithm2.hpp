@@ -26,7 +26,7 @@ TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net
   return state;
 }
 
-/// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of SGD, the projections;         (F3)
+/// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of SGD, the projections;        (F3)
 /// then running statistics take the batch in.
 /// Returns the mean loss before the step.
 template <Layer Net, class Loss, Backend B>

@@ -15,8 +15,9 @@ namespace detrame {
 ///   A = L L^T,   A: n x n symmetric, positive definite
 ///
 /// Rows are packed in tiles of `tile` rows, a tile column by column, so that every loop below reads memory in
-/// order; the tiles of the lower triangle follow one another, so that a larger factor begins with a smaller one.
-/// Row i needs the rows before it alone: rows are factored in order, and a factor is continued by more rows.
+/// order; the tiles of the lower triangle follow one another, so that a larger factor begins with a smaller
+/// one. Row i needs the rows before it alone: rows are factored in order, and a factor is continued by more
+/// rows.
 ///
 /// The diagonal of a factor holds 1 / l_ii.
 template <class Scalar>
@@ -36,9 +37,9 @@ class PackedCholesky {
   /// n rounded up to whole tiles.
   static constexpr Index padded(Index n) { return (n + tile - 1) / tile * tile; }
 
-  /// Factors rows first, ..., n - 1, where F holds the rows of A, given the rows before them. Returns how many
-  /// rows from the top are factored: n, or the first row whose pivot is not positive beyond its rounding,
-  /// n eps a_ii, or not finite. Requires first = 0 modulo tile.
+  /// Factors rows first, ..., n - 1, where F holds the rows of A, given the rows before them. Returns how
+  /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
+  /// rounding, n eps a_ii, or not finite. Requires first = 0 modulo tile.
   static Index factor(Scalar* F, Index n, Index first) {
     for (Index t = first / tile; t * tile < n; ++t) {
       Scalar* const L = F + first_of(t);

@@ -9,8 +9,9 @@
 namespace detrame {
 
 namespace detail {
-/// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 64 to 128, as many as a recursion keeps in an L2 cache
-/// of 512 KiB; else 256, so that what is read of a large factor serves many columns; more where the batch wants more. Small batches are cut in `parts`, down to 16 columns.
+/// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 64 to 128, as many as a
+/// recursion keeps in an L2 cache of 512 KiB; else 256, so that what is read of a large factor serves many
+/// columns; more where the batch wants more. Small batches are cut in `parts`, down to 16 columns.
 template <class Scalar>
 Index chunk_columns(Batch batch, Index scalars_per_column, Index parts) {
   DETRAME_ASSERT(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0);

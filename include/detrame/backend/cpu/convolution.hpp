@@ -6,7 +6,8 @@
 
 namespace detrame {
 
-/// The weights of a window, or of its adjoint, that serve many products: one kernel for each of `groups` of channels.
+/// The weights of a window, or of its adjoint, that serve many products: one kernel for each of `groups` of
+/// channels.
 template <class Kernel>
 struct PreparedConvolution {
   Kernel first;
@@ -43,9 +44,9 @@ void kernel_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& K, Matr
 }
 }  // namespace detail
 
-/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P. `where` is a backend,
-/// whose threads share the work, or a lane; the result lives until the innermost frame of that lane closes, and W
-/// stays as it is until then.
+/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P.
+/// `where` is a backend, whose threads share the work, or a lane; the result lives until the innermost frame
+/// of that lane closes, and W stays as it is until then.
 ///
 /// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Where>
@@ -63,10 +64,12 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
   return out;
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or its adjoint.
+/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or
+/// its adjoint.
 ///
-/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other way round. f as in
-/// gemm_each; what it writes must not be read by the product. Columns of one image depend on no other image.
+/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other
+/// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
+/// on no other image.
 template <class Kernel, class Scalar, class F, class... Args>
 void convolve_each(CpuLane<Scalar>& lane, PreparedConvolution<Kernel> const& K,
                    std::type_identity_t<MatrixView<Scalar const>> U, F const& f, Args&&... args) {
@@ -74,11 +77,12 @@ void convolve_each(CpuLane<Scalar>& lane, PreparedConvolution<Kernel> const& K,
   detail::kernel_each(lane, K.first, U, detail::epilogue<Scalar>(f, args...));
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of U with
-/// the weights W of the window.
+/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of
+/// U with the weights W of the window.
 ///
-/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f as in
-/// gemm_each; what it writes must not be read by the product. Columns of one image depend on no other image.
+/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f
+/// as in gemm_each; what it writes must not be read by the product. Columns of one image depend on no other
+/// image.
 template <class Scalar, class F, class... Args>
 void convolve_each(CpuLane<Scalar>& lane, Window const& window,
                    std::type_identity_t<MatrixView<Scalar const>> W,
@@ -102,7 +106,8 @@ void convolve_adjoint_each(CpuLane<Scalar>& lane, Window const& window,
 
 /// W_bar += sign d<K U, P> / dW.
 ///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed order.
+/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed
+/// order.
 template <class Scalar>
 void add_convolution_gradient(CpuLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<MatrixView<Scalar const>> P,
@@ -113,8 +118,9 @@ void add_convolution_gradient(CpuLane<Scalar>& lane, Window const& window,
   detail::add_direct_gradient<Scalar>(lane, window, P, U, sign, W_bar);
 }
 
-/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is summed over a batch: `sum` is
-/// W_bar itself, or scratch of zeros that lives until the innermost frame of backend.lane() closes.
+/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is
+/// summed over a batch: `sum` is W_bar itself, or scratch of zeros that lives until the innermost frame of
+/// backend.lane() closes.
 template <class Arithmetic, class Scalar>
 struct ConvolutionGradient {
   MatrixView<Scalar> sum;

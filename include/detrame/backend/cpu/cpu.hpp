@@ -18,7 +18,7 @@
 
 #if !EIGEN_VERSION_AT_LEAST(3, 4, 0) || EIGEN_VERSION_AT_LEAST(3, 4, 90)
 #error \
-    "detrame needs Eigen 3.4: it calls the single-threaded product kernel of that version (docs/decisions/0002)"
+    "detrame needs Eigen 3.4: it calls that version's single-threaded product kernel (docs/decisions/0002)"
 #endif
 
 namespace detrame {
@@ -43,8 +43,8 @@ class CpuLane {
   Arena arena_;
 };
 
-/// What public functions take: any Eigen expression, or a view; copied only where its layout is not column-major
-/// with unit inner stride.
+/// What public functions take: any Eigen expression, or a view; copied only where its layout is not
+/// column-major with unit inner stride.
 template <class Scalar>
 class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic> const, 0,
                                    Eigen::OuterStride<>> {
@@ -107,8 +107,8 @@ class Cpu {
   /// task(lane, i) for i = 0, ..., count - 1, each once, in any order, on any lane. An exception that a task
   /// throws is rethrown here, that of the smallest i.
   ///
-  /// The team is all threads even where there are fewer tasks: when a team shrinks and grows again, OpenMP ends
-  /// and starts threads. Afterwards each lane has room for the largest task, whoever was given it.
+  /// The team is all threads even where there are fewer tasks: when a team shrinks and grows again, OpenMP
+  /// ends and starts threads. Afterwards each lane has room for the largest task, whoever was given it.
   template <class Task>
   void run(Index count, Task&& task) {
     run_tasks(count, TaskReference{&task, [](void const* object, Lane& lane, Index i) {
@@ -169,8 +169,8 @@ HostMatrix<Scalar> to_host(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar 
   return host_matrix<Scalar>(v.rows(), v.cols(), [&](Index i, Index j) { return v(i, j); });
 }
 
-/// m becomes rows x cols. Its entries are unspecified afterwards, whatever its shape was; a matrix that had the
-/// shape does not allocate.
+/// m becomes rows x cols. Its entries are unspecified afterwards, whatever its shape was; a matrix that had
+/// the shape does not allocate.
 template <class Scalar>
 void resize(Cpu<Scalar>&, typename Cpu<Scalar>::Matrix& m, Index rows, Index cols) {
   if (m.rows() != rows || m.cols() != cols) m.resize(rows, cols);

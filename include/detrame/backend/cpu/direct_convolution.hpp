@@ -5,7 +5,8 @@
 #include "detrame/backend/cpu/product.hpp"
 #include "detrame/core/window.hpp"
 
-/// Cross-correlations as products with what a window reads, which lies in overlapping columns of a padded image: no copy of it is made.
+/// Cross-correlations as products with what a window reads, which lies in overlapping columns of a padded
+/// image: no copy of it is made.
 namespace detrame::detail {
 
 /// The number of images in a batch.
@@ -14,7 +15,8 @@ inline Index images(Index columns, Index sites) {
   return columns / sites;
 }
 
-/// One image with zeros around it: [row][site][channel], `low` rows and sites of zeros before it, `high` after it.
+/// One image with zeros around it: [row][site][channel], `low` rows and sites of zeros before it, `high`
+/// after it.
 template <class Scalar>
 class PaddedImage {
  public:
@@ -54,8 +56,8 @@ struct Pass {
 
 /// What a window, or its adjoint, does for every position: a sum over taps of weights and neighbouring sites.
 ///
-/// The adjoint of stride s writes the sites of each residue modulo s in a pass of its own, for which it is a window of stride 1 whose
-/// taps, s apart, run backwards.
+/// The adjoint of stride s writes the sites of each residue modulo s in a pass of its own, for which it is a
+/// window of stride 1 whose taps, s apart, run backwards.
 struct Passes {
   Window window;
   bool adjoint;

@@ -36,8 +36,8 @@ void each_indexed(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
     }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
-/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as few
-/// calls of the machine as it takes. What one item writes no other reads or writes.
+/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as
+/// few calls of the machine as it takes. What one item writes no other reads or writes.
 ///
 /// Here an item is a task of one thread.
 template <class Scalar, class F, class... Views>
@@ -49,8 +49,8 @@ void each_of(Cpu<Scalar>& backend, std::span<Item<F, Views...> const> items) {
   });
 }
 
-/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have the
-/// same number of entries and do not overlap.
+/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have
+/// the same number of entries and do not overlap.
 template <class Scalar>
 void copy_entries(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> from,
                   std::type_identity_t<MatrixView<Scalar>> to) {

@@ -33,7 +33,8 @@ Beside(Scalar*, Index) -> Beside<Scalar>;
 template <class Constant>
 Beside(Constant, Index) -> Beside<Constant>;
 
-/// emit(v, i, j, n): f(v_l, args_{i + l, j}...) for the first n scalars of v, a packet, or where v points to. args as in `each`.
+/// emit(v, i, j, n): f(v_l, args_{i + l, j}...) for the first n scalars of v, a packet, or where v points to.
+/// args as in `each`.
 template <class Scalar, class F, class... Args>
 auto epilogue(F const& f, Args&... args) {
   return [&f, ... read = argument<Scalar>(args)](auto v, Index i, Index j,

@@ -5,8 +5,9 @@
 
 #include "detrame/core/matrix_view.hpp"
 
-/// A register of a few scalars, through Eigen's packets: SSE, AVX, AVX-512 or NEON by the compiler's flags alone. Together with
-/// team.hpp and cholesky.hpp this is all that touches that internal interface (docs/decisions/0005).
+/// A register of a few scalars, through Eigen's packets: SSE, AVX, AVX-512 or NEON by the compiler's flags
+/// alone. Together with team.hpp and cholesky.hpp this is all that touches that internal interface
+/// (docs/decisions/0005).
 namespace detrame::detail {
 
 template <class Scalar>
@@ -19,8 +20,8 @@ inline constexpr Index lanes = Eigen::internal::unpacket_traits<Packet<Scalar>>:
 /// Whether there are 32 registers for packets, or 16.
 inline constexpr bool many_registers = EIGEN_ARCH_DEFAULT_NUMBER_OF_REGISTERS >= 32;
 
-/// A packet in a register. Without it g++ reads what several multiply-adds share from memory in each of them, and loads, not
-/// arithmetic, set the pace.
+/// A packet in a register. Without it g++ reads what several multiply-adds share from memory in each of them,
+/// and loads, not arithmetic, set the pace.
 template <class P>
 [[gnu::always_inline]] inline P in_register(P p) {
 #if defined(__GNUC__) && defined(__x86_64__) && defined(__AVX512F__)

@@ -29,13 +29,14 @@ CpuLane<Scalar>& lane_of(CpuLane<Scalar>& lane) {
   return lane;
 }
 
-/// How the right factor of a tile lies in memory: `segments` runs of `depth` rows, the entry of row l and column j of run s at
-/// s segment_step + l step + j col_step.
+/// How the right factor of a tile lies in memory: `segments` runs of `depth` rows, the entry of row l and
+/// column j of run s at s segment_step + l step + j col_step.
 struct Strides {
   Index segments, depth, segment_step, step, col_step;
 };
 
-/// out = A B for `rows` packets and `cols` columns; A packed, [segment][l][packet][lane]; out: [col][packet][lane].
+/// out = A B for `rows` packets and `cols` columns; A packed, [segment][l][packet][lane]; out:
+/// [col][packet][lane].
 template <int rows, int cols, class Scalar>
 void multiply_tile(Scalar const* A, Scalar const* B, Strides const& at, Scalar* out) {
   constexpr Index L = lanes<Scalar>;
@@ -48,8 +49,8 @@ void multiply_tile(Scalar const* A, Scalar const* B, Strides const& at, Scalar* 
                     __attribute__((always_inline)) { store(out + (j * rows + i) * L, v); });
 }
 
-/// take(tile, first column, columns) for tiles that together are `cols` columns of A B, of `rows` packets; tile: [col][packet][lane].
-/// Sizes are not template arguments here, so that what is taken is compiled once.
+/// take(tile, first column, columns) for tiles that together are `cols` columns of A B, of `rows` packets;
+/// tile: [col][packet][lane]. Sizes are not template arguments here, so that what is taken is compiled once.
 template <class Scalar, class Take>
 void multiply_panel(Index rows, Scalar const* A, Scalar const* B, Strides const& at, Index cols,
                     Take const& take) {
@@ -72,7 +73,8 @@ struct PackedMatrix {
   static Index size(Index rows, Index depth) { return packets(rows) * lanes<Scalar> * depth; }
 };
 
-/// Packs columns [0, depth) of a matrix whose entry (i, l) is at(i, l), one panel; rows beyond the matrix are zeros.
+/// Packs columns [0, depth) of a matrix whose entry (i, l) is at(i, l), one panel; rows beyond the matrix are
+/// zeros.
 template <class Scalar, class At>
 void pack_panel(PackedMatrix<Scalar> const& to, Index panel, Index panel_rows, At const& at) {
   constexpr Index L = lanes<Scalar>;
@@ -93,7 +95,8 @@ void pack(Where& where, PackedMatrix<Scalar> const& to, At const& at) {
   });
 }
 
-/// f(first, count) over blocks of the columns of a right factor of `depth` rows, that stay in half an L2 cache of 512 KiB.
+/// f(first, count) over blocks of the columns of a right factor of `depth` rows, that stay in half an L2
+/// cache of 512 KiB.
 template <class Scalar, class F>
 void for_each_block(Index depth, Index cols, F&& f) {
   Index const bytes = std::max<Index>(depth, 1) * Index{sizeof(Scalar)};
@@ -127,8 +130,8 @@ PackedMatrix<Scalar> packed(CpuLane<Scalar>& lane, MatrixView<Scalar const> A, S
   return to;
 }
 
-/// C += A B^T for A: m x n, and B of `cols` rows: B_jl at s segment_step + l step + j. The n = segments depth columns are
-/// taken one segment after another.
+/// C += A B^T for A: m x n, and B of `cols` rows: B_jl at s segment_step + l step + j. The n = segments depth
+/// columns are taken one segment after another.
 template <class Scalar>
 void add_outer(PackedMatrix<Scalar> const& A, Scalar const* B, Strides at, Index cols, Scalar* C,
                Index C_step) {
@@ -151,7 +154,8 @@ void add_outer(PackedMatrix<Scalar> const& A, Scalar const* B, Strides at, Index
 
 }  // namespace detail
 
-/// A left factor that serves many products: op(A) of each of `groups` matrices side by side, packed for the processor.
+/// A left factor that serves many products: op(A) of each of `groups` matrices side by side, packed for the
+/// processor.
 template <class Scalar>
 struct PreparedProduct {
   detail::PackedMatrix<Scalar> packed;
@@ -162,8 +166,8 @@ struct PreparedProduct {
   }
 };
 
-/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the backend's own lane
-/// where `where` is a backend) closes, and A stays as it is until then.
+/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the
+/// backend's own lane where `where` is a backend) closes, and A stays as it is until then.
 template <class Where>
 auto prepare_product(Where& where, std::type_identity_t<MatrixView<typename Where::Scalar const>> A, Op op,
                      Index groups = 1) {

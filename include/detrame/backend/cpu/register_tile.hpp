@@ -8,8 +8,8 @@
 /// The one micro-kernel of all products: a tile of sums that stays in registers.
 namespace detrame::detail {
 
-/// `rows` packets by `cols` columns of a product A B. With as many sums as hide the latency of a multiply-add, and few enough
-/// that they, a column of A and an entry of B fit the registers.
+/// `rows` packets by `cols` columns of a product A B. With as many sums as hide the latency of a
+/// multiply-add, and few enough that they, a column of A and an entry of B fit the registers.
 template <class Scalar, int rows, int cols>
 struct RegisterTile {
   Packet<Scalar> sum[cols][rows];
@@ -18,7 +18,8 @@ struct RegisterTile {
     for_each([](Packet<Scalar>& s, Index, Index) { s = broadcast(Scalar(0)); });
   }
 
-  /// sum_ij += sum_{l < depth} A_il B_lj. Row i of A: a packet at i `A_row` + l `A_step`. B_lj at l `B_step` + j `B_col`.
+  /// sum_ij += sum_{l < depth} A_il B_lj. Row i of A: a packet at i `A_row` + l `A_step`. B_lj at l `B_step`
+  /// + j `B_col`.
   [[gnu::always_inline]] void add_product(Index depth, Scalar const* A, Index A_row, Index A_step,
                                           Scalar const* B, Index B_step, Index B_col) {
     for (Index l = 0; l < depth; ++l, A += A_step, B += B_step) {
@@ -44,7 +45,8 @@ struct RegisterTile {
   }
 };
 
-/// How many packets of rows and how many columns a tile has at most: its sums, the packets of A and one of B fill the registers.
+/// How many packets of rows and how many columns a tile has at most: its sums, the packets of A and one of B
+/// fill the registers.
 inline constexpr int tile_rows = 2, tile_cols = many_registers ? 12 : 6;
 
 /// A product's columns are cut into tiles of tile_cols, 4 and 1: f(first column, columns).
@@ -58,7 +60,8 @@ template <class F>
   }
 }
 
-/// The packets of a matrix's rows are cut into panels of tile_rows, the last perhaps of 1: f(first packet, packets), top down.
+/// The packets of a matrix's rows are cut into panels of tile_rows, the last perhaps of 1: f(first packet,
+/// packets), top down.
 template <class F>
 [[gnu::always_inline]] inline void for_each_panel(Index packets, F&& f) {
   for (Index p = 0; p < packets; p += tile_rows) f(p, std::min<Index>(tile_rows, packets - p));

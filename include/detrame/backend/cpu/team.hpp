@@ -6,11 +6,12 @@
 
 namespace detrame {
 
-/// What works on a column of a batch, or on a few side by side: here a single thread. Its verbs serve kernels,
-/// and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees after it.
+/// What works on a column of a batch, or on a few side by side: here a single thread. Its verbs serve
+/// kernels, and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees
+/// after it.
 ///
-/// Here those that need no packets are marked for a device too, where nobody calls them: nvcc asks for it in units that use
-/// both backends.
+/// Here those that need no packets are marked for a device too, where nobody calls them: nvcc asks for it in
+/// units that use both backends.
 template <class Scalar_>
 class CpuTeam {
   using Factor = PackedCholesky<Scalar_>;
@@ -73,10 +74,11 @@ class CpuTeam {
     return largest;
   }
 
-  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of X.
-  /// A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
+  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of
+  /// X. A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
   ///
-  /// Here not inlined: its accumulators need the registers that loops around it would fill with their constants.
+  /// Here not inlined: its accumulators need the registers that loops around it would fill with their
+  /// constants.
   [[gnu::noinline]] void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
                                         Scalar* out) const {
     using namespace Eigen::internal;
@@ -102,9 +104,9 @@ class CpuTeam {
     }
   }
 
-  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how many
-  /// rows from the top are factored: n, or the first row whose pivot is not positive beyond its rounding,
-  /// n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
+  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how
+  /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
+  /// rounding, n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
   Index cholesky(Scalar* F, Index n, Index first) const { return Factor::factor(F, n, first); }
 
   /// x <- (L L^T)^{-1} x with the factor that `cholesky` left in F. x has room for padded(n) scalars.
@@ -118,9 +120,9 @@ class CpuTeam {
   }
 };
 
-/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and a
-/// MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run in any
-/// order.
+/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and
+/// a MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run
+/// in any order.
 template <class Scalar, class F, class... Views>
 void each_column(Cpu<Scalar>& backend, Index N, Index scratch_size, F&& f, Views&&... views) {
   backend.run(N, [&](CpuLane<Scalar>& lane, Index j) {

@@ -9,8 +9,8 @@
 /// Cross-correlations with 3 x 3 kernels by Winograd's algorithm: products at all points.               (W1)
 namespace detrame::detail {
 
-/// The weights of a window of stride 1 with a 3 x 3 kernel, or of its adjoint, which is such a window too, at all points, packed for
-/// RegisterTile: [point][panel][channel read][row of the panel].
+/// The weights of a window of stride 1 with a 3 x 3 kernel, or of its adjoint, which is such a window too, at
+/// all points, packed for RegisterTile: [point][panel][channel read][row of the panel].
 template <class Scalar, int m>
 struct WinogradKernel {
   static constexpr int points = Winograd<m>::points;
@@ -84,7 +84,8 @@ void multiply_points(WinogradKernel<Scalar, m> const& kernel, PointValues<Scalar
     });
 }
 
-/// emit(v, channel, site, n) for the entries of V = K U. Memory of the lane: points^2 (channels + out_channels) tiles_at_once scalars.
+/// emit(v, channel, site, n) for the entries of V = K U. Memory of the lane: points^2 (channels +
+/// out_channels) tiles_at_once scalars.
 template <class Scalar, int m, class Emit>
 void winograd_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& kernel, MatrixView<Scalar const> U,
                    Emit const& emit) {
@@ -105,8 +106,8 @@ void winograd_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& kerne
   }
 }
 
-/// Where the gradient of W: k x (9 channels) is summed before it is transformed back: a matrix for each point side by side, whose rows
-/// and columns are filled up to whole packets.
+/// Where the gradient of W: k x (9 channels) is summed before it is transformed back: a matrix for each point
+/// side by side, whose rows and columns are filled up to whole packets.
 template <class Scalar, int m>
 struct WinogradGradient {
   static constexpr int points = Winograd<m>::points;

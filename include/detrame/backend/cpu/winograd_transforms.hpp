@@ -10,11 +10,12 @@
 #include "detrame/backend/cpu/packet.hpp"
 #include "detrame/core/window.hpp"
 
-/// The transforms of Winograd's algorithm, between images and values at its points.                        (W1)
+/// The transforms of Winograd's algorithm, between images and values at its points.                      (W1)
 namespace detrame::detail {
 
-/// A matrix with a row for each point of the algorithm, known when compiling, applied to packets. Rows 2 q - 1 and 2 q belong to p
-/// and -p: they agree in the even columns and are opposite in the odd ones, so that a sum for each half serves both.
+/// A matrix with a row for each point of the algorithm, known when compiling, applied to packets. Rows 2 q -
+/// 1 and 2 q belong to p and -p: they agree in the even columns and are opposite in the odd ones, so that a
+/// sum for each half serves both.
 template <auto const& M, class Scalar>
 struct PointMatrix {
   using P = Packet<Scalar>;
@@ -28,7 +29,8 @@ struct PointMatrix {
       }(),
       "rows of p and -p must follow one another");
 
-  /// A column of row i among first, first + step, ... whose entry, the `unit`, divides the others without rounding, if there is one.
+  /// A column of row i among first, first + step, ... whose entry, the `unit`, divides the others without
+  /// rounding, if there is one.
   template <int i, int first, int step>
   static constexpr int unit_column = [] {
     int any = -1;
@@ -137,13 +139,13 @@ struct Tiles {
   }
 };
 
-/// How many tiles are transformed and multiplied at a time: their products with a point's weights are long enough to be fast, and
-/// what is kept of them stays in the caches.
+/// How many tiles are transformed and multiplied at a time: their products with a point's weights are long
+/// enough to be fast, and what is kept of them stays in the caches.
 inline constexpr Index tiles_at_once = 64;
 
-/// A batch of tiles at all points: [point][packet of channels][tile][lane]. Tiles are filled up to a multiple of four; from one packet
-/// of channels to the next it is an odd multiple, and between points a little more, so that few of these addresses share a set
-/// of the cache.
+/// A batch of tiles at all points: [point][packet of channels][tile][lane]. Tiles are filled up to a multiple
+/// of four; from one packet of channels to the next it is an odd multiple, and between points a little more,
+/// so that few of these addresses share a set of the cache.
 template <class Scalar>
 struct PointValues {
   Scalar* data;
@@ -169,9 +171,11 @@ struct WinogradTransforms {
   using Output = PointMatrix<winograd_A<m>, Scalar>;
   using Kernel = PointMatrix<winograd_G<m>, Scalar>;
 
-  // Whatever a loop reads is passed by value: a store of a packet may change all that somebody else can reach.
+  // Whatever a loop reads is passed by value: a store of a packet may change all that somebody else can
+  // reach.
 
-  /// The second half of a transform: d, a row for each point, times M^T, to the values of a tile, `step` from point to point.
+  /// The second half of a transform: d, a row for each point, times M^T, to the values of a tile, `step` from
+  /// point to point.
   template <class M>
   [[gnu::always_inline]] static void expand_rows(Packet<Scalar> const* d, Scalar* values, Index step) {
 #pragma GCC unroll 8
@@ -232,7 +236,8 @@ struct WinogradTransforms {
     expand_tiles<Output>(tiles, P, w.out_height(), w.out_width(), 0, first, count, zeros, Y);
   }
 
-  /// M d M^T for patches d of images of height x width that begin `before` rows and columns before their tiles.
+  /// M d M^T for patches d of images of height x width that begin `before` rows and columns before their
+  /// tiles.
   template <class M>
   static void expand_tiles(Tiles<m> tiles, MatrixView<Scalar const> images, Index height, Index width,
                            Index before, Index first, Index count, Scalar const* zeros,

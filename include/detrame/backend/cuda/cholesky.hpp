@@ -43,9 +43,9 @@ struct BlockCholesky {
   DETRAME_HOST_DEVICE static constexpr Index size(Index n) { return n * (n + 1) / 2; }
   DETRAME_HOST_DEVICE static constexpr Index place(Index i, Index j) { return i * (i + 1) / 2 + j; }
 
-  /// Factors rows first, ..., n - 1, where F holds the rows of A, given the rows before them. Returns how many
-  /// rows from the top are factored: n, or the first row whose pivot is not positive beyond its rounding,
-  /// n eps a_ii, or not finite. Column by column, a thread a row: n^3 / 6 multiply-adds, for
+  /// Factors rows first, ..., n - 1, where F holds the rows of A, given the rows before them. Returns how
+  /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
+  /// rounding, n eps a_ii, or not finite. Column by column, a thread a row: n^3 / 6 multiply-adds, for
   /// each two scalars read, 2 n barriers.
   DETRAME_HOST_DEVICE static Index factor(Scalar* F, Index n, Index first) {
     meet();

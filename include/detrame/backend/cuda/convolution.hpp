@@ -6,12 +6,12 @@
 #include "detrame/backend/cuda/window_factor.hpp"
 #include "detrame/backend/formula/entries.hpp"
 
-/// Every arithmetic is the direct sum here: no rounding is larger than an arithmetic allows, that of Winograd's
-/// algorithm is smaller.
+/// Every arithmetic is the direct sum here: no rounding is larger than an arithmetic allows, that of
+/// Winograd's algorithm is smaller.
 namespace detrame {
 
-/// The weights of a window, or of its adjoint, that serve many products: a left factor for each of `groups` of
-/// channels, side by side. Those of an adjoint have their taps phase by phase.
+/// The weights of a window, or of its adjoint, that serve many products: a left factor for each of `groups`
+/// of channels, side by side. Those of an adjoint have their taps phase by phase.
 template <class Scalar>
 struct DeviceConvolution {
   Window window;
@@ -81,7 +81,8 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
 /// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
 /// on no other image.
 ///
-/// Here an adjoint is a product for each phase of the sites, so that none of its terms is 0 for the stride's sake.
+/// Here an adjoint is a product for each phase of the sites, so that none of its terms is 0 for the stride's
+/// sake.
 template <class Scalar, class F, class... Args>
 void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
                    std::type_identity_t<DeviceView<Scalar const>> U, F const& f, Args&&... args) {
@@ -138,9 +139,11 @@ void convolve_adjoint_each(CudaLane<Scalar>& lane, Window const& window,
 
 /// W_bar += sign d<K U, P> / dW.
 ///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed order.
+/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed
+/// order.
 ///
-/// Here positions are cut into parts, a function of the shapes alone, whose sums are added one after the other.
+/// Here positions are cut into parts, a function of the shapes alone, whose sums are added one after the
+/// other.
 template <class Scalar>
 void add_convolution_gradient(CudaLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<DeviceView<Scalar const>> P,

@@ -8,8 +8,8 @@
 
 namespace detrame {
 
-/// How products and convolutions in float round their factors. Sums and kernels of each_column compute in full float
-/// always, and all of double is in double.
+/// How products and convolutions in float round their factors. Sums and kernels of each_column compute in
+/// full float always, and all of double is in double.
 enum class Precision {
   full,  ///< not at all
   tf32   ///< to ten bits behind the point, for tensor cores; not at all below compute capability 8.0
@@ -196,8 +196,8 @@ HostMatrix<Scalar> to_host(Cuda<Scalar>& backend, std::type_identity_t<DeviceVie
   return out;
 }
 
-/// m becomes rows x cols. Its entries are unspecified afterwards, whatever its shape was; a matrix that had the
-/// shape does not allocate.
+/// m becomes rows x cols. Its entries are unspecified afterwards, whatever its shape was; a matrix that had
+/// the shape does not allocate.
 template <class Scalar>
 void resize(Cuda<Scalar>& backend, typename Cuda<Scalar>::Matrix& m, Index rows, Index cols) {
   if (m.rows() == rows && m.cols() == cols) return;

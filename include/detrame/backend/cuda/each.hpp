@@ -35,7 +35,8 @@ struct Grid {
   }
 };
 
-/// f(i, j, args_ij...) or f(args_ij...). Moves each argument once; as many threads as entries, up to the grid.
+/// f(i, j, args_ij...) or f(args_ij...). Moves each argument once; as many threads as entries, up to the
+/// grid.
 template <bool indexed, class F, class First, class... Rest>
 __global__ void each_kernel(F f, Index rows, Index cols, First first, Rest... rest) {
   for (Index j = Index(blockIdx.x) * blockDim.y + threadIdx.y; j < cols; j += Index(gridDim.x) * blockDim.y)
@@ -64,8 +65,8 @@ struct Strided {
   DETRAME_HOST_DEVICE Scalar& operator()(int i, int j) const { return data[i + j * stride]; }
 };
 
-/// Items as an argument of a kernel, of the 4 KiB that every device takes: no copy to the device is needed. Item n
-/// is worked on by the blocks from `first_block` of it to that of the next.
+/// Items as an argument of a kernel, of the 4 KiB that every device takes: no copy to the device is needed.
+/// Item n is worked on by the blocks from `first_block` of it to that of the next.
 template <class F, class... Scalars>
 struct ItemsOfKernel {
   struct One {
@@ -79,8 +80,8 @@ struct ItemsOfKernel {
   One items[most];
 };
 
-/// f(i, j, args_ij...) for every entry of every item. A block: 1024 entries of one. Moves each argument once, with
-/// one division of 32 bits an entry.
+/// f(i, j, args_ij...) for every entry of every item. A block: 1024 entries of one. Moves each argument once,
+/// with one division of 32 bits an entry.
 template <class Items>
 __global__ void __launch_bounds__(Items::threads) each_of_kernel(Items const work) {
   int const block = static_cast<int>(blockIdx.x);
@@ -139,8 +140,8 @@ void each_indexed(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... a
   device::launch_each<true>(lane, f, detail::argument<Scalar>(first), detail::argument<Scalar>(args)...);
 }
 
-/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as few
-/// calls of the machine as it takes. What one item writes no other reads or writes.
+/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as
+/// few calls of the machine as it takes. What one item writes no other reads or writes.
 ///
 /// Here a launch takes as many items as its argument holds.
 template <class Scalar, class F, class... Scalars>
@@ -177,8 +178,8 @@ void each_of(Cuda<Scalar>& backend, std::span<Item<F, DeviceView<Scalars>...> co
   launch();
 }
 
-/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have the
-/// same number of entries and do not overlap.
+/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have
+/// the same number of entries and do not overlap.
 template <class Scalar>
 void copy_entries(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> from,
                   std::type_identity_t<DeviceView<Scalar>> to) {

@@ -82,9 +82,10 @@ void add_outer_product(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<S
 
 namespace device {
 
-/// Depths up to which our own product, with what follows it, is asked for before cuBLAS. The second kernel that cuBLAS needs
-/// moves v twice, 8 bytes an entry, in which a card does some 110 operations in float: as many as are lost in 64
-/// multiply-adds where our product reaches half of the peak and cuBLAS nearly all of it.
+/// Depths up to which our own product, with what follows it, is asked for before cuBLAS. The second kernel
+/// that cuBLAS needs moves v twice, 8 bytes an entry, in which a card does some 110 operations in float: as
+/// many as are lost in 64 multiply-adds where our product reaches half of the peak and cuBLAS nearly all of
+/// it.
 inline constexpr Index fused_depth = 64;
 
 /// A_T(i, (g, l)) <- A(l, (g, i))
@@ -99,8 +100,8 @@ struct TransposeGroups {
 
 }  // namespace device
 
-/// A left factor that serves many products: op(A) of each of `groups` matrices side by side. It is kept as it is where
-/// cuBLAS takes it; else transposed.
+/// A left factor that serves many products: op(A) of each of `groups` matrices side by side. It is kept as it
+/// is where cuBLAS takes it; else transposed.
 template <class Scalar>
 struct DeviceProduct {
   DeviceView<Scalar const> A;

@@ -37,9 +37,9 @@ __device__ Moments<Scalar> over_parts(Moments<Scalar> own) {
 /// Where strip s of `strips` begins.
 inline __device__ Index strip_begin(Index s, Index strips, Index cols) { return s * cols / strips; }
 
-/// mean(i, s), squares(i, s) = those of x_ij - x_i0 over the columns of strip s. A block: 32 rows and a strip, whose
-/// columns eight threads a row share, eight at a time. Reads x once; six operations an entry, and some thirty for
-/// every eight.
+/// mean(i, s), squares(i, s) = those of x_ij - x_i0 over the columns of strip s. A block: 32 rows and a
+/// strip, whose columns eight threads a row share, eight at a time. Reads x once; six operations an entry,
+/// and some thirty for every eight.
 template <class Scalar>
 __global__ void strip_moments(MatrixView<Scalar const> x, MatrixView<Scalar> mean,
                               MatrixView<Scalar> squares) {
@@ -90,12 +90,13 @@ __global__ void unite_strips(MatrixView<Scalar const> x, MatrixView<Scalar const
 
 }  // namespace device
 
-/// mean_i = sum_j x_ij / N and variance_i = sum_j (x_ij - mean_i)^2 / N of every row, 0 where N = 0. mean, variance: k x 1.
+/// mean_i = sum_j x_ij / N and variance_i = sum_j (x_ij - mean_i)^2 / N of every row, 0 where N = 0. mean,
+/// variance: k x 1.
 ///
-/// x is read from memory once. Columns are cut into pieces, and what the pieces have, their means and sums of squared
-/// deviations, is united in a fixed order; all is computed from x - (its first column), so that a mean far from 0
-/// costs no digits:  |variance - exact| <= c N eps max_j (x_ij - x_i0)^2.  Where a row has NaN or infinity, neither
-/// result is finite.
+/// x is read from memory once. Columns are cut into pieces, and what the pieces have, their means and sums of
+/// squared deviations, is united in a fixed order; all is computed from x - (its first column), so that a
+/// mean far from 0 costs no digits:  |variance - exact| <= c N eps max_j (x_ij - x_i0)^2.  Where a row has
+/// NaN or infinity, neither result is finite.
 ///
 /// Here a piece is what a thread reads at a time, eight columns; then come the threads of a row, then strips.
 template <class Scalar>

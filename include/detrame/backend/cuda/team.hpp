@@ -73,8 +73,8 @@ class CudaTeam {
     return combined(part, larger);
   }
 
-  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of X.
-  /// A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
+  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of
+  /// X. A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
   DETRAME_HOST_DEVICE void inner_products(Scalar const* A, Index stride, Index n, Index count,
                                           Scalar const* X, Scalar* out) const {
     static_assert(width == 1);
@@ -88,9 +88,9 @@ class CudaTeam {
     device::meet();
   }
 
-  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how many
-  /// rows from the top are factored: n, or the first row whose pivot is not positive beyond its rounding,
-  /// n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
+  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how
+  /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
+  /// rounding, n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
   DETRAME_HOST_DEVICE Index cholesky(Scalar* F, Index n, Index first) const {
     return Factor::factor(F, n, first);
   }
@@ -134,7 +134,8 @@ inline constexpr Index parts_bytes = CudaTeam<Scalar>::warps * Index{sizeof(Scal
 
 /// A block a column, with scratch in shared memory, or in a piece of global memory that serves one column
 /// after the other. Operations are those of f; it must move what f reads and writes, its scratch only where
-/// that is in global memory. One block a multiprocessor is enough to be asked for: else ptxas spills registers to have more.
+/// that is in global memory. One block a multiprocessor is enough to be asked for: else ptxas spills
+/// registers to have more.
 template <class Scalar, class F, class... Raw>
 __global__ void __launch_bounds__(CudaTeam<Scalar>::threads, 1)
     column_kernel(F f, Index N, Scalar* global, Index scratch_size, Raw... raw) {

@@ -25,8 +25,9 @@ struct ProductTile {
   using Sums = Scalar[own_rows][own_cols];
 };
 
-/// How the threads of a block multiply two tiles: rounded(x) is what a factor is in shared memory, add(a, b, sum)
-/// adds the tiles' product to the thread's 4 x 8 entries, those of rows row(i) and columns col(j) of the block.
+/// How the threads of a block multiply two tiles: rounded(x) is what a factor is in shared memory, add(a, b,
+/// sum) adds the tiles' product to the thread's 4 x 8 entries, those of rows row(i) and columns col(j) of the
+/// block.
 template <class P>
 concept TileProduct =
     requires(P const product, typename P::Scalar x, ProductTile::A<typename P::Scalar> const& a,
@@ -72,12 +73,14 @@ class Tf32Product : public FullProduct<float> {
   using FullProduct<float>::FullProduct;
 };
 #else
-/// On tensor cores: factors are rounded to TF32, to nearest, products are exact, and how their sums are rounded is
-/// the device's affair. A warp makes 32 x 32 entries, from 2 fragments of A, 16 x 8, and 4 of B, 8 x 8.
+/// On tensor cores: factors are rounded to TF32, to nearest, products are exact, and how their sums are
+/// rounded is the device's affair. A warp makes 32 x 32 entries, from 2 fragments of A, 16 x 8, and 4 of B, 8
+/// x 8.
 ///
-/// For a tile, 256 multiply-adds of a thread, it takes 16 scalars from shared memory, where FullProduct takes 96. Lane
-/// 4 g + t has columns t and t + 4 of a fragment of A, and rows t and t + 4 of one of B. As the order of the eight is
-/// free, they are rows 2 t and 2 t + 1 of the tiles: the lanes of a load then meet banks 8 t + g, all 32.
+/// For a tile, 256 multiply-adds of a thread, it takes 16 scalars from shared memory, where FullProduct takes
+/// 96. Lane 4 g + t has columns t and t + 4 of a fragment of A, and rows t and t + 4 of one of B. As the
+/// order of the eight is free, they are rows 2 t and 2 t + 1 of the tiles: the lanes of a load then meet
+/// banks 8 t + g, all 32.
 class Tf32Product {
  public:
   using Scalar = float;
@@ -125,7 +128,8 @@ static_assert(TileProduct<FullProduct<double>> && TileProduct<Tf32Product>);
 
 /// What a right factor is. Loader(B, first column, first row, thread): load(end, out) gives the thread's
 /// scalars of the next eight rows, 0 from row `end` on, those whose place in the tile is row(thread, r),
-/// col(thread, r); it reads no column from `cols` on. place(n) is the column of the result that column n belongs to.
+/// col(thread, r); it reads no column from `cols` on. place(n) is the column of the result that column n
+/// belongs to.
 template <class B>
 concept RightFactor = requires { typename B::Loader; };
 
@@ -143,14 +147,15 @@ struct AlongColumns {
 };
 static_assert(ProductTile::cols == ProductTile::threads && ProductTile::of_B == ProductTile::depth);
 
-/// f(v, beside...) for v = sum_l A_ml B_ln over part z of `depth`, where `beside` are the entries (m, place(n) + z
-/// cols) of their matrices.
+/// f(v, beside...) for v = sum_l A_ml B_ln over part z of `depth`, where `beside` are the entries (m,
+/// place(n) + z cols) of their matrices.
 ///
 /// 2 rows cols depth flops. It must move A, what B reads and each argument once; A is read once a tile of 128
 /// columns, B once a tile of 32 rows.
 ///
 /// A block moves (32 + 128) depth scalars to shared memory for 32 * 128 depth multiply-adds, 26 for each; the
-/// Product says how many go from there to registers. The next tiles are on their way while these are multiplied.
+/// Product says how many go from there to registers. The next tiles are on their way while these are
+/// multiplied.
 template <TileProduct Product, RightFactor B, class F, class... Readers>
 __global__ void __launch_bounds__(ProductTile::threads)
     tiled_product(MatrixView<typename Product::Scalar const> A, B factor, Index cols, Index depth, F f,
@@ -198,8 +203,8 @@ __global__ void __launch_bounds__(ProductTile::threads)
   }
 }
 
-/// Launches it for a product with `cols` columns, of depth A.cols(), cut into `parts` parts, on the tensor cores
-/// where the lane says so.
+/// Launches it for a product with `cols` columns, of depth A.cols(), cut into `parts` parts, on the tensor
+/// cores where the lane says so.
 template <class Scalar, class B, class F, class... Readers>
 void launch_tiled_product(CudaLane<Scalar>& lane, MatrixView<Scalar const> A, B const& factor, Index cols,
                           Index parts, F const& f, Readers const&... beside) {

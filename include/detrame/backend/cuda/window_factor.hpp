@@ -22,8 +22,8 @@ struct Geometry {
         padding(static_cast<int>(w.padding)) {}
 };
 
-/// Along one side of an image: the sites of a phase, those y with (y + padding) modulo stride = phase. Only taps
-/// dy = phase + stride t reach them, from position (y + padding - dy) / stride.
+/// Along one side of an image: the sites of a phase, those y with (y + padding) modulo stride = phase. Only
+/// taps dy = phase + stride t reach them, from position (y + padding - dy) / stride.
 struct Phase {
   int first, sites;  ///< site q is y = first + stride q
   int start, taps;   ///< and reads positions q + start - t, 0 <= t < taps
@@ -49,11 +49,12 @@ DETRAME_HOST_DEVICE inline int tap_by_phase(int tap, Geometry const& at) {
   return at.kernel * above + rows * left + dy / at.stride * cols + dx / at.stride;
 }
 
-/// B_(tap, c),n = the entry of channel c that position n of a grid reads through a tap, 0 where there is none. Products
-/// with it are not cut into parts.
+/// B_(tap, c),n = the entry of channel c that position n of a grid reads through a tap, 0 where there is
+/// none. Products with it are not cut into parts.
 ///
 ///   of the window   position (y, x) of the output reads (stride y + dy - padding, ...)
-///   of its adjoint  site (y, x) of a phase of the image reads position (y + start - dy, ...), dy counting its own taps
+///   of its adjoint  site (y, x) of a phase of the image reads position (y + start - dy, ...), dy counting
+///                   its own taps
 template <class Scalar, bool adjoint>
 class WindowFactor {
  public:

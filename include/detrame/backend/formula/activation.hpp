@@ -16,8 +16,8 @@ DETRAME_HOST_DEVICE constexpr Scalar relu(Scalar t) {
   return t < Scalar{} ? Scalar{} : t;
 }
 
-/// sign(t) (|t| - b)_+, the prox of b |.|, for b >= 0, as t less its projection on [-b, b], which vectorises. NaN
-/// stays NaN.
+/// sign(t) (|t| - b)_+, the prox of b |.|, for b >= 0, as t less its projection on [-b, b], which vectorises.
+/// NaN stays NaN.
 template <class Scalar>
 DETRAME_HOST_DEVICE constexpr Scalar soft_threshold(Scalar t, Scalar b) {
   Scalar const clamped = t > b ? b : (t < -b ? -b : t);
@@ -39,8 +39,9 @@ struct ReluPullback {
   }
 };
 
-/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b |u|, over
-/// u >= 0 and over all u. For both, du/dt = 1[u != 0] and du/db = -sign(u); at a kink the derivative is 0.
+/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b |u|,
+/// over u >= 0 and over all u. For both, du/dt = 1[u != 0] and du/db = -sign(u); at a kink the derivative is
+/// 0.
 struct NonnegativeShrinkage {
   static constexpr bool two_sided = false;
   template <class Scalar>
@@ -76,8 +77,8 @@ struct NegativeKinkDistance {
   }
 };
 
-/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of entry (i, j)
-/// depends on its place in the whole batch alone.
+/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of
+/// entry (i, j) depends on its place in the whole batch alone.
 template <class Scalar>
 struct Dropout {
   Random random;

@@ -9,9 +9,11 @@
 /// Batch normalisation: (x - mean) s is the normalised entry, with s = 1 / sqrt(variance + epsilon).
 namespace detrame::formula {
 
-/// mean and sum of squared deviations of `some` numbers <- those of them and of `others` (Chan, Golub, LeVeque 1979)
+/// mean and sum of squared deviations of `some` numbers <- those of them and of `others` (Chan, Golub,
+/// LeVeque 1979)
 ///
-///   mean <- mean + (others / n) d,   squares <- squares + squares_b + (some others / n) d^2,   d = mean_b - mean
+///   mean <- mean + (others / n) d,   squares <- squares + squares_b + (some others / n) d^2,   d = mean_b -
+///                                    mean
 template <class Scalar>
 struct UniteMoments {
   Scalar share, weight;

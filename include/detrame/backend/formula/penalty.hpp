@@ -21,8 +21,8 @@ struct PenaltyTerm {
   }
 };
 
-/// The minimum-norm subgradient at u of  1/2 <u - z, Q (u - z)> + psi(u),  with v = (Q (u - z))_i. Outside the
-/// domain of psi it is infinite; where v is not finite, neither is it.
+/// The minimum-norm subgradient at u of  1/2 <u - z, Q (u - z)> + psi(u),  with v = (Q (u - z))_i. Outside
+/// the domain of psi it is infinite; where v is not finite, neither is it.
 template <class Activation>
 struct Subgradient {
   template <class Scalar>

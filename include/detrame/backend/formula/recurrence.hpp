@@ -3,7 +3,8 @@
 
 #include "detrame/core/host_device.hpp"
 
-/// The unrolled recurrence U <- A(h o Z + W~ (U - Z), b), its adjoint and its tangent; the steps of the metric prox.
+/// The unrolled recurrence U <- A(h o Z + W~ (U - Z), b), its adjoint and its tangent; the steps of the
+/// metric prox.
 namespace detrame::formula {
 
 /// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
@@ -77,7 +78,8 @@ struct UpdateTangent {
 };
 
 /// A proximal step of eq. (34), where `active` is not 0:  u <- A(h u - s v, b),  with v = (Q (u - z))_i,
-/// h = theta / (theta + gamma beta), s = gamma / (theta + gamma beta), b = gamma lambda / (theta + gamma beta).
+/// h = theta / (theta + gamma beta), s = gamma / (theta + gamma beta), b = gamma lambda / (theta + gamma
+/// beta).
 template <class Activation>
 struct ProximalStep {
   template <class Scalar>
@@ -87,7 +89,8 @@ struct ProximalStep {
   }
 };
 
-/// The same from y = u + momentum (u - u_last), whose gradient is v + momentum (v - v_last) since it is affine.
+/// The same from y = u + momentum (u - u_last), whose gradient is v + momentum (v - v_last) since it is
+/// affine.
 template <class Activation, class Scalar>
 struct AcceleratedStep {
   Scalar momentum;

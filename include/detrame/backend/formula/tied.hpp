@@ -69,8 +69,8 @@ struct TiedWeightPullback {
   }
 };
 
-/// The rest of the adjoint of a row of tied parameters, given w = w_bar_ii and r = sum_l w_bar_il q_il. gamma_bar
-/// is the row's share.
+/// The rest of the adjoint of a row of tied parameters, given w = w_bar_ii and r = sum_l w_bar_il q_il.
+/// gamma_bar is the row's share.
 template <class Scalar>
 struct TiedRowPullback {
   Scalar gamma;

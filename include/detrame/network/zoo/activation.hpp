@@ -8,22 +8,23 @@
 
 namespace detrame {
 
-/// What a network of the zoo takes: the activation behind a convolution with a K x K kernel. A network and its twin
-/// differ in nothing else.
+/// What a network of the zoo takes: the activation behind a convolution with a K x K kernel. A network and
+/// its twin differ in nothing else.
 struct Plain {
   template <Index K>
   using After = ReLU;
 };
 
-/// The twin: W~ a convolution over all channels with the same kernel, h and b one number a channel, T updates. (M5)
+/// The twin: W~ a convolution over all channels with the same kernel, h and b one number a channel, T
+/// updates. (M5)
 template <int T>
 struct DeTraMe {
   template <Index K>
   using After = QMetricReLU<Convolutional<K>, Unroll<T>>;
 };
 
-/// What a twin is compared with that has as many convolutions and weights as it: in place of the Q-metric ReLU with T = 1
-/// a convolution over all channels with the same kernel, with a ReLU behind it.
+/// What a twin is compared with that has as many convolutions and weights as it: in place of the Q-metric
+/// ReLU with T = 1 a convolution over all channels with the same kernel, with a ReLU behind it.
 struct Deepened {
   template <Index K>
   struct After {

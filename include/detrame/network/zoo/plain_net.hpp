@@ -9,8 +9,9 @@
 
 namespace detrame {
 
-/// The paper's PlainNets of 3, 6, 9 and 12 convolutions, as docs/networks.md reads its table. Each convolution is
-/// followed by the activation, the last one too; no batch normalisation; the mean over all sites gives the scores.
+/// The paper's PlainNets of 3, 6, 9 and 12 convolutions, as docs/networks.md reads its table. Each
+/// convolution is followed by the activation, the last one too; no batch normalisation; the mean over all
+/// sites gives the scores.
 ///
 ///   PlainNet9<Plain>, PlainNet9<DeTraMe<5>>        for Shape{3, 32, 32}
 ///

@@ -12,8 +12,8 @@
 
 namespace detrame {
 
-/// What x is added through where a block changes the shape: every second site and channels of zeros, which has no
-/// parameters, or a 1 x 1 convolution.
+/// What x is added through where a block changes the shape: every second site and channels of zeros, which
+/// has no parameters, or a 1 x 1 convolution.
 struct PaddedShortcut {
   template <Index k, class StrideChoice>
   using To = Shortcut<PadChannels<k, StrideChoice>>;
@@ -73,8 +73,9 @@ using WideResNetOf =
 
 }  // namespace detail
 
-/// Residual networks of He et al. 2016 for images of 32 x 32: depth 6 n + 2 with n blocks at each of 16, 32 and 64
-/// channels. The activation inside a block is A's; behind the sum and behind the first convolution it is ReLU.
+/// Residual networks of He et al. 2016 for images of 32 x 32: depth 6 n + 2 with n blocks at each of 16, 32
+/// and 64 channels. The activation inside a block is A's; behind the sum and behind the first convolution it
+/// is ReLU.
 ///
 ///   ResNet<Plain, 20>, ResNet<DeTraMe<3>, 20>
 ///
@@ -84,9 +85,9 @@ struct ResNet : detail::ResNetOf<A, (depth - 2) / 6, classes, Policy> {
   static_assert(depth % 6 == 2 && depth > 2, "ResNet: the depth must be 6 n + 2");
 };
 
-/// Wide residual networks of Zagoruyko and Komodakis 2016: depth 6 n + 4, q times as many channels, normalisation and
-/// activation before each convolution. The second activation of a block is A's. Where a block changes the shape, a
-/// 1 x 1 convolution of x is its shortcut.
+/// Wide residual networks of Zagoruyko and Komodakis 2016: depth 6 n + 4, q times as many channels,
+/// normalisation and activation before each convolution. The second activation of a block is A's. Where a
+/// block changes the shape, a 1 x 1 convolution of x is its shortcut.
 ///
 /// Tested    tests/network/zoo_test.cpp, tests/network/twins_test.cpp
 template <class A, int depth, Index q, Index classes = 10>
