@@ -13,6 +13,8 @@
 
 /// Recomputes files of golden values with the library; README.md beside this file says what they hold.
 namespace golden {
+using detrame::ConstView;
+using detrame::Matrix;
 using detrame::formula::NonnegativeShrinkage;
 
 inline double largest(HostMatrix<double> const& m) {

@@ -7,7 +7,7 @@
 
 namespace detrame::laws {
 
-/// All laws of a layer, in float and double, on the Cpu and on plain loops; and all of them agree.
+/// All laws of a layer, in float and double on the Cpu, in double on plain loops; and all of them agree.
 template <Recipe R, Shape in>
 void everywhere(LayerFacts facts = {}) {
   layer<R, in, Cpu, archetype::Loops>(facts);

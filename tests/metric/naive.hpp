@@ -11,7 +11,7 @@
 namespace detrame::naive {
 
 using namespace detrame::test;
-using Matrix = HostMatrix<double>;
+using Host = HostMatrix<double>;
 
 /// S(t, b): what minimises 1/2 (u - t)^2 + b |u|, over u >= 0 unless two_sided.
 inline double shrink(double t, double b, bool two_sided) {
@@ -20,9 +20,8 @@ inline double shrink(double t, double b, bool two_sided) {
 }
 
 /// prox^Q_psi(z) by coordinate minimisation, Theorem 4.1 row by row, until nothing moves.
-inline Matrix prox(Matrix const& Q, Matrix const& lambda, Matrix const& beta, bool two_sided,
-                   Matrix const& Z) {
-  Matrix U(Z.rows(), Z.cols());
+inline Host prox(Host const& Q, Host const& lambda, Host const& beta, bool two_sided, Host const& Z) {
+  Host U(Z.rows(), Z.cols());
   for (Index j = 0; j < Z.cols(); ++j) {
     double moved = 1;
     for (int sweep = 0; moved > 1e-16 && sweep < 20000; ++sweep) {
@@ -42,8 +41,8 @@ inline Matrix prox(Matrix const& Q, Matrix const& lambda, Matrix const& beta, bo
 }
 
 /// One update of eq. (20): S(h o z + W~ (u - z), b).
-inline Matrix updated(Matrix const& W, Matrix const& h, Matrix const& b, bool two_sided, Matrix const& Z,
-                      Matrix const& U) {
+inline Host updated(Host const& W, Host const& h, Host const& b, bool two_sided, Host const& Z,
+                    Host const& U) {
   return host_matrix<double>(Z.rows(), Z.cols(), [&](Index i, Index j) {
     double t = h(i, 0) * Z(i, j);
     for (Index l = 0; l < Z.rows(); ++l) t += W(i, l) * (U(l, j) - Z(l, j));
@@ -52,13 +51,13 @@ inline Matrix updated(Matrix const& W, Matrix const& h, Matrix const& b, bool tw
 }
 
 template <Backend B>
-Matrix updated(B& b, Recurrence<B> const& r, bool two_sided, Matrix const& Z, Matrix const& U) {
+Host updated(B& b, Recurrence<B> const& r, bool two_sided, Host const& Z, Host const& U) {
   return updated(rounded<double>(r.structure.dense(b, r.W_tilde)), in_double(b, r.h), in_double(b, r.b),
                  two_sided, Z, U);
 }
 
 /// Some entry of u is 0 and some is not: the claim about u can fail on either side.
-inline void require_mixed_support(Matrix const& U) {
+inline void require_mixed_support(Host const& U) {
   Index zeros = 0;
   for (Index j = 0; j < U.cols(); ++j)
     for (Index i = 0; i < U.rows(); ++i) zeros += U(i, j) == 0;
@@ -67,7 +66,7 @@ inline void require_mixed_support(Matrix const& U) {
 }
 
 /// x + t y
-inline Matrix moved(Matrix const& x, double t, Matrix const& y) {
+inline Host moved(Host const& x, double t, Host const& y) {
   return mapped([t](double a, double b) { return a + t * b; }, x, y);
 }
 

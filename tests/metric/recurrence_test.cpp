@@ -9,8 +9,8 @@
 namespace detrame {
 
 using namespace detrame::test;
+using naive::Host;
 using naive::in_double;
-using naive::Matrix;
 
 namespace {
 
@@ -28,16 +28,16 @@ struct Problem {
   DenseMetric<B> Q{b, to_device(b, definite_matrix<Scalar>(k, 20, seed(1)))};
   Psi psi{b, to_device(b, uniform_matrix<Scalar>(k, 1, seed(2), 0.05, 0.3)),
           to_device(b, uniform_matrix<Scalar>(k, 1, seed(3), 0.01, 0.5))};
-  Matrix const Q_dense = in_double(b, Q.dense(b));                                    // k x k
-  Matrix const lambda = in_double(b, psi.lambda()), beta = in_double(b, psi.beta());  // k x 1
-  Matrix const Z = normal_matrix<double>(k, N, seed(4));                              // k x N
-  Matrix const U = naive::prox(Q_dense, lambda, beta, two_sided, Z);                  // k x N
+  Host const Q_dense = in_double(b, Q.dense(b));                                    // k x k
+  Host const lambda = in_double(b, psi.lambda()), beta = in_double(b, psi.beta());  // k x 1
+  Host const Z = normal_matrix<double>(k, N, seed(4));                              // k x N
+  Host const U = naive::prox(Q_dense, lambda, beta, two_sided, Z);                  // k x N
 
   /// How far one update moves the prox.
   double defect(Recurrence<B> const& r) {
     return max_abs_difference(naive::updated(b, r, two_sided, Z, U), U);
   }
-  double defect(Matrix const& W, Matrix const& h, Matrix const& shift) const {
+  double defect(Host const& W, Host const& h, Host const& shift) const {
     return max_abs_difference(naive::updated(W, h, shift, two_sided, Z, U), U);
   }
   /// How far it may: W~, h and b are known to some eps.
@@ -94,13 +94,13 @@ TEST_CASE_TEMPLATE("(E6) (31) printed with lambda twice moves the prox; with gam
   naive::require_mixed_support(p.U);
   double const gamma = 0.25;
   auto const tied = tie(p.b, p.Q, p.psi, diagonal_step(p.b, p.Q, typename P::Scalar(gamma)));
-  Matrix const theta = host_matrix<double>(k, 1, [&](Index i, Index) { return p.Q_dense(i, i); });
+  Host const theta = host_matrix<double>(k, 1, [&](Index i, Index) { return p.Q_dense(i, i); });
   auto const by_row = [&](auto f) { return host_matrix<double>(k, 1, [&](Index i, Index) { return f(i); }); };
   // prox_{g / theta rho}(t) = S(theta / (theta + g beta) t, g lambda / (theta + g beta)), with g = gamma, or
   // as printed gamma lambda; then (29): u <- prox(z + (I - gamma / theta Q) (u - z)).
   auto const updated_with = [&](auto g) {
     auto const s = by_row([&](Index i) { return theta(i, 0) + g(i) * p.beta(i, 0); });
-    Matrix const W = host_matrix<double>(k, k, [&](Index i, Index l) {
+    Host const W = host_matrix<double>(k, k, [&](Index i, Index l) {
       return ((i == l ? theta(i, 0) : 0.0) - gamma * p.Q_dense(i, l)) / s(i, 0);
     });
     return p.defect(W, by_row([&](Index i) { return theta(i, 0) / s(i, 0); }),
@@ -261,7 +261,7 @@ void tie_pullback_is_the_adjoint(B& b, BlockDiagonalMetric<B> const& Q) {
                dbeta = normal_matrix<double>(rows, 1, seed(30 + n)),
                dTheta = normal_matrix<double>(rows, 1, seed(40 + n));
     double const dgamma = n == 0 ? 1 : -0.5;
-    auto const moved = [&](double t, ConstView<B> x, Matrix const& dx) {
+    auto const moved = [&](double t, ConstView<B> x, Host const& dx) {
       return to_device(b, naive::moved(to_host(b, x), t, dx));
     };
     auto const derivative = naive::central_difference([&](double t) {
@@ -317,9 +317,9 @@ TEST_CASE_TEMPLATE("(M6) tie_pullback in float is the one in double, rounded", B
     auto const out =
         tie_pullback(b, Q, psi, gershgorin_step(b, Q),
                      Recurrence<Backend>{{1}, random(k, k, 5), random(k, 1, 6), random(k, 1, 7)});
-    return std::array<Matrix, 5>{in_double(b, out.Q_bar), in_double(b, out.lambda_bar),
-                                 in_double(b, out.beta_bar), in_double(b, out.Theta_bar),
-                                 Matrix(1, 1, static_cast<double>(out.gamma_bar))};
+    return std::array<Host, 5>{in_double(b, out.Q_bar), in_double(b, out.lambda_bar),
+                               in_double(b, out.beta_bar), in_double(b, out.Theta_bar),
+                               Host(1, 1, static_cast<double>(out.gamma_bar))};
   };
   B b;
   auto const single = run(b), exact = run(cpu);

@@ -10,26 +10,26 @@
 namespace detrame {
 
 using namespace detrame::test;
+using naive::Host;
 using naive::in_double;
-using naive::Matrix;
 
 #define DETRAME_BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
 
 namespace {
 
 /// A matrix from its rows.
-Matrix rows(std::vector<std::vector<double>> const& r) {
+Host rows(std::vector<std::vector<double>> const& r) {
   return host_matrix<double>(
       static_cast<Index>(r.size()), static_cast<Index>(r[0].size()),
       [&](Index i, Index j) { return r[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)]; });
 }
-Matrix column(std::vector<double> const& v) {
+Host column(std::vector<double> const& v) {
   return host_matrix<double>(static_cast<Index>(v.size()), 1,
                              [&](Index i, Index) { return v[static_cast<std::size_t>(i)]; });
 }
 
 template <Backend B>
-Recurrence<B> recurrence(B& b, Matrix const& W, Matrix const& h, Matrix const& shift) {
+Recurrence<B> recurrence(B& b, Host const& W, Host const& h, Host const& shift) {
   using Scalar = typename B::Scalar;
   return {{1},
           to_device(b, rounded<Scalar>(W)),
@@ -40,7 +40,7 @@ Recurrence<B> recurrence(B& b, Matrix const& W, Matrix const& h, Matrix const& s
 /// What tie was given: `make` gives the metric, Q and the rest are it in double.
 template <Backend B>
 struct Given {
-  Matrix Q, lambda, beta;
+  Host Q, lambda, beta;
 };
 template <Backend B, Metric M, Penalty Psi>
 Given<B> given(B& b, M const& Q, Psi const& psi) {
@@ -152,9 +152,9 @@ TEST_CASE_TEMPLATE(
     DETRAME_BACKENDS) {
   B b;
   auto const free = recurrence(b, rows({{0, 2}, {2, 0}}), column({0.5, 0.5}), column({0.1, 0.1}));
-  Matrix const z(2, 1, 1);
+  Host const z(2, 1, 1);
   for (double const u : {0.0, 1.6}) {
-    Matrix const U(2, 1, u);
+    Host const U(2, 1, u);
     CHECK(max_abs_difference(naive::updated(b, free, false, z, U), U) <= tolerance<typename B::Scalar>(2, 4));
   }
   auto const report = untie(b, free);
@@ -171,8 +171,8 @@ TEST_CASE_TEMPLATE(
 TEST_CASE_TEMPLATE("(F2) W~ = [0 -2; -2 0] cycles for ever: no prox", B, DETRAME_BACKENDS) {
   B b;
   auto const free = recurrence(b, rows({{0, -2}, {-2, 0}}), column({0.5, 0.5}), column({0.1, 0.1}));
-  Matrix const z(2, 1, 1);
-  Matrix U(2, 1, 0), before = U;
+  Host const z(2, 1, 1);
+  Host U(2, 1, 0), before = U;
   for (int t = 0; t < 100; ++t) {
     before = U;
     U = naive::updated(b, free, false, z, U);
@@ -209,7 +209,7 @@ TEST_CASE_TEMPLATE("(F2) not symmetrisable: opposite signs, a one-way coupling, 
                    B, DETRAME_BACKENDS) {
   B b;
   auto const ones = column({1, 1, 1}), tenth = column({0.1, 0.1, 0.1});
-  auto const refused = [&](Matrix const& W, char const* where) {
+  auto const refused = [&](Host const& W, char const* where) {
     auto const report = untie(b, recurrence(b, W, ones, tenth));
     CHECK_FALSE(report.symmetrisable);
     CHECK_FALSE(report.is_prox);
@@ -273,7 +273,7 @@ TEST_CASE("(F2) with_eigenvalues_at_least raises the low eigenvalues and keeps t
     CHECK(max_abs_difference(with_eigenvalues_at_least(given, 0.5), expected) <=
           tolerance<double>(4 * k, static_cast<double>(k)));
   }
-  CHECK(with_eigenvalues_at_least(Matrix(2, 2), 0) == Matrix(2, 2));
+  CHECK(with_eigenvalues_at_least(Host(2, 2), 0) == Host(2, 2));
 }
 
 TEST_CASE_TEMPLATE("(F2) the nearest tied parameters are a prox, and idempotent", B, DETRAME_BACKENDS) {
@@ -302,9 +302,9 @@ TEST_CASE(
   Cpu<double> b;
   Index const k = 6;
   auto const W = normal_matrix<double>(k, k, seed(1)), h = uniform_matrix<double>(k, 1, seed(2));
-  auto const report = untie(b, recurrence(b, W, h, Matrix(k, 1, 0.1)));
+  auto const report = untie(b, recurrence(b, W, h, Host(k, 1, 0.1)));
   REQUIRE_FALSE(report.is_prox);
-  auto const scaled = [&](Matrix const& A) {  // S^{1/2} A S^{-1/2}
+  auto const scaled = [&](Host const& A) {  // S^{1/2} A S^{-1/2}
     return host_matrix<double>(
         k, k, [&](Index i, Index l) { return A(i, l) * std::sqrt(report.s(i, 0) / report.s(l, 0)); });
   };

@@ -53,8 +53,8 @@ TEST_CASE_TEMPLATE("(A4) the unrolled adjoint tends to the implicit one: kappa^T
   double const size = norm(U_bar) * (1 + norm(u) + norm(z)) / (1 - kappa);
   for (Index T : {10, 20, 40, 80, 160}) {
     CAPTURE(T);
-    typename P::Matrix U = zeros(b, k, N), Z_bar = zeros(b, k, N), W_bar = zeros(b, k, k),
-                       h_bar = zeros(b, k, 1), b_bar = zeros(b, k, 1);
+    Matrix<typename P::Backend> U = zeros(b, k, N), Z_bar = zeros(b, k, N), W_bar = zeros(b, k, k),
+                                h_bar = zeros(b, k, 1), b_bar = zeros(b, k, 1);
     unrolled_prox(b, tied.structure, typename P::Activation{}, tied.W_tilde, tied.h, tied.b, p.z, T, U);
     unrolled_prox_pullback(b, tied.structure, typename P::Activation{}, tied.W_tilde, tied.h, tied.b, p.z, T,
                            U, {}, U_bar_device, Z_bar, W_bar, h_bar, b_bar);

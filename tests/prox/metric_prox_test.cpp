@@ -70,7 +70,7 @@ TEST_CASE_TEMPLATE("(F1) the fixed points of the recursion solve w = M u + q >= 
   auto const p = medium_problem<P>(b);
   auto const u = p.solution();
   auto const tied = tie(b, p.Q, p.psi, coordinate_step(b, p.Q));
-  auto const host = [&](typename P::Matrix const& m) {
+  auto const host = [&](Matrix<typename P::Backend> const& m) {
     return rounded<double>(to_host(b, ConstView<typename P::Backend>(m)));
   };
   auto const W = host(tied.W_tilde), h = host(tied.h), shift = host(tied.b), z = host(p.z);
@@ -104,7 +104,7 @@ TEST_CASE_TEMPLATE("(M3) alpha into beta, scale, permutation, split and blocks c
   // alpha -> beta: Q - .02 I and beta + .02 with the same Q z
   auto const lower =
       host_matrix<double>(12, 12, [&](Index i, Index j) { return p.Q_host(i, j) - (i == j ? .02 : 0); });
-  typename P::Matrix z = zeros(b, 12, 9);
+  Matrix<typename P::Backend> z = zeros(b, 12, 9);
   REQUIRE(definite_solve(b, to_device(b, rounded<Scalar>(lower)),
                          to_device(b, rounded<Scalar>(product(p.Q_host, p.z_host))), z));
   P const shifted(b, lower, rounded<double>(to_host(b, ConstView<B>(z))), p.lambda, p.beta + .02);
