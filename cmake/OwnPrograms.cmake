@@ -6,8 +6,23 @@ target_link_libraries(detrame_own INTERFACE detrame::detrame detrame::data)
 target_compile_definitions(detrame_own INTERFACE DETRAME_DATA_DIR="${PROJECT_SOURCE_DIR}/data")
 set(own_flags -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Collecting garbage below 1 GB takes the compiler a tenth of its time.
+  list(APPEND own_flags --param=ggc-min-heapsize=1000000)
   # g++ 12 sees impossible overruns inside Eigen's inlined kernels, at -O3 and with sanitizers.
   list(APPEND own_flags -Wno-array-bounds -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-stringop-overread)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # Its avx512fintrin.h reads variables that it left uninitialised on purpose, wherever Eigen's packets call it.
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS "")
+  if(DETRAME_NATIVE)
+    set(CMAKE_REQUIRED_FLAGS -march=native)
+  endif()
+  check_cxx_source_compiles("#ifndef __AVX512F__\n#error\n#endif\nint main() {}" DETRAME_AVX512)
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(DETRAME_AVX512)
+    list(APPEND own_flags -Wno-uninitialized)
+  endif()
 endif()
 if(NOT OpenMP_CXX_FOUND)
   list(APPEND own_flags -Wno-unknown-pragmas)
@@ -43,6 +58,13 @@ endfunction()
 function(detrame_device_program name)
   add_executable(${name} ${ARGN})
   detrame_device_code(${name})
+endfunction()
+
+# Compiles one of our programs without optimisation where DETRAME_QUICK_TESTS is on: it runs in seconds all the same.
+function(detrame_unoptimised name)
+  if(DETRAME_QUICK_TESTS)
+    target_compile_options(${name} PRIVATE -O0)
+  endif()
 endfunction()
 
 # Registers a test that runs at the root of the repository. Waiting threads sleep: tests run side by side.

@@ -17,8 +17,7 @@
 #include "detrame/core/matrix_view.hpp"
 
 #if !EIGEN_VERSION_AT_LEAST(3, 4, 0) || EIGEN_VERSION_AT_LEAST(3, 4, 90)
-#error \
-    "detrame needs Eigen 3.4: it calls that version's single-threaded product kernel (docs/decisions/0002)"
+#error "detrame needs Eigen 3.4: it calls that version's single-threaded product kernel (docs/decisions/0002)"
 #endif
 
 namespace detrame {
