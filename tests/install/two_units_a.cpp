@@ -16,10 +16,14 @@ bool codes_a_sample() {
   Cpu<Scalar> cpu(1);
   Matrix D(2, 2), x(2, 1);
   D << 1, 0, 0, 1;
-  x << 2, -1;
-  Synthesis<Cpu<Scalar>> const problem{D, Scalar(.5), Scalar(.25), Scalar(.25), Matrix::Zero(2, 1)};
-  auto const code = require_optimal(exact_synthesis(cpu, problem, x));
-  return code.u(0, 0) == Scalar(1) && code.u(1, 0) == Scalar(0);  // (2 - .25) / (1 + .5 + .25)
+  x << 4.25, -1;
+  Synthesis<Cpu<Scalar>> const problem{D, Scalar(2), Scalar(1), Scalar(.25), Matrix::Zero(2, 1)};
+  auto const [F, c] = transform(cpu, problem);
+  auto const code = exact_synthesis(cpu, problem, x);
+  auto const u = metric_prox(cpu, problem.metric(cpu), problem.penalty(cpu), F * x - c, Jacobi(), Updates{2});
+  Scalar const distance = (code.u - u.u).norm();
+  return code.u(0, 0) == Scalar(1) && code.u(1, 0) == Scalar(0) &&  // (4.25 - .25) / (1 + 2 + 1)
+         distance <= 8 * std::numeric_limits<Scalar>::epsilon();
 }
 
 int main() {
