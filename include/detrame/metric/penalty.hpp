@@ -24,9 +24,6 @@ class SeparablePenalty {
   using Backend = B;
   using Activation = Activation_;
   using Scalar = typename B::Scalar;
-  using Matrix = typename B::Matrix;
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
   static constexpr char const* name = Activation::two_sided ? "ElasticNet" : "NonnegativeElasticNet";
 
   SeparablePenalty(B& backend, Index k, Scalar lambda, Scalar beta)
@@ -34,7 +31,7 @@ class SeparablePenalty {
             (require_rows(k), to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("lambda", lambda)))),
             to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("beta", beta)))) {}
 
-  SeparablePenalty(B& backend, Matrix lambda, Matrix beta)
+  SeparablePenalty(B& backend, Matrix<B> lambda, Matrix<B> beta)
       : SeparablePenalty(std::move(lambda), std::move(beta)) {
     require_rows(lambda_.rows());
     if (lambda_.cols() != 1 || beta_.cols() != 1 || beta_.rows() != lambda_.rows())
@@ -45,29 +42,30 @@ class SeparablePenalty {
   }
 
   Index dim() const { return lambda_.rows(); }
-  ConstView lambda() const { return lambda_; }
-  ConstView beta() const { return beta_; }
+  ConstView<B> lambda() const { return lambda_; }
+  ConstView<B> beta() const { return beta_; }
+  Activation activation() const { return {}; }
 
   /// out_j = psi(u_j). U: k x N. out: 1 x N.
-  void value(typename B::Lane& lane, ConstView U, View out) const {
+  void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {
     column_sums(lane, out, formula::PenaltyTerm<Activation::two_sided>{}, U, PerRow{lambda()},
                 PerRow{beta()});
   }
 
  private:
-  SeparablePenalty(Matrix lambda, Matrix beta) : lambda_(std::move(lambda)), beta_(std::move(beta)) {}
+  SeparablePenalty(Matrix<B> lambda, Matrix<B> beta) : lambda_(std::move(lambda)), beta_(std::move(beta)) {}
 
   static void require_rows(Index k) { require_at_least(name, "k", k, Index{1}); }
   static Scalar at_least_0(char const* what, Scalar value) {
     require_at_least(name, what, value, Scalar(0));
     return value;
   }
-  static void require_entries(B& backend, char const* what, ConstView v) {
+  static void require_entries(B& backend, char const* what, ConstView<B> v) {
     HostMatrix<Scalar> const host = to_host(backend, v);  // k x 1
     for (Index i = 0; i < host.rows(); ++i) at_least_0(message(what, "(", i, ")").c_str(), host(i, 0));
   }
 
-  Matrix lambda_, beta_;  // k x 1
+  Matrix<B> lambda_, beta_;  // k x 1
 };
 
 /// lambda |u|_1 + beta/2 |u|^2 + indicator(u >= 0): the paper's penalty.
