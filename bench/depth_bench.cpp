@@ -7,7 +7,7 @@
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/core/random.hpp"
-#include "detrame/exact/active_set.hpp"
+#include "detrame/exact/exact_prox.hpp"
 #include "detrame/metric/gram_metric.hpp"
 #include "detrame/metric/penalty.hpp"
 #include "detrame/prox/contraction.hpp"

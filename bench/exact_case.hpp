@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "detrame/exact/synthesis.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
 
 namespace bench {
 

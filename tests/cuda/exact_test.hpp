@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/exact/implicit.hpp"
-#include "detrame/exact/implicit_synthesis.hpp"
-#include "detrame/exact/margin.hpp"
+#include "detrame/exact/exact_margin.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_prox_pullback.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "support.hpp"
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/exact/active_set.hpp"
-
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/synthesis.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/metric/block_metric.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/metric/penalty.hpp"
@@ -35,7 +34,8 @@ double violation(HostMatrix<double> const& Q, HostMatrix<double> const& z, doubl
   return largest;
 }
 
-/// The solution of one column by trying all supports (and signs): the one that satisfies the KKT conditions best.
+/// The solution of one column by trying all supports (and signs): the one that satisfies the KKT conditions
+/// best.
 template <Backend B>
 HostMatrix<double> by_enumeration(B& b, HostMatrix<double> const& Q, HostMatrix<double> const& z,
                                   double lambda, double beta) {
@@ -79,7 +79,7 @@ HostMatrix<double> certified(B& b, HostMatrix<double> const& Q, HostMatrix<doubl
   Psi const psi(b, Q.rows(), static_cast<Scalar>(lambda), static_cast<Scalar>(beta));
   auto const result = exact_prox(b, metric, psi, in_memory_of(b, z));
   CHECK(result.status == ExactStatus::optimal);
-  auto const u = in_double(b, typename B::ConstView(result.u));
+  auto const u = in_double(b, ConstView<B>(result.u));
   // the certificate is true: recomputed here in double from the rounded data, up to the scalar's rounding
   auto const Q_seen = in_double(b, metric.weights()), z_seen = rounded<double>(rounded<Scalar>(z));
   double const scale = max_abs(Q_seen) * (max_abs(z_seen) + max_abs(u)) * static_cast<double>(Q.rows());
@@ -154,7 +154,7 @@ TEST_CASE_TEMPLATE("(M1) m < k, equal atoms, zero atoms: one solution, split eve
   auto const result =
       exact_synthesis(b, problem, in_memory_of(b, product(D, uniform_matrix<double>(14, 20, seed(411)))));
   CHECK(result.status == ExactStatus::optimal);
-  auto const u = in_double(b, typename B::ConstView(result.u));
+  auto const u = in_double(b, ConstView<B>(result.u));
   REQUIRE(max_abs(u) > 0);
   for (Index j = 0; j < 20; ++j) {
     CHECK(std::abs(u(3, j) - u(0, j)) <= tolerance<Scalar>(14, 200));
@@ -230,14 +230,14 @@ TEST_CASE_TEMPLATE("NaN and infinity come out, are never called optimal, and lea
   DenseMetric<B> const metric(b, in_memory_of(b, Q));
   NonnegativeElasticNet<B> const psi(b, 5, Scalar(.1), Scalar(.05));
   auto z = normal_matrix<double>(5, 4, seed(461));
-  auto const clean = in_double(b, typename B::ConstView(exact_prox(b, metric, psi, in_memory_of(b, z)).u));
+  auto const clean = in_double(b, ConstView<B>(exact_prox(b, metric, psi, in_memory_of(b, z)).u));
   for (double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     z(2, 1) = bad;
     auto const result = exact_prox(b, metric, psi, in_memory_of(b, z));
     CHECK(result.status == ExactStatus::not_finite);
     CHECK(!(result.largest_residual <= 1));
     CHECK_THROWS_AS(require_optimal(result), NotConverged);
-    auto const u = in_double(b, typename B::ConstView(result.u));
+    auto const u = in_double(b, ConstView<B>(result.u));
     for (Index i = 0; i < 5; ++i) {
       CHECK(std::isnan(u(i, 1)));
       for (Index j : {0, 2, 3}) CHECK(u(i, j) == clean(i, j));

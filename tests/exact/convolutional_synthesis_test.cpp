@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/exact/convolutional_synthesis.hpp"
-
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/implicit_convolutional_synthesis.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 
@@ -43,7 +43,7 @@ struct Problem {
       }
     return all;
   }
-  HostMatrix<double> host(typename B::Matrix const& v) { return to_host(b, typename B::ConstView(v)); }
+  HostMatrix<double> host(Matrix<B> const& v) { return to_host(b, ConstView<B>(v)); }
   HostMatrix<double> columns(HostMatrix<double> const& v) const {
     return reshaped(v, v.rows() * v.cols() / images, images);
   }

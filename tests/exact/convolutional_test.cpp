@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/exact/convolutional.hpp"
-
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/implicit_convolutional.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/metric/penalty.hpp"
 #include "detrame/metric/synthesis.hpp"
@@ -39,7 +38,6 @@ HostMatrix<Scalar> definite_kernel(ConvolutionalBlocks const& shape, Index k, do
 template <Backend B, template <class> class Psi>
 struct Images {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   static constexpr Index k = 4, images = 2;
 
   ConvolutionalBlocks shape{4, 5, 3, 2};
@@ -57,7 +55,7 @@ struct Images {
     return host_matrix<Scalar>(n, 1, [&](Index i, Index) { return v(i % k, 0); });
   }
   HostMatrix<Scalar> as_columns(HostMatrix<Scalar> const& V) const { return reshaped(V, n, images); }
-  HostMatrix<Scalar> host(typename B::Matrix const& m) { return to_host(b, ConstView(m)); }
+  HostMatrix<Scalar> host(Matrix<B> const& m) { return to_host(b, ConstView<B>(m)); }
 };
 
 template <Backend B, template <class> class Psi>
@@ -209,7 +207,7 @@ TEST_CASE_TEMPLATE(
   check(Gershgorin{});
   check(Fista{});
   auto const Theta = p.Q.diagonal(p.b);
-  check(ForwardBackward{.99 * static_cast<double>(safe_gamma(p.b, p.Q, typename B::ConstView(Theta)))});
+  check(ForwardBackward{.99 * static_cast<double>(safe_gamma(p.b, p.Q, ConstView<B>(Theta)))});
   // T updates are eq. (20) with the tied convolution
   auto const tied = tie(p.b, p.Q, p.psi, gershgorin_step(p.b, p.Q));
   auto U = zeros(p.b, p.k, p.z.cols());
@@ -229,7 +227,7 @@ TEST_CASE_TEMPLATE(
   auto const S = to_device(
       p.b, mapped([](double t, double e) { return t + e; }, p.host(dense_step.Theta), p.every_site(p.beta)));
   double const dense_kappa = static_cast<double>(
-      contraction_factor(p.b, tie(p.b, p.Q_dense, p.psi_dense, dense_step), typename B::ConstView(S)));
+      contraction_factor(p.b, tie(p.b, p.Q_dense, p.psi_dense, dense_step), ConstView<B>(S)));
   CHECK(kappa < 1);
   CHECK(dense_kappa <= kappa);
   CHECK(kappa <= 1.2 * dense_kappa);

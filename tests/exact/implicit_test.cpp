@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/implicit_synthesis.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/metric/block_metric.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "laws/archetype.hpp"
@@ -37,7 +39,7 @@ constexpr double h = 1e-6;
 constexpr double difference_error = 1e-7;
 
 template <Backend B>
-HostMatrix<double> host(B& b, typename B::ConstView v) {
+HostMatrix<double> host(B& b, ConstView<B> v) {
   return to_host(b, v);
 }
 
@@ -119,7 +121,7 @@ TEST_CASE_TEMPLATE("(A3) the implicit adjoint of M_D is the derivative in x, D, 
   REQUIRE(max_abs(u) > 0);
   auto const bar =
       exact_synthesis_pullback(b, problem(D, d, {}), to_device(b, x), to_device(b, u), to_device(b, u_bar));
-  auto const number = [&](typename B::Matrix const& v) { return host(b, v)(0, 0); };
+  auto const number = [&](Matrix<B> const& v) { return host(b, v)(0, 0); };
   auto const agree = [&](double analytic, auto&& f) {
     CHECK(analytic == doctest::Approx(central_difference(u_bar, h, f)).epsilon(difference_error));
   };

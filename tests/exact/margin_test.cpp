@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/exact/margin.hpp"
-
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/synthesis.hpp"
+#include "detrame/exact/exact_margin.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
@@ -55,6 +55,47 @@ TEST_CASE_TEMPLATE("(A3) margin of M_D is that of the prox it is", B, Cpu<double
   auto const margin = to_host(b, exact_margin(b, problem, psi, X, u.u));
   REQUIRE(max_abs(expected) > 1e-6);
   CHECK(max_abs_difference(margin, expected) <= tolerance<double>(k, 100));
+}
+
+TEST_CASE_TEMPLATE("(A2) (A3) margins of images are those of the materialised problems", B, Cpu<double>,
+                   archetype::Loops<double>) {
+  B b;
+  Index const k = 3, images = 2;
+  ConvolutionalBlocks const shape{3, 4, 3, 1};
+  Index const sites = shape.unit(), n = k * sites;
+  auto kernel = symmetric_part(
+      shape, mapped([](double w) { return .05 * w; }, normal_matrix<double>(k, 9 * k, seed(20))));
+  for (Index c = 0; c < k; ++c) kernel(c, 4 * k + c) += 1;
+  ConvolutionalMetric<B> const Q(b, shape, to_device(b, kernel));
+  DenseMetric<B> const Q_dense(b, Q.dense(b));
+  ElasticNet<B> const psi(b, k, .2, .1), psi_dense(b, n, .2, .1);
+  auto const z = normal_matrix<double>(k, images * sites, seed(21));
+  auto const u = exact_prox(b, Q, psi, to_device(b, z)).u;
+  auto const columns = [&](auto const& V) { return to_device(b, reshaped(V, n, images)); };
+  auto const expected =
+      to_host(b, exact_margin(b, Q_dense, psi_dense, columns(z), columns(to_host(b, ConstView<B>(u)))));
+  auto const margin = to_host(b, exact_margin(b, Q, psi, to_device(b, z), u));
+  REQUIRE(std::min(expected(0, 0), expected(0, 1)) > 1e-6);
+  CHECK(max_abs_difference(margin, expected) <= tolerance<double>(n, 10));
+
+  // a window of one pixel: an image of two pixels is two columns
+  auto const D = unit_norm_dictionary<double>(2, 5, seed(22));
+  Window const one{1, 2, 1, 1, 0};
+  ConvolutionalSynthesis<B> const image{one, to_device(b, D), .2, .1, .3, zeros(b, 5, 1)};
+  Synthesis<B> const column{to_device(b, D), .2, .1, .3, zeros(b, 5, 1)};
+  auto const x = random_matrix(b, 2, 4, seed(23));
+  auto const code = exact_synthesis(b, image, x).u;
+  auto const rho = column.penalty(b);
+  auto const by_column = to_host(b, exact_margin(b, column, rho, x, code));
+  auto const by_image = to_host(b, exact_margin(b, image, rho, x, code));
+  REQUIRE(max_abs(by_column) > 1e-6);
+  for (Index j = 0; j < 2; ++j)
+    CHECK(std::abs(by_image(0, j) - std::min(by_column(0, 2 * j), by_column(0, 2 * j + 1))) <=
+          tolerance<double>(5, 4));
+  check_throws_with<ShapeError>([&] { exact_margin(b, Q, psi, to_device(b, z), zeros(b, 3, 4)); },
+                                "exact_margin: z is 3 x 24, u is 3 x 4");
+  check_throws_with<ShapeError>([&] { exact_margin(b, image, rho, x, zeros(b, 5, 3)); },
+                                "exact_margin: X is 2 x 4, u is 5 x 3");
 }
 
 }  // namespace detrame

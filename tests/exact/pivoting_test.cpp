@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/synthesis.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

@@ -2,7 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/encode.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/sparse_coding.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/robust/lipschitz.hpp"
 #include "laws/archetype.hpp"
@@ -42,12 +43,12 @@ void theorem_3_1(B& b) {
   Psi const psi(b, 12, s.lambda, s.beta);
   auto const x = normal_matrix<double>(8, 30, seed(502));
   auto const [W, c] = transform(b, s);
-  auto const F = in_double(b, typename B::ConstView(W)), shift = in_double(b, typename B::ConstView(c));
+  auto const F = in_double(b, ConstView<B>(W)), shift = in_double(b, ConstView<B>(c));
   auto const z = host_matrix<double>(
       12, 30, [&, Fx = product(F, x)](Index i, Index j) { return Fx(i, j) - shift(i, 0); });
   auto const code = require_optimal(exact_synthesis(b, s, psi, in_memory_of(b, x)));
   auto const prox = require_optimal(exact_prox(b, s.metric(b), psi, in_memory_of(b, z)));
-  require_mixed(in_double(b, typename B::ConstView(code.u)));
+  require_mixed(in_double(b, ConstView<B>(code.u)));
   double const condition = 5 / .4;  // |Q| over alpha + beta
   CHECK(max_abs_difference(b, code.u, prox.u) <= tolerance<Scalar>(12, condition * condition * 4));
 }
@@ -69,8 +70,7 @@ TEST_CASE_TEMPLATE("(M4) the prox is the fixed point of solving row by row, and 
   double const lambda = .1, beta = .05;
   NonnegativeElasticNet<B> const psi(b, 10, Scalar(lambda), Scalar(beta));
   auto const u = in_double(
-      b,
-      typename B::ConstView(exact_prox(b, DenseMetric<B>(b, in_memory_of(b, Q)), psi, in_memory_of(b, z)).u));
+      b, ConstView<B>(exact_prox(b, DenseMetric<B>(b, in_memory_of(b, Q)), psi, in_memory_of(b, z)).u));
   require_mixed(u);
   auto const defect = [&](HostMatrix<double> const& v) {
     double largest = 0;
@@ -99,7 +99,7 @@ TEST_CASE_TEMPLATE("(L1) |u - u'|_Q^2 <= <u - u', z - z'>_Q: firmly nonexpansive
   DenseMetric<B> const metric(b, in_memory_of(b, Q));
   NonnegativeElasticNet<B> const psi(b, 9, Scalar(.1), Scalar(.05));
   auto const z = normal_matrix<double>(9, 60, seed(521));
-  auto const u = in_double(b, typename B::ConstView(exact_prox(b, metric, psi, in_memory_of(b, z)).u));
+  auto const u = in_double(b, ConstView<B>(exact_prox(b, metric, psi, in_memory_of(b, z)).u));
   require_mixed(u);
   for (Index j = 0; j + 1 < 60; ++j) {
     auto const du = host_matrix<double>(9, 1, [&](Index i, Index) { return u(i, j) - u(i, j + 1); });
@@ -119,7 +119,7 @@ TEST_CASE_TEMPLATE("(L2) |M_D(x) - M_D(x')| <= |x - x'| / (2 sqrt(alpha + beta))
                            zeros(b, 1, 1)};
   CHECK(lipschitz_bound(sharp) == 1);
   auto const two = in_double(
-      b, typename B::ConstView(
+      b, ConstView<B>(
              exact_synthesis(
                  b, sharp,
                  in_memory_of(b, HostMatrix<double>{host_matrix<double>(
@@ -130,7 +130,7 @@ TEST_CASE_TEMPLATE("(L2) |M_D(x) - M_D(x')| <= |x - x'| / (2 sqrt(alpha + beta))
   Synthesis<B> const problem = synthesis(b);
   double const bound = static_cast<double>(lipschitz_bound(problem));
   auto const x = normal_matrix<double>(8, 60, seed(530));
-  auto const u = in_double(b, typename B::ConstView(exact_synthesis(b, problem, in_memory_of(b, x)).u));
+  auto const u = in_double(b, ConstView<B>(exact_synthesis(b, problem, in_memory_of(b, x)).u));
   for (Index j = 0; j + 1 < 60; ++j) {
     double du = 0, dx = 0;
     for (Index i = 0; i < 12; ++i) du += (u(i, j) - u(i, j + 1)) * (u(i, j) - u(i, j + 1));
@@ -160,22 +160,21 @@ TEST_CASE_TEMPLATE("(D1) the duality gap bounds the objective's excess and is ze
   auto const X = in_memory_of(b, normal_matrix<double>(8, 10, seed(540)));
   auto const code = require_optimal(encode(b, s, X));
   auto const psi = s.penalty(b);
-  auto const best = in_double(b, typename B::ConstView(objective(b, s, psi, X, code.u)));
+  auto const best = in_double(b, ConstView<B>(objective(b, s, psi, X, code.u)));
   double const slack = static_cast<double>(tolerance<Scalar>(40, 20));
-  CHECK(max_abs(in_double(b, typename B::ConstView(duality_gap(b, s, X, code.u)))) <= slack);
+  CHECK(max_abs(in_double(b, ConstView<B>(duality_gap(b, s, X, code.u)))) <= slack);
   for (double size : {1., .1, .01}) {
-    auto const A =
-        mapped([&](double u, double v) { return std::max(0., u + size * v); },
-               in_double(b, typename B::ConstView(code.u)), normal_matrix<double>(12, 10, seed(541)));
-    auto const excess = in_double(b, typename B::ConstView(objective(b, s, psi, X, in_memory_of(b, A))));
-    auto const gap = in_double(b, typename B::ConstView(duality_gap(b, s, X, in_memory_of(b, A))));
+    auto const A = mapped([&](double u, double v) { return std::max(0., u + size * v); },
+                          in_double(b, ConstView<B>(code.u)), normal_matrix<double>(12, 10, seed(541)));
+    auto const excess = in_double(b, ConstView<B>(objective(b, s, psi, X, in_memory_of(b, A))));
+    auto const gap = in_double(b, ConstView<B>(duality_gap(b, s, X, in_memory_of(b, A))));
     for (Index j = 0; j < 10; ++j) {
       CHECK(gap(0, j) >= 0);
       CHECK(excess(0, j) - best(0, j) <= gap(0, j) + slack);
     }
   }
-  auto const outside = in_double(
-      b, typename B::ConstView(duality_gap(b, s, X, in_memory_of(b, HostMatrix<double>(12, 10, -1)))));
+  auto const outside =
+      in_double(b, ConstView<B>(duality_gap(b, s, X, in_memory_of(b, HostMatrix<double>(12, 10, -1)))));
   CHECK(std::isinf(outside(0, 0)));
   check_throws_with<ShapeError>([&] { duality_gap(b, s, X, zeros(b, 12, 9)); }, "A is 12 x 9");
   check_throws_with<ShapeError>([&] { decode(b, s, zeros(b, 5, 9)); }, "decode: A has 5 rows, D is 8 x 12");
@@ -189,14 +188,14 @@ TEST_CASE_TEMPLATE("(M8) a path starts at lambda_max with zero codes; each point
   auto const X = in_memory_of(b, normal_matrix<double>(8, 5, seed(550)));
   auto const path = regularisation_path(b, s, X, 6, Scalar(.05));
   REQUIRE(path.size() == 6);
-  CHECK(max_abs(in_double(b, typename B::ConstView(path.front().code.u))) == 0);
+  CHECK(max_abs(in_double(b, ConstView<B>(path.front().code.u))) == 0);
   CHECK(std::abs(path.back().lambda / path.front().lambda - Scalar(.05)) <= tolerance<Scalar>(8, 1));
   for (auto const& point : path) {
     s.lambda = point.lambda;
     CHECK(point.code.status == ExactStatus::optimal);
     CHECK(max_abs_difference(b, point.code.u, encode(b, s, X).u) <= tolerance<Scalar>(12, 200));
   }
-  CHECK(max_abs(in_double(b, typename B::ConstView(path[1].code.u))) > 0);
+  CHECK(max_abs(in_double(b, ConstView<B>(path[1].code.u))) > 0);
   check_throws_with<DomainError>([&] { regularisation_path(b, s, X, 0, Scalar(.5)); },
                                  "count = 0, must be >= 1");
   check_throws_with<DomainError>([&] { regularisation_path(b, s, X, 3, Scalar(0)); },

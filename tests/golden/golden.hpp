@@ -5,7 +5,9 @@
 #include <ostream>
 #include <set>
 
-#include "detrame/exact/implicit_synthesis.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/unrolled_pullback.hpp"

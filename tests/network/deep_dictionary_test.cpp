@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/exact/active_set.hpp"
+#include "detrame/exact/exact_prox.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/active_set.hpp"
-#include "detrame/exact/implicit.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/kink_margin.hpp"
 #include "detrame/prox/unrolled_pullback.hpp"

@@ -9,16 +9,17 @@ namespace detrame::exact {
 ///
 ///   min_u  f(u) = 1/2 <u, H u> - <r, u> + sum_i lambda_i |u_i|  (+ indicator(u >= 0)),   H = Q + diag(beta)
 ///
-/// sign_i is -1, 0 or 1 (0 or 1 where u >= 0), A = {i: sign_i != 0}. The *point of the basis* has u = 0 off A and
-/// slack_i := (r - H u)_i = sign_i lambda_i on A: one factorisation. It is the minimiser iff no i is *violated*,
+/// sign_i is -1, 0 or 1 (0 or 1 where u >= 0), A = {i: sign_i != 0}. The *point of the basis* has u = 0 off A
+/// and slack_i := (r - H u)_i = sign_i lambda_i on A: one factorisation. It is the minimiser iff no i is
+/// *violated*,
 ///
 ///   sign_i u_i >= 0 on A,     |slack_i| <= lambda_i off A   (slack_i <= lambda_i where u >= 0)
 ///
 /// In floating point i is violated off A only beyond the rounding of its slack, so that ties do not matter. A
 /// row whose pivot is lost in rounding (atoms equal, alpha + beta tiny) is left out of A.
 ///
-/// A is a list, `support`, in which confident members come first; what leaves or enters mostly stands at its end,
-/// and the factor is kept up to the first row that changed.
+/// A is a list, `support`, in which confident members come first; what leaves or enters mostly stands at its
+/// end, and the factor is kept up to the first row that changed.
 template <bool two_sided, class Team>
 class Basis {
  public:

@@ -8,20 +8,21 @@ namespace detrame::exact {
 
 /// The search for the basis whose point is the minimiser, from a guess u that respects the constraints.
 ///
-/// *Block pivoting* (Judice and Pires, Comput. Oper. Res. 21, 1994): exchange all that are violated, go to the point
-/// of the new basis. A few steps mostly do, but it may cycle. So it goes on while the number of violations
-/// falls, and three steps more; then follows
+/// *Block pivoting* (Judice and Pires, Comput. Oper. Res. 21, 1994): exchange all that are violated, go to
+/// the point of the new basis. A few steps mostly do, but it may cycle. So it goes on while the number of
+/// violations falls, and three steps more; then follows
 ///
-/// *descent*, which ends. It moves through points that respect the signs of their basis. A *round* starts at the
-/// point u of a basis that has no violation on A, enters violated indices, and goes towards the point x of the
-/// basis: to x itself where that respects the signs; else to x with the entries that lost their sign set to 0,
-/// if f falls; else along the line from u to x up to the first 0 on the way, where f, convex and least at x, has
-/// fallen. What is 0 leaves A, and so on until x respects the signs, after at most |A| steps. If one step fails with
-/// several indices entered, only the most violated one is entered; then the line is not blocked at u itself, since all other
-/// entries of u are nonzero and the derivative of f along x - u is negative only if u_i moves in its sign's direction. So
-/// f falls strictly from round to round, every round ends at the point of a basis, no basis comes twice, and there
-/// are at most 3^n. In floating point it also ends where f no longer falls, or after pivot_limit steps, at the point
-/// of the least f so far; then the certificate says what was reached.
+/// *descent*, which ends. It moves through points that respect the signs of their basis. A *round* starts at
+/// the point u of a basis that has no violation on A, enters violated indices, and goes towards the point x
+/// of the basis: to x itself where that respects the signs; else to x with the entries that lost their sign
+/// set to 0, if f falls; else along the line from u to x up to the first 0 on the way, where f, convex and
+/// least at x, has fallen. What is 0 leaves A, and so on until x respects the signs, after at most |A| steps.
+/// If one step fails with several indices entered, only the most violated one is entered; then the line is
+/// not blocked at u itself, since all other entries of u are nonzero and the derivative of f along x - u is
+/// negative only if u_i moves in its sign's direction. So f falls strictly from round to round, every round
+/// ends at the point of a basis, no basis comes twice, and there are at most 3^n. In floating point it also
+/// ends where f no longer falls, or after pivot_limit steps, at the point of the least f so far; then the
+/// certificate says what was reached.
 template <bool two_sided, class Team>
 class Pivoting {
  public:
@@ -145,7 +146,8 @@ class Pivoting {
     });
   }
 
-  /// Back to old_u; of the members of A from place `first` on, who have just entered, the most violated one stays.
+  /// Back to old_u; of the members of A from place `first` on, who have just entered, the most violated one
+  /// stays.
   DETRAME_HOST_DEVICE void enter_one(Index first) {
     team_.each(b_.n, [this](Index i) {
       b_.u[i] = b_.old_u[i];
@@ -165,8 +167,8 @@ class Pivoting {
     b_.kept_rows = first;
   }
 
-  /// One step of iterative refinement where the equations on A are off by more than their rounding; it stays if it
-  /// lowers the error and no sign is lost.
+  /// One step of iterative refinement where the equations on A are off by more than their rounding; it stays
+  /// if it lowers the error and no sign is lost.
   DETRAME_HOST_DEVICE void refine() {
     Scalar const before = b_.equation_error();
     if (!(before > 2 * b_.rounding())) return;

@@ -2,18 +2,81 @@
 #pragma once
 
 #include <cmath>
+#include <concepts>
 
 #include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame::exact {
 
-/// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time, and
+/// root_i = sqrt(h_ii), by which terms are bounded: |h_il| <= root_i root_l.
+template <class Scalar>
+struct Roots {
+  Scalar const* root = nullptr;
+  Scalar largest = 0;
+
+  template <class Team>
+  DETRAME_HOST_DEVICE Scalar terms(Team const& team, MatrixView<Scalar const> v, Index j) const {
+    Scalar const* const of = root;
+    return largest * team.sum(v.rows(), [=](Index i) { return of[i] * std::abs(v(i, j)); });
+  }
+};
+
+/// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time, and for each
+/// column
 ///
-///   1/2 <u, H u> - <r, u> + sum_i lambda_i |u_i|  (+ indicator(u >= 0)),   H = Q + diag(beta),
+///   f(u) + sum_i lambda_i rho(u_i),   f(u) = 1/2 <u, Q u> - <r, u> + sum_i beta_i/2 u_i^2,   H = Q +
+///                                     diag(beta)
 ///
-/// for a few columns side by side. A block of columns side by side is stored by rows: entry (i, c) at
-/// [i * Team::width + c]; the columns past the last of the batch are zero.
+/// rho: the rule of a penalty (metric/concept.hpp). A problem is one struct, a model of this concept, with
+/// Numbers and views in that order, the same in every kernel. What it owes:
+///
+///   blocks(), block(b)        the problems of the diagonal blocks of Q, one after the other
+///   width(team)               how many columns are worked on side by side
+///   scratch_rows()            rows of scratch, of width(team) scalars each, that the verbs below need as V
+///   linear(team, first, V, r) r, for the search
+///
+/// and to its judge, by loops that share no code with those for the search:
+///
+///   gradient(team, first, count, u, V, g)   the gradient of f less beta u, entry by entry
+///   linear_terms(team, j)                   upper bounds of the terms that r_i and (H u)_i are summed from,
+///                                           column j
+///   product_terms(team, u, j)
+template <class P, class Team>
+concept Problem = requires(P const& problem, Team const& team, Index j,
+                           MatrixView<typename Team::Scalar const> u, typename Team::Scalar* v) {
+  typename P::Numbers;
+  { problem.blocks() } -> std::same_as<Index>;
+  { problem.block(j) } -> std::same_as<P>;
+  { problem.width(team) } -> std::same_as<Index>;
+  { problem.scratch_rows() } -> std::same_as<Index>;
+  problem.linear(team, j, v, v);
+  problem.gradient(team, j, j, u, v, v);
+  { problem.linear_terms(team, j) } -> std::same_as<typename Team::Scalar>;
+  { problem.product_terms(team, u, j) } -> std::same_as<typename Team::Scalar>;
+};
+
+/// A problem whose Q is a matrix, for the active set: |q_il| <= root_i root_l with the roots that it is
+/// given.
+template <class P, class Team>
+concept FactoredProblem = Problem<P, Team> && requires(P problem, Roots<typename Team::Scalar> roots) {
+  { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;
+  problem.roots = roots;
+};
+
+/// A problem whose Q is only multiplied with, for the face search.
+///
+///   prepare(team, beta, V)    once, before what follows
+///   bound                     of the eigenvalues and row sums of |H|
+///   multiply(team, x, V, y)   y = Q x for one column
+template <class P, class Team>
+concept MultipliedProblem =
+    Problem<P, Team> && requires(P problem, Team const& team, MatrixView<typename Team::Scalar const> beta,
+                                 typename Team::Scalar* v) {
+      problem.prepare(team, beta, v);
+      { problem.bound } -> std::convertible_to<typename Team::Scalar>;
+      problem.multiply(team, v, v, v);
+    };
 
 /// out_ic = A(i, first + c)
 template <class Team, class Scalar>
@@ -69,111 +132,23 @@ DETRAME_HOST_DEVICE Scalar dot(Scalar const* a, Scalar const* b, Index n) {
   return sum;
 }
 
-/// An upper bound of the terms that make (H u)_i in column j, by |h_il| <= root_i root_l.
-template <class Team, class Scalar>
-DETRAME_HOST_DEVICE Scalar product_magnitude(Team const& team, MatrixView<Scalar const> u, Index j,
-                                             Scalar const* root, Scalar largest_root) {
-  return largest_root * team.sum(u.rows(), [=](Index i) { return root[i] * std::abs(u(i, j)); });
-}
+/// A kernel of each_column on one diagonal block of a problem and a few of its columns: what stands beside
+/// the problem is cut to the rows of the block.
+template <class Problem, class Kernel>
+struct OnBlocks {
+  Kernel kernel;
+  typename Problem::Numbers numbers;
 
-/// A column of data for the metric form, 1/2 |u - z|_Q^2: r = Q z.                                     (M3)
-///
-/// What is read of it is `linear`, for the solver, and `gradient`, for the certificate: two loops that share no
-/// code, since the second one judges the first.
-template <class Scalar>
-struct MetricData {
-  MatrixView<Scalar const> Q;  // n x n
-  MatrixView<Scalar const> z;  // n x N
-
-  /// Rows of scratch, of Team::width scalars each, that the verbs need.
-  DETRAME_HOST_DEVICE Index scratch_rows() const { return Q.rows(); }
-
-  /// r = Q z
-  template <class Team>
-  DETRAME_HOST_DEVICE void linear(Team const& team, Index first, Scalar* Z, Scalar* r) const {
-    load_columns(team, z, first, Z);
-    multiply(team, Q, Z, r);
-  }
-
-  /// g = Q (u - z) for `count` columns of u. V: n scalars a column of scratch. g: n a column.
-  template <class Team>
-  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u,
-                                    Scalar* V, Scalar* g) const {
-    Index const n = Q.rows();
-    auto const point = z;
-    for (Index c = 0; c < count; ++c)
-      team.each(n, [=](Index i) {
-        V[i + c * n] = u(i, first + c) - point(i, first + c);
-        g[i + c * n] = Scalar(0);
-      });
-    add_product(team, Q, count, V, g);
-  }
-
-  /// An upper bound of the terms that make r_i in column j, by |q_il| <= root_i root_l with root_i^2 = q_ii.
-  template <class Team>
-  DETRAME_HOST_DEVICE Scalar magnitude(Team const& team, Index j, Scalar const* root,
-                                       Scalar largest_root) const {
-    auto const data = *this;
-    return largest_root * team.sum(Q.rows(), [=](Index l) { return root[l] * std::abs(data.z(l, j)); });
-  }
-
-  template <class Team>
-  DETRAME_HOST_DEVICE Scalar point_magnitude(Team const& team, MatrixView<Scalar const> u, Index j,
-                                             Scalar const* root, Scalar largest_root) const {
-    return product_magnitude(team, u, j, root, largest_root);
-  }
-};
-
-/// A column of data for the synthesis form, 1/2 |x - D u|^2 + alpha/2 |u|^2 + <d, u>: r = D^T x - d.     (M1)
-template <class Scalar>
-struct SynthesisData {
-  MatrixView<Scalar const> D;  // m x n
-  MatrixView<Scalar const> d;  // n x 1
-  MatrixView<Scalar const> x;  // m x N
-  Scalar alpha;
-
-  DETRAME_HOST_DEVICE Index scratch_rows() const { return D.rows() + D.cols(); }
-
-  /// r = D^T x - d
-  template <class Team>
-  DETRAME_HOST_DEVICE void linear(Team const& team, Index first, Scalar* X, Scalar* r) const {
-    auto const data = *this;
-    load_columns(team, x, first, X);
-    multiply(team, D, X, r);
-    team.each(D.cols() * Team::width, [=](Index i) { r[i] -= data.d(i / Team::width, 0); });
-  }
-
-  /// g = D^T (D u - x) + alpha u + d for `count` columns of u. V: m + n scalars a column of scratch. g: n a column.
-  template <class Team>
-  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u,
-                                    Scalar* V, Scalar* g) const {
-    Index const m = D.rows(), n = D.cols();
-    auto const data = *this;
-    Scalar* const E = V + n * count;  // m x count, D u - x
-    for (Index c = 0; c < count; ++c) {
-      team.each(n, [=](Index l) { V[l + c * n] = u(l, first + c); });
-      team.each(m, [=](Index i) { E[i + c * m] = -data.x(i, first + c); });
-    }
-    add_product(team, D, count, V, E);
-    for (Index c = 0; c < count; ++c)
-      team.each(n, [=](Index l) {
-        g[l + c * n] = dot(&data.D(0, l), E + c * m, m) + data.alpha * V[l + c * n] + data.d(l, 0);
-      });
-  }
-
-  /// An upper bound of the terms that make r_i in column j: |D_i| |x| + |d_i|, with |D_i| <= root_i.
-  template <class Team>
-  DETRAME_HOST_DEVICE Scalar magnitude(Team const& team, Index j, Scalar const*, Scalar largest_root) const {
-    auto const data = *this;
-    Scalar const square = team.sum(D.rows(), [=](Index i) { return data.x(i, j) * data.x(i, j); });
-    return largest_root * std::sqrt(square) +
-           team.max(D.cols(), [=](Index i) { return std::abs(data.d(i, 0)); });
-  }
-
-  template <class Team>
-  DETRAME_HOST_DEVICE Scalar point_magnitude(Team const& team, MatrixView<Scalar const> u, Index j,
-                                             Scalar const* root, Scalar largest_root) const {
-    return product_magnitude(team, u, j, root, largest_root);
+  template <class Team, class Scalar, class U, class... Views>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
+                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda, U u,
+                                      MatrixView<Scalar> out, Views... views) const {
+    Problem const problem{numbers, views...};
+    Index const blocks = problem.blocks(), block = task % blocks, n = u.rows() / blocks,
+                rows = out.rows() / blocks;
+    kernel(team, problem.block(block), task / blocks * problem.width(team), scratch,
+           beta.middle_rows(block * n, n), lambda.middle_rows(block * n, n), u.middle_rows(block * n, n),
+           out.middle_rows(block * rows, rows));
   }
 };
 

@@ -70,9 +70,14 @@ struct Summarise {
   }
 };
 
+/// A penalty has a row for each row of the code.
+inline void require_rows(char const* who, Index rows, Index k) {
+  if (rows != k) throw ShapeError(message(who, ": psi has ", rows, " rows, D has ", k, " atoms"));
+}
+
 /// Memory for N columns, kept where the shape is right already.
 template <Backend B>
-void reserve(B& backend, typename B::Matrix& m, Index rows, Index cols) {
+void reserve(B& backend, Matrix<B>& m, Index rows, Index cols) {
   if (m.rows() != rows || m.cols() != cols) resize(backend, m, rows, cols);
 }
 
@@ -89,22 +94,20 @@ bool prepare(B& backend, char const* who, Index k, Index N, ExactOptions options
 
 /// Everything behind the kernels: reports to the numbers of a result.
 template <Backend B>
-void finish(B& backend, typename B::Scalar lambda_min, typename B::ConstView beta,
-            typename B::ConstView report, ExactResult<B>& result) {
-  using View = typename B::View;
-  using ConstView = typename B::ConstView;
+void finish(B& backend, typename B::Scalar lambda_min, ConstView<B> beta, ConstView<B> report,
+            ExactResult<B>& result) {
   using Scalar = typename B::Scalar;
   Index const N = report.cols();
   for (auto* row : {&result.residual, &result.subgradient, &result.column_status, &result.pivots})
     reserve(backend, *row, 1, N);
   reserve(backend, result.summary, 1, 4);
-  each_column(backend, N, 0, Combine{}, report, View(result.residual), View(result.subgradient),
-              View(result.column_status), View(result.pivots));
-  each_column(backend, 1, 0, Summarise<Scalar>{lambda_min}, ConstView(result.residual),
-              ConstView(result.subgradient), ConstView(result.column_status), ConstView(result.pivots), beta,
-              View(result.summary));
+  each_column(backend, N, 0, Combine{}, report, View<B>(result.residual), View<B>(result.subgradient),
+              View<B>(result.column_status), View<B>(result.pivots));
+  each_column(backend, 1, 0, Summarise<Scalar>{lambda_min}, ConstView<B>(result.residual),
+              ConstView<B>(result.subgradient), ConstView<B>(result.column_status),
+              ConstView<B>(result.pivots), beta, View<B>(result.summary));
   auto const number = [&](Index i) {
-    return max_to_host(backend.lane(), ConstView(result.summary).middle_cols(i, 1));
+    return max_to_host(backend.lane(), ConstView<B>(result.summary).middle_cols(i, 1));
   };
   result.largest_residual = number(0);
   result.bound = number(1);

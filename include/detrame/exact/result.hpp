@@ -7,7 +7,8 @@
 
 namespace detrame {
 
-/// How an exact solution ended. The larger value is the worse one; a batch has the status of its worst column.
+/// How an exact solution ended. The larger value is the worse one; a batch has the status of its worst
+/// column.
 enum class ExactStatus {
   optimal,     ///< support conditions hold and residual <= tolerance, the rounding of its own computation
   inaccurate,  ///< in rounding no step lowers the objective any more, and the residual exceeds the tolerance
@@ -43,21 +44,20 @@ struct ExactOptions {
 /// in column j, and |u_j - u_star_j|_2 <= subgradient_j / (lambda_min + min beta) <= bound.            (C4)
 template <Backend B>
 struct ExactResult {
-  using Matrix = typename B::Matrix;
   using Scalar = typename B::Scalar;
 
-  Matrix u;              ///< k x N
-  Matrix residual;       ///< 1 x N, natural residual, in the units of u and Q z added up
-  Matrix subgradient;    ///< 1 x N, in the units of Q z
-  Matrix column_status;  ///< 1 x N, the number of an ExactStatus
-  Matrix pivots;         ///< 1 x N, how many times the support was exchanged
+  Matrix<B> u;              ///< k x N
+  Matrix<B> residual;       ///< 1 x N, natural residual, in the units of u and Q z added up
+  Matrix<B> subgradient;    ///< 1 x N, in the units of Q z
+  Matrix<B> column_status;  ///< 1 x N, the number of an ExactStatus
+  Matrix<B> pivots;         ///< 1 x N, how many times the support was exchanged
 
   ExactStatus status = ExactStatus::optimal;  ///< of the worst column
   Scalar largest_residual = 0;                ///< over the columns, NaN if one is
   Scalar bound = 0;                           ///< on |u_j - u_star_j|_2, for every column j
   Index iterations = 0;                       ///< the largest number of pivots
 
-  Matrix summary;  ///< 1 x 4: what the four numbers above were read from
+  Matrix<B> summary;  ///< 1 x 4: what the four numbers above were read from
 };
 
 /// The result itself, or NotConverged with its status and residual where it is not optimal.

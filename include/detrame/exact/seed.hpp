@@ -13,8 +13,8 @@ namespace detrame::exact {
 /// `exact` promises depends on how good it is. How many sweeps depends on no data, so a column's bits do not
 /// depend on its neighbours.
 ///
-/// Rows are taken Team::height at a time: their products with U by the team, then one after the other with the
-/// corrections by those before.
+/// Rows are taken Team::height at a time: their products with U by the team, then one after the other with
+/// the corrections by those before.
 template <class Activation, class Team>
 class Seed {
  public:
@@ -22,7 +22,8 @@ class Seed {
   static constexpr Index width = Team::width, height = Team::height;
   static constexpr Index scratch_rows = 2 * height;
 
-  /// Q: n x n. beta, lambda: n x 1. r, U: n x width; U is the start and the end. scratch: scratch_rows x width.
+  /// Q: n x n. beta, lambda: n x 1. r, U: n x width; U is the start and the end. scratch: scratch_rows x
+  /// width.
   DETRAME_HOST_DEVICE static void sweep(Team const& team, int sweeps, MatrixView<Scalar const> Q,
                                         MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
                                         Scalar const* r, Scalar* U, Scalar* scratch) {

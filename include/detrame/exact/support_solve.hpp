@@ -1,44 +1,124 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/core/limits.hpp"
-#include "detrame/core/matrix_view.hpp"
+#include "detrame/exact/problem.hpp"
 
 namespace detrame::exact {
 
-/// H_AA v_A = u_bar_A, v = 0 off A = {u != 0}, by conjugate gradients, for an H that is only multiplied with.
+/// The adjoint system on the support of a solution, for one diagonal block and one column a task. A kernel of
+/// each_column.
 ///
-///   product(x, y): y = H x.   u, u_bar, v: n x 1.   scratch: support_solve_scratch(n) scalars
+///   H_AA v_A = u_bar_A,   v = 0 off A = {i: slope(u_i) != 0},   H = Q + diag(beta)
 ///
-/// Ends where the residual is eps |u_bar_A|, or after `limit` products. NaN in u_i gives NaN in v_i.
-DETRAME_HOST_DEVICE constexpr Index support_solve_scratch(Index n) { return 3 * n; }
+/// By a factor where the problem has Q as a matrix: then v_A is NaN where H_AA is not definite to working
+/// precision, or u has NaN. Else by conjugate gradients, to the residual eps |u_bar_A| or for `limit`
+/// products with H; then NaN in u_i gives NaN in v_i.
+template <class Activation, class Problem>
+struct SolveOnSupport {
+  Activation activation;
+  typename Problem::Numbers numbers;
+  Index limit = 0;  ///< of conjugate gradients
 
-template <class Team, class Scalar, class Product>
-DETRAME_HOST_DEVICE void support_solve(Team const& team, MatrixView<Scalar const> u,
-                                       MatrixView<Scalar const> u_bar, MatrixView<Scalar> v, Index limit,
-                                       Scalar* scratch, Product const& product) {
-  Index const n = u.rows();
-  Scalar *const r = scratch, *const p = r + n, *const Hp = p + n;
-  team.each(n, [=](Index i) {
-    v(i, 0) = u(i, 0) == u(i, 0) ? Scalar(0) : u(i, 0);
-    r[i] = p[i] = u(i, 0) != Scalar(0) ? u_bar(i, 0) : Scalar(0);
-  });
-  Scalar square = team.sum(n, [=](Index i) { return r[i] * r[i]; });
-  Scalar const eps = limits::epsilon<Scalar>, floor = eps * eps * square;
-  for (Index t = 0; t < limit && square > floor; ++t) {
-    product(p, Hp);
-    team.each(n, [=](Index i) {
-      if (u(i, 0) == Scalar(0)) Hp[i] = Scalar(0);
-    });
-    Scalar const step = square / team.sum(n, [=](Index i) { return p[i] * Hp[i]; });
-    team.each(n, [=](Index i) {
-      v(i, 0) += step * p[i];
-      r[i] -= step * Hp[i];
-    });
-    Scalar const next = team.sum(n, [=](Index i) { return r[i] * r[i]; }), turn = next / square;
-    square = next;
-    team.each(n, [=](Index i) { p[i] = r[i] + turn * p[i]; });
+  template <class Team>
+  static constexpr Index factor_scratch(Index n) {
+    return n + Team::padded(n) + Team::factor_size(n);
   }
-}
+  static constexpr Index products_scratch(Index n, Index problem_rows) { return 3 * n + problem_rows; }
+
+  template <class Team, class Scalar, class... Views>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
+                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
+                                      MatrixView<Scalar const> u_bar, MatrixView<Scalar> v,
+                                      Views... views) const {
+    Problem const problem{numbers, views...};
+    Index const blocks = problem.blocks(), b = task % blocks, j = task / blocks, n = u.rows() / blocks;
+    auto const cut = [=](auto matrix) { return matrix.middle_rows(b * n, n).middle_cols(j, 1); };
+    auto const beta_b = beta.middle_rows(b * n, n);
+    if constexpr (FactoredProblem<Problem, Team>)
+      by_factor(team, problem.block(b).Q, scratch, beta_b, cut(u), cut(u_bar), cut(v));
+    else
+      by_products(team, problem.block(b), scratch, beta_b, cut(u), cut(u_bar), cut(v));
+  }
+
+ private:
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void by_factor(Team const& team, MatrixView<Scalar const> Q, Scalar* scratch,
+                                     MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
+                                     MatrixView<Scalar const> u_bar, MatrixView<Scalar> v) const {
+    Index const n = u.rows();
+    Scalar* const support = scratch;  // the members of A, as numbers
+    Scalar* const x = scratch + n;
+    Scalar* const factor = x + Team::padded(n);
+    Index size = 0;
+    for (Index i = 0; i < n; ++i)
+      if (activation.slope(u(i, 0)) != Scalar(0)) {
+        Index const p = size++;
+        team.once([=] { support[p] = static_cast<Scalar>(i); });
+      }
+    auto const member = [=](Index p) { return static_cast<Index>(support[p]); };
+    team.each(size, [=](Index p) {
+      Index const i = member(p);
+      x[p] = u_bar(i, 0);
+      for (Index q = 0; q <= p; ++q) factor[Team::factor_place(p, q)] = Q(i, member(q));
+      factor[Team::factor_place(p, p)] += beta(i, 0);
+    });
+    Scalar const size_of_u = team.max(n, [=](Index i) { return std::abs(u(i, 0)); });
+    bool const solvable = size_of_u == size_of_u && team.cholesky(factor, size, 0) == size;
+    if (solvable) team.cholesky_solve(factor, size, x);
+    team.each(n, [=](Index i) { v(i, 0) = Scalar(0); });
+    team.each(size, [=](Index p) { v(member(p), 0) = solvable ? x[p] : limits::nan<Scalar>; });
+  }
+
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void by_products(Team const& team, Problem const& problem, Scalar* scratch,
+                                       MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
+                                       MatrixView<Scalar const> u_bar, MatrixView<Scalar> v) const {
+    Index const n = u.rows();
+    Scalar *const r = scratch, *const p = r + n, *const Hp = p + n, *const own = Hp + n;
+    auto const rule = activation;
+    auto const held = [=](Index i) { return rule.slope(u(i, 0)) == Scalar(0); };
+    team.each(n, [=](Index i) {
+      v(i, 0) = u(i, 0) == u(i, 0) ? Scalar(0) : u(i, 0);
+      r[i] = p[i] = held(i) ? Scalar(0) : u_bar(i, 0);
+    });
+    Scalar square = team.sum(n, [=](Index i) { return r[i] * r[i]; });
+    Scalar const eps = limits::epsilon<Scalar>, floor = eps * eps * square;
+    for (Index t = 0; t < limit && square > floor; ++t) {
+      problem.multiply(team, p, own, Hp);
+      team.each(n, [=](Index i) { Hp[i] = held(i) ? Scalar(0) : Hp[i] + beta(i, 0) * p[i]; });
+      Scalar const step = square / team.sum(n, [=](Index i) { return p[i] * Hp[i]; });
+      team.each(n, [=](Index i) {
+        v(i, 0) += step * p[i];
+        r[i] -= step * Hp[i];
+      });
+      Scalar const next = team.sum(n, [=](Index i) { return r[i] * r[i]; }), turn = next / square;
+      square = next;
+      team.each(n, [=](Index i) { p[i] = r[i] + turn * p[i]; });
+    }
+  }
+};
+
+/// lambda_bar_i = -sum_j rho'(u_ij) v_ij and beta_bar_i = -sum_j u_ij v_ij, where v = 0 on kinks; one task a
+/// row.
+template <class Activation>
+struct PenaltyCotangent {
+  Activation activation;
+
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index i, Scalar*, MatrixView<Scalar const> u,
+                                      MatrixView<Scalar const> v, MatrixView<Scalar> lambda_bar,
+                                      MatrixView<Scalar> beta_bar) const {
+    auto const rule = activation;
+    Scalar const slopes = team.sum(u.cols(), [=](Index j) {
+      return rule.slope(u(i, j)) == Scalar(0) ? v(i, j)
+                                              : rule.subgradient(u(i, j), Scalar(0), Scalar(1)) * v(i, j);
+    });
+    Scalar const products = team.sum(u.cols(), [=](Index j) { return u(i, j) * v(i, j); });
+    team.once([=] {
+      lambda_bar(i, 0) = -slopes;
+      beta_bar(i, 0) = -products;
+    });
+  }
+};
 
 }  // namespace detrame::exact

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/exact/implicit_convolutional_synthesis.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/exact/implicit_synthesis.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/layer/dictionary.hpp"
 
 namespace detrame {
@@ -73,9 +74,10 @@ struct Dictionary<k, Exact> {
       using Activation = formula::NonnegativeShrinkage;
       Problem const& problem;
       Index dim() const { return k; }
-      ConstView<B> lambda() const { return problem.lambda; }
-      ConstView<B> beta() const { return problem.beta; }
-      void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {
+      ConstView lambda() const { return problem.lambda; }
+      ConstView beta() const { return problem.beta; }
+      Activation activation() const { return {}; }
+      void value(typename B::Lane& lane, ConstView U, View out) const {
         column_sums(lane, out, formula::PenaltyTerm<false>{}, U, PerRow{lambda()}, PerRow{beta()});
       }
     };

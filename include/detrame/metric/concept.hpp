@@ -7,18 +7,37 @@ namespace detrame {
 
 /// A penalty psi on R^k: separable, closed, convex, with a closed proximity operator.                  (M1)
 ///
-///   psi(u) = sum_i psi_i(u_i),   psi_i(u) = lambda_i |u| + beta_i/2 u^2  (+ indicator(u >= 0))
-///   prox_{gamma psi_i / theta}(t) = Activation{}(h t, b),   h = theta / (theta + gamma beta_i),
-///                                                           b = gamma lambda_i / (theta + gamma beta_i)
+///   psi(u) = sum_i lambda_i rho(u_i) + beta_i/2 u_i^2
+///   prox_{gamma psi_i / theta}(t) = A(h t, b),   h = theta / (theta + gamma beta_i),
+///                                                b = gamma lambda_i / (theta + gamma beta_i)
 ///
-/// Everything numerical about psi is in its two vectors; which of the two penalties it is, in Activation:
-/// u = A(t, b) with du/dt = 1[u != 0] and du/db = -sign(u), where the derivative at a kink is 0.
+/// rho is what the rule A = psi.activation() says, a small copyable object; it may take the value infinity (u
+/// >= 0, a box). What psi owes, by name:
+///
+///   value(lane, U, out)            out_j = psi(u_j), infinity outside the domain; 0 times infinity counts 0
+///   beta()                         k x 1, the curvature: with the metric's Q, H = Q + diag(beta) is that of
+///                                  the whole problem, and lambda_min(Q) + min beta its modulus
+///   lambda()                       k x 1, the weights of rho; infinity holds u_i where rho is least
+///   A(t, b)                        argmin_u 1/2 (u - t)^2 + b rho(u), b >= 0; b = 0 projects on the domain
+///   A.slope(u)                     the derivative of that in t, as a function of the result: 1, at a kink 0.
+///                                  That in b is then -A.subgradient(u, 0, 1)
+///   A.subgradient(u, g, lambda)    the element of least norm of g + lambda d rho(u), infinite outside the
+///                                  domain, not finite where g is not: the problem is solved where it is 0
+///   A.kink(u, p)                   the next kink of rho from u on in the direction of p != 0, else infinity
+///                                  of p's sign
+///   A.margin(u, g, lambda)         the distance of a solved (u, g) from another slope, at least 0
+///
+/// Laws: tests/exact/penalty_test.cpp runs them on both of penalty.hpp and on a box.
 namespace has {
 
 template <class P>
-concept activation = requires(typename P::Backend::Scalar t) {
-  { typename P::Activation{}(t, t) } -> std::same_as<typename P::Backend::Scalar>;
-  { P::Activation::two_sided } -> std::convertible_to<bool>;
+concept activation = requires(P const& psi, typename P::Activation const& A, typename P::Backend::Scalar t) {
+  { psi.activation() } -> std::same_as<typename P::Activation>;
+  { A(t, t) } -> std::same_as<typename P::Backend::Scalar>;
+  { A.slope(t) } -> std::same_as<typename P::Backend::Scalar>;
+  { A.subgradient(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;
+  { A.kink(t, t) } -> std::same_as<typename P::Backend::Scalar>;
+  { A.margin(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;
 };
 
 template <class P>
@@ -38,6 +57,13 @@ concept penalty_value =
 template <class P>
 concept Penalty =
     Backend<typename P::Backend> && has::activation<P> && has::penalty_vectors<P> && has::penalty_value<P>;
+
+/// A penalty with rho(u) = |u|, on all u or (not two_sided) on u >= 0: its only kink is 0, where a basis can
+/// say which entries are held.
+template <class P>
+concept Shrinkage = Penalty<P> && requires {
+  { P::Activation::two_sided } -> std::convertible_to<bool>;
+};
 
 /// A metric |v|_Q^2 = <v, Q v>, with Q symmetric and positive definite: on R^k, or, where its structure mixes
 /// the unit() sites of a sample, on R^{k unit()}; dim() is k.                                            (M3)

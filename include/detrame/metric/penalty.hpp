@@ -44,6 +44,7 @@ class SeparablePenalty {
   Index dim() const { return lambda_.rows(); }
   ConstView<B> lambda() const { return lambda_; }
   ConstView<B> beta() const { return beta_; }
+  Activation activation() const { return {}; }
 
   /// out_j = psi(u_j). U: k x N. out: 1 x N.
   void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {

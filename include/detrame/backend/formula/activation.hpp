@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "detrame/core/host_device.hpp"
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 #include "detrame/core/random.hpp"
 
@@ -39,14 +40,39 @@ struct ReluPullback {
   }
 };
 
-/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b |u|,
-/// over u >= 0 and over all u. For both, du/dt = 1[u != 0] and du/db = -sign(u); at a kink the derivative is
-/// 0.
+/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u),
+/// where rho(u) = |u|, over u >= 0 and over all u. What else a penalty says of itself (metric/concept.hpp):
+///
+///   slope(u)                    du/dt as a function of the result: 1, at a kink 0
+///   subgradient(u, g, lambda)   the element of least norm of g + lambda d rho(u), infinite outside the
+///                               domain. Where g is not finite, neither is it; an infinite lambda means u = 0
+///   kink(u, p)                  where rho has its next kink from u on in the direction of p != 0, else
+///                               infinity of p's sign
+///   margin(u, g, lambda)        how far (u, g), with -g in lambda d rho(u), is from having another slope; at
+///                               least 0
 struct NonnegativeShrinkage {
   static constexpr bool two_sided = false;
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return relu(t - b);
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar slope(Scalar u) {
+    return u != Scalar(0) ? Scalar(1) : Scalar(0);
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda) {
+    if (u > Scalar(0)) return g + lambda;
+    if (u < Scalar(0)) return limits::infinity<Scalar>;
+    return g + lambda > Scalar(0) ? g - g : g + lambda;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar kink(Scalar u, Scalar p) {
+    return p > Scalar(0) ? limits::infinity<Scalar> : u > Scalar(0) ? Scalar(0) : -limits::infinity<Scalar>;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar margin(Scalar u, Scalar g, Scalar lambda) {
+    return u != Scalar(0) ? u : relu(lambda + g);
   }
 };
 
@@ -55,6 +81,23 @@ struct SoftShrinkage {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return soft_threshold(t, b);
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar slope(Scalar u) {
+    return u != Scalar(0) ? Scalar(1) : Scalar(0);
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda) {
+    return u > Scalar(0) ? g + lambda : u < Scalar(0) ? g - lambda : soft_threshold(g, lambda);
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar kink(Scalar u, Scalar p) {
+    if (p > Scalar(0)) return u < Scalar(0) ? Scalar(0) : limits::infinity<Scalar>;
+    return u > Scalar(0) ? Scalar(0) : -limits::infinity<Scalar>;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar margin(Scalar u, Scalar g, Scalar lambda) {
+    return u != Scalar(0) ? (u < Scalar(0) ? -u : u) : relu(lambda - (g < Scalar(0) ? -g : g));
   }
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cmath>
-
 #include "detrame/backend/formula/activation.hpp"
 #include "detrame/backend/formula/terms.hpp"
 #include "detrame/core/host_device.hpp"
@@ -11,13 +9,14 @@
 /// Values and subgradients of the penalties.
 namespace detrame::formula {
 
-/// lambda |u| + beta/2 u^2, and infinity where u < 0 unless the penalty is two-sided.
+/// lambda |u| + beta/2 u^2, and infinity where u < 0 unless the penalty is two-sided. Infinite lambda and
+/// beta cost nothing at u = 0.
 template <bool two_sided>
 struct PenaltyTerm {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar lambda, Scalar beta) const {
     if (!two_sided && u < Scalar(0)) return limits::infinity<Scalar>;
-    return lambda * Magnitude{}(u) + beta / Scalar(2) * (u * u);
+    return u == Scalar(0) ? u : lambda * Magnitude{}(u) + beta / Scalar(2) * (u * u);
   }
 };
 
@@ -27,11 +26,7 @@ template <class Activation>
 struct Subgradient {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar lambda, Scalar beta) const {
-    Scalar const g = v + beta * u;
-    if (u > Scalar(0)) return g + lambda;
-    if (u < Scalar(0)) return Activation::two_sided ? g - lambda : static_cast<Scalar>(INFINITY);
-    if (Activation::two_sided) return soft_threshold(g, lambda);
-    return g + lambda > Scalar(0) ? g - g : g + lambda;
+    return Activation::subgradient(u, v + beta * u, lambda);
   }
 };
 

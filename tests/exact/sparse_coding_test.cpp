@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/exact/encode.hpp"
+#include "detrame/exact/sparse_coding.hpp"
 
 #include <doctest/doctest.h>
 

@@ -5,7 +5,8 @@
 #include <cmath>
 #include <vector>
 
-#include "detrame/exact/implicit_synthesis.hpp"
+#include "detrame/exact/exact_prox_pullback.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
 
 namespace detrame {
 
@@ -70,7 +71,7 @@ struct LargestSlope {
 };
 
 template <Backend B>
-void require_codes(char const* who, Synthesis<B> const& synthesis, typename B::ConstView A) {
+void require_codes(char const* who, Synthesis<B> const& synthesis, ConstView<B> A) {
   if (A.rows() != synthesis.D.cols())
     throw ShapeError(
         message(who, ": A has ", A.rows(), " rows, D is ", synthesis.D.rows(), " x ", synthesis.D.cols()));
@@ -81,57 +82,53 @@ void require_codes(char const* who, Synthesis<B> const& synthesis, typename B::C
 /// The sparse codes of samples, with their certificate: exact_synthesis by its common name.             (M1)
 /// Shapes    X: m x N. The codes, result.u: k x N.
 template <Backend B>
-ExactResult<B> encode(B& backend, Synthesis<B> const& synthesis, typename B::Input X,
-                      ExactOptions options = {}) {
+ExactResult<B> encode(B& backend, Synthesis<B> const& synthesis, Input<B> X, ExactOptions options = {}) {
   return exact_synthesis(backend, synthesis, std::move(X), options);
 }
 
 /// X = D A: what codes stand for.
 /// Shapes    A: k x N, else ShapeError. Result: m x N.
 template <Backend B>
-typename B::Matrix decode(B& backend, Synthesis<B> const& synthesis, typename B::Input A) {
-  using ConstView = typename B::ConstView;
-  ConstView const a = A, D = synthesis.D;
+Matrix<B> decode(B& backend, Synthesis<B> const& synthesis, Input<B> A) {
+  ConstView<B> const a = A, D = synthesis.D;
   exact::require_codes<B>("decode", synthesis, a);
-  typename B::Matrix X;
+  Matrix<B> X;
   resize(backend, X, D.rows(), a.cols());
-  each_column(backend, a.cols(), 0, exact::BlockProduct{D.cols()}, D, a, typename B::View(X));
+  each_column(backend, a.cols(), 0, exact::BlockProduct{D.cols()}, D, a, View<B>(X));
   return X;
 }
 
 /// The objective of codes, with the paper's penalty: infinity outside a >= 0.                           (M1)
 /// Shapes    X: m x N, A: k x N, else ShapeError. Result: 1 x N.
 template <Backend B>
-typename B::Matrix objective(B& backend, Synthesis<B> const& synthesis, typename B::Input X,
-                             typename B::Input A) {
+Matrix<B> objective(B& backend, Synthesis<B> const& synthesis, Input<B> X, Input<B> A) {
   return objective(backend, synthesis, synthesis.penalty(backend), std::move(X), std::move(A));
 }
 
 /// How far codes are from optimal at most, without knowing the optimum: primal less dual value.         (D1)
 ///
-///   gap_j = sum_i s/2 a_i^2 - w_i a_i + (w_i)_+^2 / (2 s),   w = D^T (x - D a) - lambda 1 - d,   s = alpha + beta
+///   gap_j = sum_i s/2 a_i^2 - w_i a_i + (w_i)_+^2 / (2 s),   w = D^T (x - D a) - lambda 1 - d,   s = alpha +
+///                                                            beta
 ///
 /// Shapes    X: m x N, A: k x N, else ShapeError. Result: 1 x N.
-/// Ensures   L(a) - L(a_star) <= gap and |a - a_star|^2 <= 2 gap / s, up to rounding; gap >= 0 always, since every
-///           term is computed as one that cannot be negative; infinity where a is outside a >= 0.
+/// Ensures   L(a) - L(a_star) <= gap and |a - a_star|^2 <= 2 gap / s, up to rounding; gap >= 0 always, since
+///           every term is computed as one that cannot be negative; infinity where a is outside a >= 0.
 /// Cost      4 m k flops a column.
-/// Tested    tests/exact/encode_test.cpp
+/// Tested    tests/exact/sparse_coding_test.cpp
 template <Backend B>
-typename B::Matrix duality_gap(B& backend, Synthesis<B> const& synthesis, typename B::Input X,
-                               typename B::Input A) {
+Matrix<B> duality_gap(B& backend, Synthesis<B> const& synthesis, Input<B> X, Input<B> A) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
-  ConstView const x = X, a = A, D = synthesis.D, d = synthesis.d;
+  ConstView<B> const x = X, a = A, D = synthesis.D, d = synthesis.d;
   synthesis.check("duality_gap");
   exact::require_codes<B>("duality_gap", synthesis, a);
   if (x.rows() != D.rows() || x.cols() != a.cols())
     throw ShapeError(message("duality_gap: X is ", x.rows(), " x ", x.cols(), ", A is ", a.rows(), " x ",
                              a.cols(), ", D is ", D.rows(), " x ", D.cols()));
-  typename B::Matrix gap;
+  Matrix<B> gap;
   resize(backend, gap, 1, a.cols());
   each_column(backend, a.cols(), D.rows() + D.cols(),
               exact::DualityGap<Scalar>{synthesis.lambda, synthesis.alpha + synthesis.beta}, D, d, x, a,
-              typename B::View(gap));
+              View<B>(gap));
   return gap;
 }
 
@@ -142,32 +139,31 @@ struct PathPoint {
   ExactResult<B> code;
 };
 
-/// The exact codes for `count` values of lambda, from the smallest for which all codes are zero down to `ratio`
-/// times it, in equal ratios; each solution starts from the support of the one before.              (M1, M8)
+/// The exact codes for `count` values of lambda, from the smallest for which all codes are zero down to
+/// `ratio` times it, in equal ratios; each solution starts from the support of the one before.       (M1, M8)
 ///
 /// Shapes    X: m x N, else ShapeError.  synthesis.lambda is not read.
 /// Requires  count >= 1, 0 < ratio <= 1, else DomainError.
-/// Ensures   front().lambda = max(0, lambda_max), where u = 0; every point carries its certificate. Where lambda_max
-///           <= 0 every code is zero for every lambda >= 0, and the path is that one point.
-/// Tested    tests/exact/encode_test.cpp
+/// Ensures   front().lambda = max(0, lambda_max), where u = 0; every point carries its certificate. Where
+///           lambda_max <= 0 every code is zero for every lambda >= 0, and the path is that one point.
+/// Tested    tests/exact/sparse_coding_test.cpp
 template <Backend B>
-std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis, typename B::Input X,
-                                              Index count, typename B::Scalar ratio) {
+std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis, Input<B> X, Index count,
+                                              typename B::Scalar ratio) {
   using Scalar = typename B::Scalar;
-  using ConstView = typename B::ConstView;
   require_at_least("regularisation_path", "count", count, Index{1});
   if (!(ratio > Scalar(0) && ratio <= Scalar(1)))
     throw DomainError(message("regularisation_path: ratio = ", ratio, ", must be in (0, 1]"));
-  ConstView const x = X, D = synthesis.D, d = synthesis.d;
+  ConstView<B> const x = X, D = synthesis.D, d = synthesis.d;
   synthesis.lambda = Scalar(0);
   synthesis.check("regularisation_path");
   if (x.rows() != D.rows())
     throw ShapeError(
         message("regularisation_path: X has ", x.rows(), " rows, D is ", D.rows(), " x ", D.cols()));
   auto const frame = backend.lane().frame();
-  typename B::View const slopes = backend.lane().scratch(1, x.cols());
+  View<B> const slopes = backend.lane().scratch(1, x.cols());
   each_column(backend, x.cols(), 0, exact::LargestSlope<Scalar>{}, D, d, x, slopes);
-  Scalar const lambda_max = x.cols() > 0 ? max_to_host(backend.lane(), ConstView(slopes)) : Scalar(0);
+  Scalar const lambda_max = x.cols() > 0 ? max_to_host(backend.lane(), ConstView<B>(slopes)) : Scalar(0);
 
   std::vector<PathPoint<B>> path;
   Index const points = lambda_max > Scalar(0) ? count : 1;

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+
+#include "detrame/exact/images.hpp"
+#include "detrame/exact/metric_columns.hpp"
+#include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/synthesis_columns.hpp"
+#include "detrame/exact/synthesis_images.hpp"
+#include "detrame/metric/convolutional_synthesis.hpp"
+#include "detrame/metric/synthesis.hpp"
+
+namespace detrame {
+
+namespace exact {
+
+/// margin_j for the columns of one task, one diagonal block of Q in each row of margin.
+template <class Activation>
+struct Margin {
+  Activation activation;
+
+  template <class Team, Problem<Team> P, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, P const& problem, Index first, Scalar* scratch,
+                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
+                                      MatrixView<Scalar const> u, MatrixView<Scalar> margin) const {
+    constexpr Scalar infinity = limits::infinity<Scalar>;
+    Index const n = u.rows(), width = problem.width(team);
+    Index const count = u.cols() - first < width ? u.cols() - first : width;
+    Scalar* const g = scratch;
+    auto const rule = activation;
+    problem.gradient(team, first, count, u, scratch + n * width, g);
+    for (Index c = 0; c < count; ++c) {
+      Index const j = first + c;
+      Scalar const nearest = team.max(n, [=](Index i) {  // 1 / margin: a maximum keeps NaN
+        return Scalar(1) / rule.margin(u(i, j), g[i + c * n] + beta(i, 0) * u(i, j), lambda(i, 0));
+      });
+      team.once([=] { margin(0, j) = nearest == Scalar(0) ? infinity : Scalar(1) / nearest; });
+    }
+  }
+};
+
+/// out_j = the smallest entry of column j, NaN if one is. A kernel of each_column.
+struct SmallestOfColumn {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> A,
+                                      MatrixView<Scalar> out) const {
+    Scalar least = A(0, j);
+    for (Index i = 1; i < A.rows(); ++i) least = A(i, j) < least || A(i, j) != A(i, j) ? A(i, j) : least;
+    team.once([=] { out(0, j) = least; });
+  }
+};
+
+}  // namespace exact
+
+/// How far a solution is from a kink, where its derivative is one-sided.                                (A2)
+///
+///   margin_j = min_i  |u_i| where u_i != 0,  else lambda_i + g_i (lambda_i - |g_i| for signed penalties)
+///              (as A.margin of any penalty says)
+///
+/// with g = Q (u - z) + beta u in column j. It is 0 where strict complementarity fails: there a derivative of
+/// the solution counts i as inactive.
+///
+/// Shapes    z, u: k x N.  Result: 1 x N.
+/// Requires  sizes that agree, else ShapeError; u as exact_prox gave it for these arguments.
+/// Ensures   margin >= 0; NaN where z or u has one in the column.
+/// Cost      k^2 multiply-adds a column; allocates the result.
+/// Tested    tests/exact/implicit_test.cpp
+template <Backend B, ColumnMetric M, Penalty Psi>
+Matrix<B> exact_margin(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u) {
+  using Team = typename B::Team;
+  using Measure =
+      exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, exact::Margin<typename Psi::Activation>>;
+  ConstView<B> const Z = z, U = u, weights = Q.weights();
+  Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
+  if (Z.rows() != k || U.rows() != k || psi.dim() != k || U.cols() != N)
+    throw ShapeError(message("exact_margin: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ", U.cols(),
+                             ", psi has ", psi.dim(), " rows, Q is ", k, " x ", k));
+  Matrix<B> out;
+  resize(backend, out, 1, N);
+  auto const frame = backend.lane().frame();
+  View<B> const margins = backend.lane().scratch(blocks, N);
+  each_column(backend, (N + Team::width - 1) / Team::width * blocks, 2 * n * Team::width,
+              Measure{{psi.activation()}, {}}, psi.beta(), psi.lambda(), U, margins, weights, Z);
+  each_column(backend, N, 0, exact::SmallestOfColumn{}, ConstView<B>(margins), View<B>(out));
+  return out;
+}
+
+/// The same for exact_synthesis, with g = D^T (D u - x) + d + alpha u + beta u.                         (A3)
+/// Shapes    X: m x N.  u: k x N.  Result: 1 x N.
+template <Backend B, Penalty Psi>
+Matrix<B> exact_margin(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X, Input<B> u) {
+  using Scalar = typename B::Scalar;
+  using Team = typename B::Team;
+  using Measure = exact::OnBlocks<exact::SynthesisColumns<Scalar>, exact::Margin<typename Psi::Activation>>;
+  ConstView<B> const x = X, U = u, D = synthesis.D, d = synthesis.d;
+  synthesis.check("exact_margin");
+  Index const m = D.rows(), k = D.cols(), N = x.cols();
+  if (x.rows() != m || U.rows() != k || psi.dim() != k || U.cols() != N)
+    throw ShapeError(message("exact_margin: X is ", x.rows(), " x ", N, ", u is ", U.rows(), " x ", U.cols(),
+                             ", psi has ", psi.dim(), " rows, D is ", m, " x ", k));
+  Matrix<B> out;
+  resize(backend, out, 1, N);
+  each_column(backend, (N + Team::width - 1) / Team::width, (m + 2 * k) * Team::width,
+              Measure{{psi.activation()}, {synthesis.alpha}}, psi.beta(), psi.lambda(), U, View<B>(out), D, d,
+              x);
+  return out;
+}
+
+/// The same for images in a convolutional metric. Result: 1 x images.                               (A2) (K2)
+/// Shapes    z, u: k x (sites images), else ShapeError.
+/// Tested    tests/exact/margin_test.cpp
+template <Backend B, Penalty Psi>
+Matrix<B> exact_margin(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Input<B> z, Input<B> u) {
+  using Measure =
+      exact::OnBlocks<exact::MetricImages<typename B::Scalar>, exact::Margin<typename Psi::Activation>>;
+  ConstView<B> const Z = z, U = u;
+  ConvolutionalBlocks const shape = Q.structure();
+  Index const k = Q.dim(), sites = shape.unit(), n = k * sites, N = Z.cols();
+  if (Z.rows() != k || U.rows() != k || psi.dim() != k || U.cols() != N || N % sites != 0)
+    throw ShapeError(message("exact_margin: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ", U.cols(),
+                             ", psi has ", psi.dim(), " rows, Q has ", k, " channels and images of ", sites,
+                             " sites"));
+  Matrix<B> out, copy_z, copy_u;
+  resize(backend, out, 1, N / sites);
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  each_column(backend, N / sites, 2 * n, Measure{{psi.activation()}, {shape}},
+              exact::per_entry<B>(lane, psi.beta(), sites), exact::per_entry<B>(lane, psi.lambda(), sites),
+              exact::by_image<B>(lane, U, sites, copy_u, backend), View<B>(out), Q.weights(),
+              exact::by_image<B>(lane, Z, sites, copy_z, backend));
+  return out;
+}
+
+/// The same for exact_synthesis of images. Result: 1 x images.                                      (A3) (K4)
+/// Shapes    X: m x (sites images).  u: k x (out_sites images), else ShapeError.
+/// Tested    tests/exact/margin_test.cpp
+template <Backend B, Penalty Psi>
+Matrix<B> exact_margin(B& backend, ConvolutionalSynthesis<B> const& synthesis, Psi const& psi, Input<B> X,
+                       Input<B> u) {
+  using Measure =
+      exact::OnBlocks<exact::SynthesisImages<typename B::Scalar>, exact::Margin<typename Psi::Activation>>;
+  ConstView<B> const x = X, U = u, D = synthesis.D, d = synthesis.d;
+  synthesis.check("exact_margin");
+  Window const w = synthesis.window;
+  Index const m = synthesis.channels(), k = D.cols(), n = k * w.out_sites(), images = x.cols() / w.sites();
+  if (x.rows() != m || x.cols() % w.sites() != 0 || U.rows() != k || psi.dim() != k ||
+      U.cols() != images * w.out_sites())
+    throw ShapeError(message("exact_margin: X is ", x.rows(), " x ", x.cols(), ", u is ", U.rows(), " x ",
+                             U.cols(), ", psi has ", psi.dim(), " rows, D has ", k, " atoms of ", m,
+                             " channels"));
+  Matrix<B> out, copy_x, copy_u;
+  resize(backend, out, 1, images);
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  each_column(backend, images, n + m * w.sites() + D.rows(),
+              Measure{{psi.activation()}, {w, synthesis.alpha}},
+              exact::per_entry<B>(lane, psi.beta(), w.out_sites()),
+              exact::per_entry<B>(lane, psi.lambda(), w.out_sites()),
+              exact::by_image<B>(lane, U, w.out_sites(), copy_u, backend), View<B>(out), D, d,
+              exact::by_image<B>(lane, x, w.sites(), copy_x, backend));
+  return out;
+}
+
+}  // namespace detrame

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include "detrame/exact/active_set.hpp"
+#include "detrame/exact/face_search.hpp"
+#include "detrame/exact/images.hpp"
+#include "detrame/exact/metric_columns.hpp"
+#include "detrame/exact/metric_images.hpp"
+
+namespace detrame {
+
+/// The exact proximity operator of psi in the metric Q: one strictly convex problem per column of z.    (M3)
+///
+///   prox^Q_psi(z) = argmin_u  1/2 <u - z, Q (u - z)> + psi(u)
+///
+/// Shapes    Q: k x k.  z, u: k x N, a column a sample.
+/// Requires  z.rows() == psi.dim() == Q.dim(), and a guess of the shape of z where one is used, else
+///           ShapeError; pivot_limit >= 0, else DomainError. What is said of Q and psi is ensured by their
+///           types.
+/// Ensures   (1) u >= 0 exactly where psi says so.
+///           (2) residual, subgradient, bound as ExactResult says, from z, Q and u as returned, by loops that
+///               the solver does not use.
+///           (3) status `optimal` if and only if for every column residual <= 32 eps t, with t a bound of the
+///               terms that the gradient is summed from, t = max_i root_i (|root o z|_1 + |root o u|_1) +
+///               |u|_inf, root_i = sqrt(q_ii + beta_i). Any other status comes with the residual that was
+///               reached.
+///           (4) u = 0 exactly where Q z <= lambda up to 8 eps t (|Q z| <= lambda for signed penalties). (M8)
+///           (5) a column of z that is not finite gives a column of NaN (in its block) and `not_finite`; the
+///               others are as without it.
+///           (6) the bits of a column depend neither on the other columns nor on the number of threads.
+///           (7) N = 0 returns at once, optimal with residual 0. A result that is used again is not allocated
+///               again.
+/// Adjoint   exact_prox_pullback (A2)
+/// Cost      a column: about 12 k^2 multiply-adds for guess and certificate, |A|^3 / 6 for the first factor
+///           of its support A and little for the next ones, k |A| a pivot; scratch k^2 / 2 scalars a thread.
+/// Source    docs/maths.md (M3), (C4); the search for the support in exact/pivoting.hpp.
+/// Tested    tests/exact/active_set_test.cpp, tests/exact/theorems_test.cpp
+template <Backend B, ColumnMetric M, Penalty Psi>
+void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<B>& result,
+                ExactOptions options = {}) {
+  using Team = typename B::Team;
+  using Solver = exact::ActiveSet<typename Psi::Activation>;
+  using Solve = exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, Solver>;
+  ConstView<B> const Z = z, weights = Q.weights();
+  Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
+  if (Z.rows() != k || psi.dim() != k)
+    throw ShapeError(
+        message("exact_prox: z has ", Z.rows(), " rows, psi has ", psi.dim(), ", Q is ", k, " x ", k));
+  bool const warm = exact::prepare(backend, "exact_prox", k, N, options, result);
+  auto const frame = backend.lane().frame();
+  View<B> const report = backend.lane().scratch(blocks * Index(exact::Report::count), N);
+  each_column(backend, (N + Team::width - 1) / Team::width * blocks,
+              Solver::template scratch_size<Team>(n, n),
+              Solve{{psi.activation(), warm, options.pivot_limit}, {}}, psi.beta(), psi.lambda(),
+              View<B>(result.u), report, weights, Z);
+  exact::finish(backend, Q.lambda_min(), psi.beta(), report, result);
+}
+
+/// The same, as a value.
+template <Backend B, ColumnMetric M, Penalty Psi>
+ExactResult<B> exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactOptions options = {}) {
+  ExactResult<B> result;
+  exact_prox(backend, Q, psi, std::move(z), result, options);
+  return result;
+}
+
+/// The exact proximity operator of psi in a convolutional metric: one strictly convex problem per image. (M3)
+///
+///   prox^Q_psi(z) = argmin_u  1/2 <u - z, Q (u - z)> + psi(u)
+///
+/// Shapes    Q: a convolution of k channels.  z, u: k x (sites images).  In the result, "column" is an image.
+/// Requires  z of k rows and whole images, psi of k rows, and a guess of the shape of z where one is used,
+///           else ShapeError; pivot_limit >= 0, else DomainError.
+/// Ensures   (1) u >= 0 exactly where psi says so.
+///           (2) residual, subgradient, bound as ExactResult says, from z, Q and u as returned, by loops that
+///               neither the solver nor the recursions use.
+///           (3) status `optimal` if and only if for every image residual <= 32 eps t, with t = R (|z|_inf +
+///               |u|_inf) + |u|_inf and R the largest row sum of |Q| and beta. Any other status comes with
+///               the residual reached.
+///           (4) the bits of an image depend neither on the other images nor on the number of threads.
+///           (5) images = 0 returns at once, optimal with residual 0.
+/// Cost      matrix-free: products with Q, of 2 taps k kg flops a site each; `pivots` counts them, and
+///           pivot_limit bounds them. Their number grows with the square root of the condition number.
+///           Scratch 7 k sites.
+/// Source    docs/maths.md (M3), (C4), (K2)
+/// Tested    tests/exact/convolutional_test.cpp
+template <Backend B, Penalty Psi>
+void exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Input<B> z,
+                ExactResult<B>& result, ExactOptions options = {}) {
+  using Scalar = typename B::Scalar;
+  using Solver = exact::SearchFaces<typename Psi::Activation>;
+  using Solve = exact::OnBlocks<exact::MetricImages<Scalar>, Solver>;
+  ConstView<B> const Z = z;
+  ConvolutionalBlocks const shape = Q.structure();
+  Index const k = Q.dim(), sites = shape.unit(), n = k * sites;
+  if (Z.rows() != k || psi.dim() != k || Z.cols() % sites != 0)
+    throw ShapeError(message("exact_prox: z is ", Z.rows(), " x ", Z.cols(), ", psi has ", psi.dim(),
+                             " rows, Q has ", k, " channels and images of ", sites, " sites"));
+  bool const warm = exact::prepare(backend, "exact_prox", k, Z.cols(), options, result);
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  ConstView<B> const beta = exact::per_entry<B>(lane, psi.beta(), sites),
+                     lambda = exact::per_entry<B>(lane, psi.lambda(), sites);
+  Matrix<B> copy, sums = Q.absolute_row_sums(backend);
+  each(lane, formula::Add{}, sums, psi.beta());
+  ConstView<B> const z_image = exact::by_image<B>(lane, Z, sites, copy, backend);
+  View<B> const report = lane.scratch(Index(exact::Report::count), Z.cols() / sites);
+  Scalar const row_sum = max_to_host(lane, ConstView<B>(sums));
+  each_column(backend, Z.cols() / sites, Solver::scratch_size(n, n),
+              Solve{{psi.activation(), warm, options.pivot_limit}, {shape, row_sum}}, beta, lambda,
+              View<B>(result.u).reshaped(n, Z.cols() / sites), report, Q.weights(), z_image);
+  exact::finish(backend, Q.lambda_min(), psi.beta(), ConstView<B>(report), result);
+}
+
+/// The same, as a value.
+template <Backend B, Penalty Psi>
+ExactResult<B> exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Input<B> z,
+                          ExactOptions options = {}) {
+  ExactResult<B> result;
+  exact_prox(backend, Q, psi, std::move(z), result, options);
+  return result;
+}
+
+}  // namespace detrame

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include "detrame/exact/images.hpp"
+#include "detrame/exact/metric_columns.hpp"
+#include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/report.hpp"
+#include "detrame/exact/support_solve.hpp"
+
+namespace detrame {
+
+namespace exact {
+
+/// y = A v by blocks of A: y(rows of block g, j) = A_g v(rows of block g, j); one task a column.
+struct BlockProduct {
+  Index n;  ///< columns of a block
+
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> A,
+                                      MatrixView<Scalar const> v, MatrixView<Scalar> y) const {
+    Index const rows = A.rows();
+    team.each(y.rows(), [=](Index i) { y(i, j) = Scalar(0); });
+    for (Index l = 0; l < A.cols(); ++l) {
+      Index const top = l / n * rows;
+      Scalar const v_l = v(l, j);
+      if (v_l != Scalar(0)) team.each(rows, [=](Index i) { y(top + i, j) += A(i, l) * v_l; });
+    }
+  }
+};
+
+/// Q_bar = -1/2 sum_j v_j (u_j - z_j)^T + (u_j - z_j) v_j^T on the diagonal blocks; one task a column of
+/// Q_bar.
+struct MetricGradient {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index c, Scalar*, MatrixView<Scalar const> z,
+                                      MatrixView<Scalar const> u, MatrixView<Scalar const> v,
+                                      MatrixView<Scalar> Q_bar) const {
+    Index const n = Q_bar.rows(), first = c / n * n;
+    team.each(n, [=](Index i) { Q_bar(i, c) = Scalar(0); });
+    for (Index j = 0; j < u.cols(); ++j) {
+      Scalar const w_c = Scalar(-0.5) * (u(c, j) - z(c, j)), v_c = Scalar(-0.5) * v(c, j);
+      team.each(n, [=](Index i) {
+        Q_bar(i, c) += v(first + i, j) * w_c + (u(first + i, j) - z(first + i, j)) * v_c;
+      });
+    }
+  }
+};
+
+/// y = Q x for one image. A kernel of each_column.
+template <class Scalar>
+struct ImageProduct {
+  ConvolutionalBlocks shape;
+  template <class Team>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> Q,
+                                      MatrixView<Scalar const> x, MatrixView<Scalar> y) const {
+    MetricImages<Scalar>{{shape}, Q}.multiply(team, &x(0, j), nullptr, &y(0, j));
+  }
+};
+
+/// Q_bar = -1/2 (v (u - z)^T + (u - z) v^T) summed over the pairs of sites that a weight connects; one task a
+/// column.
+template <class Scalar>
+struct ConvolutionalMetricGradient {
+  ConvolutionalBlocks shape;
+  template <class Team>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index column, Scalar*, MatrixView<Scalar const> z,
+                                      MatrixView<Scalar const> u, MatrixView<Scalar const> v,
+                                      MatrixView<Scalar> Q_bar) const {
+    Index const kg = Q_bar.rows(), K = shape.kernel, r = (K - 1) / 2, sites = shape.height * shape.width;
+    Index const group = column / (kg * K * K), tap = column / kg % (K * K), i = group * kg + column % kg,
+                o = group * kg;
+    Index const dy = tap / K - r, dx = tap % K - r;
+    team.each(kg, [=](Index c) { Q_bar(c, column) = Scalar(0); });
+    for (Index s = 0; s < u.cols(); ++s) {
+      Index const y = s % sites / shape.width + dy, x = s % shape.width + dx;
+      if (y < 0 || y >= shape.height || x < 0 || x >= shape.width) continue;
+      Index const t = s + dy * shape.width + dx;
+      Scalar const e_i = Scalar(-0.5) * (u(i, t) - z(i, t)), v_i = Scalar(-0.5) * v(i, t);
+      team.each(kg,
+                [=](Index c) { Q_bar(c, column) += v(o + c, s) * e_i + (u(o + c, s) - z(o + c, s)) * v_i; });
+    }
+  }
+};
+
+}  // namespace exact
+
+/// Cotangents of what exact_prox reads. A result that is used again is not allocated again.
+/// Shapes    z_bar: k x N.  Q_bar: as Q.weights(), symmetric.  lambda_bar, beta_bar: k x 1.  v: k x N.
+template <Backend B>
+struct ExactProxCotangent {
+  Matrix<B> z_bar, Q_bar, lambda_bar, beta_bar;
+  Matrix<B> v;  ///< the solution of the adjoint system, from which the others follow
+};
+
+/// The gradient of <u, u_bar>, u = prox^Q_psi(z), from the solution itself: no iterate is needed.        (A2)
+///
+///   (Q_AA + diag(beta_A)) v_A = u_bar_A,  v = 0 off A = {i: u_i != 0}
+///
+///   z_bar = Q v     Q_bar = -1/2 (v (u - z)^T + (u - z) v^T)     lambda_bar = -sign(u) o v     beta_bar = -u
+///                   o v
+///
+/// summed over the columns but for z_bar.
+///
+/// Shapes    z, u, u_bar: k x N.
+/// Requires  equal shapes, else ShapeError; u as exact_prox gave it for these arguments.
+/// Ensures   all fields are assigned. <Q_bar, dQ> is the derivative in symmetric directions on Q's blocks.
+///           Where strict complementarity fails (see exact_margin) the derivative is one-sided, and this one
+///           belongs to A as it is. NaN in u gives NaN.
+/// Cost      |A|^3 / 6 + 2 k |A| multiply-adds a column, and k kg N for Q_bar.
+/// Source    docs/maths.md (A2)
+/// Tested    tests/exact/implicit_test.cpp
+template <Backend B, ColumnMetric M, Penalty Psi>
+void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u, Input<B> u_bar,
+                         ExactProxCotangent<B>& bar) {
+  ConstView<B> const Z = z, U = u, U_bar = u_bar, weights = Q.weights();
+  Index const k = Q.dim(), N = Z.cols(), n = weights.rows();
+  if (Z.rows() != k || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
+      U_bar.cols() != N)
+    throw ShapeError(message("exact_prox_pullback: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ",
+                             U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
+                             psi.dim(), " rows, Q is ", k, " x ", k));
+  for (auto* const batch : {&bar.v, &bar.z_bar}) exact::reserve(backend, *batch, k, N);
+  for (auto* const column : {&bar.lambda_bar, &bar.beta_bar}) exact::reserve(backend, *column, k, 1);
+  exact::reserve(backend, bar.Q_bar, n, k);
+  using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricColumns<typename B::Scalar>>;
+  each_column(backend, k / n * N, Solve::template factor_scratch<typename B::Team>(n),
+              Solve{psi.activation(), {}}, psi.beta(), U, U_bar, View<B>(bar.v), weights);
+  ConstView<B> const v = bar.v;
+  each_column(backend, k, 0, exact::PenaltyCotangent<typename Psi::Activation>{psi.activation()}, U, v,
+              View<B>(bar.lambda_bar), View<B>(bar.beta_bar));
+  each_column(backend, N, 0, exact::BlockProduct{n}, weights, v, View<B>(bar.z_bar));
+  each_column(backend, k, 0, exact::MetricGradient{}, Z, U, v, View<B>(bar.Q_bar));
+}
+
+/// The same, as a value.
+template <Backend B, ColumnMetric M, Penalty Psi>
+ExactProxCotangent<B> exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u,
+                                          Input<B> u_bar) {
+  ExactProxCotangent<B> bar;
+  exact_prox_pullback(backend, Q, psi, std::move(z), std::move(u), std::move(u_bar), bar);
+  return bar;
+}
+
+/// The gradient of <u, u_bar>, u = prox^Q_psi(z) in a convolutional metric.                         (A2) (K2)
+///
+/// As exact_prox_pullback of a metric of columns, an image in place of a column; Q_bar has the layout of
+/// Q.weights() and its symmetry.
+///
+/// Shapes    z, u, u_bar: k x (sites images).
+/// Requires  equal shapes, else ShapeError; u as exact_prox gave it for these arguments; `limit` >= 1
+///           products with Q for each image, else DomainError.
+/// Cost      conjugate gradients on the support of each image.
+/// Tested    tests/exact/convolutional_test.cpp
+template <Backend B, Penalty Psi>
+void exact_prox_pullback(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Input<B> z, Input<B> u,
+                         Input<B> u_bar, ExactProxCotangent<B>& bar, Index limit = 5000) {
+  using Scalar = typename B::Scalar;
+  ConstView<B> const Z = z, U = u, U_bar = u_bar;
+  ConvolutionalBlocks const shape = Q.structure();
+  Index const k = Q.dim(), sites = shape.unit(), n = k * sites, N = Z.cols();
+  require_at_least("exact_prox_pullback", "limit", limit, Index{1});
+  if (Z.rows() != k || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
+      U_bar.cols() != N || N % sites != 0)
+    throw ShapeError(message("exact_prox_pullback: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ",
+                             U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
+                             psi.dim(), " rows, Q has ", k, " channels and images of ", sites, " sites"));
+  for (auto* const batch : {&bar.v, &bar.z_bar}) exact::reserve(backend, *batch, k, N);
+  for (auto* const column : {&bar.lambda_bar, &bar.beta_bar}) exact::reserve(backend, *column, k, 1);
+  exact::reserve(backend, bar.Q_bar, Q.weights().rows(), Q.weights().cols());
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  ConstView<B> const beta = exact::per_entry<B>(lane, psi.beta(), sites);
+  Matrix<B> copy_u, copy_u_bar;
+  View<B> const v_image = View<B>(bar.v).reshaped(n, N / sites);
+  using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricImages<Scalar>>;
+  each_column(backend, N / sites, Solve::products_scratch(n, 0), Solve{psi.activation(), {shape}, limit},
+              beta, exact::by_image<B>(lane, U, sites, copy_u, backend),
+              exact::by_image<B>(lane, U_bar, sites, copy_u_bar, backend), v_image, Q.weights());
+  ConstView<B> const v = bar.v;
+  each_column(backend, k, 0, exact::PenaltyCotangent<typename Psi::Activation>{psi.activation()}, U, v,
+              View<B>(bar.lambda_bar), View<B>(bar.beta_bar));
+  each_column(backend, N / sites, 0, exact::ImageProduct<Scalar>{shape}, Q.weights(), ConstView<B>(v_image),
+              View<B>(bar.z_bar).reshaped(n, N / sites));
+  each_column(backend, Q.weights().cols(), 0, exact::ConvolutionalMetricGradient<Scalar>{shape}, Z, U, v,
+              View<B>(bar.Q_bar));
+}
+
+/// The same, as a value.
+template <Backend B, Penalty Psi>
+ExactProxCotangent<B> exact_prox_pullback(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi,
+                                          Input<B> z, Input<B> u, Input<B> u_bar) {
+  ExactProxCotangent<B> bar;
+  exact_prox_pullback(backend, Q, psi, std::move(z), std::move(u), std::move(u_bar), bar);
+  return bar;
+}
+
+}  // namespace detrame

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include "detrame/exact/active_set.hpp"
+#include "detrame/exact/face_search.hpp"
+#include "detrame/exact/images.hpp"
+#include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/synthesis_columns.hpp"
+#include "detrame/exact/synthesis_images.hpp"
+#include "detrame/metric/convolutional_synthesis.hpp"
+#include "detrame/metric/synthesis.hpp"
+
+namespace detrame {
+
+namespace exact {
+
+/// The codes of images; beta, lambda: a number for each entry of one.
+template <Backend B, class Activation>
+void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
+                  ConstView<B> beta, ConstView<B> lambda, Input<B> X, ExactResult<B>& result,
+                  ExactOptions options) {
+  using Solver = SearchFaces<Activation>;
+  using Solve = OnBlocks<SynthesisImages<typename B::Scalar>, Solver>;
+  ConstView<B> const x = X;
+  synthesis.check("exact_synthesis");
+  Window const w = synthesis.window;
+  Index const m = synthesis.channels(), k = synthesis.D.cols(), n = k * w.out_sites();
+  if (x.rows() != m || x.cols() % w.sites() != 0)
+    throw ShapeError(message("exact_synthesis: x is ", x.rows(), " x ", x.cols(), ", must have ", m,
+                             " rows and images of ", w.sites(), " sites"));
+  Index const images = x.cols() / w.sites();
+  bool const warm = prepare(backend, "exact_synthesis", k, images * w.out_sites(), options, result);
+  Matrix<B> copy;
+  View<B> const report = backend.lane().scratch(Index(Report::count), images);
+  each_column(backend, images, Solver::scratch_size(n, m * w.sites() + synthesis.D.rows()),
+              Solve{{activation, warm, options.pivot_limit}, {w, synthesis.alpha}}, beta, lambda,
+              View<B>(result.u).reshaped(n, images), report, ConstView<B>(synthesis.D),
+              ConstView<B>(synthesis.d), by_image<B>(backend.lane(), x, w.sites(), copy, backend));
+  finish(backend, synthesis.alpha, beta, ConstView<B>(report), result);
+}
+
+}  // namespace exact
+
+/// The exact solution of the synthesis problem, for any penalty in place of the paper's.               (M1)
+///
+///   M_D(x) = argmin_a  1/2 |x - D a|^2 + alpha/2 |a|^2 + <d, a> + psi(a)
+///
+/// Shapes    D: m x k.  d: k x 1.  X: m x N, u: k x N, a column a sample.  Of synthesis, D, alpha and d are
+///           read; lambda and beta are psi's.
+/// Requires  as `Synthesis` and exact_prox.
+/// Ensures   as exact_prox, with r = D^T x - d for Q z: neither z nor Q^-1 is formed, and the certificate
+///           goes through D twice, not through D^T D. root_i^2 = |D_i|^2 + alpha + beta_i, and in t, |x|_2 +
+///           |d|_inf stands for |root o z|_1.
+/// Adjoint   exact_synthesis_pullback (A3)
+/// Cost      m k^2 multiply-adds for D^T D, once a call; then as exact_prox.
+/// Tested    tests/exact/active_set_test.cpp, tests/exact/theorems_test.cpp
+template <Backend B, Penalty Psi>
+void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
+                     ExactResult<B>& result, ExactOptions options = {}) {
+  using Scalar = typename B::Scalar;
+  using Team = typename B::Team;
+  using Solver = exact::ActiveSet<typename Psi::Activation>;
+  using Solve = exact::OnBlocks<exact::SynthesisColumns<Scalar>, Solver>;
+  ConstView<B> const x = X, D = synthesis.D, d = synthesis.d;
+  synthesis.check("exact_synthesis");
+  Index const m = D.rows(), k = D.cols(), N = x.cols();
+  if (x.rows() != m || psi.dim() != k)
+    throw ShapeError(
+        message("exact_synthesis: X has ", x.rows(), " rows, psi has ", psi.dim(), ", D is ", m, " x ", k));
+  bool const warm = exact::prepare(backend, "exact_synthesis", k, N, options, result);
+  auto const frame = backend.lane().frame();
+  View<B> const Q = backend.lane().scratch(k, k);  // k x k
+  View<B> const report = backend.lane().scratch(Index(exact::Report::count), N);
+  if (N > 0)
+    each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
+                exact::Gram<Scalar>{synthesis.alpha}, D, Q);
+  each_column(backend, (N + Team::width - 1) / Team::width, Solver::template scratch_size<Team>(k, m + k),
+              Solve{{psi.activation(), warm, options.pivot_limit}, {synthesis.alpha}}, psi.beta(),
+              psi.lambda(), View<B>(result.u), report, D, d, x, ConstView<B>(Q));
+  exact::finish(backend, synthesis.alpha, psi.beta(), report, result);
+}
+
+/// The same, as a value.
+template <Backend B, Penalty Psi>
+ExactResult<B> exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
+                               ExactOptions options = {}) {
+  ExactResult<B> result;
+  exact_synthesis(backend, synthesis, psi, std::move(X), result, options);
+  return result;
+}
+
+/// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
+template <Backend B>
+ExactResult<B> exact_synthesis(B& backend, Synthesis<B> const& synthesis, Input<B> X,
+                               ExactOptions options = {}) {
+  return exact_synthesis(backend, synthesis, synthesis.penalty(backend), std::move(X), options);
+}
+
+/// The exact solution of the convolutional synthesis problem, one strictly convex problem an image. (M1) (K4)
+///
+///   argmin_a  1/2 |x - D a|^2 + alpha/2 |a|^2 + <d, a> + psi(a)
+///
+/// Shapes    x: m x (sites images).  result.u: k x (out_sites images); in the result, "column" is an image.
+///           psi: k rows, the same at every position.  Of synthesis, all but lambda and beta is read.
+/// Requires  synthesis.check; x of m rows and whole images, and a guess of the code's shape where one is
+///           used, else ShapeError; pivot_limit >= 0, else DomainError.
+/// Ensures   as exact_prox in a convolutional metric; Q = D^T D + alpha I, whose diagonal varies from site to
+///           site, is never formed.
+/// Cost      products with D and D^T, of 2 taps m k flops a position each; `pivots` counts the pairs.
+/// Source    docs/maths.md (M1), (K4)
+/// Tested    tests/exact/convolutional_synthesis_test.cpp, tests/exact/penalty_test.cpp
+template <Backend B, Penalty Psi>
+void exact_synthesis(B& backend, ConvolutionalSynthesis<B> const& synthesis, Psi const& psi, Input<B> X,
+                     ExactResult<B>& result, ExactOptions options = {}) {
+  exact::require_rows("exact_synthesis", psi.dim(), synthesis.D.cols());
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  Index const sites = synthesis.window.out_sites();
+  exact::solve_images(backend, synthesis, psi.activation(), exact::per_entry<B>(lane, psi.beta(), sites),
+                      exact::per_entry<B>(lane, psi.lambda(), sites), X, result, options);
+}
+
+/// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
+template <Backend B>
+void exact_synthesis(B& backend, ConvolutionalSynthesis<B> const& synthesis, Input<B> X,
+                     ExactResult<B>& result, ExactOptions options = {}) {
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  Index const n = synthesis.D.cols() * synthesis.window.out_sites();
+  exact::solve_images(backend, synthesis, formula::NonnegativeShrinkage{},
+                      exact::constant<B>(lane, n, synthesis.beta),
+                      exact::constant<B>(lane, n, synthesis.lambda), X, result, options);
+}
+
+/// The same, as a value.
+template <Backend B>
+ExactResult<B> exact_synthesis(B& backend, ConvolutionalSynthesis<B> const& synthesis, Input<B> X,
+                               ExactOptions options = {}) {
+  ExactResult<B> result;
+  exact_synthesis(backend, synthesis, std::move(X), result, options);
+  return result;
+}
+
+}  // namespace detrame

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <utility>
+
+#include "detrame/exact/exact_prox_pullback.hpp"
+#include "detrame/exact/synthesis_columns.hpp"
+#include "detrame/exact/synthesis_images.hpp"
+#include "detrame/metric/convolutional_synthesis.hpp"
+#include "detrame/metric/synthesis.hpp"
+
+namespace detrame {
+
+namespace exact {
+
+/// E = X - D U; one task a column.
+struct Misfit {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> D,
+                                      MatrixView<Scalar const> x, MatrixView<Scalar const> u,
+                                      MatrixView<Scalar> E) const {
+    team.each(E.rows(), [=](Index i) { E(i, j) = x(i, j); });
+    for (Index l = 0; l < D.cols(); ++l) {
+      Scalar const u_l = u(l, j);
+      if (u_l != Scalar(0)) team.each(E.rows(), [=](Index i) { E(i, j) -= D(i, l) * u_l; });
+    }
+  }
+};
+
+/// D_bar = sum_j E_j v_j^T - (D v_j) u_j^T and d_bar = -sum_j v_j; one task an atom.
+struct DictionaryGradient {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index c, Scalar*, MatrixView<Scalar const> E,
+                                      MatrixView<Scalar const> Dv, MatrixView<Scalar const> u,
+                                      MatrixView<Scalar const> v, MatrixView<Scalar> D_bar,
+                                      MatrixView<Scalar> d_bar) const {
+    team.each(E.rows(), [=](Index i) { D_bar(i, c) = Scalar(0); });
+    for (Index j = 0; j < u.cols(); ++j) {
+      Scalar const u_c = u(c, j), v_c = v(c, j);
+      if (u_c != Scalar(0))
+        team.each(E.rows(), [=](Index i) { D_bar(i, c) += E(i, j) * v_c - Dv(i, j) * u_c; });
+    }
+    Scalar const sum = team.sum(u.cols(), [=](Index j) { return v(c, j); });
+    team.once([=] { d_bar(c, 0) = -sum; });
+  }
+};
+
+/// total = sum of a column; one task.
+struct Total {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index, Scalar*, MatrixView<Scalar const> column,
+                                      MatrixView<Scalar> total) const {
+    Scalar const sum = team.sum(column.rows(), [=](Index i) { return column(i, 0); });
+    team.once([=] { total(0, 0) = sum; });
+  }
+};
+
+/// The image of each code, D a. A kernel of each_column.
+struct Synthesise {
+  Window window;
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* patch, MatrixView<Scalar const> D,
+                                      MatrixView<Scalar const> a, MatrixView<Scalar> x) const {
+    Patches<Scalar>{window, D}.synthesise(team, &a(0, j), patch, &x(0, j));
+  }
+};
+
+/// D_bar = sum over images and positions of (patch of E) v^T - (patch of D v) u^T; one task an atom.
+template <class Scalar>
+struct PatchDictionaryGradient {
+  Window window;
+
+  template <class Team>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index o, Scalar*, MatrixView<Scalar const> E,
+                                      MatrixView<Scalar const> Dv, MatrixView<Scalar const> U,
+                                      MatrixView<Scalar const> V, MatrixView<Scalar> D_bar,
+                                      MatrixView<Scalar> d_bar) const {
+    Index const k = D_bar.cols();
+    Patches<Scalar> const patches{window, MatrixView<Scalar const>(D_bar)};
+    team.each(D_bar.rows(), [=](Index i) { D_bar(i, o) = Scalar(0); });
+    Scalar total(0);
+    for (Index j = 0; j < U.cols(); ++j)
+      for (Index s = 0; s < window.out_sites(); ++s) {
+        Scalar const u = U(o + s * k, j), v = V(o + s * k, j);
+        total += v;
+        if (u == Scalar(0)) continue;
+        patches.runs(s, [&](Index p, Index t, Index n) {
+          team.each(n, [=](Index i) { D_bar(p + i, o) += E(t + i, j) * v - Dv(t + i, j) * u; });
+        });
+      }
+    team.once([=] { d_bar(o, 0) = -total; });
+  }
+};
+
+}  // namespace exact
+
+/// Cotangents of what exact_synthesis reads. A result that is used again is not allocated again.
+/// Shapes    X_bar: m x N.  D_bar: m x k.  d_bar: k x 1.  lambda_bar, alpha_bar, beta_bar: 1 x 1.
+template <Backend B>
+struct SynthesisCotangent {
+  Matrix<B> X_bar, D_bar, d_bar, lambda_bar, alpha_bar, beta_bar;
+  Matrix<B> v;                       ///< k x N, the solution of the adjoint system
+  Matrix<B> lambda_rows, beta_rows;  ///< k x 1, the cotangents of penalties row by row
+};
+
+namespace exact {
+
+/// The adjoint for images; beta: a number for each entry of one.
+template <Backend B, class Activation>
+void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
+                      ConstView<B> beta, Input<B> X, Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
+                      Index limit) {
+  using Scalar = typename B::Scalar;
+  using Solve = SolveOnSupport<Activation, SynthesisImages<Scalar>>;
+  ConstView<B> const x = X, U = u, U_bar = u_bar, D = synthesis.D;
+  synthesis.check("exact_synthesis_pullback");
+  require_at_least("exact_synthesis_pullback", "limit", limit, Index{1});
+  Window const w = synthesis.window;
+  Index const m = synthesis.channels(), k = D.cols(), n = k * w.out_sites(), images = x.cols() / w.sites();
+  if (x.rows() != m || x.cols() % w.sites() != 0 || U.rows() != k || U_bar.rows() != k ||
+      U.cols() != images * w.out_sites() || U_bar.cols() != U.cols())
+    throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", x.cols(), ", u is ",
+                             U.rows(), " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(),
+                             ", D has ", k, " atoms of ", m, " channels"));
+  reserve(backend, bar.v, k, U.cols());
+  reserve(backend, bar.X_bar, m, x.cols());
+  reserve(backend, bar.D_bar, D.rows(), k);
+  for (auto* const column : {&bar.d_bar, &bar.lambda_rows, &bar.beta_rows}) reserve(backend, *column, k, 1);
+  for (auto* const number : {&bar.lambda_bar, &bar.alpha_bar, &bar.beta_bar}) reserve(backend, *number, 1, 1);
+  auto& lane = backend.lane();
+  View<B> const E = lane.scratch(m * w.sites(), images);
+  Matrix<B> copy_x, copy_u, copy_u_bar;
+  ConstView<B> const u_image = by_image<B>(lane, U, w.out_sites(), copy_u, backend);
+  ConstView<B> const x_image = by_image<B>(lane, x, w.sites(), copy_x, backend);
+  View<B> const v_image = View<B>(bar.v).reshaped(n, images);
+  View<B> const Dv = View<B>(bar.X_bar).reshaped(m * w.sites(), images);
+  each_column(backend, images, Solve::products_scratch(n, m * w.sites() + D.rows()),
+              Solve{activation, {w, synthesis.alpha}, limit}, beta, u_image,
+              by_image<B>(lane, U_bar, w.out_sites(), copy_u_bar, backend), v_image, D);
+  each_column(backend, images, D.rows(), Synthesise{w}, D, ConstView<B>(v_image), Dv);
+  each_column(backend, images, D.rows(), Synthesise{w}, D, u_image, E);
+  each(lane, formula::StoreDifference{}, E, x_image, ConstView<B>(E));
+  each_column(backend, k, 0, PatchDictionaryGradient<Scalar>{w}, ConstView<B>(E), ConstView<B>(Dv), u_image,
+              ConstView<B>(v_image), View<B>(bar.D_bar), View<B>(bar.d_bar));
+  each_column(backend, k, 0, PenaltyCotangent<Activation>{activation}, U, ConstView<B>(bar.v),
+              View<B>(bar.lambda_rows), View<B>(bar.beta_rows));
+  each_column(backend, 1, 0, Total{}, ConstView<B>(bar.lambda_rows), View<B>(bar.lambda_bar));
+  each_column(backend, 1, 0, Total{}, ConstView<B>(bar.beta_rows), View<B>(bar.beta_bar));
+  each_column(backend, 1, 0, Total{}, ConstView<B>(bar.beta_rows), View<B>(bar.alpha_bar));
+}
+
+}  // namespace exact
+
+/// The gradient of <u, u_bar>, u = M_D(x) of the synthesis problem, from the solution itself.           (A3)
+///
+///   (D_A^T D_A + alpha I + diag(beta_A)) v_A = u_bar_A,  v = 0 off A = {i: u_i != 0}
+///
+///   X_bar = D v     D_bar = (x - D u) v^T - D v u^T     d_bar = -v     lambda_bar = -<sign(u), v>
+///   alpha_bar = beta_bar = -<u, v>
+///
+/// summed over the columns but for X_bar.
+///
+/// Shapes    X: m x N.  u, u_bar: k x N.
+/// Requires  sizes that agree, else ShapeError; u as exact_synthesis gave it for these arguments.
+/// Ensures   all fields are assigned; at a kink a coordinate counts as inactive. NaN in u gives NaN.
+/// Cost      m k^2 multiply-adds a call; |A|^3 / 6 + 4 m |A| a column.
+/// Source    docs/maths.md (A3)
+/// Tested    tests/exact/implicit_test.cpp
+template <Backend B, Penalty Psi>
+void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
+                              Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar) {
+  using Scalar = typename B::Scalar;
+  using Team = typename B::Team;
+  ConstView<B> const x = X, U = u, U_bar = u_bar, D = synthesis.D;
+  synthesis.check("exact_synthesis_pullback");
+  Index const m = D.rows(), k = D.cols(), N = x.cols();
+  if (x.rows() != m || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
+      U_bar.cols() != N)
+    throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", N, ", u is ", U.rows(),
+                             " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
+                             psi.dim(), " rows, D is ", m, " x ", k));
+  exact::reserve(backend, bar.v, k, N);
+  exact::reserve(backend, bar.X_bar, m, N);
+  exact::reserve(backend, bar.D_bar, m, k);
+  for (auto* const column : {&bar.d_bar, &bar.lambda_rows, &bar.beta_rows})
+    exact::reserve(backend, *column, k, 1);
+  for (auto* const number : {&bar.lambda_bar, &bar.alpha_bar, &bar.beta_bar})
+    exact::reserve(backend, *number, 1, 1);
+
+  auto const frame = backend.lane().frame();
+  View<B> const Q = backend.lane().scratch(k, k);  // k x k
+  View<B> const E = backend.lane().scratch(m, N);  // m x N
+  each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
+              exact::Gram<Scalar>{synthesis.alpha}, D, Q);
+  using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricColumns<Scalar>>;
+  each_column(backend, N, Solve::template factor_scratch<Team>(k), Solve{psi.activation(), {}}, psi.beta(), U,
+              U_bar, View<B>(bar.v), ConstView<B>(Q));
+  ConstView<B> const v = bar.v;
+  each_column(backend, N, 0, exact::BlockProduct{k}, D, v, View<B>(bar.X_bar));
+  each_column(backend, N, 0, exact::Misfit{}, D, x, U, E);
+  each_column(backend, k, 0, exact::DictionaryGradient{}, ConstView<B>(E), ConstView<B>(bar.X_bar), U, v,
+              View<B>(bar.D_bar), View<B>(bar.d_bar));
+  each_column(backend, k, 0, exact::PenaltyCotangent<typename Psi::Activation>{psi.activation()}, U, v,
+              View<B>(bar.lambda_rows), View<B>(bar.beta_rows));
+  each_column(backend, 1, 0, exact::Total{}, ConstView<B>(bar.lambda_rows), View<B>(bar.lambda_bar));
+  each_column(backend, 1, 0, exact::Total{}, ConstView<B>(bar.beta_rows), View<B>(bar.beta_bar));
+  each_column(backend, 1, 0, exact::Total{}, ConstView<B>(bar.beta_rows), View<B>(bar.alpha_bar));
+}
+
+/// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
+template <Backend B>
+void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Input<B> X, Input<B> u,
+                              Input<B> u_bar, SynthesisCotangent<B>& bar) {
+  exact_synthesis_pullback(backend, synthesis, synthesis.penalty(backend), std::move(X), std::move(u),
+                           std::move(u_bar), bar);
+}
+
+/// The same, as a value.
+template <Backend B>
+SynthesisCotangent<B> exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Input<B> X,
+                                               Input<B> u, Input<B> u_bar) {
+  SynthesisCotangent<B> bar;
+  exact_synthesis_pullback(backend, synthesis, std::move(X), std::move(u), std::move(u_bar), bar);
+  return bar;
+}
+
+/// The gradient of <u, u_bar>, u the exact code of the convolutional synthesis problem with any penalty. (A3)
+/// (K4)
+///
+/// As exact_synthesis_pullback of a dense dictionary, an image in place of a column.
+///
+/// Shapes    X: m x (sites images).  u, u_bar: k x (out_sites images).  bar.D_bar: as D.
+/// Requires  sizes that agree, else ShapeError; u as exact_synthesis gave it for these arguments.
+/// Ensures   as there.
+/// Cost      conjugate gradients on the support of each image, at most `limit` steps.
+/// Tested    tests/exact/convolutional_synthesis_test.cpp
+template <Backend B, Penalty Psi>
+void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synthesis, Psi const& psi,
+                              Input<B> X, Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
+                              Index limit = 5000) {
+  exact::require_rows("exact_synthesis_pullback", psi.dim(), synthesis.D.cols());
+  auto const frame = backend.lane().frame();
+  exact::pull_back_images(backend, synthesis, psi.activation(),
+                          exact::per_entry<B>(backend.lane(), psi.beta(), synthesis.window.out_sites()), X, u,
+                          u_bar, bar, limit);
+}
+
+/// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
+template <Backend B>
+void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synthesis, Input<B> X, Input<B> u,
+                              Input<B> u_bar, SynthesisCotangent<B>& bar, Index limit = 5000) {
+  auto const frame = backend.lane().frame();
+  exact::pull_back_images(
+      backend, synthesis, formula::NonnegativeShrinkage{},
+      exact::constant<B>(backend.lane(), synthesis.D.cols() * synthesis.window.out_sites(), synthesis.beta),
+      X, u, u_bar, bar, limit);
+}
+
+}  // namespace detrame

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/concept.hpp"
+
+/// How batches of images, and numbers a channel, are given to kernels whose column is an image.
+namespace detrame::exact {
+
+/// A vector of numbers a channel as one of all entries of an image; a view of the lane's scratch.
+template <Backend B>
+ConstView<B> per_entry(typename B::Lane& lane, ConstView<B> per_channel, Index sites) {
+  View<B> const out = lane.scratch(per_channel.rows() * sites, 1);
+  each(lane, formula::Assign{}, out.reshaped(per_channel.rows(), sites), PerRow{per_channel});
+  return out;
+}
+
+/// n times one number; a view of the lane's scratch.
+template <Backend B>
+ConstView<B> constant(typename B::Lane& lane, Index n, typename B::Scalar value) {
+  View<B> const out = lane.scratch(n, 1);
+  each(lane, formula::Fill<typename B::Scalar>{value}, out);
+  return out;
+}
+
+/// A batch as a matrix with a column an image: itself, read differently, or a copy in scratch.
+template <Backend B>
+ConstView<B> by_image(typename B::Lane& lane, ConstView<B> Z, Index sites, Matrix<B>& copy, B& backend) {
+  Index const n = Z.rows() * sites, images = Z.cols() / sites;
+  if (Z.contiguous()) return Z.reshaped(n, images);
+  resize(backend, copy, n, images);
+  copy_entries(lane, Z, copy);
+  return copy;
+}
+
+}  // namespace detrame::exact
