@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LINE = re.compile(r"^\W*SPDX-License-Identifier: Apache-2\.0\b", re.M)
 
 # Formats without comments, texts with a licence of their own, and pictures.
-EXEMPT = re.compile(r"(^|/)LICENSE$|\.(json|csv|svg|png|ttf)$|-ubyte$|^tests/golden/.*\.txt$")
+EXEMPT = re.compile(r"(^|/)LICENSE$|\.(json|csv|svg|png|ttf|safetensors)$|-ubyte$|^tests/golden/.*\.txt$")
 
 
 def main():

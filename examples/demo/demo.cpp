@@ -7,18 +7,7 @@
 #include <exception>
 
 #include "detrame/core/version.hpp"
-
-namespace {
-
-/// The picture is drawn by a script of its own, which says so where matplotlib is missing.
-void draw(std::filesystem::path const& out) {
-  std::string const script = std::string(DETRAME_EXAMPLES_FOLDER) + "/plot_depth.py";
-  std::string const command = "python3 \"" + script + "\" \"" + out.string() + "\"";
-  std::fflush(stdout);
-  if (std::system(command.c_str()) != 0) std::printf("No picture: the command %s failed.\n", command.c_str());
-}
-
-}  // namespace
+#include "picture.hpp"
 
 int main(int argc, char** argv) try {
   if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
@@ -36,9 +25,12 @@ int main(int argc, char** argv) try {
   demo::print_depth_table(digits, out);
   demo::train_networks(digits, 5, out);
 
-  std::printf("Results are in %s: depth.csv, training.csv", std::filesystem::absolute(out).c_str());
-  std::printf(" and, with matplotlib, depth.svg.\n");
-  draw(out);
+  std::fflush(stdout);
+  char const* const path = std::getenv("PATH");
+  std::string const missing =
+      demo::draw(DETRAME_EXAMPLES_FOLDER "/plot_depth.py", out, demo::pythons(path == nullptr ? "" : path));
+  std::printf("Results are in %s: depth.csv, training.csv%s\n", std::filesystem::absolute(out).c_str(),
+              missing.empty() ? ", depth.svg." : (". " + missing).c_str());
   std::chrono::duration<double> const elapsed = std::chrono::steady_clock::now() - start;
   std::printf("Done in %.0f s.\n", elapsed.count());
 } catch (std::exception const& e) {

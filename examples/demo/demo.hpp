@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "detrame/data/labelled.hpp"
+#include "run.hpp"
 
 /// The main job: theorems, training and the depth table on 1,797 real digits.
 namespace demo {
@@ -29,17 +30,12 @@ DigitDictionary digit_dictionary(Digits const& digits, detrame::Index k);
 /// Theorems 3.1 and 4.1 checked, eq. (20) with eq. (24) certified or refused: printed line by line.
 void check_theorems(Digits const& digits);
 
-/// Distance to the exact prox, bound and time against T, for five recursions: printed, and written to
-/// depth.csv.
+/// Distance to the exact prox, bound and time against T, for five recursions, and the exact solver's time:
+/// printed, and written to depth.csv.
 void print_depth_table(Digits const& digits, std::filesystem::path const& out);
 
 /// The three kinds of network trained over several seeds: printed, and written to training.csv.
 void train_networks(Digits const& digits, int seeds, std::filesystem::path const& out);
-
-/// One training run.
-struct Run {
-  double test, validation, loss, seconds;
-};
 
 /// Each is the network 64 -> 96 -> 64 -> 10, trained by Algorithm 2 with one thread.
 Run train_plain(Digits const& digits, std::uint64_t seed);

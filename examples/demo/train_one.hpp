@@ -39,7 +39,7 @@ Run train_one(Digits const& digits, Start const& start, double rate, int epochs,
   auto const begin = std::chrono::steady_clock::now();
   fit(cpu, net, SoftmaxCrossEntropy(), theta, train, options, [&](Epoch const& epoch) {
     run.loss = epoch.loss;
-    return true;
+    return std::isfinite(epoch.loss);  // from NaN nothing comes back
   });
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   run.validation = evaluate(cpu, net, SoftmaxCrossEntropy(), theta, validation).accuracy;

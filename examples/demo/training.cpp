@@ -8,6 +8,7 @@
 #include <functional>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "demo.hpp"
 #include "detrame/core/errors.hpp"
@@ -23,16 +24,12 @@ struct Network {
   std::vector<Run> runs{};
 };
 
-struct Mean {
-  double mean, deviation;
-};
-
-Mean mean(std::vector<Run> const& runs, double Run::* what) {
-  double sum = 0, squares = 0;
-  double const n = static_cast<double>(runs.size());
-  for (Run const& run : runs) sum += run.*what;
-  for (Run const& run : runs) squares += (run.*what - sum / n) * (run.*what - sum / n);
-  return {sum / n, std::sqrt(squares / std::max(n - 1, 1.))};
+/// "95.00 +- 0.35", or what of it is known; per cent.
+std::string text(Mean const& m) {
+  char text[32] = "-";
+  if (m.runs == 1) std::snprintf(text, sizeof text, "%.2f", 100 * m.mean);
+  if (m.runs > 1) std::snprintf(text, sizeof text, "%.2f +- %.2f", 100 * m.mean, 100 * m.deviation);
+  return text;
 }
 
 /// All runs of all networks, on as many threads as the machine has.
@@ -72,8 +69,10 @@ void train_networks(Digits const& digits, int seeds, std::filesystem::path const
       "   %td to test. Plain: ReLU. DeTraMe: T updates with free W~, h, b, started as a ReLU network. DDL "
       "[27]:\n"
       "   dictionaries solved exactly, gradients by the implicit adjoint, 40 epochs in place of 60,\n   "
-      "lambda, alpha, beta fixed.\n\n",
-      seeds, digits.train.samples(), digits.validation.samples(), digits.test.samples());
+      "lambda, alpha, beta fixed. Means and deviations are of the seeds that trained; one did not where its "
+      "last\n"
+      "   loss is not finite, or its validation accuracy not more than 5 points above chance (%.0f %%).\n\n",
+      seeds, digits.train.samples(), digits.validation.samples(), digits.test.samples(), 100 * chance);
   std::vector<Network> networks;
   networks.push_back({"plain ReLU", 0, [&](std::uint64_t seed) { return train_plain(digits, seed); }});
   for (int const T : {1, 2, 3, 5, 8})
@@ -84,22 +83,30 @@ void train_networks(Digits const& digits, int seeds, std::filesystem::path const
   std::printf("    %-12s  %2s   %-15s  %-15s  %10s  %8s\n", "network", "T", "validation %", "test %",
               "train loss", "s a run");
   std::ostringstream csv;
-  csv << "network,T,seed,validation,test,loss,seconds\n";
+  csv << "network,T,seed,trained,validation,test,loss,seconds\n";
   for (Network const& network : networks) {
-    Mean const v = mean(network.runs, &Run::validation), t = mean(network.runs, &Run::test);
-    std::printf("    %-12s  %2s   %5.2f +- %-5.2f   %5.2f +- %-5.2f   %10.2e  %8.2f\n", network.name.c_str(),
-                network.T > 0 ? std::to_string(network.T).c_str() : "-", 100 * v.mean, 100 * v.deviation,
-                100 * t.mean, 100 * t.deviation, mean(network.runs, &Run::loss).mean,
-                mean(network.runs, &Run::seconds).mean);
+    int const alive = mean(network.runs, &Run::test).runs;
+    std::printf("    %-12s  %2s   %-15s  %-15s", network.name.c_str(),
+                network.T > 0 ? std::to_string(network.T).c_str() : "-",
+                text(mean(network.runs, &Run::validation)).c_str(),
+                text(mean(network.runs, &Run::test)).c_str());
+    if (alive > 0)
+      std::printf("  %10.2e  %8.2f", mean(network.runs, &Run::loss).mean,
+                  mean(network.runs, &Run::seconds).mean);
+    if (alive < seeds) std::printf("   %d of %d seeds did not train", seeds - alive, seeds);
+    std::printf("\n");
     for (std::size_t seed = 0; seed < network.runs.size(); ++seed) {
       Run const& r = network.runs[seed];
-      csv << network.name << ',' << network.T << ',' << seed + 1 << ',' << r.validation << ',' << r.test
-          << ',' << r.loss << ',' << r.seconds << '\n';
+      csv << network.name << ',' << network.T << ',' << seed + 1 << ',' << (trained(r) ? "yes" : "no") << ','
+          << r.validation << ',' << r.test << ',' << std::abs(r.loss)
+          << ','  // NaN has a sign, a loss has none
+          << r.seconds << '\n';
     }
   }
   write_file(out / "training.csv", csv.str());
   auto const better = [](Network const& a, Network const& b) {
-    return mean(a.runs, &Run::validation).mean < mean(b.runs, &Run::validation).mean;
+    Mean const first = mean(a.runs, &Run::validation), second = mean(b.runs, &Run::validation);
+    return std::pair(first.runs, first.mean) < std::pair(second.runs, second.mean);
   };
   Network const& chosen = *std::max_element(networks.begin() + 1, networks.end() - 1, better);
   std::printf(
@@ -107,10 +114,15 @@ void train_networks(Digits const& digits, int seeds, std::filesystem::path const
       "as large as\n"
       "   W's own, where for T >= 2 it is -P (z - u)', zero on active entries at the start. At this rate W~ "
       "can grow\n"
-      "   until every unit of a layer is inactive; its gradients are then zero for good, and that seed stays "
-      "at 10 %%.\n");
-  std::printf("\n   By validation accuracy one would choose T = %d: %.2f %% on the test digits.\n\n",
-              chosen.T, 100 * mean(chosen.runs, &Run::test).mean);
+      "   until every unit of a layer is inactive, whose gradients are zero for good, or until numbers "
+      "overflow: that\n"
+      "   seed does not train.\n");
+  Mean const test = mean(chosen.runs, &Run::test);
+  std::printf(
+      "\n   By validation accuracy, of the networks of which most seeds trained, one would choose T = %d: "
+      "%.2f %% on\n"
+      "   the test digits.\n\n",
+      chosen.T, 100 * test.mean);
 }
 
 }  // namespace demo

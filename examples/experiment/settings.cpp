@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "settings.hpp"
 
+#include <algorithm>
+#include <limits>
+#include <sstream>
+
 #include "detrame/io/metadata.hpp"
 
 namespace experiment {
@@ -16,6 +20,12 @@ std::string text(Value const& value) {
 }
 
 std::string key(char const* option) { return std::string("--") + option; }
+
+std::string milestones_text(std::vector<int> const& milestones) {
+  std::string text;
+  for (int const milestone : milestones) text += (text.empty() ? "" : " ") + number_text(milestone);
+  return text;
+}
 
 }  // namespace
 
@@ -64,6 +74,29 @@ void adopt_settings(Settings& settings, TensorFile const& state) {
     value = stored;
     settings.given.insert(option);  // decided
   });
+}
+
+void store_milestones(std::vector<int> const& milestones, TensorFile& state) {
+  state.metadata["milestones"] = milestones_text(milestones);
+}
+
+std::vector<int> milestones_of(TensorFile const& state, int epochs, std::vector<double> const& shares) {
+  std::vector<int> milestones;
+  if (!state.metadata.contains("milestones")) {
+    constexpr double rounding = 1 + 4 * std::numeric_limits<double>::epsilon();
+    for (double const share : shares) milestones.push_back(static_cast<int>(share * epochs * rounding));
+    return milestones;
+  }
+  std::string const& text = text_of(state, "milestones");
+  std::istringstream numbers(text);
+  for (int milestone; numbers >> milestone;) milestones.push_back(milestone);
+  int const last = std::max(epochs, 1);
+  bool const in_range = std::all_of(milestones.begin(), milestones.end(),
+                                    [&](int milestone) { return milestone >= 0 && milestone <= last; });
+  if (!in_range || milestones_text(milestones) != text)
+    throw FormatError(message(state.name, ": __metadata__: milestones: expected epochs in 0 ... ", last,
+                              ", as in \"3 5 7\", found \"", text.substr(0, 40), "\""));
+  return milestones;
 }
 
 }  // namespace experiment

@@ -20,4 +20,11 @@ void store_settings(Settings const& settings, TensorFile& state);
 /// Takes them out of it. DomainError where the command line says otherwise.
 void adopt_settings(Settings& settings, TensorFile const& state);
 
+/// Puts the milestones of the rate into a checkpoint's state, as "3 5 7".
+void store_milestones(std::vector<int> const& milestones, TensorFile& state);
+
+/// Takes them out of it, where they are: runs begun before they were stored rounded the data set's shares of
+/// all epochs down, and go on so. FormatError where the text is something else.
+std::vector<int> milestones_of(TensorFile const& state, int epochs, std::vector<double> const& shares);
+
 }  // namespace experiment

@@ -116,14 +116,13 @@ class Training {
 
   int run() {
     announce();
-    auto const schedule = step_schedule(s_.rate, set_->factor, s_.epochs, set_->shares);
     // Streams of the order, of crops, and of dropout, which has the seed itself.
     Prepare const prepare{set_->augmented, RandomCrop(s_.seed ^ 0x637261706f6e7321)};
     Loader<float, Prepare> loader(train_, {.size = s_.batch, .seed = s_.seed ^ 0x7368756666ull}, prepare);
     while (at_.epoch < s_.epochs) {
       loader.begin(static_cast<std::uint64_t>(at_.epoch));
       for (Index i = 0; i < at_.position; ++i) loader.next();
-      double const rate = schedule.at(at_.epoch);
+      double const rate = schedule_.at(at_.epoch);
       auto since = Clock::now();
       processor_since_ = std::clock();
       while (auto const* batch = loader.next()) {
@@ -172,6 +171,7 @@ class Training {
 
   void begin() {
     tag_ = random_tag();
+    schedule_ = step_schedule(s_.rate, set_->factor, s_.epochs, set_->shares);
     model_.network->start(s_.initialiser, s_.seed);
     save();
   }
@@ -183,6 +183,7 @@ class Training {
                                 s_.out.string(), ": their fingerprint is ", fingerprint_, ", was ",
                                 found.substr(0, 40)));
     tag_ = from.tag;
+    schedule_ = {s_.rate, set_->factor, milestones_of(state, s_.epochs, set_->shares)};
     Counters::each(at_, [&](char const* name, auto& n) {
       n = number_of<std::remove_cvref_t<decltype(n)>>(state, name);
     });
@@ -279,6 +280,7 @@ class Training {
     checkpoint.model.metadata["initialiser"] = s_.initialiser;
     model_.network->store_velocities(checkpoint.state);
     store_settings(s_, checkpoint.state);
+    store_milestones(schedule_.milestones, checkpoint.state);
     checkpoint.state.metadata["fingerprint"] = fingerprint_;
     Counters::each(at_, [&](char const* name, auto n) { checkpoint.state.metadata[name] = number_text(n); });
     HostMatrix<double> history(static_cast<Index>(epochs_.size()), EpochRow::columns);
@@ -308,9 +310,14 @@ class Training {
   }
 
   void announce() const {
-    std::printf("%s on %s: %td images to train, %td to test, %d epochs from rate %g, batches of %td, %s\n",
+    std::string changes;
+    for (int const milestone : schedule_.milestones)
+      if (milestone < s_.epochs)
+        changes += (changes.empty() ? message(", times ", schedule_.factor, " after ") : ", ") +
+                   number_text(milestone);
+    std::printf("%s on %s: %td images to train, %td to test, %d epochs from rate %g%s, batches of %td, %s\n",
                 options_of(*model_.entry).c_str(), s_.dataset.c_str(), train_.samples(), test_.samples(),
-                s_.epochs, s_.rate, s_.batch, s_.place.name().c_str());
+                s_.epochs, schedule_.rate, changes.c_str(), s_.batch, s_.place.name().c_str());
     if (at_.step > 0) std::printf("going on after epoch %d, batch %td\n", at_.epoch, at_.position);
     std::fflush(stdout);
   }
@@ -344,6 +351,7 @@ class Training {
   LabelledImages<float> train_{{1}, {}, {}, 0}, test_{{1}, {}, {}, 0};
   std::string tag_, fingerprint_;
   Model model_{};
+  StepSchedule schedule_{};
   Counters at_;
   std::vector<EpochRow> epochs_;
   Clock::time_point saved_ = Clock::now();

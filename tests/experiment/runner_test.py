@@ -9,6 +9,7 @@ LIBRARY is stop_at_call.cpp's. Needs the standard library alone."""
 import json
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -53,6 +54,18 @@ def write_safetensors(path, tensors):
         body += raw
     text = json.dumps(header).encode()
     Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def set_metadata(source, target, key, value):
+    """A safetensors file with another text under a key; without the key where it is None."""
+    raw = Path(source).read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8:8 + length])
+    header["__metadata__"].pop(key, None)
+    if value is not None:
+        header["__metadata__"][key] = value
+    text = json.dumps(header).encode()
+    Path(target).write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length:])
 
 
 def tensors_of(folder):
@@ -153,6 +166,55 @@ def interrupted(work):
     check_same(folder, work / "whole")
 
 
+def milestones(work):
+    """The first epoch has the rate that is announced; a run keeps the milestones with which it began."""
+    short = ["--net", "plainnet", "--depth", "3", "--dataset", "digits", "--limit", "32", "--batch", "16",
+             "--lr", "0.05", "--threads", "1"]
+
+    def rates_of(folder):
+        return [float(row[1]) for row in rows_of(folder)[1:]]
+
+    def check_rates(folder, *falls):
+        rates = rates_of(folder)
+        assert len(rates) == len(falls), rates
+        assert all(abs(rate - 0.05 * 0.2 ** n) < 1e-12 for rate, n in zip(rates, falls)), (folder, rates)
+
+    for epochs, falls, announced in [
+        (1, [0], "1 epochs from rate 0.05, batches"),
+        (2, [0, 1], "2 epochs from rate 0.05, times 0.2 after 1, batches"),
+        (3, [0, 1, 2], "3 epochs from rate 0.05, times 0.2 after 1, 2, batches"),
+        (4, [0, 0, 1, 2], "4 epochs from rate 0.05, times 0.2 after 2, 3, batches"),
+        (8, [0, 0, 0, 1, 1, 2, 2, 3], "8 epochs from rate 0.05, times 0.2 after 3, 5, 7, batches"),
+    ]:
+        output = succeed("train", *short, "--epochs", epochs, "--out", work / f"{epochs}")
+        assert announced in output, output
+        check_rates(work / f"{epochs}", *falls)
+
+    # The checkpoint after three of four epochs, with what stands in it changed.
+    state = work / "4" / "step-6.state.safetensors"
+    three = read_safetensors(state)[1]
+    assert (three["epoch"], three["milestones"]) == ("3", "2 3 4"), three
+    for name, stored, last in [("stored", "2 3 4", 2), ("another", "3", 1), ("never", "", 0),
+                               ("not stored", None, 3)]:  # begun when shares were rounded down, to 1, 2, 3
+        folder = work / name
+        folder.mkdir()
+        (folder / "latest").write_text("step-6\n")
+        shutil.copy(work / "4" / "step-6.model.safetensors", folder)
+        set_metadata(state, folder / state.name, "milestones", stored)
+        succeed("train", "--resume", "--out", folder)
+        check_rates(folder, 0, 0, 1, last)
+        after = read_safetensors(folder / "step-8.state.safetensors")[1]
+        assert after["milestones"] == ("1 2 3" if stored is None else stored), after
+    check_same(work / "stored", work / "4")
+
+    for wrong in "2 3 x", "2  3", "3 5", "-1", " ", "99999999999":
+        set_metadata(state, folder / state.name, "milestones", wrong)
+        (folder / "latest").write_text("step-6\n")
+        status, output = run("train", "--resume", "--out", folder)
+        text = f'milestones: expected epochs in 0 ... 4, as in "3 5 7", found "{wrong}"'
+        assert status == 1 and text in output, output
+
+
 def refusals(work):
     """Wrong values are explained; nothing is overwritten where training diverges."""
     for arguments, status, text in [
@@ -202,11 +264,7 @@ def refusals(work):
         status, output = run("evaluate", "--checkpoint", work / "damaged", "--limit", "1")
         assert status in (0, 1), f"trial {trial}: status {status}\n{output}"
     for key, value in [("depth", "4"), ("classes", "-3"), ("T", "9e9"), ("mean", "nan"), ("channels", "99999999999999")]:
-        length = struct.unpack("<Q", raw[:8])[0]
-        header = json.loads(raw[8:8 + length])
-        header["__metadata__"][key] = value
-        text = json.dumps(header).encode()
-        (work / "damaged").write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length:])
+        set_metadata(model, work / "damaged", key, value)
         status, output = run("evaluate", "--checkpoint", work / "damaged")
         assert status == 1 and output.startswith("detrame-experiment: "), output
 

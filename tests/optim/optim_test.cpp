@@ -183,15 +183,28 @@ TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities
     CHECK((theta.p[n] == gradient.p[n] && velocity.p[n] == at_rest.p[n]));
 }
 
-TEST_CASE("a step schedule multiplies the rate at its milestones; shares of epochs are rounded down") {
+TEST_CASE("a step schedule multiplies the rate at its milestones; shares of epochs are rounded up") {
   StepSchedule const schedule = step_schedule(0.1, 0.2, 60, {0.3, 0.6, 0.8});
   CHECK(schedule.milestones == std::vector<int>{18, 36, 48});
   CHECK((schedule.at(0) == 0.1 && schedule.at(17) == 0.1));
   CHECK((schedule.at(18) == 0.1 * 0.2 && schedule.at(35) == 0.1 * 0.2));
   CHECK((schedule.at(36) == 0.1 * 0.2 * 0.2 && schedule.at(59) == 0.1 * 0.2 * 0.2 * 0.2));
-  CHECK(step_schedule(1, 0.5, 100, {0.29, 0.57}).milestones == std::vector<int>{29, 57});
-  CHECK(step_schedule(1, 0.5, 10, {0.55, 1}).milestones == std::vector<int>{5, 10});
-  CHECK(step_schedule(1, 0.5, 0, {0.5}).at(0) == 0.5);
+  REQUIRE((0.07 * 100 > 7 && 0.29 * 100 < 29));  // in doubles
+  CHECK(step_schedule(1, 0.5, 100, {0.07, 0.29, 0.57}).milestones == std::vector<int>{7, 29, 57});
+  CHECK(step_schedule(1, 0.5, 10, {0.55, 1}).milestones == std::vector<int>{6, 10});
+  CHECK(step_schedule(1, 0.5, 8, {0.3, 0.6, 0.8}).milestones == std::vector<int>{3, 5, 7});
+}
+
+TEST_CASE("a step schedule has its rate in the first epoch, however few there are") {
+  for (int const epochs : {0, 1, 2, 3, 8}) {
+    CAPTURE(epochs);
+    CHECK(step_schedule(0.05, 0.2, epochs, {0, 0.01, 0.3, 0.6, 0.8}).at(0) == 0.05);
+  }
+  CHECK(step_schedule(1, 0.5, 1, {0, 0.3, 0.6, 0.8}).milestones == std::vector<int>{1, 1, 1, 1});
+  CHECK(step_schedule(1, 0.5, 3, {0, 0.3, 0.6, 0.8}).milestones == std::vector<int>{1, 1, 2, 3});
+}
+
+TEST_CASE("a step schedule refuses a rate, factor or share that is none") {
   auto const refused = [](auto const& f, char const* text) { test::check_throws_with<DomainError>(f, text); };
   refused([] { step_schedule(-1, 0.5, 10, {}); }, "step_schedule: rate = -1, must be >= 0");
   refused([] { step_schedule(1, -0.5, 10, {}); }, "step_schedule: factor = -0.5, must be >= 0");
