@@ -24,8 +24,9 @@ struct StepSchedule {
   }
 };
 
-/// The step schedule with milestones at the given shares of all epochs, rounded up, and none before the second
-/// epoch, so that the first has `rate`: {0.3, 0.6, 0.8} of 60 epochs are 18, 36 and 48, of 8 they are 3, 5, 7.
+/// The step schedule with milestones at the given shares of all epochs, rounded up, and none before the
+/// second epoch, so that the first has `rate`: {0.3, 0.6, 0.8} of 60 epochs are 18, 36 and 48, of 8 they are
+/// 3, 5, 7.
 inline StepSchedule step_schedule(double rate, double factor, int epochs, std::vector<double> const& shares) {
   require_at_least("step_schedule", "rate", rate, 0.);
   require_at_least("step_schedule", "factor", factor, 0.);
