@@ -74,10 +74,10 @@ struct Dictionary<k, Exact> {
       using Activation = formula::NonnegativeShrinkage;
       Problem const& problem;
       Index dim() const { return k; }
-      ConstView lambda() const { return problem.lambda; }
-      ConstView beta() const { return problem.beta; }
+      ConstView<B> lambda() const { return problem.lambda; }
+      ConstView<B> beta() const { return problem.beta; }
       Activation activation() const { return {}; }
-      void value(typename B::Lane& lane, ConstView U, View out) const {
+      void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {
         column_sums(lane, out, formula::PenaltyTerm<false>{}, U, PerRow{lambda()}, PerRow{beta()});
       }
     };
