@@ -9,23 +9,19 @@
 int version_in_b();
 
 /// A sample in a dictionary of two atoms: what instantiates most of the backend.
-template <class Scalar>
 bool codes_a_sample() {
   using namespace detrame;
-  using Matrix = typename Cpu<Scalar>::Matrix;
-  Cpu<Scalar> cpu(1);
-  Matrix D(2, 2), x(2, 1);
+  Cpu<float> cpu(1);
+  Eigen::MatrixXf D(2, 2), x(2, 1);
   D << 1, 0, 0, 1;
   x << 4.25, -1;
-  Synthesis<Cpu<Scalar>> const problem{D, Scalar(2), Scalar(1), Scalar(.25), Matrix::Zero(2, 1)};
+  Synthesis<Cpu<float>> const problem{D, 2, 1, .25, Eigen::MatrixXf::Zero(2, 1)};
   auto const [F, c] = transform(cpu, problem);
   auto const code = exact_synthesis(cpu, problem, x);
   auto const u = metric_prox(cpu, problem.metric(cpu), problem.penalty(cpu), F * x - c, Jacobi(), Updates{2});
-  Scalar const distance = (code.u - u.u).norm();
-  return code.u(0, 0) == Scalar(1) && code.u(1, 0) == Scalar(0) &&  // (4.25 - .25) / (1 + 2 + 1)
-         distance <= 8 * std::numeric_limits<Scalar>::epsilon();
+  float const distance = (code.u - u.u).norm();
+  return code.u(0, 0) == 1 && code.u(1, 0) == 0 &&  // (4.25 - .25) / (1 + 2 + 1)
+         distance <= 8 * std::numeric_limits<float>::epsilon();
 }
 
-int main() {
-  return version_in_b() == DETRAME_VERSION && codes_a_sample<float>() && codes_a_sample<double>() ? 0 : 1;
-}
+int main() { return version_in_b() == DETRAME_VERSION && codes_a_sample() ? 0 : 1; }
