@@ -36,6 +36,7 @@
 #include "detrame/metric/recurrence_pullback.hpp"
 #include "detrame/metric/synthesis.hpp"
 #include "detrame/metric/untie.hpp"
+#include "detrame/metric/untie_convolutional.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/repeat.hpp"
 #include "detrame/network/residual.hpp"

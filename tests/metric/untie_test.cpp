@@ -2,8 +2,10 @@
 #include "detrame/metric/untie.hpp"
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/metric/convolutional_metric.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/metric/penalty.hpp"
+#include "detrame/metric/untie_convolutional.hpp"
 #include "laws/archetype.hpp"
 #include "metric/naive.hpp"
 
@@ -321,6 +323,111 @@ TEST_CASE(
         16 * tolerance<double>(8 * k, 1 + norm(W_scaled));  // Q' is not 0 but low where it is raised
     CHECK(inner(difference, step) <= low * norm(difference));
   }
+}
+
+// ---- convolutions -----------------------------------------------------------------------------------------
+
+namespace {
+
+/// A metric of images in two groups of two channels.
+template <Backend B>
+ConvolutionalMetric<B> image_metric(B& b, ConvolutionalBlocks const& shape, double coupling) {
+  using Scalar = typename B::Scalar;
+  auto W = mapped([=](double w) { return coupling * w; }, normal_matrix<double>(2, 36, seed(50)));
+  for (Index c = 0; c < 4; ++c) W(c % 2, (c / 2 * 9 + 4) * 2 + c % 2) += 2 + .5 * static_cast<double>(c);
+  return {b, shape, to_device(b, symmetric_part(shape, rounded<Scalar>(W)))};
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE(
+    "(F2) (K2) untie(tie) of a convolution gives back Q, lambda and beta up to a factor a component", B,
+    DETRAME_BACKENDS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  ConvolutionalBlocks const shape{4, 5, 3, 2};
+  auto const Q = image_metric(b, shape, .08);
+  ElasticNet<B> const by_row(b, to_device(b, uniform_matrix<Scalar>(4, 1, seed(2), .1, 1)),
+                             to_device(b, uniform_matrix<Scalar>(4, 1, seed(3), .1, 1)));
+  NonnegativeElasticNet<B> const scalar(b, 4, Scalar(.25), Scalar(.125));
+  auto const Q_host = in_double(b, Q.weights());
+  for (auto const& step : {coordinate_step(b, Q), gershgorin_step(b, Q)}) {
+    auto const check = [&](auto const& psi, bool one_penalty) {
+      auto const found = untie(b, tie(b, Q, psi, step));
+      INFO(found.explanation);
+      REQUIRE(found.is_prox);
+      CHECK(found.components == 2);
+      CHECK(found.scalar_penalty == one_penalty);
+      auto const lambda = in_double(b, psi.lambda()), beta = in_double(b, psi.beta());
+      double const tol = tolerance<Scalar>(4 * 36, 4);
+      for (Index c = 0; c < 4; ++c) {
+        auto const row = [&](Index channel) { return (channel / 2 * 9 + 4) * 2 + channel % 2; };
+        Index const first = c / 2 * 2;
+        double const factor =
+            (Q_host(0, row(first)) + beta(first, 0)) /
+            (static_cast<double>(found.Q(0, row(first))) + static_cast<double>(found.beta_i(first, 0)));
+        CHECK(std::abs(factor * static_cast<double>(found.lambda_i(c, 0)) - lambda(c, 0)) <= tol);
+        CHECK(std::abs(factor * static_cast<double>(found.beta_i(c, 0)) - beta(c, 0)) <= tol);
+        for (Index j = c / 2 * 18; j < (c / 2 + 1) * 18; ++j)
+          CHECK(std::abs(factor * static_cast<double>(found.Q(c % 2, j)) - Q_host(c % 2, j)) <= tol);
+      }
+    };
+    check(by_row, false);
+    check(scalar, true);
+  }
+  // the arithmetic of the layer does not count; its dense form says the same of a small image
+  auto const tied = tie(b, Q, scalar, gershgorin_step(b, Q));
+  Recurrence<B, ConvolutionalBlocksBy<Winograd<4>>> const winograd{
+      {4, 5, 3, 2}, tied.W_tilde, tied.h, tied.b};
+  CHECK(untie(b, winograd).Q == untie(b, tied).Q);
+  auto const every_site = [&](ConstView<B> v) {
+    auto const host = to_host(b, v);
+    return to_device(b, host_matrix<Scalar>(80, 1, [&](Index i, Index) { return host(i % 4, 0); }));
+  };
+  Recurrence<B> const whole{
+      {1}, to_device(b, shape.dense(b, tied.W_tilde)), every_site(tied.h), every_site(tied.b)};
+  CHECK(untie(b, whole).is_prox);
+}
+
+TEST_CASE("(F2) (K2) a convolution that is no prox is told from one that is, and why") {
+  Cpu<double> b;
+  ConvolutionalBlocks const shape{4, 5, 3, 2};
+  auto const Q = image_metric(b, shape, .08);
+  NonnegativeElasticNet<Cpu<double>> const psi(b, 4, .25, .125);
+  auto const tied = tie(b, Q, psi, coordinate_step(b, Q));
+  auto const W = to_host(b, ConstView<Cpu<double>>(tied.W_tilde));
+  auto const with = [&](Host const& kernel, double h = .9, double shift = .1) {
+    return untie(
+        b, Recurrence<Cpu<double>, ConvolutionalBlocks>{
+               shape, to_device(b, kernel), to_device(b, Host(4, 1, h)), to_device(b, Host(4, 1, shift))});
+  };
+  CHECK(with(W).is_prox);
+  Host one_way = W;
+  one_way(0, 3) += .1;  // w[0, 1, delta] without w[1, 0, -delta]
+  CHECK_FALSE(with(one_way).symmetrisable);
+  CHECK(with(one_way).explanation.starts_with("not a prox: W_tilde is not symmetrisable: its entry ("));
+  Host within = W;
+  within(1, 1) += .1;  // w[1, 1, delta] of one channel, whose sums over the taps do not show it
+  within(1, 17) -= .1;
+  CHECK_FALSE(with(within).symmetrisable);
+  auto const large = with(mapped([](double w) { return 12 * w; }, W));
+  CHECK(large.symmetrisable);
+  CHECK_FALSE(large.psd);
+  CHECK_FALSE(large.definite);
+  CHECK(large.explanation.find("Q is not shown to be positive semi-definite for images of every size") !=
+        std::string::npos);
+  CHECK(with(W, 1.25).explanation.starts_with("not a prox: h(0) = 1.25, must be in [0, 1]"));
+  CHECK(with(W, .9, -1).explanation.find("b(0) = -1, must be >= 0") != std::string::npos);
+  Host nan = W;
+  nan(1, 5) = std::nan("");
+  check_throws_with<DomainError>([&] { with(nan); }, "untie: W_tilde has an entry nan, must be finite");
+  // definite by less than the grid's margin: the symbol of Q is .9 + .88 cos omega
+  Host cosine(1, 9);
+  cosine(0, 3) = cosine(0, 5) = -.44;
+  Recurrence<Cpu<double>, ConvolutionalBlocks> const near{
+      {4, 5, 3}, to_device(b, cosine), to_device(b, Host(1, 1, .9)), to_device(b, Host(1, 1, .1))};
+  CHECK(untie(b, near).is_prox);
+  CHECK(untie(b, near).smallest_of_sum > 0);
 }
 
 }  // namespace detrame

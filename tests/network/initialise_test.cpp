@@ -4,6 +4,7 @@
 #include <map>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary.hpp"
 #include "detrame/layer/q_metric_relu.hpp"
@@ -177,6 +178,77 @@ TEST_CASE(
   auto const twice = started<Stack<Dense<12>, Q, Q>>(start, 5);
   dictionary_of(twice.at("0.W"), twice.at("1.W_tilde"), start.tied);
   CHECK((constant(twice.at("2.W_tilde"), 0) && constant(twice.at("2.h"), 1) && constant(twice.at("2.b"), 0)));
+}
+
+TEST_CASE_TEMPLATE(
+    "(M7) (K1) TiedStart behind a Convolution: T updates of eq. (24) at every site, on atoms that are "
+    "patches",
+    B, Cpu<double>, archetype::Loops<double>) {
+  TiedStart const start{{.alpha = .4, .beta = .05, .lambda = .1}};
+  auto const check = [&](auto recipe, Index groups, int T) {
+    using Recipe = decltype(recipe);
+    B b;
+    Bind<Recipe, Shape{3, 6, 5}, B> const net;
+    auto theta = net.parameters(b);
+    std::map<std::string, std::pair<Index, Index>> sizes;
+    visit(
+        [&](std::string_view path, Kind, auto const& p) { sizes[std::string(path)] = {p.rows(), p.cols()}; },
+        theta);
+    initialise(b, theta, start, 9);
+    std::map<std::string, Host> values;
+    visit(
+        [&](std::string_view path, Kind, auto const& p) {
+          CHECK(sizes.at(std::string(path)) == std::pair{p.rows(), p.cols()});
+          values[std::string(path)] = to_host(b, ConstView<B>(p));
+        },
+        theta);
+    Host const &W = values.at("0.W"), &kernel = values.at("1.W_tilde");
+    Index const k = W.rows(), kg = k / groups, taps = kernel.cols() / k;
+    Host middle(kg, k);
+    double others = 0;
+    for (Index j = 0; j < kernel.cols(); ++j)
+      for (Index i = 0; i < kg; ++i)
+        if (j / kg % taps == taps / 2)
+          middle(i, j / (kg * taps) * kg + j % kg) = kernel(i, j);
+        else
+          others = std::max(others, std::abs(kernel(i, j)));
+    CHECK(others == 0);
+    REQUIRE(test::max_abs(middle) > .01);
+    for (Index i = 0; i < k; ++i) CHECK(middle(i % kg, i) == 0);  // in D0
+    Host const D = dictionary_of(W, middle, start.tied);          // Q of the atoms at one site, in blocks
+    for (Index i = 0; i < k; ++i) {
+      double square = 0;
+      for (Index s = 0; s < D.rows(); ++s) square += D(s, i) * D(s, i);
+      CHECK(std::abs(square - 1) <= test::tolerance<double>(12, 30));
+    }
+    // predict is T updates on D^T of every patch
+    Host const x = test::normal_matrix<double>(3, 30 * 2, test::seed(3));
+    auto const x_device = to_device(b, x);
+    Host const y = to_host(b, ConstView<B>(predict(b, net, theta, x_device)));
+    Window const window = Convolution<6, 3, Stride<2>>::window(Shape{3, 6, 5});
+    bool const strided = y.cols() < x.cols();
+    Index const width = strided ? window.out_width() : 5, step = strided ? 2 : 1, out_sites = y.cols() / 2;
+    Host patches(27, y.cols());
+    for (Index site = 0; site < y.cols(); ++site)
+      for (Index tap = 0; tap < 9; ++tap) {
+        Index const at_y = site % out_sites / width * step + tap / 3 - 1,
+                    at_x = site % width * step + tap % 3 - 1;
+        if (at_y < 0 || at_y >= 6 || at_x < 0 || at_x >= 5) continue;
+        for (Index c = 0; c < 3; ++c)
+          patches(tap * 3 + c, site) = x(c, site / out_sites * 30 + at_y * 5 + at_x);
+      }
+    for (Index g = 0; g < groups; ++g) {
+      Host const D_g = host_matrix<double>(27, kg, [&](Index i, Index j) { return D(i, g * kg + j); });
+      Host const expected = unrolled(D_g, start.tied, patches, T);
+      Host const found =
+          host_matrix<double>(kg, y.cols(), [&](Index i, Index j) { return y(g * kg + i, j); });
+      REQUIRE(test::max_abs(expected) > .1);
+      CHECK(test::relative_difference(found, expected) <= test::tolerance<double>(6 * 12, 10));
+    }
+  };
+  check(Stack<Convolution<6, 3>, QMetricReLU<Convolutional<3>, Unroll<3>>>(), 1, 3);
+  check(Stack<Convolution<6, 3>, QMetricReLU<Convolutional<5, 2>, Unroll<2>>>(), 2, 2);
+  check(Stack<Convolution<6, 3, Stride<2>>, QMetricReLU<Full, Unroll<2>>>(), 1, 2);
 }
 
 /// Something with the parameters of a dictionary layer.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/prox/safe_steps.hpp"
+#include "detrame/prox/unrolled_pullback.hpp"
 #include "laws/archetype.hpp"
 #include "prox/problem.hpp"
 
@@ -169,6 +170,44 @@ TEST_CASE("(C2) (C3) where kappa >= 1 there is no bound, not a number") {
   CHECK_FALSE(steps_for(b, p.Q, p.psi, p.z, Jacobi{}, .1).has_value());
 }
 
+TEST_CASE("(C2) (C3) bounds are upper bounds or infinite: never 0 by underflow, and steps_for ends") {
+  constexpr double tiny = std::numeric_limits<double>::min(),
+                   infinity = std::numeric_limits<double>::infinity();
+  CHECK(*a_priori_bound(.5, 1., 1000000) == tiny);
+  CHECK(*a_priori_bound(.5, 1e300, 1900) == doctest::Approx(2e300 * 0x1p-1000 * 0x1p-900).epsilon(1e-9));
+  CHECK(*a_priori_bound(.5f, 1.f, 140) == std::numeric_limits<float>::min());  // 2^-139
+  CHECK(*a_posteriori_bound(.5, 1e-310) == tiny);
+  CHECK(*a_priori_bound(.5, 0., 3) == 0);
+  CHECK(*a_priori_bound(.5, infinity, 3) == infinity);
+  CHECK(std::isnan(*a_priori_bound(.5, std::nan(""), 3)));
+  CHECK_FALSE(steps_for(.5, infinity, .1).has_value());
+  CHECK_FALSE(steps_for(.5, std::nan(""), .1).has_value());
+  CHECK_FALSE(steps_for(.5, 1., 1e-310).has_value());  // no bound is as small
+  CHECK(*steps_for(.5, 1., tiny) == 1023);             // 2^{1 - 1023} = tiny
+  for (double kappa : {.999, 1 - 1e-9, 1 - 1e-15})
+    for (double size : {1e-200, 1., 1e250}) {
+      Index const T = *steps_for(kappa, size, 1e-3 * size);
+      CHECK(*a_priori_bound(kappa, size, T) <= 1e-3 * size);
+      if (kappa < 1 - 1e-12) CHECK(*a_priori_bound(kappa, size, T - 1) > 1e-3 * size);
+    }
+  check_throws_with<DomainError>([] { steps_for(.5, 1., std::numeric_limits<double>::infinity()); },
+                                 "steps_for: tolerance = inf, must be > 0 and finite");
+  check_throws_with<DomainError>([] { steps_for(.5, 1., std::nan("")); }, "steps_for: tolerance = nan");
+  check_throws_with<DomainError>([] { a_priori_bound(.5, 1., -1); }, "a_priori_bound: T = -1, must be >= 0");
+  // lengths whose squares leave the range
+  Cpu<double> b(1);
+  HostMatrix<double> const S(2, 1, 4.);
+  for (double scale : {1e-200, 1e200}) {
+    double const length = norm(b, to_device(b, S), to_device(b, HostMatrix<double>(2, 1, scale)));
+    CHECK(length >= std::sqrt(8.) * scale);
+    CHECK(length <= std::sqrt(8.) * scale * (1 + 1e-14));
+  }
+  check_throws_with<ShapeError>([&] { norm(b, zeros(b, 3, 1), zeros(b, 2, 1)); },
+                                "norm: S is 3 x 1, u has 2 rows");
+  check_throws_with<ShapeError>([&] { norm(b, to_device(b, S), zeros(b, 2, 5), 2); },
+                                "norm: u has 5 columns, must be a multiple of 2");
+}
+
 TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at every T", P, MODELS) {
   typename P::Backend b;
   P const p(b, definite_matrix<double>(10, 1000, seed(620)), normal_matrix<double>(10, 1, seed(621)), .02, 0);
@@ -234,6 +273,74 @@ TEST_CASE_TEMPLATE("(C6) forward-backward converges below safe_gamma, and need n
                                 "safe_gamma: Theta is 3 x 1, must be 7 x 1");
   check_throws_with<DomainError>([&] { safe_gamma(b, p.Q, zeros(b, 7, 1)); },
                                  "safe_gamma: Theta(0) = 0, must be > 0");
+}
+
+TEST_CASE_TEMPLATE("(C6) with beta, safe_gamma is where kappa passes 1; it is infinite where Q <= diag beta",
+                   P, MODELS) {
+  typename P::Backend b;
+  using Scalar = typename P::Scalar;
+  P const p(b, definite_matrix<double>(7, 30, seed(630)), normal_matrix<double>(7, 4, seed(631)), .1, .05);
+  auto const Theta = in_memory_of(b, uniform_matrix<double>(7, 1, seed(632), .05, .3));
+  double const plain = static_cast<double>(safe_gamma(b, p.Q, Theta));
+  auto const kappa = [&](auto const& psi, double gamma) {
+    Step<typename P::Backend> const step{static_cast<Scalar>(gamma), Theta};
+    auto const S = host_matrix<Scalar>(7, 1, [&](Index i, Index) {
+      return to_host(b, ConstView<typename P::Backend>(Theta))(i, 0) +
+             step.gamma * to_host(b, psi.beta())(i, 0);
+    });
+    return static_cast<double>(contraction_factor(b, tie(b, p.Q, psi, step), to_device(b, S)));
+  };
+  for (double beta : {0., .05, .2, .4}) {
+    auto const rows =
+        host_matrix<double>(7, 1, [&](Index i, Index) { return beta * static_cast<double>(1 + i % 2); });
+    decltype(p.psi) const psi(b, in_memory_of(b, HostMatrix<double>(7, 1, .1)), in_memory_of(b, rows));
+    double const gamma = static_cast<double>(safe_gamma(b, p.Q, psi, Theta));
+    CHECK(kappa(psi, .999 * gamma) < 1);
+    CHECK(kappa(psi, 1.001 * gamma) > 1);
+    if (beta == 0) CHECK(gamma == plain);
+    if (beta > 0) CHECK(gamma > plain);
+  }
+  decltype(p.psi) const large(b, 7, Scalar(.1), Scalar(1.125));  // Q <= 1.125
+  CHECK(std::isinf(static_cast<double>(safe_gamma(b, p.Q, large, Theta))));
+  for (double gamma : {1., 100., 1e4}) CHECK(kappa(large, gamma) < 1);
+  decltype(p.psi) const short_one(b, 6, Scalar(.1), Scalar(1));
+  check_throws_with<ShapeError>([&] { safe_gamma(b, p.Q, short_one, Theta); },
+                                "safe_gamma: psi has 6 rows, Q is 7 x 7");
+}
+
+TEST_CASE("(A4) rho(W~_AA) < 1 and strict complementarity are not enough: U_T must come to the solution") {
+  // Q = .1 I + .9 1 1^T, beta = .01, lambda = .1, z = (1, -.2, -.2): u = (.53465, 0, 0), strictly
+  // complementary, and W~_AA = 0; eq. (20) with (24) alternates for ever, and its adjoint with it.
+  Cpu<double> b(1);
+  auto const z = host_matrix<double>(3, 1, [](Index i, Index) { return i == 0 ? 1 : -.2; });
+  Problem<Cpu<double>, NonnegativeShrinkage> const p(
+      b, host_matrix<double>(3, 3, [](Index i, Index j) { return i == j ? 1 : .9; }), z, .1, .01);
+  auto const u = p.solution();
+  CHECK(u(0, 0) == doctest::Approx(.54 / 1.01));
+  CHECK((u(1, 0) == 0 && u(2, 0) == 0));
+  auto const g = p.gradient(u);
+  CHECK((g(1, 0) + .1 > .01 && g(2, 0) + .1 > .01));  // strict complementarity
+  auto const tied = tie(b, p.Q, p.psi, coordinate_step(b, p.Q));
+  CHECK(to_host(b, ConstView<Cpu<double>>(tied.W_tilde))(0, 0) == 0);  // W~_AA, 1 x 1
+  auto const after = [&](Index T) {
+    auto U = zeros(b, 3, 1), Z_bar = zeros(b, 3, 1), W_bar = zeros(b, 3, 3), h_bar = zeros(b, 3, 1),
+         b_bar = zeros(b, 3, 1);
+    auto const U_bar = to_device(b, HostMatrix<double>(3, 1, 1));
+    unrolled_prox(b, tied.structure, NonnegativeShrinkage{}, tied.W_tilde, tied.h, tied.b, p.z, T, U);
+    unrolled_prox_pullback(b, tied.structure, NonnegativeShrinkage{}, tied.W_tilde, tied.h, tied.b, p.z, T, U,
+                           {}, U_bar, Z_bar, W_bar, h_bar, b_bar);
+    return std::pair{p.on_host(U), p.on_host(Z_bar)};
+  };
+  // the implicit adjoint: v = e_1 / 1.01, z_bar = Q v
+  auto const limit = host_matrix<double>(3, 1, [](Index i, Index) { return (i == 0 ? 1 : .9) / 1.01; });
+  for (Index T : {1000, 1001}) {
+    auto const [U, Z_bar] = after(T);
+    CHECK(max_abs_difference(U, u) > .1);
+    CHECK(max_abs_difference(Z_bar, limit) > .1);
+  }
+  CHECK(max_abs_difference(after(1000).first, after(1002).first) <= tolerance<double>(9, 1));
+  CHECK(max_abs_difference(after(1000).first, after(1001).first) > .1);
+  CHECK(contraction(b, p.Q, p.psi, Jacobi{}).kappa > 1);
 }
 
 TEST_CASE_TEMPLATE(

@@ -71,7 +71,7 @@ Matrix<B> exact_margin(B& backend, M const& Q, Psi const& psi, Input<B> z, Input
   using Team = typename B::Team;
   using Measure =
       exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, exact::Margin<typename Psi::Activation>>;
-  ConstView<B> const Z = z, U = u, weights = Q.weights();
+  ConstView<B> const Z = z, U = u, weights = entries_of("exact_margin", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
   if (Z.rows() != k || U.rows() != k || psi.dim() != k || U.cols() != N)
     throw ShapeError(message("exact_margin: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ", U.cols(),

@@ -8,6 +8,7 @@
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
+#include "detrame/metric/entries.hpp"
 
 namespace detrame {
 
@@ -43,7 +44,7 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
   using Team = typename B::Team;
   using Solver = exact::ActiveSet<typename Psi::Activation>;
   using Solve = exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, Solver>;
-  ConstView<B> const Z = z, weights = Q.weights();
+  ConstView<B> const Z = z, weights = entries_of("exact_prox", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
   if (Z.rows() != k || psi.dim() != k)
     throw ShapeError(
@@ -110,7 +111,7 @@ void exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Inp
   Scalar const row_sum = max_to_host(lane, ConstView<B>(sums));
   each_column(backend, Z.cols() / sites, Solver::scratch_size(n, n),
               Solve{{psi.activation(), warm, options.pivot_limit}, {shape, row_sum}}, beta, lambda,
-              View<B>(result.u).reshaped(n, Z.cols() / sites), report, Q.weights(), z_image);
+              View<B>(result.u).reshaped(n, Z.cols() / sites), report, entries_of("exact_prox", Q), z_image);
   exact::finish(backend, Q.lambda_min(), psi.beta(), ConstView<B>(report), result);
 }
 

@@ -8,6 +8,7 @@
 #include "detrame/exact/metric_images.hpp"
 #include "detrame/exact/report.hpp"
 #include "detrame/exact/support_solve.hpp"
+#include "detrame/metric/entries.hpp"
 
 namespace detrame {
 
@@ -114,7 +115,7 @@ struct ExactProxCotangent {
 template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u, Input<B> u_bar,
                          ExactProxCotangent<B>& bar) {
-  ConstView<B> const Z = z, U = u, U_bar = u_bar, weights = Q.weights();
+  ConstView<B> const Z = z, U = u, U_bar = u_bar, weights = entries_of("exact_prox_pullback", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows();
   if (Z.rows() != k || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
       U_bar.cols() != N)

@@ -37,6 +37,9 @@ class ConvolutionalMetric {
   ConvolutionalMetric(B& backend, ConvolutionalBlocks const& structure, Matrix<B> const& Q)
       : structure_(structure) {
     constexpr char const* who = "ConvolutionalMetric";
+    if (structure.groups >= 1 && !countable(structure.groups, Q.rows()))
+      throw DomainError(message(who, ": ", structure.groups, " groups of ", Q.rows(),
+                                " channels are more than can be counted"));
     Index const k = structure.groups * Q.rows();
     structure.check(who, k);
     if (k < 1 || Q.cols() != structure.weight_cols(k))
@@ -61,8 +64,9 @@ class ConvolutionalMetric {
     Q_ = to_device(backend, symmetric);
     range_ = spectral_range(backend, structure_, weights());
     if (!(range_.low > Scalar(0)))
-      throw DomainError(message(who, ": Q is not definite for images of every size: its eigenvalues are in [",
-                                range_.low, ", ", range_.high, "], must be > 0"));
+      throw DomainError(message(who, range_.lowest_seen > Scalar(0) ? ": Q is not shown to be" : ": Q is not",
+                                " definite for images of every size: its eigenvalues are in [", range_.low,
+                                ", ", range_.high, "], must be > 0"));
   }
 
   Index dim() const { return structure_.groups * Q_.rows(); }

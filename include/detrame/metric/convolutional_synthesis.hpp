@@ -24,9 +24,16 @@ struct ConvolutionalSynthesis {
   Scalar alpha, beta, lambda;
   Matrix<B> d;
 
+  /// Of a window: sums and products of two such sizes can be counted.
+  static constexpr Index largest_size = Index{1} << 30;
+
   Index channels() const { return D.rows() / window.taps(); }
 
   void check(char const* who) const {
+    for (Index const size : {window.height, window.width, window.kernel, window.stride, window.padding})
+      if (size > largest_size)
+        throw DomainError(
+            message(who, ": a window has a size of ", size, ", must be at most ", largest_size));
     if (!window.fits())
       throw DomainError(message(who, ": a window of ", window.kernel, " x ", window.kernel, " with stride ",
                                 window.stride, " and padding ", window.padding, " does not fit images of ",

@@ -28,13 +28,15 @@ struct MirrorLower {
   }
 };
 
-/// out = (A + A^T) / 2, block by block.
+/// out = (A + A^T) / 2, block by block; A^T of a kernel has its taps in reverse, each transposed.
 struct SymmetricPart {
+  Index taps = 1;
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> A,
                                       MatrixView<Scalar> out) const {
-    Index const row = j % A.rows(), first = j - row;
-    team.each(A.rows(), [=](Index i) { out(i, j) = A(i, j) / Scalar(2) + A(row, first + i) / Scalar(2); });
+    Index const kg = A.rows(), row = j % kg, tap = j / kg % taps, group = j / kg / taps;
+    Index const first = (group * taps + taps - 1 - tap) * kg;
+    team.each(kg, [=](Index i) { out(i, j) = A(i, j) / Scalar(2) + A(row, first + i) / Scalar(2); });
   }
 };
 
@@ -47,6 +49,18 @@ struct Transpose {
 };
 
 }  // namespace detail
+
+/// The entries of a metric, in the layout of its structure. A metric that can only be applied satisfies the
+/// concept with empty weights: whatever reads entries asks for them here, and refuses it in a sentence.
+template <class M>
+auto entries_of(char const* who, M const& Q) {
+  auto const weights = Q.weights();
+  Index const k = Q.dim(), rows = Q.structure().weight_rows(k), cols = Q.structure().weight_cols(k);
+  if (weights.rows() != rows || weights.cols() != cols || rows < 1)
+    throw ShapeError(message(who, ": needs the entries of Q, and its weights are ", weights.rows(), " x ",
+                             weights.cols(), ", must be ", rows, " x ", cols));
+  return weights;
+}
 
 /// The diagonal of a map in the layout of a structure: k x 1.
 template <Backend B, Structure S>
@@ -85,16 +99,17 @@ void transpose(B& backend, ConstView<B> A, View<B> out) {
   each_column(backend, out.cols(), 0, detail::Transpose{}, A, out);
 }
 
-/// The symmetric part of every block, (Q_g + Q_g^T) / 2. out does not overlap Q.
-template <Backend B>
-void symmetric_part(B& backend, ConstView<B> Q, View<B> out) {
-  each_column(backend, Q.cols(), 0, detail::SymmetricPart{}, Q, out);
+/// The symmetric part of every block, (Q_g + Q_g^T) / 2; of a kernel, the nearest one with W[o, i, delta] =
+/// W[i, o, -delta]. out does not overlap Q.                                                              (K2)
+template <Backend B, Structure S>
+void symmetric_part(B& backend, S const& structure, ConstView<B> Q, View<B> out) {
+  each_column(backend, Q.cols(), 0, detail::SymmetricPart{structure.taps()}, Q, out);
 }
 template <Backend B>
 Matrix<B> symmetric_part(B& backend, ConstView<B> Q) {
   Matrix<B> out;
   resize(backend, out, Q.rows(), Q.cols());
-  symmetric_part(backend, Q, out);
+  symmetric_part(backend, DenseBlocks{}, Q, View<B>(out));
   return out;
 }
 

@@ -76,6 +76,7 @@ template <Backend B, Metric M, Penalty Psi>
 void check_tie(B& backend, char const* who, M const& Q, Psi const& psi, Step<B> const& step) {
   using Scalar = typename B::Scalar;
   Index const k = Q.dim();
+  entries_of(who, Q);
   if (psi.dim() != k) throw ShapeError(message(who, ": psi has ", psi.dim(), " rows, Q is ", k, " x ", k));
   if (step.Theta.rows() != k || step.Theta.cols() != 1)
     throw ShapeError(

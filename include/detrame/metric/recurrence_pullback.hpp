@@ -7,36 +7,36 @@ namespace detrame {
 
 /// The adjoint of `tie`, written where the caller says; returns gamma_bar. Nothing is checked or allocated
 /// but scratch. All outputs are assigned, and Q_bar is symmetrised.
-/// Shapes    Q, W_bar, Q_bar: kg x k.  All others: k x 1.
-template <Backend B>
-typename B::Scalar tie_pullback(B& backend, DenseBlocks const& structure, ConstView<B> Q, ConstView<B> lambda,
+/// Shapes    Q, W_bar, Q_bar: as structure says, kg x (taps k).  All others: k x 1.
+template <Backend B, Structure S>
+typename B::Scalar tie_pullback(B& backend, S const& structure, ConstView<B> Q, ConstView<B> lambda,
                                 ConstView<B> beta, typename B::Scalar gamma, ConstView<B> Theta,
                                 ConstView<B> W_bar, ConstView<B> h_bar, ConstView<B> b_bar, View<B> Q_bar,
                                 View<B> lambda_bar, View<B> beta_bar, View<B> Theta_bar) {
   using Scalar = typename B::Scalar;
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  Index const kg = Q.rows(), k = Q.cols();
-  View<B> const w = lane.scratch(k, 1);           // k x 1, the diagonal of W_bar
-  View<B> const r = lane.scratch(k, 1);           // k x 1, r_i = sum_l w_bar_il q_il
-  View<B> const gamma_bar = lane.scratch(k, 1);   // k x 1, the rows' shares
-  View<B> const one_sided = lane.scratch(kg, k);  // kg x k, Q_bar before it is symmetrised
+  Index const kg = Q.rows(), k = Theta.rows(), width = kg * structure.taps();
+  View<B> const w = lane.scratch(k, 1);                  // k x 1, the diagonal of W_bar
+  View<B> const r = lane.scratch(k, 1);                  // k x 1, r_i = sum_l w_bar_il q_il
+  View<B> const gamma_bar = lane.scratch(k, 1);          // k x 1, the rows' shares
+  View<B> const one_sided = lane.scratch(kg, Q.cols());  // kg x (taps k), Q_bar before it is symmetrised
   diagonal(backend, structure, W_bar, w);
   each(lane, formula::Fill<Scalar>{Scalar(0)}, r);
   for (Index g = 0; g < structure.groups; ++g) {
-    ConstView<B> const W_bar_g = W_bar.middle_cols(g * kg, kg);  // kg x kg
-    row_sums(lane, r.middle_rows(g * kg, kg), formula::Product{}, W_bar_g, Q.middle_cols(g * kg, kg));
-    each(lane, formula::TiedWeightPullback<Scalar>{gamma}, one_sided.middle_cols(g * kg, kg), W_bar_g,
+    ConstView<B> const W_bar_g = W_bar.middle_cols(g * width, width);  // kg x width
+    row_sums(lane, r.middle_rows(g * kg, kg), formula::Product{}, W_bar_g, Q.middle_cols(g * width, width));
+    each(lane, formula::TiedWeightPullback<Scalar>{gamma}, one_sided.middle_cols(g * width, width), W_bar_g,
          PerRow{Theta.middle_rows(g * kg, kg)}, PerRow{beta.middle_rows(g * kg, kg)});
   }
   each(lane, formula::TiedRowPullback<Scalar>{gamma}, Theta_bar, lambda_bar, beta_bar, gamma_bar, Theta,
        lambda, beta, h_bar, b_bar, w, r);
-  symmetric_part(backend, one_sided, Q_bar);
+  symmetric_part(backend, structure, ConstView<B>(one_sided), Q_bar);
   return sum_to_host(lane, gamma_bar);
 }
 
 /// Cotangents of what `tie` reads.
-/// Shapes    Q_bar: kg x k, symmetric, in the layout of Q.  lambda_bar, beta_bar, Theta_bar: k x 1.
+/// Shapes    Q_bar: kg x (taps k), symmetric, in the layout of Q.  lambda_bar, beta_bar, Theta_bar: k x 1.
 template <Backend B>
 struct TieCotangent {
   Matrix<B> Q_bar, lambda_bar, beta_bar, Theta_bar;
@@ -52,14 +52,14 @@ struct TieCotangent {
 ///
 /// Shapes    bar: as the Recurrence that tie returns.
 /// Requires  as tie; bar of the shapes of tie's result, else ShapeError.
-/// Ensures   <Q_bar, dQ> is the derivative in every symmetric direction dQ. Theta and gamma count as
-///           arguments of their own; where Theta is made of Q, add coordinate_step_pullback or
-///           gershgorin_step_pullback.
-/// Cost      about 6 k kg flops; allocates the result.
-/// Tested    tests/metric/recurrence_test.cpp
-template <Backend B, ColumnMetric M, Penalty Psi>
+/// Ensures   <Q_bar, dQ> is the derivative in every symmetric direction dQ, of the kernel where Q is one.
+///           Theta and gamma count as arguments of their own; where Theta is made of Q, add
+///           coordinate_step_pullback or gershgorin_step_pullback.
+/// Cost      about 6 taps k kg flops; allocates the result.
+/// Tested    tests/metric/recurrence_test.cpp, tests/metric/convolutional_metric_test.cpp
+template <Backend B, Metric M, Penalty Psi>
 TieCotangent<B> tie_pullback(B& backend, M const& Q, Psi const& psi, Step<B> const& step,
-                             Recurrence<B> const& bar) {
+                             Recurrence<B, decltype(std::declval<M>().structure())> const& bar) {
   detail::check_tie(backend, "tie_pullback", Q, psi, step);
   bar.check("tie_pullback");
   if (bar.dim() != Q.dim() || bar.structure != Q.structure())
@@ -74,29 +74,30 @@ TieCotangent<B> tie_pullback(B& backend, M const& Q, Psi const& psi, Step<B> con
   return out;
 }
 
-/// Theta = diag(Q): Q_bar_ii += Theta_bar_i. Q_bar: kg x k.
-template <Backend B>
-void coordinate_step_pullback(B& backend, DenseBlocks const& structure, ConstView<B> Theta_bar,
-                              View<B> Q_bar) {
-  Index const kg = Q_bar.rows();
+/// Theta = diag(Q): Q_bar_ii += Theta_bar_i, in the middle tap of a kernel. Q_bar: as structure says.
+template <Backend B, Structure S>
+void coordinate_step_pullback(B& backend, S const& structure, ConstView<B> Theta_bar, View<B> Q_bar) {
+  Index const kg = Q_bar.rows(), taps = structure.taps();
   for (Index g = 0; g < structure.groups; ++g)
-    each_indexed(backend.lane(), formula::AddToDiagonal{}, Q_bar.middle_cols(g * kg, kg),
+    each_indexed(backend.lane(), formula::AddToDiagonal{}, Q_bar.middle_cols((g * taps + taps / 2) * kg, kg),
                  PerRow{Theta_bar.middle_rows(g * kg, kg)});
 }
 
-/// Theta_i = sum_l |q_il|: Q_bar_il += sign(q_il) (Theta_bar_i + Theta_bar_l) / 2, the symmetrised adjoint;
-/// not differentiable where q_il = 0, and 0 there. Q, Q_bar: kg x k.
-template <Backend B>
-void gershgorin_step_pullback(B& backend, DenseBlocks const& structure, ConstView<B> Q,
-                              ConstView<B> Theta_bar, View<B> Q_bar) {
+/// Theta_i = sum_l |q_il|, over the taps too: Q_bar_il += sign(q_il) (Theta_bar_i + Theta_bar_l) / 2, the
+/// symmetrised adjoint; not differentiable where q_il = 0, and 0 there. Q, Q_bar: as structure says.
+template <Backend B, Structure S>
+void gershgorin_step_pullback(B& backend, S const& structure, ConstView<B> Q, ConstView<B> Theta_bar,
+                              View<B> Q_bar) {
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  View<B> const row = lane.scratch(1, Q.cols());  // 1 x k, Theta_bar^T
+  View<B> const row = lane.scratch(1, Theta_bar.rows());  // 1 x k, Theta_bar^T
   transpose(backend, Theta_bar, row);
-  Index const kg = Q.rows();
-  for (Index g = 0; g < structure.groups; ++g)
-    each(lane, formula::AddSigned{}, Q_bar.middle_cols(g * kg, kg), Q.middle_cols(g * kg, kg),
-         PerRow{Theta_bar.middle_rows(g * kg, kg)}, PerColumn{row.middle_cols(g * kg, kg)});
+  Index const kg = Q.rows(), taps = structure.taps();
+  for (Index block = 0; block < structure.groups * taps; ++block) {
+    Index const first = block / taps * kg;
+    each(lane, formula::AddSigned{}, Q_bar.middle_cols(block * kg, kg), Q.middle_cols(block * kg, kg),
+         PerRow{Theta_bar.middle_rows(first, kg)}, PerColumn{row.middle_cols(first, kg)});
+  }
 }
 
 }  // namespace detrame

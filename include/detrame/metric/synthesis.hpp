@@ -190,7 +190,7 @@ TransformCotangent<B> transform_pullback(B& backend, Synthesis<B> const& synthes
   each(lane, formula::Assign{}, Wc.middle_cols(m, 1), primal.c);
   detail::gram_solve(backend, "transform_pullback", Q, rhs, V);
   gemm(lane, -1, V, Op::none, Wc, Op::transposed, 0, one_sided);
-  symmetric_part(backend, one_sided, Q_bar);
+  symmetric_part(backend, DenseBlocks{1}, ConstView<B>(one_sided), Q_bar);
   transpose(backend, V.middle_cols(0, m), out.D_bar);
   gram_pullback(backend, synthesis.D, Q_bar, out.D_bar);
   each(lane, formula::Assign{}, View<B>(out.d_bar), V.middle_cols(m, 1));

@@ -10,10 +10,8 @@ namespace detrame {
 
 /// What `untie` found. Q, lambda_i, beta_i and s are defined up to one positive factor for each component.
 /// Where the parameters are not a prox, they are what the formulas give, with Q the symmetric part.
-template <Backend B>
-struct UntieReport {
-  using Scalar = typename B::Scalar;
-
+template <class Scalar>
+struct UntieFindings {
   bool is_prox = false;         ///< all of the five below
   bool h_in_range = false;      ///< 0 <= h <= 1
   bool b_in_range = false;      ///< b >= 0
@@ -25,7 +23,7 @@ struct UntieReport {
   Index components = 0;          ///< of the graph of W~
   std::vector<Index> component;  ///< which one a row belongs to
   HostMatrix<Scalar> s;          ///< k x 1
-  HostMatrix<Scalar> Q;          ///< k x k
+  HostMatrix<Scalar> Q;          ///< k x k; of a convolution a kernel, kg x (taps k)
   HostMatrix<Scalar> lambda_i;   ///< k x 1
   HostMatrix<Scalar> beta_i;     ///< k x 1
   Scalar asymmetry = 0;          ///< largest |s_i w_il - s_l w_li|, relative to what the entry can be
@@ -33,8 +31,12 @@ struct UntieReport {
   Scalar smallest_of_sum = 0;    ///< smallest eigenvalue of Q + diag(beta) where it has unit diagonal
   Scalar lambda_spread = 0;      ///< (max - min) / max of lambda_i, 0 where all are 0
   Scalar beta_spread = 0;        ///< the same of beta_i
-  Recurrence<B> nearest;         ///< the parameters themselves where they are a prox, else nearest_tied
   std::string explanation;       ///< all of that in words
+};
+
+template <Backend B>
+struct UntieReport : UntieFindings<typename B::Scalar> {
+  Recurrence<B> nearest;  ///< the parameters themselves where they are a prox, else nearest_tied
 };
 
 namespace detail {
@@ -113,6 +115,56 @@ bool in_range(HostMatrix<Scalar> const& v, Scalar low, Scalar high, char const* 
   return true;
 }
 
+/// What is left when s, Q, lambda_i and beta_i are found: spreads, verdict, and the explanation, whose
+/// clauses so far are `wrong`.
+template <class Scalar>
+void conclude(UntieFindings<Scalar>& out, std::string const& wrong, Scalar tolerance) {
+  out.lambda_spread = spread(out.lambda_i);
+  out.beta_spread = spread(out.beta_i);
+  out.is_prox = out.h_in_range && out.b_in_range && out.symmetrisable && out.psd && out.definite;
+  out.scalar_penalty = out.is_prox &&
+                       constant(out.lambda_i, HostMatrix<Scalar>(out.lambda_i.rows(), 1), tolerance) &&
+                       constant(out.beta_i, out.s, tolerance);
+  if (!out.is_prox)
+    out.explanation = "not a prox: " + wrong.substr(2);
+  else if (out.scalar_penalty)
+    out.explanation =
+        message("a prox, in ", out.components, " component(s), with one lambda and one beta for all rows");
+  else
+    out.explanation =
+        message("a prox, in ", out.components, " component(s), with penalties by row: lambda spreads by ",
+                out.lambda_spread, ", beta by ", out.beta_spread);
+}
+
+/// What h, b and a scaling give, whatever W~ is: ranges, the factors of the components, s, lambda_i and
+/// beta_i. Throws where s is out of range.
+template <class Scalar>
+void take_rows(UntieFindings<Scalar>& out, Symmetriser& by, HostMatrix<Scalar> const& h,
+               HostMatrix<Scalar> const& b, std::string& wrong) {
+  Index const k = h.rows();
+  out.h_in_range = in_range(h, Scalar(0), Scalar(1), "h", "in [0, 1]", wrong);
+  out.b_in_range = in_range(b, Scalar(0), std::numeric_limits<Scalar>::max(), "b", ">= 0", wrong);
+  for (std::size_t i = 0; i < by.s.size(); ++i)
+    if (!(by.s[i] > 0) || !std::isfinite(by.s[i]))
+      throw DomainError(
+          message("untie: the scaling s(", i, ") = ", by.s[i], " that symmetrises W_tilde is out of range"));
+  std::vector<double> slack, threshold;  // 1 - h and b
+  for (Index i = 0; i < k; ++i) {
+    slack.push_back(1 - static_cast<double>(h(i, 0)));
+    threshold.push_back(static_cast<double>(b(i, 0)));
+  }
+  if (!equalise(by, threshold)) equalise(by, slack);
+  out.components = by.components;
+  out.component = by.component;
+  auto const per_row = [&](auto f) {
+    return host_matrix<Scalar>(
+        k, 1, [&](Index i, Index) { return static_cast<Scalar>(f(static_cast<std::size_t>(i))); });
+  };
+  out.s = per_row([&](std::size_t i) { return by.s[i]; });
+  out.lambda_i = per_row([&](std::size_t i) { return by.s[i] * threshold[i]; });
+  out.beta_i = per_row([&](std::size_t i) { return by.s[i] * slack[i]; });
+}
+
 }  // namespace detail
 
 /// The metric and the penalty whose proximity operator the fixed points of a recursion are, or a report of
@@ -152,22 +204,8 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence, typename B::Sc
 
   UntieReport<B> out;
   std::string wrong;
-  out.h_in_range = detail::in_range(h, Scalar(0), Scalar(1), "h", "in [0, 1]", wrong);
-  out.b_in_range = detail::in_range(b, Scalar(0), std::numeric_limits<Scalar>::max(), "b", ">= 0", wrong);
-
   Symmetriser by = symmetriser(W_tilde, static_cast<double>(tolerance));
-  for (std::size_t i = 0; i < by.s.size(); ++i)
-    if (!(by.s[i] > 0) || !std::isfinite(by.s[i]))
-      throw DomainError(
-          message("untie: the scaling s(", i, ") = ", by.s[i], " that symmetrises W_tilde is out of range"));
-  std::vector<double> slack, threshold;  // 1 - h and b
-  for (Index i = 0; i < k; ++i) {
-    slack.push_back(1 - static_cast<double>(h(i, 0)));
-    threshold.push_back(static_cast<double>(b(i, 0)));
-  }
-  if (!detail::equalise(by, threshold)) detail::equalise(by, slack);
-  out.components = by.components;
-  out.component = by.component;
+  detail::take_rows(out, by, h, b, wrong);
   out.asymmetry = static_cast<Scalar>(by.asymmetry);
   out.symmetrisable = out.asymmetry <= tolerance;
   auto const s = [&](Index i) { return by.s[static_cast<std::size_t>(i)]; };
@@ -177,12 +215,6 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence, typename B::Sc
                 " and s_l W_tilde(l, i) = ", s(by.col) * W_tilde(by.col, by.row), " at i = ", by.row,
                 ", l = ", by.col);
 
-  auto const per_row = [&](auto f) {
-    return host_matrix<Scalar>(k, 1, [&](Index i, Index) { return static_cast<Scalar>(f(i)); });
-  };
-  out.s = per_row(s);
-  out.lambda_i = per_row([&](Index i) { return s(i) * threshold[static_cast<std::size_t>(i)]; });
-  out.beta_i = per_row([&](Index i) { return s(i) * slack[static_cast<std::size_t>(i)]; });
   HostMatrix<double> const Q = host_matrix<double>(k, k, [&](Index i, Index l) {
     return i == l ? s(i) * (h(i, 0) - W_tilde(i, i)) : -(s(i) * W_tilde(i, l) + s(l) * W_tilde(l, i)) / 2;
   });
@@ -204,22 +236,9 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence, typename B::Sc
     wrong += message("; Q + diag(beta) is not definite: its smallest eigenvalue is ", out.smallest_of_sum,
                      " at unit diagonal");
 
-  out.lambda_spread = detail::spread(out.lambda_i);
-  out.beta_spread = detail::spread(out.beta_i);
-  out.is_prox = out.h_in_range && out.b_in_range && out.symmetrisable && out.psd && out.definite;
-  out.scalar_penalty = out.is_prox && detail::constant(out.lambda_i, HostMatrix<Scalar>(k, 1), tolerance) &&
-                       detail::constant(out.beta_i, out.s, tolerance);
+  detail::conclude(out, wrong, tolerance);
   out.nearest =
       out.is_prox ? recurrence : nearest_tied(backend, recurrence, by, static_cast<double>(tolerance));
-  if (!out.is_prox)
-    out.explanation = "not a prox: " + wrong.substr(2);
-  else if (out.scalar_penalty)
-    out.explanation =
-        message("a prox, in ", out.components, " component(s), with one lambda and one beta for all rows");
-  else
-    out.explanation =
-        message("a prox, in ", out.components, " component(s), with penalties by row: lambda spreads by ",
-                out.lambda_spread, ", beta by ", out.beta_spread);
   return out;
 }
 

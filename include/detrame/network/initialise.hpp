@@ -90,10 +90,11 @@ void initialise_one(B& backend, Kind kind, Matrix<B>& p, Random const& random, T
   }
 }
 
-/// Makes a linear layer and the Q-metric ReLU behind it the tied layer of a random dictionary.
+/// Makes a linear layer and the Q-metric ReLU behind it the tied layer of a random dictionary. W~ has `taps`
+/// matrices a block.
 template <Backend B>
-void tie_pair(B& backend, Matrix<B>& W, Matrix<B>& W_tilde, Matrix<B>& h, Matrix<B>& b, Random const& random,
-              TiedValues const& tied) {
+void tie_pair(B& backend, Matrix<B>& W, Matrix<B>& W_tilde, Index taps, Matrix<B>& h, Matrix<B>& b,
+              Random const& random, TiedValues const& tied) {
   using Scalar = typename B::Scalar;
   Index const k = W.rows(), m = W.cols(), kg = W_tilde.rows();
   Matrix<B> const D = to_device(backend, unit_norm_atoms<Scalar>(random, m, k));  // m x k
@@ -109,7 +110,11 @@ void tie_pair(B& backend, Matrix<B>& W, Matrix<B>& W_tilde, Matrix<B>& h, Matrix
   NonnegativeElasticNet<B> const psi(backend, k, static_cast<Scalar>(tied.lambda),
                                      static_cast<Scalar>(tied.beta));
   Recurrence<B> const recurrence = tie(backend, Q, psi, coordinate_step(backend, Q));
-  W_tilde = recurrence.W_tilde;
+  auto const middle = to_host(backend, ConstView<B>(recurrence.W_tilde));  // kg x k
+  HostMatrix<Scalar> kernel(kg, taps * k);
+  for (Index j = 0; j < k; ++j)
+    for (Index i = 0; i < kg; ++i) kernel(i, (j / kg * taps + taps / 2) * kg + j % kg) = middle(i, j);
+  W_tilde = to_device(backend, kernel);
   h = recurrence.h;
   b = recurrence.b;
   HostMatrix<Scalar> const D_T = host_matrix<Scalar>(k, m, [&](Index i, Index j) { return D_host(j, i); });
@@ -140,6 +145,7 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
   if constexpr (std::is_same_v<Start, RandomStart>)
     require_at_least("initialise", "spread", start.spread, 0.);
   std::array<std::uint64_t, kind_count> seen{};
+  Index taps = 1;                                           // of its W~
   Matrix<B>*W = nullptr, *W_tilde = nullptr, *h = nullptr;  // of the pair that TiedStart is walking through
   visit(
       [&](std::string_view, Role role, Matrix<B>& p) {
@@ -155,10 +161,10 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
           }
         } else if constexpr (std::is_same_v<Start, TiedStart>) {
           if (kind == Kind::weight) W = &p;
-          if (kind == Kind::W_tilde) W_tilde = &p;
+          if (kind == Kind::W_tilde) W_tilde = &p, taps = role.taps;
           if (kind == Kind::h) h = &p;
           if (kind == Kind::b && W != nullptr && W->rows() == p.rows()) {
-            detail::tie_pair(backend, *W, *W_tilde, *h, p, random, start.tied);
+            detail::tie_pair(backend, *W, *W_tilde, taps, *h, p, random, start.tied);
             W = nullptr;  // a second Q-metric ReLU behind it must not tie it again
           }
         } else {

@@ -48,6 +48,10 @@ struct ConvolutionalBlocksBy {
     if (k % groups != 0)
       throw DomainError(
           message(who, ": ", groups, " groups of equal size cannot be made of ", k, " channels"));
+    if (!countable(kernel, kernel) || !countable(taps(), k) || !countable(height, width) ||
+        !countable(unit(), k))
+      throw DomainError(message(who, ": ", k, " channels, a kernel of ", kernel, " and images of ", height,
+                                " x ", width, " pixels have more entries than can be counted"));
   }
 
   /// f(v_ij, args_ij...) for every entry of V = W~ U.
@@ -131,6 +135,7 @@ struct ConvolutionalBlocksBy {
   HostMatrix<typename B::Scalar> dense(B& backend, ConstView<B> W) const {
     HostMatrix<typename B::Scalar> const weights = to_host(backend, W);  // kg x (taps k)
     Index const k = weights.cols() / taps();
+    check("ConvolutionalBlocks", k);
     return host_matrix<typename B::Scalar>(k * unit(), k * unit(), [&](Index i, Index j) {
       Index const place = weight_column(i / k, j / k, i % k, j % k, weights.rows());
       return place < 0 ? typename B::Scalar(0) : weights(i % k % weights.rows(), place);

@@ -5,10 +5,13 @@
 #include <cmath>
 #include <complex>
 #include <limits>
+#include <map>
 #include <numbers>
+#include <utility>
 #include <vector>
 
 #include "detrame/operator/convolutional_blocks.hpp"
+#include "detrame/operator/definite.hpp"
 
 namespace detrame {
 
@@ -16,6 +19,7 @@ namespace detrame {
 template <class Scalar>
 struct SpectralRange {
   Scalar low, high;
+  Scalar lowest_seen = low;  ///< of a symbol: its lowest eigenvalue on the grid, which large images come near
 };
 
 namespace detail {
@@ -34,33 +38,197 @@ struct SymbolGrid {
   }
 };
 
-/// f(A) for the symbol A of group g at each frequency, kg x kg complex; that at minus a frequency is its
-/// conjugate, so half of them are visited. A_ol = left_o right_l sum_delta W[o, l, delta] e^{i <omega,
-/// delta>}.
-template <Backend B, class F>
-void each_symbol(B& backend, ConvolutionalBlocks const& structure, ConstView<B> W,
-                 std::vector<double> const& left, std::vector<double> const& right, F&& f) {
-  auto const weights = to_host(backend, W);  // kg x (taps k)
-  Index const kg = weights.rows(), K = structure.kernel, r = (K - 1) / 2;
-  SymbolGrid const grid(K);
-  std::vector<std::complex<double>> A(static_cast<std::size_t>(kg * kg));
-  for (Index g = 0; g < structure.groups; ++g)
-    for (Index p = 0; p <= grid.points / 2; ++p)
-      for (Index q = 0; q < grid.points; ++q) {
-        std::fill(A.begin(), A.end(), 0.);
-        for (Index tap = 0; tap < K * K; ++tap) {
-          Index const dy = tap / K - r, dx = tap % K - r;
-          double const turns = static_cast<double>(p * dy + q * dx) / static_cast<double>(grid.points);
-          auto const wave = std::polar(1., 2 * std::numbers::pi * turns);
-          for (Index l = 0; l < kg; ++l)
-            for (Index o = 0; o < kg; ++o)
-              A[static_cast<std::size_t>(o + l * kg)] +=
-                  wave * (left[static_cast<std::size_t>(g * kg + o)] *
-                          static_cast<double>(weights(o, (g * K * K + tap) * kg + l)) *
-                          right[static_cast<std::size_t>(g * kg + l)]);
+/// The symbol of a group of channels, scaled by numbers a channel, at any frequency; on the host, in double.
+///
+///   A_ol(omega) = left_o right_l sum_delta W[o, l, delta] e^{i <omega, delta>},   omega = 2 pi (y, x)
+class Symbol {
+ public:
+  using Entries = std::vector<std::complex<double>>;  // kg x kg, column by column
+
+  template <class Scalar>
+  Symbol(HostMatrix<Scalar> const& W, Index kernel, Index group, std::vector<double> const& left,
+         std::vector<double> const& right)
+      : size_(W.rows()), kernel_(kernel), values_(static_cast<std::size_t>(size_ * size_)) {
+    auto const entries = static_cast<std::size_t>(size_ * size_);
+    for (Index tap = 0; tap < kernel * kernel; ++tap) {
+      std::vector<double> A(entries), rows(static_cast<std::size_t>(size_)), columns = rows;
+      double square = 0;
+      for (Index l = 0; l < size_; ++l)
+        for (Index o = 0; o < size_; ++o) {
+          auto const row = static_cast<std::size_t>(o), column = static_cast<std::size_t>(l);
+          double const a = left[static_cast<std::size_t>(group * size_ + o)] *
+                           static_cast<double>(W(o, (group * kernel * kernel + tap) * size_ + l)) *
+                           right[static_cast<std::size_t>(group * size_ + l)];
+          A[static_cast<std::size_t>(o + l * size_)] = a;
+          rows[row] += std::abs(a);
+          columns[column] += std::abs(a);
+          square += a * a;
         }
-        f(A, kg);
+      double const sums = std::sqrt(*std::max_element(rows.begin(), rows.end())) *
+                          std::sqrt(*std::max_element(columns.begin(), columns.end()));
+      double const norm = std::min(std::sqrt(square), sums);  // of this tap, from above
+      double const dy = static_cast<double>(tap / kernel - kernel / 2),
+                   dx = static_cast<double>(tap % kernel - kernel / 2);
+      size += norm;
+      curvature_y += dy * dy * norm;
+      curvature_x += dx * dx * norm;
+      taps_.push_back(std::move(A));
+    }
+  }
+
+  Index channels() const { return size_; }
+
+  /// Its values at a frequency, until the next call.
+  Entries const& at(double y, double x) {
+    std::fill(values_.begin(), values_.end(), 0.);
+    for (std::size_t tap = 0; tap < taps_.size(); ++tap) {
+      double const dy = static_cast<double>(static_cast<Index>(tap) / kernel_ - kernel_ / 2),
+                   dx = static_cast<double>(static_cast<Index>(tap) % kernel_ - kernel_ / 2);
+      auto const wave = std::polar(1., 2 * std::numbers::pi * (y * dy + x * dx));
+      for (std::size_t entry = 0; entry < values_.size(); ++entry) values_[entry] += taps_[tap][entry] * wave;
+    }
+    return values_;
+  }
+
+  /// sum_delta |W_delta|, entry by entry: no value of the symbol has a larger norm.
+  HostMatrix<double> magnitudes() const {
+    return host_matrix<double>(size_, size_, [&](Index o, Index l) {
+      double sum = 0;
+      for (auto const& A : taps_) sum += std::abs(A[static_cast<std::size_t>(o + l * size_)]);
+      return sum;
+    });
+  }
+
+  /// A bound of the error of `at` in norm: some roundings of every tap, those of its phase among them.
+  double rounding() const {
+    auto const r = static_cast<double>(kernel_ / 2);
+    return (static_cast<double>(taps_.size()) + 16 * (r + 1)) * std::sqrt(static_cast<double>(size_)) *
+           std::numeric_limits<double>::epsilon() * size;
+  }
+
+  double size = 0;         ///< sum_delta |W_delta|_2, from above, up to rounding; so are the next two
+  double curvature_y = 0;  ///< sum_delta delta_y^2 |W_delta|_2: no second derivative is larger
+  double curvature_x = 0;
+
+ private:
+  Index size_, kernel_;
+  std::vector<std::vector<double>> taps_;
+  Entries values_;
+};
+
+/// The symbols of all groups.
+template <Backend B, class Arithmetic>
+std::vector<Symbol> symbols(B& backend, ConvolutionalBlocksBy<Arithmetic> const& structure, ConstView<B> W,
+                            std::vector<double> const& left, std::vector<double> const& right) {
+  auto const weights = to_host(backend, W);  // kg x (taps k)
+  std::vector<Symbol> all;
+  for (Index g = 0; g < structure.groups; ++g) all.emplace_back(weights, structure.kernel, g, left, right);
+  return all;
+}
+
+/// f(A, kg) for a symbol A at each frequency of the grid; that at minus a frequency is its conjugate, so half
+/// of them are visited.
+template <class F>
+void each_frequency(Symbol& symbol, SymbolGrid const& grid, F&& f) {
+  double const n = static_cast<double>(grid.points);
+  for (Index p = 0; p <= grid.points / 2; ++p)
+    for (Index q = 0; q < grid.points; ++q)
+      f(symbol.at(static_cast<double>(p) / n, static_cast<double>(q) / n), symbol.channels());
+}
+
+/// Whether a claim about a symbol is shown at every frequency, in at most `budget` factorisations.       (K3)
+///
+/// A claim is of the form g(A) <= c with g convex and |g(A) - g(A')| <= |A - A'|_2, such as |A|_2 <= c or
+/// lambda_max(A) <= c. holds(A, loss) shows it for all matrices within `loss` of A. On a cell of sides h_y,
+/// h_x the symbol is within (h_y^2 curvature_y + h_x^2 curvature_x) / 8 of what interpolates its four corners
+/// linearly in each direction, so the claim holds on the cell if at each corner it does with that loss. Cells
+/// on which it does not are halved; where it fails at a frequency with no loss at all, it is false.
+template <class Holds>
+bool shown_at_every_frequency(Symbol& symbol, Index& budget, Holds const& holds) {
+  struct Cell {
+    double y, x, height, width;
+  };
+  std::map<std::pair<double, double>, double> held;  // at a frequency, the largest loss with which it held
+  std::vector<Cell> cells{{0, 0, .5, 1}};            // in turns; half of them, for the symbol's symmetry
+  double const turn = 2 * std::numbers::pi;
+  while (!cells.empty()) {
+    Cell const cell = cells.back();
+    cells.pop_back();
+    double const loss_y = turn * turn * cell.height * cell.height * symbol.curvature_y / 8,
+                 loss_x = turn * turn * cell.width * cell.width * symbol.curvature_x / 8;
+    double const loss = (loss_y + loss_x) * (1 + 1e-9) + symbol.rounding();
+    bool all = true;
+    for (int corner = 0; corner < 4 && all; ++corner) {
+      std::pair const at{cell.y + (corner / 2) * cell.height, cell.x + (corner % 2) * cell.width};
+      auto const before = held.find(at);
+      if (before != held.end() && before->second >= loss) continue;
+      if (--budget < 0) return false;
+      all = holds(symbol.at(at.first, at.second), symbol.channels(), loss);
+      if (all) {
+        held[at] = loss;
+      } else if (before == held.end()) {
+        if (--budget < 0 || !holds(symbol.at(at.first, at.second), symbol.channels(), symbol.rounding()))
+          return false;
+        held[at] = symbol.rounding();
       }
+    }
+    if (all) continue;
+    Cell half = cell;
+    (loss_y > loss_x ? half.height : half.width) /= 2;
+    cells.push_back(half);
+    (loss_y > loss_x ? half.y : half.x) += loss_y > loss_x ? half.height : half.width;
+    cells.push_back(half);
+  }
+  return true;
+}
+
+/// The shares of what a grid leaves between a number and its threshold that are tried, one after the other,
+/// where the grid's own margin does not decide; and the factorisations that each may take, over all groups.
+inline constexpr double refined_shares[] = {15. / 16, 1. / 2, 1. / 8, 1. / 64};
+inline constexpr Index refined_frequencies = 4096;
+
+template <class Holds>
+bool shown_for_all(std::vector<Symbol>& symbols, Holds const& holds) {
+  Index budget = refined_frequencies;
+  for (Symbol& symbol : symbols)
+    if (!shown_at_every_frequency(symbol, budget, holds)) return false;
+  return true;
+}
+
+/// The larger of both; NaN stays.
+inline void raise(double& largest, double x) {
+  if (!(x <= largest) && largest == largest) largest = x;
+}
+
+/// A^* A, of which the lower triangle alone is computed and mirrored.
+inline Symbol::Entries gram(Symbol::Entries const& A, Index n) {
+  Symbol::Entries H(A.size());
+  for (Index j = 0; j < n; ++j)
+    for (Index i = j; i < n; ++i) {
+      double re = 0, im = 0;
+      for (Index o = 0; o < n; ++o) {
+        auto const a = A[static_cast<std::size_t>(o + i * n)], b = A[static_cast<std::size_t>(o + j * n)];
+        re += a.real() * b.real() + a.imag() * b.imag();
+        im += a.real() * b.imag() - a.imag() * b.real();
+      }
+      H[static_cast<std::size_t>(i + j * n)] = {re, im};
+      H[static_cast<std::size_t>(j + i * n)] = {re, -im};
+    }
+  return H;
+}
+
+/// Whether |A|_2 < c is shown: c^2 I - A^* A > 0.
+inline bool norm_within(Symbol::Entries const& A, Index n, double c) {
+  if (!(c > 0)) return false;
+  auto H = gram(A, n);
+  double trace = 0;
+  for (auto& entry : H) entry = -entry;
+  for (Index i = 0; i < n; ++i) {
+    auto& entry = H[static_cast<std::size_t>(i + i * n)];
+    trace -= entry.real();
+    entry += c * c;
+  }
+  return shown_definite(H, n, static_cast<double>(n) * std::numeric_limits<double>::epsilon() * 2 * trace);
 }
 
 /// The eigenvalues of a Hermitian H = R + i S, from the real symmetric [[R, -S], [S, R]], which has each of
@@ -89,29 +257,58 @@ SpectralRange<double> hermitian_range(B& backend, std::vector<std::complex<doubl
 ///   lambda(W~) in c +- h / cos(pi r / n)^2,   c +- h the range of the symbol's eigenvalues on a grid of
 ///   n x n frequencies, r = (kernel - 1) / 2, n = 16 r
 ///
+/// Where the grid lies on one side of `level` and this range does not, it is refined: cells of frequencies,
+/// on each of which Cholesky shows that no eigenvalue comes as near to the level as the range then says.
+///
 /// Shapes    W as the structure says; height and width are not read.
 /// Requires  W[o, i, delta] = W[i, o, -delta]; what is not symmetric has no such range.
 /// Ensures   bounds for images of every size. NaN gives NaN.
-/// Cost      the eigenvalues of a 2 kg x 2 kg matrix at n^2 / 2 frequencies, on the host, for each group.
+/// Cost      the eigenvalues of a 2 kg x 2 kg matrix at n^2 / 2 frequencies, on the host, for each group;
+///           where it is refined, at most 4 x 4096 Cholesky factors of kg x kg for each side.
 /// Tested    tests/metric/convolutional_metric_test.cpp
-template <Backend B>
-SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks const& structure,
-                                                 ConstView<B> W, std::vector<double> const& scale) {
+template <Backend B, class Arithmetic>
+SpectralRange<typename B::Scalar> spectral_range(B& backend,
+                                                 ConvolutionalBlocksBy<Arithmetic> const& structure,
+                                                 ConstView<B> W, std::vector<double> const& scale,
+                                                 double level = 0) {
   using Scalar = typename B::Scalar;
-  double low = std::numeric_limits<double>::infinity(), high = -low;
-  detail::each_symbol(backend, structure, W, scale, scale, [&](auto const& A, Index kg) {
-    auto const range = detail::hermitian_range(backend, A, kg);
-    if (!(range.low >= low)) low = range.low;
-    if (!(range.high <= high)) high = range.high;
-  });
-  double const centre = (low + high) / 2,
-               half = (high - low) / 2 * detail::SymbolGrid(structure.kernel).inflation;
-  return {static_cast<Scalar>(centre - half), static_cast<Scalar>(centre + half)};
+  using Entries = detail::Symbol::Entries;
+  detail::SymbolGrid const grid(structure.kernel);
+  auto all = detail::symbols(backend, structure, W, scale, scale);
+  double below = -std::numeric_limits<double>::infinity(), highest = below;  // minus the lowest
+  for (auto& symbol : all) {
+    if (!std::isfinite(symbol.size)) below = highest = std::numeric_limits<double>::quiet_NaN();
+    detail::each_frequency(symbol, grid, [&](Entries const& A, Index kg) {
+      auto const range = detail::hermitian_range(backend, A, kg);
+      detail::raise(below, -range.low);
+      detail::raise(highest, range.high);
+    });
+  }
+  double const centre = (highest - below) / 2, half = (highest + below) / 2 * grid.inflation;
+  double beyond[] = {half - centre, centre + half};  // of -W~ and of W~, from above
+  for (int side : {0, 1}) {
+    double const sign = side == 0 ? -1 : 1, seen = side == 0 ? below : highest, threshold = sign * level;
+    if (!(seen < threshold && beyond[side] >= threshold)) continue;
+    for (double const share : detail::refined_shares) {
+      double const target = threshold - share * (threshold - seen);
+      auto const within = [&](Entries H, Index kg, double loss) {  // sign A < (target - loss) I
+        for (auto& entry : H) entry *= -sign;
+        for (Index i = 0; i < kg; ++i) H[static_cast<std::size_t>(i + i * kg)] += target - loss;
+        return detail::shown_definite(H, kg, 0);
+      };
+      if (!detail::shown_for_all(all, within)) continue;
+      beyond[side] = target;
+      break;
+    }
+  }
+  return {detail::rounded_down<Scalar>(-beyond[0]), detail::rounded_up<Scalar>(beyond[1]),
+          static_cast<Scalar>(-below)};
 }
 
-/// The same of diag(scale) W~ diag(scale), a number a channel, all 1 where none is given.
-template <Backend B>
-SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks const& structure,
+/// The same of W~ itself.
+template <Backend B, class Arithmetic>
+SpectralRange<typename B::Scalar> spectral_range(B& backend,
+                                                 ConvolutionalBlocksBy<Arithmetic> const& structure,
                                                  ConstView<B> W) {
   return spectral_range(backend, structure, W,
                         std::vector<double>(static_cast<std::size_t>(W.cols() / structure.taps()), 1.));
@@ -119,26 +316,47 @@ SpectralRange<typename B::Scalar> spectral_range(B& backend, ConvolutionalBlocks
 
 /// An upper bound of |diag(left) W~ diag(right)|_2, symmetric or not, whatever the size of the image.    (K3)
 ///
-///   |W~|_2 <= max over the grid of sigma_max(symbol) / cos(pi r / n)^2
+///   |W~|_2 <= max over the grid of sigma_max(symbol) / cos(pi r / n)^2,   |W~|_2 <= |sum_delta |W_delta| |_2
+///
+/// the smaller of both; refined as spectral_range is where the grid is below `level` and this bound is not.
 ///
 /// Cost      as spectral_range, and a product of kg x kg matrices at each frequency.
 /// Tested    tests/metric/convolutional_metric_test.cpp
-template <Backend B>
-typename B::Scalar norm_bound(B& backend, ConvolutionalBlocks const& structure, ConstView<B> W,
-                              std::vector<double> const& left, std::vector<double> const& right) {
-  double square = 0;
-  std::vector<std::complex<double>> AtA;
-  detail::each_symbol(backend, structure, W, left, right, [&](auto const& A, Index kg) {
-    AtA.assign(static_cast<std::size_t>(kg * kg), 0.);
-    for (Index j = 0; j < kg; ++j)
-      for (Index i = 0; i < kg; ++i)
-        for (Index o = 0; o < kg; ++o)
-          AtA[static_cast<std::size_t>(i + j * kg)] +=
-              std::conj(A[static_cast<std::size_t>(o + i * kg)]) * A[static_cast<std::size_t>(o + j * kg)];
-    double const largest = detail::hermitian_range(backend, AtA, kg).high;
-    if (!(largest <= square)) square = largest;
-  });
-  return static_cast<typename B::Scalar>(std::sqrt(square) * detail::SymbolGrid(structure.kernel).inflation);
+template <Backend B, class Arithmetic>
+typename B::Scalar norm_bound(B& backend, ConvolutionalBlocksBy<Arithmetic> const& structure, ConstView<B> W,
+                              std::vector<double> left, std::vector<double> const& right, double level = 1) {
+  using Scalar = typename B::Scalar;
+  using Entries = detail::Symbol::Entries;
+  double size = 0;
+  for (auto const& symbol : detail::symbols(backend, structure, W, left, right))
+    detail::raise(size, symbol.size);
+  if (!(size > 0) || !std::isfinite(size)) return static_cast<Scalar>(size);
+  int exponent = 0;  // squares of what is computed below stay in range
+  std::frexp(size, &exponent);
+  for (double& l : left) l = std::ldexp(l, -exponent);
+  double const threshold = std::ldexp(level, -exponent);
+
+  detail::SymbolGrid const grid(structure.kernel);
+  auto all = detail::symbols(backend, structure, W, left, right);
+  double seen = 0, magnitudes = 0;
+  for (auto& symbol : all) {
+    detail::raise(magnitudes, detail::norm_from_above(backend, symbol.magnitudes()));
+    detail::each_frequency(symbol, grid, [&](Entries const& A, Index kg) {
+      detail::raise(seen, std::sqrt(detail::hermitian_range(backend, detail::gram(A, kg), kg).high));
+    });
+  }
+  double bound = std::min(seen * grid.inflation, magnitudes);
+  if (seen < threshold && bound >= threshold)
+    for (double const share : detail::refined_shares) {
+      double const target = threshold - share * (threshold - seen);
+      auto const within = [&](Entries const& A, Index kg, double loss) {
+        return detail::norm_within(A, kg, target - loss);
+      };
+      if (!detail::shown_for_all(all, within)) continue;
+      bound = target;
+      break;
+    }
+  return detail::rounded_up<Scalar>(std::ldexp(bound, exponent));
 }
 
 }  // namespace detrame

@@ -3,18 +3,20 @@
 
 #include <limits>
 
+#include "detrame/prox/per_sample.hpp"
 #include "detrame/prox/unrolled.hpp"
 
 namespace detrame {
 
-/// How far the T updates of unrolled_prox stay from every kink of the activation, for each column.      (A1)
+/// How far the T updates of unrolled_prox stay from every kink of the activation, for each sample.      (A1)
 ///
 ///   margin_j = min_{t < T} min_i dist((G + W~ U_t)_ij, {b_i} or {-b_i, b_i})
 ///
 /// Within a perturbation that changes no pre-activation by more than the margin, U_T is smooth; where the
 /// margin is not above rounding, single entries of a gradient mean nothing.
 ///
-/// Shapes    as in unrolled_prox; the result: 1 x N. T = 0 gives infinity, NaN gives NaN.
+/// Shapes    as in unrolled_prox; the result: 1 x N, or 1 x images for a convolution, over all sites of an
+///           image. T = 0 gives infinity, NaN gives NaN.
 /// Cost      that of unrolled_prox.
 /// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
@@ -24,13 +26,15 @@ Matrix<B> kink_margin(B& backend, S const& structure, Activation, ConstView<B> W
   using Scalar = typename B::Scalar;
   detail::check_unrolled<S, ConstView<B>>("kink_margin", structure, W_tilde, h, b, Z, T, Z, {});
   Index const k = Z.rows();
+  detail::PerSample<B> per_sample(backend, structure.unit(), Z.cols());
   Matrix<B> margin;
-  resize(backend, margin, 1, Z.cols());
+  resize(backend, margin, 1, Z.cols() / structure.unit());
   View<B> const margins = margin;
   each_chunk(backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k),
              [&](Lane& lane, Columns c) {
-               View<B> const row = columns(margins, c), row_t = lane.scratch(1, c.count);  // 1 x n
-               View<B> const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);   // k x n
+               View<B> const row = columns(margins, per_sample.samples(c)),
+                             row_t = lane.scratch(1, row.cols());                         // 1 x samples
+               View<B> const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);  // k x n
                View<B> const before = lane.scratch(k, c.count);  // k x n, the pre-activation
                ConstView<B> const Z_c = columns(Z, c);
                structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h},
@@ -43,8 +47,8 @@ Matrix<B> kink_margin(B& backend, S const& structure, Activation, ConstView<B> W
                                  ConstView<B>(G));
                    each(lane, formula::Activate<Activation>{}, U, ConstView<B>(before), PerRow{b});
                  }
-                 column_max(lane, row_t, formula::NegativeKinkDistance<Activation>{}, ConstView<B>(before),
-                            PerRow{b});
+                 per_sample.maxima(lane, row_t, c, formula::NegativeKinkDistance<Activation>{},
+                                   ConstView<B>(before), PerRow{b});
                  each(lane, formula::Larger{}, row, ConstView<B>(row_t));
                }
                each(lane, formula::Negate{}, row);

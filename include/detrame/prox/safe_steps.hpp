@@ -5,33 +5,76 @@
 
 namespace detrame {
 
+namespace detail {
+
+/// 2 / lambda_max(Theta^{-1/2} (Q - diag beta) Theta^{-1/2}), from below; infinity where that is not
+/// positive.
+template <Backend B, Metric M>
+typename B::Scalar safe_gamma(B& backend, M const& Q, std::vector<double> const& beta, ConstView<B> Theta) {
+  using Scalar = typename B::Scalar;
+  ConstView<B> const entries = entries_of("safe_gamma", Q);
+  auto const theta = in_double(positive_vector<B>(backend, "safe_gamma", "Theta", Theta, Q.dim()));
+  auto const of = [](std::vector<double> const& v, Index i) { return v[static_cast<std::size_t>(i)]; };
+  double largest = -std::numeric_limits<double>::infinity();
+  if constexpr (ColumnMetric<M>) {
+    auto const weights = to_host(backend, entries);  // kg x k
+    for (Index g = 0; g < Q.structure().groups; ++g)
+      raise(largest, eigenvalue_from_above(backend,
+                                           block_of(weights, g,
+                                                    [&](Index i, Index j, double q) {
+                                                      return (i == j ? q - of(beta, i) : q) /
+                                                             std::sqrt(of(theta, i)) /
+                                                             std::sqrt(of(theta, j));
+                                                    }),
+                                           0));
+  } else {
+    auto weights = to_host(backend, entries);  // kg x (taps k)
+    Index const kg = weights.rows(), taps = Q.structure().taps();
+    std::vector<double> scale;
+    for (Index i = 0; i < Q.dim(); ++i) {
+      weights(i % kg, (i / kg * taps + taps / 2) * kg + i % kg) -= static_cast<Scalar>(of(beta, i));
+      scale.push_back(1 / std::sqrt(of(theta, i)));
+    }
+    largest =
+        static_cast<double>(spectral_range(backend, Q.structure(), to_device(backend, weights), scale).high);
+  }
+  double const eps = std::numeric_limits<Scalar>::epsilon();
+  return largest <= 0 ? std::numeric_limits<Scalar>::infinity()
+                      : rounded_down<Scalar>(2 / (largest * (1 + 8 * eps)));
+}
+
+}  // namespace detail
+
 /// The steps for which forward-backward with the preconditioner Theta converges: all gamma in (0,
-/// safe_gamma).
+/// safe_gamma), and no other has kappa < 1.
 ///
-///   safe_gamma = 2 / |Theta^{-1/2} Q Theta^{-1/2}|_2                          (C6), eq. (28) corrected
+///   safe_gamma = 2 / lambda_max(Theta^{-1/2} (Q - diag beta) Theta^{-1/2})                              (C6)
+///
+/// infinity where Q <= diag beta.
 ///
 /// Shapes    Theta: k x 1, each entry > 0.
-/// Ensures   for a convolution a lower bound of it, valid for images of every size.
-/// Requires  Theta of k entries, else ShapeError, each > 0, else DomainError.
+/// Requires  psi of k rows and Theta of k entries, else ShapeError; Theta > 0 and finite, else DomainError.
+/// Ensures   a lower bound of it, by rounding, some k eps; for a convolution valid for images of every size,
+///           at most some per cent below. NaN gives NaN.
 /// Cost      the eigenvalues of a kg x kg matrix for each block.
+/// Source    docs/maths.md (C6): larger than (28) allows, which leaves beta out
+/// Tested    tests/prox/certificate_test.cpp: (C6)
+template <Backend B, Metric M, Penalty P>
+typename B::Scalar safe_gamma(B& backend, M const& Q, P const& psi, Input<B> Theta) {
+  if (psi.dim() != Q.dim())
+    throw ShapeError(message("safe_gamma: psi has ", psi.dim(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
+  return detail::safe_gamma<B>(backend, Q, detail::in_double(to_host(backend, psi.beta())), Theta);
+}
+
+/// The same for every psi, so for beta = 0: what eq. (28) allows, corrected.                             (C6)
+///
+///   safe_gamma = 2 / |Theta^{-1/2} Q Theta^{-1/2}|_2
+///
 /// Source    docs/maths.md (C6), (E5): the paper prints Theta^{-1/2} Q Theta^{1/2}, whose norm says nothing.
 /// Tested    tests/prox/certificate_test.cpp: (C6), (E5)
 template <Backend B, Metric M>
 typename B::Scalar safe_gamma(B& backend, M const& Q, Input<B> Theta) {
-  using Scalar = typename B::Scalar;
-  auto const theta = detail::positive_vector<B>(backend, "safe_gamma", "Theta", Theta, Q.dim());
-  auto const inverse_root = [&](Index i) { return 1 / std::sqrt(theta(i, 0)); };
-  if constexpr (!ColumnMetric<M>) {
-    std::vector<double> scale;
-    for (Index i = 0; i < Q.dim(); ++i) scale.push_back(static_cast<double>(inverse_root(i)));
-    return Scalar(2) / spectral_range(backend, Q.structure(), Q.weights(), scale).high;
-  }
-  Scalar norm(0);
-  detail::each_scaled_block<B>(backend, Q.weights(), inverse_root, inverse_root, [&](Matrix<B> const& A) {
-    Scalar const largest = symmetric_eigenvalues(backend, ConstView<B>(A)).back();
-    if (!(largest <= norm)) norm = largest;
-  });
-  return Scalar(2) / norm;
+  return detail::safe_gamma<B>(backend, Q, std::vector<double>(static_cast<std::size_t>(Q.dim()), 0.), Theta);
 }
 
 /// What FISTA promises after T >= 1 updates, given |U*|_Theta or a bound on it.                          (C5)

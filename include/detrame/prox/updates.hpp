@@ -114,7 +114,7 @@ class SequentialUpdates {
   using B = typename P::Backend;
 
   SequentialUpdates(B&, M const& Q, P const& psi)
-      : Q_(Q.weights()), lambda_(psi.lambda()), beta_(psi.beta()) {}
+      : Q_(entries_of("GaussSeidel", Q)), lambda_(psi.lambda()), beta_(psi.beta()) {}
 
   void advance(B& backend, View<B> U, View<B> V, ConstView<B> active) {
     each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "detrame/metric/synthesis.hpp"
+#include "detrame/operator/definite.hpp"
 
 namespace detrame {
 
@@ -29,16 +30,15 @@ typename B::Scalar lipschitz_bound(Synthesis<B> const& problem) {
   return lipschitz_bound(problem.alpha, problem.beta);
 }
 
-/// The Lipschitz constant of z -> W z, |W|_2: the square root of the largest eigenvalue of the smaller of W
-/// W^T and W^T W. Cost min(m, k)^2 max(m, k).
+/// The Lipschitz constant of z -> W z, |W|_2, from above: shown by a Cholesky factor of the smaller of W W^T
+/// and W^T W, on the host, so that it exceeds |W|_2 by rounding alone, and no square leaves the range. Cost
+/// min(m, k)^2 max(m, k).
 template <Backend B>
 typename B::Scalar lipschitz_constant(B& backend, Input<B> W) {
-  ConstView<B> const w = W;
-  if (w.rows() == 0 || w.cols() == 0) return 0;
-  bool const wide = w.rows() < w.cols();
-  Matrix<B> gram = zeros(backend, std::min(w.rows(), w.cols()), std::min(w.rows(), w.cols()));
-  gemm(backend.lane(), 1, w, wide ? Op::none : Op::transposed, w, wide ? Op::transposed : Op::none, 0, gram);
-  return std::sqrt(symmetric_eigenvalues(backend, gram).back());
+  auto const host = to_host(backend, ConstView<B>(W));
+  return detail::rounded_up<typename B::Scalar>(detail::norm_from_above(
+      backend, host_matrix<double>(host.rows(), host.cols(),
+                                   [&](Index i, Index j) { return static_cast<double>(host(i, j)); })));
 }
 
 }  // namespace detrame
