@@ -25,7 +25,7 @@ struct ActiveSet {
   template <class Team>
   static constexpr Index scratch_size(Index n, Index data_rows) {
     Index const side_by_side = 3 * n + data_rows + Seed<Activation, Team>::scratch_rows + Team::height;
-    return Team::width * side_by_side + 4 * Team::padded(n) +
+    return Team::width * side_by_side + 5 * Team::padded(n) +
            Basis<Activation::two_sided, Team>::scratch_size(n);
   }
 
@@ -46,7 +46,7 @@ struct ActiveSet {
     Scalar* const V = g + n * width;                       // data rows x width, of either kind
     Scalar* const rows = V + data.scratch_rows() * width;  // a few rows x width
     Scalar* const root = rows + Seed<Activation, Team>::scratch_rows * width;
-    Scalar* const column = root + Team::padded(n);  // three columns
+    Scalar* const column = root + Team::padded(n);  // four columns
 
     team.each(n, [=](Index i) { root[i] = std::sqrt(Q(i, i) + beta(i, 0)); });
     data.roots = {root, team.max(n, [=](Index i) { return root[i]; })};
@@ -61,13 +61,14 @@ struct ActiveSet {
       Scalar* const u_c = column;
       Scalar* const r_c = column + Team::padded(n);
       Scalar* const slack = column + 2 * Team::padded(n);
+      Scalar* const terms = column + 3 * Team::padded(n);
       team.each(n, [=](Index i) {
         u_c[i] = U[i * width + c];
         r_c[i] = r[i * width + c];
       });
-      Basis<Activation::two_sided, Team> basis(team, Q, beta, lambda, root, r_c, u_c, slack,
-                                               data.linear_terms(team, first + c), data.roots.largest,
-                                               column + 3 * Team::padded(n));
+      data.linear_terms(team, first + c, root, terms);
+      Basis<Activation::two_sided, Team> basis(team, Q, beta, lambda, root, r_c, u_c, slack, terms,
+                                               column + 4 * Team::padded(n));
       auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit);
       team.each(n, [=](Index i) { u(i, first + c) = u_c[i]; });
       enter(team, report, first + c, end.status, end.pivots);

@@ -16,10 +16,10 @@ namespace detrame::exact {
 ///   sign_i u_i >= 0 on A,     |slack_i| <= lambda_i off A   (slack_i <= lambda_i where u >= 0)
 ///
 /// In floating point i is violated off A only beyond the rounding of its slack, so that ties do not matter. A
-/// row whose pivot is lost in rounding (atoms equal, alpha + beta tiny) is left out of A.
+/// row whose pivot is lost in rounding (atoms equal, alpha + beta tiny) cannot be in A with those before it.
 ///
-/// A is a list, `support`, in which confident members come first; what leaves or enters mostly stands at its
-/// end, and the factor is kept up to the first row that changed.
+/// A is a list, `support`, in ascending order, so that the bits of the point do not depend on the way to it;
+/// the factor is kept up to the first row that changed.
 template <bool two_sided, class Team>
 class Basis {
  public:
@@ -27,125 +27,142 @@ class Basis {
 
   /// Scalars of scratch for n unknowns.
   static constexpr Index scratch_size(Index n) {
-    return 2 * Team::padded(n) + 2 * n + 3 * integers(n) + integers(2) + Team::factor_size(n);
+    return 2 * Team::padded(n) + 5 * n + 4 * integers(n) + integers(2) + Team::factor_size(n);
   }
 
   Team const& team;
   Index n;
   MatrixView<Scalar const> Q, beta, lambda;
-  Scalar const* root;  ///< sqrt(h_ii)
+  Scalar const* root;       ///< sqrt(h_ii)
+  Scalar const* magnitude;  ///< bounds of the terms that the r_i were summed from
   Scalar const* r;
-  Scalar *u, *slack;  ///< a point, and r - H u there
-  Scalar *old_u, *old_slack;
-  Scalar *x, *error;  ///< by place in support: what is solved for, and a second such vector
-  int *sign, *next;   ///< next_i: the sign that i is exchanged to if it is violated, else sign_i
+  Scalar *u, *slack;          ///< a point, and r - H u there
+  Scalar *old_u, *old_slack;  ///< another one
+  Scalar* low;                ///< what the sums of the slack lost in rounding
+  Scalar *x, *error;          ///< by place in support: what is solved for, and a second such vector
+  Scalar *base, *before;      ///< by place in support: where a step begins, and x before a correction
+  int *sign, *next;           ///< next_i: the sign that i is exchanged to if it is violated, else sign_i
+  int* refused;               ///< whether i was tried alone, in vain
   int* support;
   int* shared;  ///< what one member tells the others
   Scalar* factor;
   Index size = 0;       ///< of support
   Index kept_rows = 0;  ///< of the factor
-  Scalar magnitude;     ///< a bound of the terms that r_i was summed from
-  Scalar largest_root;
+  Scalar shift = 0;     ///< H is taken as Q + diag(beta) + shift diag(h_ii)
 
   DETRAME_HOST_DEVICE Basis(Team const& team_, MatrixView<Scalar const> Q_, MatrixView<Scalar const> beta_,
                             MatrixView<Scalar const> lambda_, Scalar const* root_, Scalar const* r_,
-                            Scalar* u_, Scalar* slack_, Scalar magnitude_, Scalar largest_root_,
-                            Scalar* scratch)
+                            Scalar* u_, Scalar* slack_, Scalar const* magnitude_, Scalar* scratch)
       : team(team_),
         n(Q_.rows()),
         Q(Q_),
         beta(beta_),
         lambda(lambda_),
         root(root_),
+        magnitude(magnitude_),
         r(r_),
         u(u_),
-        slack(slack_),
-        magnitude(magnitude_),
-        largest_root(largest_root_) {
+        slack(slack_) {
     x = scratch;
     error = x + Team::padded(n);
     old_u = error + Team::padded(n);
     old_slack = old_u + n;
-    Scalar* const whole = old_slack + n;
+    low = old_slack + n;
+    base = low + n;
+    before = base + n;
+    Scalar* const whole = before + n;
     sign = reinterpret_cast<int*>(whole);
     next = reinterpret_cast<int*>(whole + integers(n));
-    support = reinterpret_cast<int*>(whole + 2 * integers(n));
-    shared = reinterpret_cast<int*>(whole + 3 * integers(n));
-    factor = whole + 3 * integers(n) + integers(2);
+    refused = reinterpret_cast<int*>(whole + 2 * integers(n));
+    support = reinterpret_cast<int*>(whole + 3 * integers(n));
+    shared = reinterpret_cast<int*>(whole + 4 * integers(n));
+    factor = whole + 4 * integers(n) + integers(2);
   }
 
-  /// The basis of a point u, large entries first.
+  /// The basis of a point u.
   DETRAME_HOST_DEVICE void adopt() {
-    Scalar const large = Scalar(.05) * team.max(n, [this](Index i) { return std::abs(u[i]); });
-    team.each(n, [this](Index i) { sign[i] = u[i] > Scalar(0) ? 1 : (u[i] < Scalar(0) ? -1 : 0); });
-    team.once([&] {
-      int count = 0;
-      for (bool confident : {true, false})
-        for (int i = 0; i < n; ++i)
-          if (sign[i] != 0 && (std::abs(u[i]) >= large) == confident) support[count++] = i;
-      shared[0] = count;
-    });
-    size = shared[0];
-    kept_rows = 0;
+    team.each(n, [this](Index i) { next[i] = u[i] > Scalar(0) ? 1 : (u[i] < Scalar(0) ? -1 : 0); });
+    size = kept_rows = 0;
+    team.each(n, [this](Index i) { sign[i] = 0; });
+    exchange();
   }
 
-  /// x = H_AA^-1 (r - sign lambda)_A. Whether rows had to be left out of A for it.
-  DETRAME_HOST_DEVICE bool solve() {
-    bool singular = false;
-    for (;;) {
-      fill();
-      Index const done = team.cholesky(factor, size, first_row());
-      if (done == size) break;
-      singular = true;
-      team.once([&] {
-        sign[support[done]] = 0;
-        for (Index p = done + 1; p < size; ++p) support[p - 1] = support[p];
-      });
-      kept_rows = done;
-      --size;
-    }
-    kept_rows = size;
+  /// H_AA = L L^T. How many rows of A are factored: all, or those before the first whose pivot is lost in
+  /// rounding.
+  DETRAME_HOST_DEVICE Index factorise() {
+    fill();
+    return kept_rows = team.cholesky(factor, size, first_row());
+  }
+
+  /// x = H_AA^-1 (r - sign lambda)_A, where all of A is factored.
+  DETRAME_HOST_DEVICE void solve() {
+    DETRAME_ASSERT(kept_rows == size);
     team.each(size, [this](Index p) {
-      Index const i = support[p];
+      Index const i = member(p);
       x[p] = r[i] - static_cast<Scalar>(sign[i]) * lambda(i, 0);
     });
     team.cholesky_solve(factor, size, x);
-    return singular;
+  }
+
+  /// The member at `place` leaves A.
+  DETRAME_HOST_DEVICE void drop(Index place) {
+    DETRAME_ASSERT(place >= 0 && place < size);
+    team.once([&] {
+      sign[member(place)] = 0;
+      for (Index p = place + 1; p < size; ++p) support[p - 1] = support[p];
+    });
+    kept_rows = place < kept_rows ? place : kept_rows;
+    --size;
   }
 
   /// u from x, and its slack, four columns of Q at a time.
   DETRAME_HOST_DEVICE void go_to_x() {
-    team.each(n, [this](Index i) {
-      u[i] = Scalar(0);
-      slack[i] = r[i];
-    });
+    begin_at_x();
     team.each(size, [this](Index p) {
-      Index const i = support[p];
-      u[i] = x[p];
-      slack[i] -= beta(i, 0) * x[p];
+      Index const i = member(p);
+      slack[i] -= diagonal(i) * x[p];
     });
     for (Index p = 0; p < size; p += 4) {
       Scalar const* column[4];
       Scalar entry[4];
       for (Index c = 0; c < 4; ++c) {
-        column[c] = &Q(0, support[p + c < size ? p + c : p]);
+        column[c] = &Q(0, member(p + c < size ? p + c : p));
         entry[c] = p + c < size ? x[p + c] : Scalar(0);
       }
       subtract(column[0], column[1], column[2], column[3], entry[0], entry[1], entry[2], entry[3]);
     }
   }
 
-  /// The rounding of a slack: eps times a bound of the terms that it is summed from.
-  DETRAME_HOST_DEVICE Scalar rounding() const {
-    Scalar const terms = team.sum(n, [this](Index i) { return root[i] * std::abs(u[i]); });
-    return limits::epsilon<Scalar> * (magnitude + largest_root * terms);
+  /// The same, with the slack as of sums in doubled precision.
+  DETRAME_HOST_DEVICE void go_to_x_sharply() {
+    begin_at_x();
+    team.each(n, [this](Index i) { low[i] = Scalar(0); });
+    team.each(size, [this](Index p) {
+      Index const i = member(p);
+      subtract_sharply(i, diagonal(i), x[p]);
+    });
+    for (Index p = 0; p < size; ++p) {
+      Scalar const* const column = &Q(0, member(p));
+      Scalar const entry = x[p];
+      team.each(n, [=, this](Index i) { subtract_sharply(i, column[i], entry); });
+    }
+    team.each(n, [this](Index i) { slack[i] += low[i]; });
+  }
+
+  /// sum_i root_i |u_i|, so that root_i times it bounds the terms of (H u)_i.
+  DETRAME_HOST_DEVICE Scalar size_of_u() const {
+    return team.sum(n, [this](Index i) { return root[i] * std::abs(u[i]); });
+  }
+  /// A bound of the terms that slack_i and its distance to lambda_i are summed from.
+  DETRAME_HOST_DEVICE Scalar terms(Index i, Scalar size_of_u) const {
+    return magnitude[i] + root[i] * size_of_u + lambda(i, 0);
   }
 
   /// Marks `next`; how many are violated.
   DETRAME_HOST_DEVICE Index violations() {
-    Scalar const enough = 8 * rounding();
-    team.each(n, [this, enough](Index i) {
-      Scalar const reach = lambda(i, 0) + enough;
+    Scalar const size_here = size_of_u();
+    team.each(n, [this, size_here](Index i) {
+      Scalar const reach = lambda(i, 0) + 8 * limits::epsilon<Scalar> * terms(i, size_here);
       if (sign[i] != 0)
         next[i] = static_cast<Scalar>(sign[i]) * u[i] < Scalar(0) ? 0 : sign[i];
       else
@@ -155,19 +172,35 @@ class Basis {
         team.sum(n, [this](Index i) { return static_cast<Scalar>(next[i] != sign[i]); }));
   }
 
-  /// sign <- next: who leaves is taken from the list, who enters is put at its end.
+  /// Of those that `next` lets enter, the one that promises most, by its violation in units of root_i, and
+  /// was not refused yet; now it is. Whether there is one.
+  DETRAME_HOST_DEVICE bool choose() {
+    team.once([&] {
+      Scalar most(0);
+      int best = -1;
+      for (int i = 0; i < n; ++i) {
+        if (sign[i] != 0 || next[i] == 0) continue;
+        Scalar const promise = (std::abs(slack[i]) - lambda(i, 0)) / root[i];
+        if (!refused[i] && (best < 0 || promise > most)) {
+          most = promise;
+          best = i;
+        }
+      }
+      for (int i = 0; i < n; ++i)
+        if (sign[i] == 0 && i != best) next[i] = 0;
+      if (best >= 0) refused[best] = 1;
+      shared[0] = best;
+    });
+    return shared[0] >= 0;
+  }
+
+  /// sign <- next. The factor is kept up to the first place that changes.
   DETRAME_HOST_DEVICE void exchange() {
     team.once([&] {
       int count = 0, kept = static_cast<int>(kept_rows);
-      for (Index p = 0; p < size; ++p) {
-        int const i = support[p];
-        if (next[i] == 0)
-          kept = count < kept ? count : kept;
-        else
-          support[count++] = i;
-      }
       for (int i = 0; i < n; ++i) {
-        if (sign[i] == 0 && next[i] != 0) support[count++] = i;
+        if (next[i] != sign[i] && count < kept) kept = count;
+        if (next[i] != 0) support[count++] = i;
         sign[i] = next[i];
       }
       shared[0] = count;
@@ -177,13 +210,19 @@ class Basis {
     kept_rows = shared[1];
   }
 
-  /// error = slack - sign lambda on A; its largest magnitude.
+  /// The member of A at a place.
+  DETRAME_HOST_DEVICE Index member(Index place) const {
+    DETRAME_ASSERT(place >= 0 && place < size);
+    return support[place];
+  }
+
+  /// error = slack - sign lambda on A; its largest magnitude, in units of its terms.
   DETRAME_HOST_DEVICE Scalar equation_error() {
-    team.each(size, [this](Index p) {
-      Index const i = support[p];
-      error[p] = slack[i] - static_cast<Scalar>(sign[i]) * lambda(i, 0);
+    team.each(size, [this](Index p) { error[p] = excess(member(p)); });
+    Scalar const size_here = size_of_u();
+    return team.max(size, [this, size_here](Index p) {
+      return error[p] == Scalar(0) ? Scalar(0) : std::abs(error[p]) / terms(member(p), size_here);
     });
-    return team.max(size, [this](Index p) { return std::abs(error[p]); });
   }
 
   /// How many entries of x have lost their sign.
@@ -191,7 +230,12 @@ class Basis {
     return static_cast<Index>(team.sum(size, [this](Index p) { return static_cast<Scalar>(has_lost(p)); }));
   }
   DETRAME_HOST_DEVICE bool has_lost(Index p) const {
-    return static_cast<Scalar>(sign[support[p]]) * x[p] < Scalar(0);
+    return static_cast<Scalar>(sign[member(p)]) * x[p] < Scalar(0);
+  }
+
+  /// -df/du_i in the orthant of the basis.
+  DETRAME_HOST_DEVICE Scalar excess(Index i) const {
+    return slack[i] - static_cast<Scalar>(sign[i]) * lambda(i, 0);
   }
 
  private:
@@ -208,13 +252,35 @@ class Basis {
     Index const first = first_row();
     for (Index q = 0; q < size; ++q) {
       Index const from = q < first ? first : q;
-      Scalar const* const column = &Q(0, support[q]);
+      Scalar const* const column = &Q(0, member(q));
       team.each(size - from,
-                [=, this](Index p) { factor[Team::factor_place(from + p, q)] = column[support[from + p]]; });
+                [=, this](Index p) { factor[Team::factor_place(from + p, q)] = column[member(from + p)]; });
     }
     team.each(size - first, [=, this](Index p) {
-      factor[Team::factor_place(first + p, first + p)] += beta(support[first + p], 0);
+      factor[Team::factor_place(first + p, first + p)] += diagonal(member(first + p));
     });
+  }
+
+  /// What H has on its diagonal beyond Q.
+  DETRAME_HOST_DEVICE Scalar diagonal(Index i) const {
+    return shift > Scalar(0) ? beta(i, 0) + shift * (root[i] * root[i]) : beta(i, 0);
+  }
+
+  /// u = x on A, else 0. slack = r
+  DETRAME_HOST_DEVICE void begin_at_x() {
+    team.each(n, [this](Index i) {
+      u[i] = Scalar(0);
+      slack[i] = r[i];
+    });
+    team.each(size, [this](Index p) { u[member(p)] = x[p]; });
+  }
+
+  /// (slack + low)_i -= a b. The product and the sum are exact but for what `low` rounds.
+  DETRAME_HOST_DEVICE void subtract_sharply(Index i, Scalar a, Scalar b) {
+    Scalar const product = a * b, rest = std::fma(a, b, -product);
+    Scalar const sum = slack[i] - product, part = sum - slack[i];
+    low[i] += ((slack[i] - (sum - part)) - (product + part)) - rest;
+    slack[i] = sum;
   }
 
   DETRAME_HOST_DEVICE void subtract(Scalar const* q0, Scalar const* q1, Scalar const* q2, Scalar const* q3,

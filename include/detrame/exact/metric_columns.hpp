@@ -50,6 +50,11 @@ struct MetricColumns {
     return roots.terms(team, z, j);
   }
   template <class Team>
+  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar const* root, Scalar* out) const {
+    Scalar const sum = Roots<Scalar>{root, Scalar(1)}.terms(team, z, j);
+    team.each(z.rows(), [=](Index i) { out[i] = root[i] * sum; });
+  }
+  template <class Team>
   DETRAME_HOST_DEVICE Scalar product_terms(Team const& team, MatrixView<Scalar const> u, Index j) const {
     return roots.terms(team, u, j);
   }

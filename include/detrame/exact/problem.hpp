@@ -42,6 +42,8 @@ struct Roots {
 ///   linear_terms(team, j)                   upper bounds of the terms that r_i and (H u)_i are summed from,
 ///                                           column j
 ///   product_terms(team, u, j)
+///
+/// and, for the active set, linear_terms(team, j, root, out): the bound of each r_i by itself.
 template <class P, class Team>
 concept Problem = requires(P const& problem, Team const& team, Index j,
                            MatrixView<typename Team::Scalar const> u, typename Team::Scalar* v) {
@@ -59,7 +61,9 @@ concept Problem = requires(P const& problem, Team const& team, Index j,
 /// A problem whose Q is a matrix, for the active set: |q_il| <= root_i root_l with the roots that it is
 /// given.
 template <class P, class Team>
-concept FactoredProblem = Problem<P, Team> && requires(P problem, Roots<typename Team::Scalar> roots) {
+concept FactoredProblem = Problem<P, Team> && requires(P problem, Roots<typename Team::Scalar> roots,
+                                                       Team const& team, typename Team::Scalar* v) {
+  problem.linear_terms(team, Index{}, v, v);
   { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;
   problem.roots = roots;
 };

@@ -83,6 +83,13 @@ struct SynthesisColumns {
            team.max(D.cols(), [=](Index i) { return std::abs(data.d(i, 0)); });
   }
   template <class Team>
+  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar const* root, Scalar* out) const {
+    auto const data = *this;
+    Scalar const square = team.sum(D.rows(), [=](Index i) { return data.x(i, j) * data.x(i, j); });
+    Scalar const size = std::sqrt(square);
+    team.each(D.cols(), [=](Index i) { out[i] = root[i] * size + std::abs(data.d(i, 0)); });
+  }
+  template <class Team>
   DETRAME_HOST_DEVICE Scalar product_terms(Team const& team, MatrixView<Scalar const> u, Index j) const {
     return roots.terms(team, u, j);
   }
