@@ -228,7 +228,8 @@ void check_throws_with(F&& f, std::string const& fragment, char const* file = __
   }
 }
 
-// ---- another locale --------------------------------------------------------------------------------------------
+// ---- another locale
+// --------------------------------------------------------------------------------------------
 
 /// While it lives, the program's locale writes 1234574 as "1.234.574" and 0.5 as "0,5".
 class GroupedDigits {

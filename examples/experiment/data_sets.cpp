@@ -21,8 +21,8 @@ std::filesystem::path first_of(std::filesystem::path const& folder, std::vector<
   throw FormatError(message(folder.string(), ": expected ", all, ", found none of them"));
 }
 
-/// The files that the names of MNIST begin with, "train" of train-images-idx3-ubyte; some programs unpack them as
-/// train-images.idx3-ubyte.
+/// The files that the names of MNIST begin with, "train" of train-images-idx3-ubyte; some programs unpack
+/// them as train-images.idx3-ubyte.
 LabelledImages<float> read_idx_pair(std::filesystem::path const& folder,
                                     std::vector<std::string> const& begins, ImageScale scale) {
   auto const file = [&](std::string const& what, std::string const& type) {
@@ -32,7 +32,8 @@ LabelledImages<float> read_idx_pair(std::filesystem::path const& folder,
         for (char const* const end : {"", ".gz"}) names.push_back(begin + what + between + type + end);
     return first_of(folder, names);
   };
-  return read_labelled_images<float>(file("-images", "idx3-ubyte"), file("-labels", "idx1-ubyte"), scale);
+  auto const images = file("-images", "idx3-ubyte"), labels = file("-labels", "idx1-ubyte");
+  return read_labelled_images<float>(images, labels, scale);
 }
 
 /// The last 360 are for tests, as in the library's demo.

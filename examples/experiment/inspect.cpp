@@ -26,7 +26,8 @@ LabelledImages<float> test_images(Model const& model, Inspected const& asked) {
   return data;
 }
 
-/// A tensor N x C x H x W of pixels, F32 in [0, 1] or U8, of which 255 is 1, as a batch, scaled as the model has it.
+/// A tensor N x C x H x W of pixels, F32 in [0, 1] or U8, of which 255 is 1, as a batch, scaled as the model
+/// has it.
 HostMatrix<float> images_of(TensorFile const& file, Model const& model) {
   auto const found = file.tensors.find("images");
   if (found == file.tensors.end())

@@ -141,10 +141,9 @@ int run(int argc, char** argv) {
     command
         ->add_option(
             "--input", asked.input,
-            predicts ? "safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is 1"
-                     : "safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is "
-                       "1, and "
-                       "`labels`, N whole numbers")
+            std::string(
+                "safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is 1") +
+                (predicts ? "" : "; and `labels`, N whole numbers"))
         ->required();
     command
         ->add_option(

@@ -168,7 +168,8 @@ TEST_CASE("svhn: a file that is cut or of another format is refused with the pla
     for (auto const& [place, byte] : changes) bytes[place] = byte;
     return bytes;
   };
-  // What libmatio would allocate by: the sizes' bytes, the name's, the class of a structure. 3.4 GB for each were seen.
+  // What libmatio would allocate by: the sizes' bytes, the name's, the class of a structure. 3.4 GB for each
+  // were seen.
   refuses(changed({{159, 100}}),
           ": at byte 136: expected the sizes of a variable in at most 128 bytes, found others");
   refuses(changed({{178, 0}, {181, 100}}),

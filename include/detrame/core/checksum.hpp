@@ -7,9 +7,9 @@
 
 namespace detrame {
 
-/// The CRC-64 of bytes that come piece by piece: the remainder modulo the polynomial of ECMA-182, bits reflected,
-/// register and result inverted, as in xz. Two contents of one length that differ in one bit, or within 64 neighbouring
-/// bits alone, never have the same.
+/// The CRC-64 of bytes that come piece by piece: the remainder modulo the polynomial of ECMA-182, bits
+/// reflected, register and result inverted, as in xz. Two contents of one length that differ in one bit, or
+/// within 64 neighbouring bits alone, never have the same.
 ///
 /// Cost      a table of 2 KiB; a look-up a byte
 /// Source    ECMA-182, annex B; the catalogue of parametrised CRC algorithms, CRC-64/XZ: "123456789" gives

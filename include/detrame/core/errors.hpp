@@ -38,8 +38,8 @@ struct NotCertified : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The parts, streamed one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k). Numbers are written
-/// as in the classic locale, whatever the program's is.
+/// The parts, streamed one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k). Numbers are
+/// written as in the classic locale, whatever the program's is.
 template <class... Parts>
 std::string message(Parts const&... parts) {
   std::ostringstream text;

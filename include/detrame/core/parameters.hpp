@@ -34,9 +34,9 @@ inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::running
 /// so that copies and checkpoints have them, with a gradient of zero.
 constexpr bool trainable(Kind kind) { return kind != Kind::running_mean && kind != Kind::running_variance; }
 
-/// What `visit` says of a parameter: its kind; for W~ how many square matrices stand in a block (the taps of a
-/// kernel), which fixes where its diagonal is, and how many updates T are made with it, without which it means nothing.
-/// A visitor that needs the kind alone takes a Kind.
+/// What `visit` says of a parameter: its kind; for W~ how many square matrices stand in a block (the taps of
+/// a kernel), which fixes where its diagonal is, and how many updates T are made with it, without which it
+/// means nothing. A visitor that needs the kind alone takes a Kind.
 struct Role {
   Kind kind;
   Index taps = 1;

@@ -9,8 +9,8 @@
 
 namespace detrame {
 
-/// The product of some sizes, product_of_sizes({rows, cols}): nothing where one is negative, or where the product of
-/// those other than 0 does not fit an Index, so that no product of some of them overflows either.
+/// The product of some sizes, product_of_sizes({rows, cols}): nothing where one is negative, or where the
+/// product of those other than 0 does not fit an Index, so that no product of some of them overflows either.
 ///
 /// Tested    tests/core/sizes_test.cpp
 template <class Sizes = std::initializer_list<Index>>

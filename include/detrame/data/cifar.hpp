@@ -79,11 +79,11 @@ void read_cifar_records(std::filesystem::path const& file, CifarFormat const& fo
 /// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in [0, 1].
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
-/// Requires  limit >= 0, a format of sizes >= 0 (labels, classes >= 1) that can be counted, else DomainError. Files beyond
-///           the limit are not opened.
+/// Requires  limit >= 0, a format of sizes >= 0 (labels, classes >= 1) that can be counted, else DomainError.
+///           Files beyond the limit are not opened.
 /// Ensures   FormatError, with the file, the offset, what was expected and what was found, if a file has another size
-///           than the format says, or a label is not below the number of classes. Images are allocated only after all
-///           files were found to have their sizes.
+///           than the format says, or a label is not below the number of classes. Images are allocated only
+///           after all files were found to have their sizes.
 /// Tested    tests/data/cifar_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& files, CifarFormat const& format,

@@ -69,8 +69,9 @@ inline void require_entries(IdxArray const& a) {
 /// Shapes    images: samples x channels, samples x rows x columns (one channel), or
 ///           samples x rows x columns x channels.  labels: samples
 /// Requires  maximum >= 1 and classes >= 1, else DomainError.
-/// Ensures   FormatError, with the file, the place, what was expected and what was found, if the counts differ, an
-///           array has not the entries that its sizes say, a byte exceeds the maximum, or a label is not below `classes`.
+/// Ensures   FormatError, with the file, the place, what was expected and what was found, if the counts
+///           differ, an array has not the entries that its sizes say, a byte exceeds the maximum, or a label
+///           is not below `classes`.
 /// Tested    tests/data/idx_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& labels, ImageScale scale) {

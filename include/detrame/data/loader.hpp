@@ -26,8 +26,7 @@ struct HostBatch {
 
 /// How a data set is cut into batches.
 struct Batching {
-  Index
-      size;  ///< samples in a batch, all of them where it is larger; the last one of an epoch has what is left
+  Index size;              ///< samples in a batch; all where there are less; the last one has what is left
   std::uint64_t seed = 0;  ///< of the order of the samples
   bool shuffled = true;    ///< a random order for each epoch, else that of the data set
 };

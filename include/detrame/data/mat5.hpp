@@ -34,8 +34,8 @@ class Mat5Variable {
   static constexpr Index rank_limit = 32, name_limit = 256;
   static constexpr std::size_t most_bytes = 8 + 8 + 8 + 4 * rank_limit + 8 + name_limit;
 
-  /// `at`: where the variable stands in the file `name`. FormatError where the bytes are not so, or sizes are larger
-  /// than the limits.
+  /// `at`: where the variable stands in the file `name`. FormatError where the bytes are not so, or sizes are
+  /// larger than the limits.
   Mat5Variable(std::string const& file, Index at, std::vector<std::uint8_t> const& bytes)
       : bytes_(bytes), file_(file), at_(at) {
     if (element("class and flags of a variable", 6, 8) != 8)
@@ -63,7 +63,8 @@ class Mat5Variable {
     return w;
   }
 
-  /// Goes past the next element, which must be of the type and of at most `most` bytes, and there; returns its bytes.
+  /// Goes past the next element, which must be of the type and of at most `most` bytes, and there; returns
+  /// its bytes.
   Index element(char const* what, std::uint32_t type, Index most) {
     std::string const expected = message(what, " in at most ", most, " bytes");
     if (next_ + 8 > bytes_.size()) refuse(expected);
@@ -98,11 +99,13 @@ inline std::vector<std::uint8_t> inflated_start(std::vector<std::uint8_t>& compr
   return bytes;
 }
 
-/// Checks that the data elements of a MATLAB file of level 5 follow one another up to its end, and that each starts as a
-/// variable does, so that libmatio allocates no more for its sizes and name than they may have. `judge` is called with each
-/// Mat5Variable. FormatError with the place where the chain breaks. Returns the size of the file.
+/// Checks that the data elements of a MATLAB file of level 5 follow one another up to its end, and that each
+/// starts as a variable does, so that libmatio allocates no more for its sizes and name than they may have.
+/// `judge` is called with each Mat5Variable. FormatError with the place where the chain breaks. Returns the
+/// size of the file.
 ///
-///   header of 128 bytes | type 14 (a variable) or 15 (one compressed by zlib) and size, 4 bytes each | its bytes | ...
+///   header of 128 bytes | type 14 (a variable) or 15 (one compressed by zlib) and size, 4 bytes each | its
+///   bytes | ...
 template <class Judge>
 Index require_mat5(std::filesystem::path const& file, Judge&& judge) {
   std::string const name = file.string();
@@ -111,7 +114,8 @@ Index require_mat5(std::filesystem::path const& file, Judge&& judge) {
   std::array<std::uint8_t, 128> header{};
   if (Index const found = read_bytes(in, header.data(), 128); found < 128)
     throw format_error(name, found, "expected the 128 bytes of a MATLAB header, found the end of the file");
-  // 0x0100 and "MI", in the byte order of the writer; every machine that MATLAB still runs on is little-endian.
+  // 0x0100 and "MI", in the byte order of the writer; every machine that MATLAB still runs on is
+  // little-endian.
   if (header[124] != 0 || header[125] != 1 || header[126] != 'I' || header[127] != 'M')
     throw format_error(name, 124,
                        "expected the bytes 00 01 49 4d of a little-endian MATLAB file of level 5, found ",

@@ -37,7 +37,8 @@ inline void judge_svhn(std::string const& file, Mat5Variable const& variable) {
                               mat_class_name(variable.class_number)));
 }
 
-/// A variable's class and sizes, without its entries. FormatError where it is not a real array of at most `rank` sizes.
+/// A variable's class and sizes, without its entries. FormatError where it is not a real array of at most
+/// `rank` sizes.
 inline MatVariable mat_variable(mat_t* mat, std::string const& file, char const* name, int rank) {
   MatVariable variable(Mat_VarReadInfo(mat, name));
   if (!variable)
@@ -92,16 +93,16 @@ inline std::vector<double> mat_numbers(mat_t* mat, std::string const& file, matv
 /// The first `limit` of SVHN's cropped digits, `train_32x32.mat`, `extra_32x32.mat` or `test_32x32.mat`, through
 /// libmatio: entry = byte / 255, in [0, 1]; the label 10 means the digit 0.
 ///
-///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest      y: N x 1 or 1 x N, in 1 ... 10
+///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest y: N x 1 or 1 x N, in 1 ... 10
 ///
 /// y may have any class of numbers, since programs other than MATLAB write double.
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
 /// Requires  limit >= 0, else DomainError.
 /// Ensures   FormatError with the file, what was expected and what was found, if the file is not of MATLAB's level 5
-///           or is cut (with the offset), X or y is missing, of another class or size, or a label is not in 1 ... 10.
-///           Entries are allocated for sizes that the file can have. Cells and structures beside X and y are read by
-///           libmatio, which may allocate for them what a damaged file announces.
+///           or is cut (with the offset), X or y is missing, of another class or size, or a label is not in 1
+///           ... 10. Entries are allocated for sizes that the file can have. Cells and structures beside X
+///           and y are read by libmatio, which may allocate for them what a damaged file announces.
 /// Tested    tests/data/svhn_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> read_svhn(std::filesystem::path const& file,

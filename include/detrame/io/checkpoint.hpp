@@ -40,7 +40,8 @@ inline std::optional<std::uint64_t> step_of_file(std::string_view file) {
   return std::nullopt;
 }
 
-/// What the file `latest` says: a step, and the checksums of the files of its pair, which the first form did not have.
+/// What the file `latest` says: a step, and the checksums of the files of its pair, which the first form did
+/// not have.
 struct Latest {
   std::uint64_t step;
   std::optional<std::array<std::uint64_t, 2>> checksums;  ///< of model and state
@@ -120,8 +121,8 @@ inline FileOfRun read_of_run(std::filesystem::path const& file, std::string_view
   return read;
 }
 
-/// Refuses a file with another checksum than `latest` has; and one that was written with a `latest` that has checksums, where
-/// there are none.
+/// Refuses a file with another checksum than `latest` has; and one that was written with a `latest` that has
+/// checksums, where there are none.
 inline void require_checksum(std::filesystem::path const& folder, FileOfRun const& file, Latest const& latest,
                              std::size_t which) {
   std::string const& name = file.content.name;
@@ -138,16 +139,17 @@ inline void require_checksum(std::filesystem::path const& folder, FileOfRun cons
 
 /// The step that the file `latest` of a folder names; nothing where there is no such file.
 ///
-/// Ensures   FormatError if it is anything but what write_checkpoint writes, or the one line "step-N" that versions
-///           before the checksums wrote.
+/// Ensures   FormatError if it is anything but what write_checkpoint writes, or the one line "step-N" that
+///           versions before the checksums wrote.
 inline std::optional<std::uint64_t> latest_step(std::filesystem::path const& folder) {
   auto const latest = detail::read_latest(folder);
   return latest ? std::optional(latest->step) : std::nullopt;
 }
 
-/// Removes what a run that was killed left behind while it wrote into a folder: regular files called NAME.part<pid>-<n>
-/// with digits for both (ReplacedFile), NAME a file of a checkpoint or one of `names`. Those whose metadata name another
-/// run than `tag` stay, unless the tag is empty; so does what cannot be removed, and every other file.
+/// Removes what a run that was killed left behind while it wrote into a folder: regular files called
+/// NAME.part<pid>-<n> with digits for both (ReplacedFile), NAME a file of a checkpoint or one of `names`.
+/// Those whose metadata name another run than `tag` stay, unless the tag is empty; so does what cannot be
+/// removed, and every other file.
 ///
 /// Tested    tests/io/checkpoint_test.cpp, tests/experiment/runner_test.py
 inline void remove_unfinished(std::filesystem::path const& folder, std::string_view tag,
@@ -168,15 +170,16 @@ inline void remove_unfinished(std::filesystem::path const& folder, std::string_v
 ///
 ///   step-N.model.safetensors, step-N.state.safetensors, then `latest`, each replaced as a whole
 ///
-/// The keys "file", "run", "step" and "form" of the metadata of both files are set to what they are, tag, N and 2. `latest`
-/// has four lines: step-N, form 2, and the checksum (CRC-64) of either file.
+/// The keys "file", "run", "step" and "form" of the metadata of both files are set to what they are, tag, N
+/// and 2. `latest` has four lines: step-N, form 2, and the checksum (CRC-64) of either file.
 ///
 /// Requires  a folder that one run writes to, one call at a time; two checkpoints of one run at one step have the same
 ///           parameters; a tag, else DomainError.
 /// Ensures   (1) whenever the process or the machine stops, `latest` names a pair that is whole: that from before, or
 ///               this one;
-///           (2) afterwards the folder has this checkpoint and the one from before. Older ones with this tag and what
-///               was left unfinished (remove_unfinished) are removed; where that fails, they stay, as do all other files;
+///           (2) afterwards the folder has this checkpoint and the one from before. Older ones with this tag
+///               and what was left unfinished (remove_unfinished) are removed; where that fails, they stay,
+///               as do all other files;
 ///           (3) what cannot be written is a std::filesystem::filesystem_error, and leaves the pair from before.
 /// Tested    tests/io/checkpoint_test.cpp, tests/experiment/runner_test.py
 inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint checkpoint) {
@@ -210,10 +213,10 @@ inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint che
 /// The checkpoint that `latest` names.
 ///
 /// Ensures   FormatError with the file, what was expected and what was found, where there is no `latest` or it names no
-///           step, where a file of the pair is missing or malformed (read_safetensors), is the other one, has another tag
-///           or step than its name and its sibling say, or another checksum than `latest` says: one flipped bit in any of
-///           the three is refused. A `latest` of one line has no checksums, and its pair is read without. Files that
-///           `latest` does not name are not looked at.
+///           step, where a file of the pair is missing or malformed (read_safetensors), is the other one, has
+///           another tag or step than its name and its sibling say, or another checksum than `latest` says:
+///           one flipped bit in any of the three is refused. A `latest` of one line has no checksums, and its
+///           pair is read without. Files that `latest` does not name are not looked at.
 /// Tested    tests/io/checkpoint_test.cpp
 inline Checkpoint read_checkpoint(std::filesystem::path const& folder) {
   auto const latest = detail::read_latest(folder);

@@ -26,8 +26,8 @@ inline std::string version_text() {
   return message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR, ".", DETRAME_VERSION_PATCH);
 }
 
-/// The updates T of the layers whose parameters are of a recursion (Role::updates), in the order of visit, "2 2 5"; once
-/// where all have the same, "0" where there are none.
+/// The updates T of the layers whose parameters are of a recursion (Role::updates), in the order of visit, "2
+/// 2 5"; once where all have the same, "0" where there are none.
 template <class Theta>
 std::string updates_text(Theta const& theta) {
   std::string all, last;
@@ -44,8 +44,8 @@ std::string updates_text(Theta const& theta) {
   return all.empty() ? "0" : same ? last : all;
 }
 
-/// Puts into the metadata how parameters lie in the file and what they mean: "layout", "signs" (of c, b and the
-/// others), "T" (updates_text) and "written by" (version_text).
+/// Puts into the metadata how parameters lie in the file and what they mean: "layout", "signs" (of c, b and
+/// the others), "T" (updates_text) and "written by" (version_text).
 template <class Theta>
 void store_conventions(Theta const& theta, TensorFile& file) {
   file.metadata["layout"] = conventions::layout;
@@ -83,11 +83,12 @@ inline std::optional<std::pair<int, int>> version_in(TensorFile const& file, std
 
 }  // namespace detail
 
-/// Refuses a file whose metadata say that its parameters lie otherwise, have other signs, or were written by a later
-/// version of this library than this one (by major and minor number), which may mean something else by them.
+/// Refuses a file whose metadata say that its parameters lie otherwise, have other signs, or were written by
+/// a later version of this library than this one (by major and minor number), which may mean something else
+/// by them.
 ///
-/// Ensures   FormatError with the file, the key, what was expected and what was found. What the metadata do not say is
-///           not checked: files without these keys pass, and those that other programs wrote.
+/// Ensures   FormatError with the file, the key, what was expected and what was found. What the metadata do
+///           not say is not checked: files without these keys pass, and those that other programs wrote.
 /// Tested    tests/io/parameters_test.cpp
 inline void require_conventions(TensorFile const& file) {
   detail::require_text(file, "layout", conventions::layout);

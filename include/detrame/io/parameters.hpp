@@ -28,13 +28,14 @@ void store_parameters(B& backend, Theta const& theta, TensorFile& file, std::str
       theta);
 }
 
-/// Takes the parameters theta out of `file`: the tensors whose names start with `prefix`, all those of F32 and F64. What
-/// has another dtype beside them is no parameter, and let alone.
+/// Takes the parameters theta out of `file`: the tensors whose names start with `prefix`, all those of F32
+/// and F64. What has another dtype beside them is no parameter, and let alone.
 ///
-/// Requires  theta has the shapes that are expected. The metadata are not looked at: require_conventions, require_updates.
+/// Requires  theta has the shapes that are expected. The metadata are not looked at: require_conventions,
+///           require_updates.
 /// Ensures   FormatError with the file, the tensor, what was expected and what was found, where a parameter is missing,
-///           has another shape or dtype, or a tensor of F32 or F64 with the prefix is no parameter; theta is then what it
-///           was.
+///           has another shape or dtype, or a tensor of F32 or F64 with the prefix is no parameter; theta is
+///           then what it was.
 /// Tested    tests/io/parameters_test.cpp
 template <Backend B, class Theta>
 void load_parameters(B& backend, Theta& theta, TensorFile const& file, std::string_view prefix = "") {
@@ -81,8 +82,9 @@ void save_parameters(B& backend, Theta const& theta, std::filesystem::path const
 
 /// Reads the parameters theta from a file; see load_parameters(backend, theta, file, prefix) and read_safetensors.
 ///
-/// Ensures   FormatError, besides, where the file says that they lie otherwise, have other signs, another T, or are of a
-///           later version of this library (require_conventions, require_updates); files that do not say are read.
+/// Ensures   FormatError, besides, where the file says that they lie otherwise, have other signs, another T,
+///           or are of a later version of this library (require_conventions, require_updates); files that do
+///           not say are read.
 /// Tested    tests/io/parameters_test.cpp
 template <Backend B, class Theta>
 void load_parameters(B& backend, Theta& theta, std::filesystem::path const& file) {

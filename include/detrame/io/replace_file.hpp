@@ -17,8 +17,9 @@
 
 namespace detrame {
 
-/// The name of the target, where `file` is called as ReplacedFile calls what it writes beside one, and nothing else is:
-/// "a.csv" of "a.csv.part1234-0", digits alone after ".part" and "-"; nothing of "a.csv.partial", "a.part-of-mine".
+/// The name of the target, where `file` is called as ReplacedFile calls what it writes beside one, and
+/// nothing else is: "a.csv" of "a.csv.part1234-0", digits alone after ".part" and "-"; nothing of
+/// "a.csv.partial", "a.part-of-mine".
 inline std::optional<std::string_view> replaced_target(std::string_view file) {
   auto const without_digits = [](std::string_view text) {
     std::size_t const end = text.find_last_not_of("0123456789") + 1;

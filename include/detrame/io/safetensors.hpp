@@ -50,8 +50,8 @@ class SafetensorsHeader {
   }
 
  private:
-  /// An object without duplicate names, nested no deeper than the format is. The library ends at a byte 00 as at the end
-  /// of the text: no JSON has one.
+  /// An object without duplicate names, nested no deeper than the format is. The library ends at a byte 00 as
+  /// at the end of the text: no JSON has one.
   Json parse(std::string const& text) const {
     std::vector<std::set<std::string>> names;
     auto const watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
@@ -197,15 +197,18 @@ inline SafetensorsStart read_safetensors_header(std::istream& in, std::string co
 /// The tensors of a stream in the safetensors format.
 ///
 ///   length of the header, 8 bytes | header in JSON | the bytes of the tensors, without gaps
-///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
+///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+///   ...}
 ///
 /// Requires  in: can be positioned, and throws nothing itself; name: what messages call it.
-/// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if the header
-///           is longer than 100 MB or the file, is not JSON of that form and nothing more, has a name twice, a shape
-///           or dtype that is not one, offsets that overlap, leave a gap or end elsewhere than the file. Nothing is read by
-///           halves, and tensors are allocated only after the file was found to have their bytes. Tensors of every
-///           dtype of the format are read; who uses one says which it may have.
-/// Source    https://huggingface.co/docs/safetensors, the format; stricter in refusing members that it does not name.
+/// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if
+///           the header is longer than 100 MB or the file, is not JSON of that form and nothing more, has a
+///           name twice, a shape or dtype that is not one, offsets that overlap, leave a gap or end elsewhere
+///           than the file. Nothing is read by halves, and tensors are allocated only after the file was
+///           found to have their bytes. Tensors of every dtype of the format are read; who uses one says
+///           which it may have.
+/// Source    https://huggingface.co/docs/safetensors, the format; stricter in refusing members that it does
+///           not name.
 /// Tested    tests/io/safetensors_test.cpp
 inline TensorFile read_safetensors(std::istream& in, std::string const& name) {
   auto [header, start, size] = detail::read_safetensors_header(in, name);

@@ -23,8 +23,8 @@ namespace detrame {
 static_assert(std::endian::native == std::endian::little,
               "io: files of tensors are little-endian, and so must be we");
 
-/// What an entry of a tensor is: all that the safetensors format knows. Those that are no TensorScalar are carried
-/// along, from file to file, and refused where their entries are asked for.
+/// What an entry of a tensor is: all that the safetensors format knows. Those that are no TensorScalar are
+/// carried along, from file to file, and refused where their entries are asked for.
 enum class DType {
   f32,
   f64,
@@ -115,7 +115,8 @@ inline std::string shape_text(std::vector<Index> const& shape) {
   return text.empty() ? "no dimensions" : text;
 }
 
-/// The bytes of a tensor; nothing where a size is negative, the bits cannot be counted, or are no whole bytes.
+/// The bytes of a tensor; nothing where a size is negative, the bits cannot be counted, or are no whole
+/// bytes.
 inline std::optional<Index> byte_count(DType dtype, std::vector<Index> const& shape) {
   std::vector<Index> sizes = shape;
   sizes.push_back(bits_of(dtype));
@@ -144,8 +145,9 @@ inline void require_bytes_of_shape(Tensor const& t, std::string const& name) {
 }
 }  // namespace detail
 
-/// The entries of a tensor of whole numbers, I8 ... I64 and U8 ... U64, in the order of its bytes. FormatError, with
-/// the `name` of the tensor, where it has another dtype, not the bytes that its shape asks for, or an entry beyond 2^63 - 1.
+/// The entries of a tensor of whole numbers, I8 ... I64 and U8 ... U64, in the order of its bytes.
+/// FormatError, with the `name` of the tensor, where it has another dtype, not the bytes that its shape asks
+/// for, or an entry beyond 2^63 - 1.
 inline std::vector<std::int64_t> whole_numbers(Tensor const& t, std::string const& name) {
   detail::require_bytes_of_shape(t, name);
   std::vector<std::int64_t> numbers;
