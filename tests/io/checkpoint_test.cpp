@@ -181,6 +181,36 @@ TEST_CASE(
   write_checkpoint(folder.path(), sample(6));  // goes on in the second form
   check_reads(folder.path(), 6);
   CHECK(read_all(folder / "latest").size() == 7 + 7 + 2 * 23);
+
+  // A pair is replaced by another of its step: from the second form, and from the first, whose files have no
+  // checksum.
+  for (bool const first_form : {false, true}) {
+    write_checkpoint(folder.path(), sample(5));
+    Checkpoint next = sample(5);
+    for (auto const& [what, file] : {std::pair("model", &next.model), {"state", &next.state}})
+      file->metadata.insert({{"file", what}, {"run", "a1"}, {"step", "5"}, {"form", "2"}, {"again", "yes"}});
+    if (first_form) {
+      write_safetensors(folder / "step-5.model.safetensors", old.model);
+      write_safetensors(folder / "step-5.state.safetensors", old.state);
+      write_text(folder / "latest", "step-5\n");
+    }
+    auto const now = detail::read_latest(folder.path());
+    detail::write_latest(folder.path(), detail::both_pairs(folder.path(), *now,
+                                                           {safetensors_checksum(next.model),
+                                                            safetensors_checksum(next.state)}));
+    check_reads(folder.path(), 5);
+    write_safetensors(folder / "step-5.model.safetensors", next.model);
+    check_reads(folder.path(), 5);
+    CHECK(write_safetensors(folder / "step-5.state.safetensors", next.state) ==
+          safetensors_checksum(next.state));
+    check_reads(folder.path(), 5);
+    Bytes damaged = read_all(folder / "step-5.state.safetensors");
+    damaged.back() ^= 1;
+    write_bytes(folder / "step-5.state.safetensors", damaged);
+    refuses(folder.path(), "step-5.state.safetensors: expected the checksum");
+    write_checkpoint(folder.path(), sample(5));  // what is damaged is not taken for what was there before
+    check_reads(folder.path(), 5);
+  }
 }
 
 TEST_CASE("checkpoint: until `latest` is replaced, the pair from before is read") {

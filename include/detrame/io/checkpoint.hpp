@@ -40,18 +40,25 @@ inline std::optional<std::uint64_t> step_of_file(std::string_view file) {
   return std::nullopt;
 }
 
-/// What the file `latest` says: a step, and the checksums of the files of its pair, which the first form did
-/// not have.
+/// What the file `latest` says: a step, and for model and state the checksums that each may have: one, or two
+/// while the pair is replaced by another of the same step. None in the first form of the file.
 struct Latest {
   std::uint64_t step;
-  std::optional<std::array<std::uint64_t, 2>> checksums;  ///< of model and state
+  std::array<std::vector<std::uint64_t>, 2> checksums;
 };
 
 inline std::string latest_text(Latest const& latest) {
   std::string text = step_name(latest.step) + "\n";
-  if (latest.checksums)
-    text += "form 2\nmodel " + hexadecimal_text((*latest.checksums)[0]) + "\nstate " +
-            hexadecimal_text((*latest.checksums)[1]) + "\n";
+  auto const& [model, state] = latest.checksums;
+  if (model.empty()) return text;
+  auto const line = [&](char const* what, std::vector<std::uint64_t> const& sums) {
+    text += what + hexadecimal_text(sums[0]);
+    if (sums.size() > 1) text += " or " + hexadecimal_text(sums[1]);
+    text += '\n';
+  };
+  text += "form 2\n";
+  line("model ", model);
+  line("state ", state);
   return text;
 }
 
@@ -59,15 +66,30 @@ inline std::string latest_text(Latest const& latest) {
 inline std::optional<Latest> latest_in(std::string_view text) {
   auto const step = step_in(text.substr(0, text.find('\n')));
   if (!step) return std::nullopt;
-  if (Latest const first{*step, {}}; latest_text(first) == text) return first;
-  Latest second{*step, std::array<std::uint64_t, 2>{}};
-  if (latest_text(second).size() != text.size()) return std::nullopt;
-  constexpr std::size_t digits = 16, between = std::string_view("\nstate ").size();
-  char const* const state = text.data() + text.size() - 1 - digits;
-  char const* const model = state - between - digits;
-  std::from_chars(model, model + digits, (*second.checksums)[0], 16);
-  std::from_chars(state, state + digits, (*second.checksums)[1], 16);
-  return latest_text(second) == text ? std::optional(second) : std::nullopt;
+  Latest latest{*step, {}};
+  if (latest_text(latest) == text) return latest;
+  std::string_view rest = text.substr(text.find('\n') + 1);
+  auto const take_sum = [&](std::string_view before, std::vector<std::uint64_t>& sums) {
+    constexpr std::size_t digits = 16;
+    if (!rest.starts_with(before) || rest.size() < before.size() + digits) return false;
+    std::from_chars(rest.data() + before.size(), rest.data() + before.size() + digits, sums.emplace_back(),
+                    16);
+    rest.remove_prefix(before.size() + digits);
+    return true;
+  };
+  auto& [model, state] = latest.checksums;
+  if (!take_sum("form 2\nmodel ", model)) return std::nullopt;
+  take_sum(" or ", model);
+  if (!take_sum("\nstate ", state)) return std::nullopt;
+  take_sum(" or ", state);
+  return latest_text(latest) == text ? std::optional(latest) : std::nullopt;
+}
+
+inline void write_latest(std::filesystem::path const& folder, Latest const& latest) {
+  std::string const text = latest_text(latest);
+  ReplacedFile file(folder / "latest");
+  file.write(text.data(), text.size());
+  file.commit();
 }
 
 inline std::optional<Latest> read_latest(std::filesystem::path const& folder) {
@@ -126,13 +148,32 @@ inline FileOfRun read_of_run(std::filesystem::path const& file, std::string_view
 inline void require_checksum(std::filesystem::path const& folder, FileOfRun const& file, Latest const& latest,
                              std::size_t which) {
   std::string const& name = file.content.name;
-  if (!latest.checksums && file.content.metadata.contains("form"))
+  auto const& sums = latest.checksums[which];
+  if (sums.empty() && file.content.metadata.contains("form"))
     throw FormatError(message((folder / "latest").string(), ": expected the checksum of ", name,
                               ", which was written with one, found none"));
-  if (latest.checksums && file.checksum != (*latest.checksums)[which])
-    throw FormatError(message(name, ": expected the checksum ", hexadecimal_text((*latest.checksums)[which]),
+  if (!sums.empty() && std::find(sums.begin(), sums.end(), file.checksum) == sums.end())
+    throw FormatError(message(name, ": expected the checksum ", hexadecimal_text(sums[0]),
                               " that `latest` has for it, found ", hexadecimal_text(file.checksum),
                               ": the file is damaged, or another"));
+}
+
+/// The checksums that the files of a pair may have while they are replaced by these, which have the same
+/// step: those of now too, where they are as `latest` says or it has none.
+inline Latest both_pairs(std::filesystem::path const& folder, Latest const& now,
+                         std::array<std::uint64_t, 2> const& next) {
+  Latest both{now.step, {std::vector{next[0]}, std::vector{next[1]}}};
+  std::string const name = step_name(now.step);
+  for (std::size_t i = 0; i < 2; ++i) try {
+      auto const file = folder / (name + std::string(i == 0 ? model_end : state_end));
+      std::ifstream in = open_file(file, "a safetensors file");
+      std::uint64_t const sum = checksum_of(in, file.string());
+      auto const& known = now.checksums[i];
+      if (sum != next[i] && (known.empty() || std::find(known.begin(), known.end(), sum) != known.end()))
+        both.checksums[i].push_back(sum);
+    } catch (FormatError const&) {  // there is no such file, so no pair from before
+    }
+  return both;
 }
 
 }  // namespace detail
@@ -171,7 +212,8 @@ inline void remove_unfinished(std::filesystem::path const& folder, std::string_v
 ///   step-N.model.safetensors, step-N.state.safetensors, then `latest`, each replaced as a whole
 ///
 /// The keys "file", "run", "step" and "form" of the metadata of both files are set to what they are, tag, N
-/// and 2. `latest` has four lines: step-N, form 2, and the checksum (CRC-64) of either file.
+/// and 2. `latest` has four lines: step-N, form 2, and the checksum (CRC-64) of either file; while a pair is
+/// replaced by another of the same step, both checksums that a file may have.
 ///
 /// Requires  a folder that one run writes to, one call at a time; two checkpoints of one run at one step have the same
 ///           parameters; a tag, else DomainError.
@@ -184,27 +226,32 @@ inline void remove_unfinished(std::filesystem::path const& folder, std::string_v
 /// Tested    tests/io/checkpoint_test.cpp, tests/experiment/runner_test.py
 inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint checkpoint) {
   if (checkpoint.tag.empty()) throw DomainError("write_checkpoint: the tag of the run is empty");
-  auto const previous = latest_step(folder);
+  auto const previous = detail::read_latest(folder);
   std::string const name = detail::step_name(checkpoint.step);
-  auto const write = [&](TensorFile& content, std::string_view what, std::string_view end) {
+  auto const describe = [&](TensorFile& content, std::string_view what) {
     content.metadata["file"] = what;
     content.metadata["run"] = checkpoint.tag;
     content.metadata["step"] = number_text(checkpoint.step);
     content.metadata["form"] = "2";
-    return write_safetensors(folder / (name + std::string(end)), content);
   };
-  std::uint64_t const model = write(checkpoint.model, "model", detail::model_end);
-  std::uint64_t const state = write(checkpoint.state, "state", detail::state_end);
-
-  std::string const text = detail::latest_text({checkpoint.step, std::array{model, state}});
-  ReplacedFile latest(folder / "latest");
-  latest.write(text.data(), text.size());
-  latest.commit();
+  describe(checkpoint.model, "model");
+  describe(checkpoint.state, "state");
+  if (previous && previous->step == checkpoint.step)
+    detail::write_latest(folder, detail::both_pairs(folder, *previous,
+                                                    {safetensors_checksum(checkpoint.model),
+                                                     safetensors_checksum(checkpoint.state)}));
+  auto const write = [&](TensorFile const& content, std::string_view end) {
+    return std::vector{write_safetensors(folder / (name + std::string(end)), content)};
+  };
+  auto const model = write(checkpoint.model, detail::model_end);
+  auto const state = write(checkpoint.state, detail::state_end);
+  detail::write_latest(folder, {checkpoint.step, {model, state}});
 
   std::error_code ignored;
   for (auto const& file : detail::regular_files(folder)) {
     auto const step = detail::step_of_file(file.filename().string());
-    if (step && *step != checkpoint.step && step != previous && detail::run_of(file) == checkpoint.tag)
+    if (step && *step != checkpoint.step && (!previous || *step != previous->step) &&
+        detail::run_of(file) == checkpoint.tag)
       std::filesystem::remove(file, ignored);
   }
   remove_unfinished(folder, checkpoint.tag);

@@ -269,6 +269,15 @@ inline std::string safetensors_header(TensorFile const& content) {
   return text;
 }
 
+/// take(bytes, count) for each piece of the file, in order.
+template <class Take>
+void each_piece(std::string const& header, TensorFile const& content, Take const& take) {
+  std::uint64_t const length = header.size();
+  take(&length, 8);
+  take(header.data(), header.size());
+  for (auto const& [name, tensor] : writing_order(content)) take(tensor->bytes.data(), tensor->bytes.size());
+}
+
 }  // namespace detail
 
 /// Writes the tensors and metadata of `content` (its name is not looked at) in the safetensors format.
@@ -280,14 +289,19 @@ inline std::string safetensors_header(TensorFile const& content) {
 /// Tested    tests/io/safetensors_test.cpp
 inline std::uint64_t write_safetensors(std::filesystem::path const& file, TensorFile const& content) {
   std::string const header = detail::safetensors_header(content);
-  std::uint64_t const length = header.size();
   ReplacedFile out(file);
-  out.write(&length, 8);
-  out.write(header.data(), header.size());
-  for (auto const& [name, tensor] : detail::writing_order(content))
-    out.write(tensor->bytes.data(), tensor->bytes.size());
+  detail::each_piece(header, content, [&](void const* bytes, std::size_t n) { out.write(bytes, n); });
   out.commit();
   return out.checksum();
+}
+
+/// What write_safetensors would return, without a file.
+inline std::uint64_t safetensors_checksum(TensorFile const& content) {
+  Checksum sum;
+  detail::each_piece(detail::safetensors_header(content), content, [&](void const* bytes, std::size_t n) {
+    sum.add(static_cast<std::uint8_t const*>(bytes), n);
+  });
+  return sum.value();
 }
 
 }  // namespace detrame
