@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <locale>
 #include <string>
 
 #include "detrame/backend/concept.hpp"
@@ -230,5 +231,25 @@ void check_throws_with(F&& f, std::string const& fragment, char const* file = __
                       "another type was thrown: \"" << error.what() << "\"; expected: " << fragment);
   }
 }
+
+// ---- another locale
+// --------------------------------------------------------------------------------------------
+
+/// While it lives, the program's locale writes 1234574 as "1.234.574" and 0.5 as "0,5".
+class GroupedDigits {
+ public:
+  GroupedDigits() : before_(std::locale::global(std::locale(std::locale::classic(), new Digits))) {}
+  GroupedDigits(GroupedDigits const&) = delete;
+  GroupedDigits& operator=(GroupedDigits const&) = delete;
+  ~GroupedDigits() { std::locale::global(before_); }
+
+ private:
+  struct Digits : std::numpunct<char> {
+    char do_thousands_sep() const override { return '.'; }
+    char do_decimal_point() const override { return ','; }
+    std::string do_grouping() const override { return "\3"; }
+  };
+  std::locale before_;
+};
 
 }  // namespace detrame::test

@@ -15,27 +15,30 @@ namespace {
 std::filesystem::path first_of(std::filesystem::path const& folder, std::vector<std::string> const& names) {
   std::string all;
   for (std::string const& name : names) {
-    if (std::filesystem::exists(folder / name)) return folder / name;
+    if (std::error_code none; std::filesystem::exists(folder / name, none)) return folder / name;
     all += (all.empty() ? "" : " or ") + name;
   }
   throw FormatError(message(folder.string(), ": expected ", all, ", found none of them"));
 }
 
-LabelledImages<float> read_idx_pair(std::filesystem::path const& folder, Part part, ImageScale scale) {
-  std::string const begin = part == Part::train ? "train" : "t10k";
-  auto const file = [&](std::string const& end) {
-    std::vector<std::string> names{begin + end, begin + end + ".gz"};
-    if (part == Part::test) names.insert(names.end(), {"test" + end, "test" + end + ".gz"});
+/// The files that the names of MNIST begin with, "train" of train-images-idx3-ubyte; some programs unpack
+/// them as train-images.idx3-ubyte.
+LabelledImages<float> read_idx_pair(std::filesystem::path const& folder,
+                                    std::vector<std::string> const& begins, ImageScale scale) {
+  auto const file = [&](std::string const& what, std::string const& type) {
+    std::vector<std::string> names;
+    for (std::string const& begin : begins)
+      for (char const* const between : {"-", "."})
+        for (char const* const end : {"", ".gz"}) names.push_back(begin + what + between + type + end);
     return first_of(folder, names);
   };
-  return read_labelled_images<float>(file("-images-idx3-ubyte"), file("-labels-idx1-ubyte"), scale);
+  auto const images = file("-images", "idx3-ubyte"), labels = file("-labels", "idx1-ubyte");
+  return read_labelled_images<float>(images, labels, scale);
 }
 
 /// The last 360 are for tests, as in the library's demo.
 LabelledImages<float> read_digits(std::filesystem::path const& folder, Part part) {
-  auto const all =
-      read_labelled_images<float>(folder / "digits-images-idx3-ubyte", folder / "digits-labels-idx1-ubyte",
-                                  {.maximum = 16, .classes = 10});
+  auto const all = read_idx_pair(folder, {"digits"}, {.maximum = 16, .classes = 10});
   auto [train, test] = split(all, all.samples() - 360);
   return part == Part::train ? std::move(train) : std::move(test);
 }
@@ -52,13 +55,16 @@ LabelledImages<float> read_street_numbers(std::filesystem::path const& folder, P
 LabelledImages<float> read_all(DataSet const& set, std::filesystem::path const& folder, Part part,
                                Index limit) {
   auto const inner = [&](char const* name) {
-    return std::filesystem::exists(folder / name) ? folder / name : folder;
+    std::error_code none;
+    return std::filesystem::exists(folder / name, none) ? folder / name : folder;
   };
   if (set.name == "digits") return read_digits(folder, part);
   if (set.name == "cifar10") return read_cifar10<float>(inner("cifar-10-batches-bin"), part, limit);
   if (set.name == "cifar100") return read_cifar100<float>(inner("cifar-100-binary"), part, limit);
   if (set.name == "svhn") return read_street_numbers(folder, part);
-  return read_idx_pair(folder, part, {.maximum = 255, .classes = set.classes});
+  std::vector<std::string> const begins =
+      part == Part::train ? std::vector<std::string>{"train"} : std::vector<std::string>{"t10k", "test"};
+  return read_idx_pair(folder, begins, {.maximum = 255, .classes = set.classes});
 }
 
 }  // namespace
@@ -66,7 +72,8 @@ LabelledImages<float> read_all(DataSet const& set, std::filesystem::path const& 
 std::span<DataSet const> data_sets() {
   static std::vector<double> const thirds{.3, .6, .8}, late{.5, .75};
   constexpr std::string_view idx =
-      "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (or test-...), perhaps with .gz";
+      "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (or test-...), perhaps with .gz, or .idx "
+      "for -idx";
   static std::array<DataSet, 7> const all{{
       {"digits",
        {1, 8, 8},
@@ -117,7 +124,7 @@ DataSet const& find_data_set(std::string_view name) {
 
 LabelledImages<float> read_images(DataSet const& set, std::filesystem::path const& folder, Part part,
                                   Index limit) {
-  if (!std::filesystem::is_directory(folder))
+  if (std::error_code none; !std::filesystem::is_directory(folder, none))
     throw FormatError(message("--data ", folder.string(), ": expected a folder with ", set.files,
                               ", found no such folder"));
   if (limit == 0) limit = std::numeric_limits<Index>::max();

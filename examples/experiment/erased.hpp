@@ -72,8 +72,14 @@ class Erased final : public AnyNetwork {
     return file;
   }
 
-  void store(TensorFile& model) override { store_parameters(backend_, theta_, model); }
-  void load(TensorFile const& model) override { load_parameters(backend_, theta_, model); }
+  void store(TensorFile& model) override {
+    store_parameters(backend_, theta_, model);
+    store_conventions(theta_, model);
+  }
+  void load(TensorFile const& model) override {  // with any T: see model_of
+    require_conventions(model);
+    load_parameters(backend_, theta_, model);
+  }
   void store_velocities(TensorFile& state) override {
     store_parameters(backend_, state_.velocity, state, velocity);
   }

@@ -26,7 +26,8 @@ LabelledImages<float> test_images(Model const& model, Inspected const& asked) {
   return data;
 }
 
-/// A tensor N x C x H x W of pixels in [0, 1] as a batch, scaled as the model has it.
+/// A tensor N x C x H x W of pixels, F32 in [0, 1] or U8, of which 255 is 1, as a batch, scaled as the model
+/// has it.
 HostMatrix<float> images_of(TensorFile const& file, Model const& model) {
   auto const found = file.tensors.find("images");
   if (found == file.tensors.end())
@@ -34,29 +35,32 @@ HostMatrix<float> images_of(TensorFile const& file, Model const& model) {
   Tensor const& t = found->second;
   Shape const in = model.entry->shape;
   Index const n = t.shape.empty() ? 0 : t.shape[0];
-  if (t.dtype != DType::f32 || t.shape != std::vector<Index>{n, in.channels, in.height, in.width})
+  bool const bytes = t.dtype == DType::u8;
+  if ((!bytes && t.dtype != DType::f32) || t.shape != std::vector<Index>{n, in.channels, in.height, in.width})
     throw FormatError(message(file.name, ": tensor images: expected N x ", in.channels, " x ", in.height,
-                              " x ", in.width, " of F32, found ", shape_text(t.shape), " of ",
+                              " x ", in.width, " of F32 or U8, found ", shape_text(t.shape), " of ",
                               name(t.dtype)));
   LabelledImages<float> data{
       in, {in.channels, in.sites() * n}, std::vector<int>(static_cast<std::size_t>(n)), model.entry->classes};
   for (Index i = 0, entry = 0; i < n; ++i)
     for (Index c = 0; c < in.channels; ++c)
       for (Index site = 0; site < in.sites(); ++site, ++entry)
-        std::memcpy(&data.images(c, i * in.sites() + site), t.bytes.data() + 4 * entry, 4);
+        if (float& x = data.images(c, i * in.sites() + site); bytes)
+          x = static_cast<float>(t.bytes[static_cast<std::size_t>(entry)]) / 255.f;
+        else
+          std::memcpy(&x, t.bytes.data() + 4 * entry, 4);
   scale_images(data, model.scale);
   return std::move(data.images);
 }
 
 std::vector<int> labels_of(TensorFile const& file, Index samples, int classes) {
   auto const found = file.tensors.find("labels");
-  if (found == file.tensors.end() || found->second.dtype != DType::i64 ||
-      found->second.shape != std::vector<Index>{samples})
-    throw FormatError(message(file.name, ": tensor labels: expected ", samples, " entries of I64"));
+  if (found == file.tensors.end() || found->second.shape != std::vector<Index>{samples})
+    throw FormatError(
+        message(file.name, ": tensor labels: expected ", samples, " whole numbers, found ",
+                found == file.tensors.end() ? "no such tensor" : shape_text(found->second.shape)));
   std::vector<int> labels;
-  for (Index i = 0; i < samples; ++i) {
-    std::int64_t label = 0;
-    std::memcpy(&label, found->second.bytes.data() + 8 * i, 8);
+  for (std::int64_t const label : whole_numbers(found->second, file.name + ": tensor labels")) {
     if (label < 0 || label >= classes)
       throw FormatError(
           message(file.name, ": tensor labels: expected labels in 0 ... ", classes - 1, ", found ", label));

@@ -5,6 +5,7 @@
 
 #include "detrame/core/version.hpp"
 #include "inspect.hpp"
+#include "ranges.hpp"
 
 namespace {
 
@@ -25,15 +26,23 @@ int all_threads() {
 #endif
 }
 
+/// The check of an option that is a number, by the one function of ranges.
+CLI::Validator in_range(std::string const& option) {
+  return CLI::Validator(
+      [option](std::string const& text) {
+        double value = 0;
+        return CLI::detail::lexical_cast(text, value) ? range_error(option, value)
+                                                      : text + " is not a number " + range_text(option);
+      },
+      range_text(option));
+}
+
 /// --net, --depth, --widen, --steps, --dataset.
 void add_network(CLI::App& app, Settings& s) {
-  auto const families = {"plainnet",          "detrame-plainnet", "resnet",
-                         "detrame-resnet",    "wideresnet",       "detrame-wideresnet",
-                         "deepened-plainnet", "deepened-resnet"};
   app.add_option(
          "--net", s.net,
          "the network: detrame-... has a Q-metric ReLU in place of ReLU, deepened-... one more convolution")
-      ->check(CLI::IsMember(families))
+      ->check(CLI::IsMember(choices("net")))
       ->capture_default_str();
   app.add_option("--depth", s.depth,
                  "number of layers: 3, 6, 9, 12 for plainnet; 8, 20, 56, 110, 164 for resnet; 16")
@@ -41,23 +50,13 @@ void add_network(CLI::App& app, Settings& s) {
   app.add_option("--widen", s.widen, "how many times as many channels, for wideresnet")
       ->capture_default_str();
   app.add_option("--steps", s.steps, "T, the updates of each Q-metric ReLU (2 for detrame-...)")
-      ->check(CLI::Range(0, 1000));
-  std::vector<std::string> names;
-  for (DataSet const& set : data_sets()) names.emplace_back(set.name);
-  app.add_option("--dataset", s.dataset, "the data")->check(CLI::IsMember(names))->capture_default_str();
+      ->check(in_range("steps"));
+  app.add_option("--dataset", s.dataset, "the data")
+      ->check(CLI::IsMember(choices("dataset")))
+      ->capture_default_str();
 }
 
 void add_training(CLI::App& app, Settings& s) {
-  auto const above = [](char const* what) {
-    return CLI::Validator(
-        [what](std::string& text) {
-          double value = 0;
-          return CLI::detail::lexical_cast(text, value) && value > 0 && value < 1e30
-                     ? std::string()
-                     : text + " is no number > 0, " + what;
-        },
-        "> 0");
-  };
   add_network(app, s);
   app.add_option("--data", s.data, data_set_text());
   app.add_option("--out", s.out, "folder for checkpoints and results")->required();
@@ -66,46 +65,44 @@ void add_training(CLI::App& app, Settings& s) {
       "go on from the latest checkpoint in --out, with the settings that it has; where there is none, start");
   app.add_option("--epochs", s.epochs,
                  "how many (digits, mnist, fashion-mnist, usps 60; cifar 200; svhn 160)")
-      ->check(CLI::Range(0, 1000000));
+      ->check(in_range("epochs"));
   app.add_option("--lr", s.rate,
                  "first rate (.1; digits .05; svhn .01); it falls at .3, .6, .8 of the epochs to a fifth, "
                  "for svhn at "
                  ".5, .75 to a tenth")
-      ->check(above("as a rate must be"));
-  app.add_option("--batch", s.batch, "images in a batch")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
+      ->check(in_range("lr"));
+  app.add_option("--batch", s.batch, "images in a batch")->check(in_range("batch"))->capture_default_str();
   app.add_option("--momentum", s.momentum, "of SGD, in [0, 1)")
-      ->check(CLI::Range(0., .999999))
+      ->check(in_range("momentum"))
       ->capture_default_str();
   app.add_option("--weight-decay", s.weight_decay, "of SGD")
-      ->check(CLI::Range(0., 1e3))
+      ->check(in_range("weight-decay"))
       ->capture_default_str();
   app.add_option("--decays", s.decays, "what decays: all parameters, or weights (W and W~) alone")
-      ->check(CLI::IsMember({"all", "weights"}))
+      ->check(CLI::IsMember(choices("decays")))
       ->capture_default_str();
   app.add_option("--initialiser", s.initialiser,
                  "of the Q-metric ReLUs: relu (W~ = 0, so that it is a ReLU) or random (W~ normal)")
-      ->check(CLI::IsMember({"relu", "random"}))
+      ->check(CLI::IsMember(choices("initialiser")))
       ->capture_default_str();
   app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--limit", s.limit, "the first N training images alone; 0: all")
-      ->check(CLI::Range(Index{0}, Index{1} << 40))
+      ->check(in_range("limit"))
       ->capture_default_str();
   app.add_option("--save-every", s.save_every,
                  "a checkpoint every N batches, besides those after each epoch and every 10 minutes; changes "
                  "no result")
-      ->check(CLI::Range(Index{0}, Index{1} << 40));
+      ->check(in_range("save-every"));
 }
 
 void add_place(CLI::App& app, Place& place) {
   app.add_option("--device", place.device, "what computes; results agree to rounding")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->check(CLI::IsMember(choices("device")))
       ->capture_default_str();
   app.add_option("--threads", place.threads, "threads of the CPU that compute; results do not depend on it")
-      ->check(CLI::Range(1, 1024))
+      ->check(in_range("threads"))
       ->capture_default_str();
 }
 
@@ -115,8 +112,7 @@ void add_inspection(CLI::App& app, Inspected& asked, bool data) {
   add_place(app, asked.place);
   if (!data) return;
   app.add_option("--data", asked.data, data_set_text());
-  app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")
-      ->check(CLI::Range(Index{0}, Index{1} << 40));
+  app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")->check(in_range("limit"));
 }
 
 int run(int argc, char** argv) {
@@ -145,8 +141,9 @@ int run(int argc, char** argv) {
     command
         ->add_option(
             "--input", asked.input,
-            predicts ? "safetensors with `images`, N x C x H x W of F32 in [0, 1]"
-                     : "safetensors with `images`, N x C x H x W of F32 in [0, 1], and `labels`, N of I64")
+            std::string(
+                "safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is 1") +
+                (predicts ? "" : "; and `labels`, N whole numbers"))
         ->required();
     command
         ->add_option(

@@ -3,8 +3,7 @@
 
 #include <cmath>
 
-#include "detrame/core/version.hpp"
-#include "detrame/io/metadata.hpp"
+#include "detrame/io/conventions.hpp"
 
 namespace experiment {
 
@@ -32,8 +31,7 @@ std::vector<double> list_of(TensorFile const& file, std::string const& key, Inde
 
 void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelStatistics const& scale) {
   auto& m = file.metadata;
-  m["written by"] =
-      message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR, ".", DETRAME_VERSION_PATCH);
+  m["written by"] = version_text();
   m["network"] = entry.net();
   m["depth"] = number_text(entry.depth);
   m["widen"] = number_text(entry.widen);

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "detrame/io/metadata.hpp"
+#include "ranges.hpp"
 
 namespace experiment {
 
@@ -67,6 +68,12 @@ void adopt_settings(Settings& settings, TensorFile const& state) {
       stored = older && std::string_view(option) == "device" ? "cpu" : text_of(state, key(option));
     else
       stored = number_of<Value>(state, key(option));
+    std::string wrong;
+    if constexpr (std::is_same_v<Value, std::string>)
+      wrong = range_error(option, stored);
+    else
+      wrong = range_error(option, static_cast<double>(stored));
+    if (!wrong.empty()) throw FormatError(message(state.name, ": __metadata__: ", key(option), ": ", wrong));
     if (settings.given.contains(option) && value != stored)
       throw DomainError(message(settings.out.string(), " holds a run with --", option, " ", text(stored),
                                 ", which cannot become ", text(value),

@@ -34,8 +34,11 @@ std::multimap<std::string, Summary> read_summaries(std::filesystem::path const& 
     auto const file = entry.path() / "summary.json";
     if (!std::filesystem::exists(file)) continue;
     std::ifstream in(file);
+    std::string const text(std::istreambuf_iterator<char>(in), {});
+    if (text.find('\0') != text.npos)  // where the library would stop reading
+      throw FormatError(message(file.string(), ": expected the summary of a run, found a byte 00"));
     try {
-      auto const json = nlohmann::json::parse(in);
+      auto const json = nlohmann::json::parse(text);
       auto const& s = json.at("settings");
       all.emplace(message(s.at("net").get<std::string>(), ' ', s.at("depth").get<int>(), ' ',
                           s.at("widen").get<int>(), ' ', s.at("steps").get<int>(), ' ',

@@ -93,7 +93,6 @@ std::string random_tag() {
 class Training {
  public:
   explicit Training(Settings settings) : s_(std::move(settings)), lock_(s_.out) {
-    remove_unfinished();
     auto const latest = latest_step(s_.out);
     if (latest && !s_.resume)
       throw DomainError(message(s_.out.string(), " holds a run, at ", detail::step_name(*latest),
@@ -106,6 +105,8 @@ class Training {
       from = read_checkpoint(s_.out);
       adopt_settings(s_, from->state);
     }
+    constexpr std::array<std::string_view, 3> results{"model.safetensors", "epochs.csv", "summary.json"};
+    remove_unfinished(s_.out, from ? from->tag : "", results);
     complete(s_);
     read_data();
     if (from)
@@ -144,19 +145,6 @@ class Training {
   }
 
  private:
-  /// What a process left behind that was killed while it wrote.
-  void remove_unfinished() const {
-    std::vector<std::filesystem::path> left;
-    for (auto const& entry : std::filesystem::directory_iterator(s_.out)) {
-      std::string const file = entry.path().filename().string();
-      bool unfinished = detail::is_unfinished(file);
-      for (char const* const whole : {"model.safetensors.part", "epochs.csv.part", "summary.json.part"})
-        unfinished = unfinished || file.starts_with(whole);
-      if (unfinished) left.push_back(entry.path());
-    }
-    for (auto const& file : left) std::filesystem::remove(file);
-  }
-
   void read_data() {
     set_ = &find_data_set(s_.dataset);
     Entry const& entry = find_network({s_.net, s_.depth, s_.widen, s_.steps, set_->shape, set_->classes});
@@ -187,10 +175,7 @@ class Training {
     Counters::each(at_, [&](char const* name, auto& n) {
       n = number_of<std::remove_cvref_t<decltype(n)>>(state, name);
     });
-    if (at_.epoch < 0 || at_.epoch > s_.epochs || at_.position < 0 || at_.step != from.step)
-      throw FormatError(message(state.name, ": __metadata__: expected an epoch in 0 ... ", s_.epochs,
-                                " and step ", from.step, ", found epoch ", at_.epoch, ", batch ",
-                                at_.position, ", step ", at_.step));
+    require_counters(from);
     auto const found = state.tensors.find("history");
     if (found == state.tensors.end())
       throw FormatError(message(state.name, ": tensor history: expected one, found no such tensor"));
@@ -203,6 +188,29 @@ class Training {
                          history(i, 5), history(i, 6), history(i, 7), history(i, 8)});
     model_.network->load(from.model);
     model_.network->load_velocities(state);
+  }
+
+  /// Counters are those of a run with these settings, on these images.
+  void require_counters(Checkpoint const& from) const {
+    Index const n = train_.samples(), batches = n / s_.batch + (n % s_.batch > 0 ? 1 : 0);
+    Index const most = at_.epoch == s_.epochs ? 0 : batches;
+    bool const placed = at_.epoch >= 0 && at_.epoch <= s_.epochs && at_.position >= 0 &&
+                        at_.position <= most && at_.step == from.step &&
+                        at_.step == static_cast<std::uint64_t>(at_.epoch * batches + at_.position);
+    if (!placed)
+      throw FormatError(message(from.state.name, ": __metadata__: expected an epoch in 0 ... ", s_.epochs,
+                                " of ", batches, " batches, a batch of it, and step ", from.step,
+                                ", which is theirs, found epoch ", at_.epoch, ", batch ", at_.position,
+                                ", step ", at_.step));
+    Index const seen = std::min(at_.position * s_.batch, n);
+    if (at_.samples != seen || at_.correct < 0 || at_.correct > seen || !std::isfinite(at_.loss) ||
+        !(at_.seconds >= 0) || !(at_.processor_seconds >= 0) || !std::isfinite(at_.seconds) ||
+        !std::isfinite(at_.processor_seconds))
+      throw FormatError(
+          message(from.state.name, ": __metadata__: expected ", seen,
+                  " samples, of which at most all are correct, a finite loss and times >= 0, found ",
+                  at_.samples, " samples, ", at_.correct, " correct, loss ", at_.loss, ", seconds ",
+                  at_.seconds, " and ", at_.processor_seconds));
   }
 
   void step(HostBatch<float> const& batch, double rate, Clock::time_point& since) {
@@ -337,8 +345,7 @@ class Training {
   }
 
   void finish() {
-    auto const name = detail::step_name(at_.step) + std::string(detail::model_end);
-    write_safetensors(s_.out / "model.safetensors", read_safetensors(s_.out / name));
+    write_safetensors(s_.out / "model.safetensors", read_checkpoint(s_.out).model);
     write_results(s_, model_, train_.samples(), test_.samples(), epochs_);
     progress_.clear();
     if (!epochs_.empty()) std::printf("test accuracy %.2f %%. ", 100 * epochs_.back().test_accuracy);

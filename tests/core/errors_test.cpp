@@ -2,6 +2,7 @@
 #include "detrame/core/errors.hpp"
 
 #include <limits>
+#include <locale>
 #include <sstream>
 
 #include "detrame/core/shape.hpp"
@@ -14,6 +15,17 @@ using namespace test;
 TEST_CASE("errors: a message is its parts, one after the other") {
   CHECK(message("prox: z has ", 7, " rows, Q is ", 12, " x ", 12) == "prox: z has 7 rows, Q is 12 x 12");
   CHECK(message(Shape{3, 32, 32}, " | ", Shape{96}) == "3 x 32 x 32 | 96");
+}
+
+TEST_CASE("errors: messages are those of the classic locale, whatever the program's is") {
+  GroupedDigits const locale;
+  std::ostringstream grouped;
+  grouped << 1234574 << ' ' << 0.5;
+  REQUIRE(grouped.str() == "1.234.574 0,5");
+  CHECK(message("at byte ", 1234574, ", ", 12345.5, ", ", Shape{3000, 32, 1000}) ==
+        "at byte 1234574, 12345.5, 3000 x 32 x 1000");
+  check_throws_with<DomainError>([] { require_at_least("Penalty", "lambda", -2000.5, 0.0); },
+                                 "lambda = -2000.5, must be >= 0");
 }
 
 TEST_CASE("errors: a number out of its range is refused by name, value and range") {

@@ -99,6 +99,24 @@ TEST_CASE("cifar: a file that is cut, too long or has a wrong label is refused w
                                  "read_cifar: limit = -1, must be >= 0");
 }
 
+TEST_CASE("cifar: nothing is allocated for a format that cannot be, or for files that are not of it") {
+  TemporaryFolder const folder("cifar");
+  Bytes const good = cifar_file({.records = 2, .labels = 1, .classes = 10});
+  write_bytes(folder / "f.bin", good);
+  auto const read = [&](CifarFormat const& format) { read_cifar<double>({folder / "f.bin"}, format); };
+  Index const large = Index{1} << 50;
+  check_throws_with<FormatError>([&] { read({.records = large, .labels = 1, .classes = 10}); },
+                                 "f.bin: at byte 6146: expected 1125899906842624 records of 3073 bytes");
+  check_throws_with<DomainError>(
+      [&] { read({.records = large * 256, .labels = 1, .classes = 10}); },
+      "CifarFormat: 288230376151711744 records of 1 labels have more bytes than can be");
+  check_throws_with<DomainError>(
+      [&] { read({.records = 1, .labels = std::numeric_limits<Index>::max(), .classes = 10}); },
+      "CifarFormat: 1 records of 9223372036854775807 labels have more bytes");
+  check_throws_with<DomainError>([&] { read({.records = 1, .labels = 0, .classes = 10}); },
+                                 "labels = 0, must be >= 1");
+}
+
 TEST_CASE("cifar: a mutated file either reads whole or throws FormatError, and nothing else") {
   TemporaryFolder const folder("cifar");
   Random const random(seed(1), 0);

@@ -98,6 +98,14 @@ TEST_CASE("idx: a file that is cut, too long, of another type or hostile is refu
   check_throws_with<FormatError>([] { read_idx(digits); }, "found something that is not a file");
 }
 
+TEST_CASE("idx: places are written as in the classic locale") {
+  GroupedDigits const locale;
+  Bytes longer = idx_file({1234, 1000});
+  longer.push_back(0);
+  refuses(longer,
+          "f: at byte 1234012: expected the end of the file after 1234 x 1000 entries, found 1 bytes more");
+}
+
 TEST_CASE("idx: a mutated file either reads whole or throws FormatError, and nothing else") {
   Random const random(seed(1), 0);
   int read = 0, refused = 0;
@@ -138,6 +146,30 @@ TEST_CASE("idx: a file compressed with gzip, also in two members, reads as what 
   TemporaryFolder const folder("idx");
   write_bytes(folder / "a.gz", gzipped(plain));
   CHECK(read_idx(folder / "a.gz").bytes == parse(plain).bytes);
+}
+
+TEST_CASE(
+    "idx: a gzip file that is filled up with zeros reads as gzip -t reads it; with anything else it is "
+    "refused") {
+  Bytes const plain = idx_file({30, 9, 11}), good = gzipped(plain);
+  for (std::size_t const zeros : {1, 2, 512, 100'000}) {
+    Bytes padded = good;
+    padded.resize(good.size() + zeros);
+    CHECK(parse(padded).bytes == parse(plain).bytes);
+    padded.push_back('x');
+    refuses(padded,
+            message("f: at byte ", padded.size() - 1,
+                    ": expected zeros alone from the first one after a gzip stream on, found a byte 78"));
+    padded.pop_back();
+    padded.insert(padded.end(), good.begin(), good.end());
+    refuses(padded, "expected zeros alone from the first one after a gzip stream on, found a byte 1f");
+  }
+  Bytes two = good;  // two members, then zeros
+  two.insert(two.end(), good.begin(), good.end());
+  two.resize(two.size() + 512);
+  refuses(
+      two,
+      "f (inflated): at byte 2986: expected the end of the file after 30 x 9 x 11 entries, found more bytes");
 }
 
 TEST_CASE("idx: a gzip file that is cut, damaged, or inflates to more or less than announced is refused") {
@@ -232,7 +264,17 @@ TEST_CASE_TEMPLATE("the digits as a batch: the first 1,437 train, the other 360 
   check_throws_with<DomainError>([&] { split(all, 1798); },
                                  "split: n = 1798, must be in 0 ... 1797, the number of "
                                  "samples");
-  check_throws_with<DomainError>([&] { subset(all, 1790, 8); }, "subset: samples 1790 ... 1797 of 1797");
+  check_throws_with<DomainError>([&] { subset(all, 1790, 8); }, "subset: 8 samples from 1790 on, of 1797");
+  check_throws_with<DomainError>([&] { subset(all, 1, std::numeric_limits<Index>::max()); },
+                                 "subset: 9223372036854775807 samples from 1 on, of 1797");
+  auto short_of_one = all;
+  short_of_one.labels.push_back(0);
+  check_throws_with<ShapeError>(
+      [&] { subset(short_of_one, 0, 1798); },
+      "subset: images are 1 x 115008, 1798 samples of shape 1 x 8 x 8 are 1 x 115072");
+  check_throws_with<ShapeError>([&] { flatten(short_of_one); }, "flatten: images are 1 x 115008");
+  short_of_one.shape = {1, Index{1} << 40, Index{1} << 40};
+  check_throws_with<ShapeError>([&] { flatten(short_of_one); }, "are 1 x more than can be counted");
 }
 
 TEST_CASE("labelled images: channels last, one column a site; counts, pixels and labels are checked") {
@@ -259,6 +301,10 @@ TEST_CASE("labelled images: channels last, one column a site; counts, pixels and
   refuse(array({2, 2}, {0, 1, 2, 0}), array({1}, {0}),
          "f: expected 2 labels, one for each image of f, found 1");
   refuse(array({2, 2}, {0, 1, 2, 0}), array({2, 1}, {0, 0}), "f: expected 1 dimension of labels, found 2");
+  refuse(array({2, 2}, {0, 1, 2, 0, 0}), array({2}, {0, 0}), "f: expected 2 x 2 entries, found 5");
+  refuse(array({2, 2}, {0, 1, 2, 0}), array({2}, {0}), "f: expected 2 entries, found 1");
+  refuse(array({1, Index{1} << 32, Index{1} << 32}, {}), array({1}, {0}),
+         "f: at byte 4: expected sizes whose product fits 63 bits, found 1 x 4294967296 x 4294967296");
   refuse(array({2}, {0, 1}), array({2}, {0, 0}), "f: expected 2, 3 or 4 dimensions of images, found 1");
   IdxArray const image = array({1, 1}, {0}), label = array({1}, {0});
   check_throws_with<DomainError>([&] { labelled_images<float>(image, label, {.maximum = 0, .classes = 1}); },

@@ -81,6 +81,19 @@ TEST_CASE("loader: an epoch holds each sample once, in batches of the size, with
   }
 }
 
+TEST_CASE("loader: a batch may be larger than any data set: it has all samples") {
+  auto const data = images(7);
+  for (Index const size :
+       {std::numeric_limits<Index>::max(), std::numeric_limits<Index>::max() - 6, Index{8}}) {
+    Loader<float> loader(data, {.size = size, .shuffled = false});
+    CHECK(loader.batches() == 1);
+    auto const batches = epoch_of(loader, 0);
+    REQUIRE(batches.size() == 1);
+    CHECK(batches[0].samples == std::vector<Index>{0, 1, 2, 3, 4, 5, 6});
+    CHECK(batches[0].x == data.images);
+  }
+}
+
 TEST_CASE("loader: batches are a function of seed and epoch; unshuffled ones keep the order") {
   auto const data = images(40);
   Batching const batching{.size = 8, .seed = seed(4)};
@@ -175,4 +188,9 @@ TEST_CASE("loader: what cannot be is refused") {
   data.labels.pop_back();
   check_throws_with<ShapeError>([&] { Loader<float>(data, {.size = 1}); },
                                 "Loader: images are 3 x 64, 3 samples of shape 3 x 4 x 4 are 3 x 48");
+  data.shape = {3, Index{1} << 62, 4};  // times 4 is 0 in 64 bits
+  data.images = HostMatrix<float>(3, 0);
+  check_throws_with<ShapeError>(
+      [&] { Loader<float>(data, {.size = 1}); },
+      "Loader: images are 3 x 0, 3 samples of shape 3 x 4611686018427387904 x 4 are 3 x more");
 }

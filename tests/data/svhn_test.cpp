@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/data/svhn.hpp"
 
+#include <map>
+
 #include "mutated_file.hpp"
 #include "support.hpp"
 
@@ -12,8 +14,8 @@ namespace {
 /// What the test puts into a file; the defaults are a good one of three samples.
 struct Content {
   std::vector<std::size_t> X_dims{32, 32, 3, 3}, y_dims{3, 1};
-  Bytes labels{1, 10, 9};
-  matio_classes y_class = MAT_C_UINT8;
+  std::vector<double> labels{1, 10, 9};
+  matio_classes X_class = MAT_C_UINT8, y_class = MAT_C_UINT8;
   matio_types y_type = MAT_T_UINT8;
   char const* y_name = "y";
   matio_compression compression = MAT_COMPRESSION_ZLIB;
@@ -33,11 +35,27 @@ void write(std::filesystem::path const& file, Content content) {
     REQUIRE(variable);
     REQUIRE(Mat_VarWrite(mat.get(), variable.get(), content.compression) == 0);
   };
-  put(detail::MatVariable(Mat_VarCreate("X", MAT_C_UINT8, MAT_T_UINT8,
-                                        static_cast<int>(content.X_dims.size()), content.X_dims.data(),
-                                        X.data(), 0)));
-  put(detail::MatVariable(Mat_VarCreate(content.y_name, content.y_class, content.y_type, 2,
-                                        content.y_dims.data(), content.labels.data(), 0)));
+  put(detail::MatVariable(
+      Mat_VarCreate("X", content.X_class, content.X_class == MAT_C_INT8 ? MAT_T_INT8 : MAT_T_UINT8,
+                    static_cast<int>(content.X_dims.size()), content.X_dims.data(), X.data(), 0)));
+  auto const put_labels = [&](auto entry) {
+    std::vector<decltype(entry)> labels;
+    for (double const label : content.labels) labels.push_back(static_cast<decltype(entry)>(label));
+    put(detail::MatVariable(Mat_VarCreate(content.y_name, content.y_class, content.y_type,
+                                          static_cast<int>(content.y_dims.size()), content.y_dims.data(),
+                                          labels.data(), 0)));
+  };
+  switch (content.y_type) {
+    case MAT_T_DOUBLE: return put_labels(double{});
+    case MAT_T_SINGLE: return put_labels(float{});
+    case MAT_T_INT16: return put_labels(std::int16_t{});
+    case MAT_T_UINT16: return put_labels(std::uint16_t{});
+    case MAT_T_INT32: return put_labels(std::int32_t{});
+    case MAT_T_UINT32: return put_labels(std::uint32_t{});
+    case MAT_T_INT64: return put_labels(std::int64_t{});
+    case MAT_T_UINT64: return put_labels(std::uint64_t{});
+    default: return put_labels(std::uint8_t{});
+  }
 }
 
 }  // namespace
@@ -66,6 +84,35 @@ TEST_CASE_TEMPLATE("svhn: column-major planes become channels of a site; the lab
   }
 }
 
+TEST_CASE("svhn: labels as a row, and of every class of numbers, read as those of a column of uint8") {
+  TemporaryFolder const folder("svhn");
+  auto const file = folder / "f.mat";
+  std::vector<int> const labels{1, 0, 9};
+  for (auto const& [y_class, y_type] : {std::pair(MAT_C_DOUBLE, MAT_T_DOUBLE),
+                                        {MAT_C_SINGLE, MAT_T_SINGLE},
+                                        {MAT_C_INT8, MAT_T_INT8},
+                                        {MAT_C_UINT8, MAT_T_UINT8},
+                                        {MAT_C_INT16, MAT_T_INT16},
+                                        {MAT_C_UINT16, MAT_T_UINT16},
+                                        {MAT_C_INT32, MAT_T_INT32},
+                                        {MAT_C_UINT32, MAT_T_UINT32},
+                                        {MAT_C_INT64, MAT_T_INT64},
+                                        {MAT_C_UINT64, MAT_T_UINT64}})
+    for (auto const& y_dims : {std::vector<std::size_t>{3, 1}, {1, 3}})
+      for (auto const compression : {MAT_COMPRESSION_ZLIB, MAT_COMPRESSION_NONE}) {
+        write(file, {.y_dims = y_dims, .y_class = y_class, .y_type = y_type, .compression = compression});
+        CHECK(read_svhn<float>(file).labels == labels);
+        CHECK(read_svhn<float>(file, 2).labels == std::vector<int>{1, 0});
+        CHECK(read_svhn<float>(file, 0).labels.empty());
+      }
+  write(file, {.X_dims = {32, 32, 3, 1}, .y_dims = {1, 1}, .labels = {4}});
+  CHECK(read_svhn<float>(file).labels == std::vector<int>{4});
+  write(file, {.X_dims = {32, 32, 3}, .y_dims = {1, 1}, .labels = {4}});  // one image, as MATLAB writes it
+  auto const one = read_svhn<float>(file);
+  CHECK(one.labels == std::vector<int>{4});
+  CHECK(one.images(2, 1023) == static_cast<float>(pixel(3071)) / 255.f);
+}
+
 TEST_CASE("svhn: files of other content are refused with what was expected and found") {
   TemporaryFolder const folder("svhn");
   auto const file = folder / "f.mat";
@@ -75,12 +122,21 @@ TEST_CASE("svhn: files of other content are refused with what was expected and f
   };
   refuses({.labels = {1, 11, 2}}, ": y: expected a label in 1 ... 10, found 11 at entry 1");
   refuses({.labels = {1, 2, 0}}, ": y: expected a label in 1 ... 10, found 0 at entry 2");
-  refuses({.y_dims = {2, 1}}, ": y: expected 3 x 1, a label for each image, found 2 x 1");
-  refuses({.y_dims = {1, 3}}, ": y: expected 3 x 1, a label for each image, found 1 x 3");
+  refuses({.y_dims = {2, 1}}, ": y: expected 3 x 1 or 1 x 3, a label for each image, found 2 x 1");
+  refuses({.y_dims = {1, 2}}, ": y: expected 3 x 1 or 1 x 3, a label for each image, found 1 x 2");
+  refuses({.y_dims = {3, 1, 1}}, ": y: expected a real array of rank 2, found a real one of rank 3");
   refuses({.y_name = "z"}, ": expected a variable y, found none");
-  refuses({.y_class = MAT_C_INT8, .y_type = MAT_T_INT8}, ": y: expected an array of uint8 of rank 2");
+  refuses({.y_class = MAT_C_CHAR, .y_type = MAT_T_UINT8},
+          ": y: expected an array of numbers, found one of class char");
+  Content halves{.labels = {1, 2.5, 3}, .y_class = MAT_C_DOUBLE, .y_type = MAT_T_DOUBLE};
+  refuses(halves, ": y: expected a label in 1 ... 10, found 2.5 at entry 1");
+  halves.labels[1] = std::numeric_limits<double>::quiet_NaN();
+  refuses(halves, ": y: expected a label in 1 ... 10, found nan at entry 1");
   refuses({.X_dims = {32, 32, 1, 3}}, ": X: expected 32 x 32 x 3 x N, found 32 x 32 x 1 x 3");
-  refuses({.X_dims = {32, 32, 9}}, ": X: expected an array of uint8 of rank 4");
+  refuses({.X_dims = {32, 32, 9}}, ": X: expected 32 x 32 x 3 x N, found 32 x 32 x 9 x 1");
+  refuses({.X_dims = {32, 32, 3, 3, 1, 2}},
+          ": X: expected a real array of rank 4, found a real one of rank 6");
+  refuses({.X_class = MAT_C_INT8}, ": X: expected an array of uint8, found one of int8");
 }
 
 TEST_CASE("svhn: a file that is cut or of another format is refused with the place") {
@@ -107,6 +163,22 @@ TEST_CASE("svhn: a file that is cut or of another format is refused with the pla
   hostile[174] = 1;  // the last size of X: 65539 images, which are not allocated
   refuses(hostile, message(": X: expected at most ", good.size() * 1032 / 3072, " images in a file of ",
                            good.size(), " bytes, found 65539"));
+  auto const changed = [&](std::map<std::size_t, std::uint8_t> const& changes) {
+    Bytes bytes = good;
+    for (auto const& [place, byte] : changes) bytes[place] = byte;
+    return bytes;
+  };
+  // What libmatio would allocate by: the sizes' bytes, the name's, the class of a structure. 3.4 GB for each
+  // were seen.
+  refuses(changed({{159, 100}}),
+          ": at byte 136: expected the sizes of a variable in at most 128 bytes, found others");
+  refuses(changed({{178, 0}, {181, 100}}),
+          ": at byte 136: expected the name of a variable in at most 256 bytes, found others");
+  refuses(changed({{144, 2}}), ": X: expected an array of numbers, found one of class struct");
+  refuses(changed({{144, 99}}),
+          ": X: expected an array of numbers, found one of class number 99, which is none");
+  refuses(changed({{128, 13}}),
+          ": at byte 128: expected a variable, 14, or one that is compressed, 15, found type 13");
   Bytes other = good;
   other[126] = 'M', other[127] = 'I';
   refuses(other,

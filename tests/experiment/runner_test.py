@@ -6,6 +6,7 @@
 
 LIBRARY is stop_at_call.cpp's. Needs the standard library alone."""
 
+import gzip
 import json
 import os
 import random
@@ -47,8 +48,8 @@ def read_safetensors(path):
             for name, t in header.items()}, metadata
 
 
-def write_safetensors(path, tensors):
-    header, body = {}, b""
+def write_safetensors(path, tensors, metadata=None):
+    header, body = {"__metadata__": metadata} if metadata else {}, b""
     for name, (dtype, shape, raw) in tensors.items():
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(raw)]}
         body += raw
@@ -66,6 +67,11 @@ def set_metadata(source, target, key, value):
         header["__metadata__"][key] = value
     text = json.dumps(header).encode()
     Path(target).write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length:])
+
+
+def step_of(folder):
+    """step-N, the first line of `latest`."""
+    return (folder / "latest").read_text().split("\n")[0]
 
 
 def tensors_of(folder):
@@ -152,7 +158,7 @@ def interrupted(work):
     assert process.returncode == 130, (process.returncode, output)
     command = f"train --resume --out {folder}"
     assert "Interrupted after" in output and command in output, output
-    step = (folder / "latest").read_text().strip()
+    step = step_of(folder)
     assert step != "step-0" and step in output, (step, output)
     assert not (folder / "model.safetensors").exists()
 
@@ -222,10 +228,13 @@ def refusals(work):
         (["trian"], 2, ""),
         (["train"], 2, "--out is required"),
         (["train", "--out", work / "a", "--net", "vgg"], 2, "--net: vgg not in {plainnet"),
-        (["train", "--out", work / "a", "--lr", "-1"], 2, "-1 is no number > 0, as a rate must be"),
-        (["train", "--out", work / "a", "--lr", "nan"], 2, "nan is no number > 0"),
-        (["train", "--out", work / "a", "--momentum", "1"], 2, "--momentum"),
-        (["train", "--out", work / "a", "--threads", "0"], 2, "--threads: Value 0 not in range"),
+        (["train", "--out", work / "a", "--lr", "-1"], 2, "--lr: -1 is not in (0, 1e+30)"),
+        (["train", "--out", work / "a", "--lr", "0"], 2, "--lr: 0 is not in (0, 1e+30)"),
+        (["train", "--out", work / "a", "--lr", "nan"], 2, "--lr: nan is not in (0, 1e+30)"),
+        (["train", "--out", work / "a", "--lr", ".1x"], 2, "--lr: .1x is not a number in (0, 1e+30)"),
+        (["train", "--out", work / "a", "--momentum", "1"], 2, "--momentum: 1 is not in [0, 1)"),
+        (["train", "--out", work / "a", "--epochs", "1.5"], 2, "--epochs"),
+        (["train", "--out", work / "a", "--threads", "0"], 2, "--threads: 0 is not in [1, 1024]"),
         (["train", "--out", work / "a", "--dataset", "imagenet"], 2, "--dataset: imagenet not in {digits"),
         (["train", "--out", work / "a", "--seed", "-1"], 2, "--seed"),
         (["train", "--out", work / "a", "--device", "tpu"], 2, "--device: tpu not in {cpu,cuda}"),
@@ -235,7 +244,7 @@ def refusals(work):
         (["train", "--out", work / "a", "--steps", "77"], 1, "is not compiled in. For images of 1 x 8 x 8 in 10 classes"),
         (["train", "--out", work / "a", "--dataset", "cifar10"], 1, "--data is missing: a folder with cifar10"),
         (["train", "--out", work / "a", "--data", work / "none"], 1, "found no such folder"),
-        (["train", "--out", work / "a", "--data", work], 1, "expected an idx file, found no such file"),
+        (["train", "--out", work / "a", "--data", work], 1, "expected digits-images-idx3-ubyte or digits-images-i"),
         (["train", "--out", work / "b", "--resume"], 1, "there is no checkpoint to go on from"),
         (["evaluate", "--checkpoint", work / "none"], 1, "expected a safetensors file, found no such file"),
         (["info", "--net", "resnet", "--depth", "9"], 1, "is not compiled in"),
@@ -247,7 +256,7 @@ def refusals(work):
     diverging[diverging.index("--lr") + 1] = "1e8"
     status, output = run(*diverging)
     assert status == 3 and "training diverged in epoch 1" in output and "smaller rate than --lr 1e+08" in output, output
-    assert (work / "far" / "latest").read_text() == "step-0\n"
+    assert step_of(work / "far") == "step-0"
     assert not (work / "far" / "model.safetensors").exists()
     status, output = run("train", "--resume", "--out", work / "far")
     assert status == 3, output
@@ -290,13 +299,167 @@ def predicts(work):
 
     write_safetensors(work / "small.safetensors", {"images": ("F32", [1, 8, 8], bytes(256))})
     status, output = run("predict", "--checkpoint", model, "--input", work / "small.safetensors", "--output", work / "x")
-    assert status == 1 and "expected N x 1 x 8 x 8 of F32, found 1 x 8 x 8 of F32" in output, output
+    assert status == 1 and "expected N x 1 x 8 x 8 of F32 or U8, found 1 x 8 x 8 of F32" in output, output
 
     assert "trained with this T" in succeed("depth", "--checkpoint", model)
     assert "259842 parameters, 14695200 multiply-adds" in succeed("info", "--checkpoint", model)
     table = succeed("table", "--results", work, "--images-per-second", "100")
     for text in ["93.05 +- 0.46", "not run here: 27.8 hours at 100 images/s", "12997.66", "0.1605", "Figure 2"]:
         assert text in table, text
+
+
+def files_of_others(work):
+    """Files that only look like ours survive, and stop nothing; those that a killed run left go."""
+    folder = work / "run"
+    folder.mkdir()
+    users = ["model.safetensors.part-of-my-thesis", "latest.party.jpg", "epochs.csv.partial", "summary.json.part1",
+             "model.safetensors.part1-2.bak", "other.csv.part1-2"]
+    for name in users:
+        (folder / name).write_text("mine")
+    (folder / "latest.part").mkdir()
+    (folder / "epochs.csv.part3-4").mkdir()
+    ours = ["model.safetensors.part1-2", "epochs.csv.part12-0", "summary.json.part9-9", "latest.part77-0",
+            "step-3.model.safetensors.part5-1"]
+    for name in ours:
+        (folder / name).write_text("left behind")
+    arguments = ["train", *TWIN[:-6], "--epochs", "1", "--lr", "0.05", "--threads", "1", "--out", folder]
+    succeed(*arguments)
+    for name in ours:
+        assert not (folder / name).exists(), name
+        (folder / name).write_text("left behind")
+    succeed(*arguments, "--resume")
+    for name in users:
+        assert (folder / name).read_text() == "mine", name
+    assert (folder / "latest.part").is_dir() and (folder / "epochs.csv.part3-4").is_dir()
+    for name in ours:
+        assert not (folder / name).exists(), name
+
+
+def damaged_checkpoints(work):
+    """Values out of their ranges are refused in a checkpoint as on the command line; so are flipped bits."""
+    folder = work / "run"
+    succeed("train", *TWIN, "--out", folder)
+    step = step_of(folder)
+    state, latest = folder / f"{step}.state.safetensors", folder / "latest"
+    model = folder / f"{step}.model.safetensors"
+    saved = {path: path.read_bytes() for path in (state, model, latest)}
+
+    def resume(expected_status, *expected):
+        status, output = run("train", "--resume", "--out", folder)
+        assert status == expected_status and all(text in output for text in expected), f"{expected}: {status}\n{output}"
+
+    random.seed(3)
+    for path, raw in saved.items():
+        for _ in range(10):
+            flipped = bytearray(raw)
+            flipped[random.randrange(len(raw))] ^= 1 << random.randrange(8)
+            path.write_bytes(flipped)
+            resume(1, str(folder))
+        path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+        resume(1, path.name, "checksum")
+        path.write_bytes(raw)
+
+    # As a version before the checksums wrote: one line, and files that do not speak of it.
+    for path in (state, model):
+        tensors, metadata = read_safetensors(path)
+        for key in ("form", "layout", "signs"):
+            metadata.pop(key, None)
+        write_safetensors(path, tensors, metadata)
+    latest.write_text(step + "\n")
+    old = state.read_bytes()
+    for key, value, expected in [
+        ("--momentum", "5", "--momentum: 5 is not in [0, 1)"),
+        ("--momentum", "nan", "--momentum: nan is not in [0, 1)"),
+        ("--decays", "x", "--decays: x is not one of all weights"),
+        ("--batch", "0", "--batch: 0 is not in [1, 1e+06]"),
+        ("--batch", "-3", "--batch: -3 is not in [1, 1e+06]"),
+        ("--lr", "inf", "--lr: inf is not in (0, 1e+30)"),
+        ("--weight-decay", "-1", "--weight-decay: -1 is not in [0, 1000]"),
+        ("--epochs", "-1", "--epochs: -1 is not in [0, 1e+06]"),
+        ("--limit", "-5", "--limit: -5 is not in"),
+        ("--device", "tpu", "--device: tpu is not one of cpu cuda"),
+        ("--net", "vgg", "--net: vgg is not one of plainnet"),
+        ("--dataset", "imagenet", "--dataset: imagenet is not one of digits"),
+        ("--seed", "1x", "--seed: expected a whole number"),
+        ("position", str(2**63 - 1), "found epoch 2, batch 9223372036854775807"),
+        ("position", "-1", "batch -1"),
+        ("position", "1", "of 2 batches"),
+        ("epoch", "3", "expected an epoch in 0 ... 2"),
+        ("epoch", "1", "found epoch 1, batch 0"),
+        ("next step", "3", "step 3"),
+        ("samples", "7", "expected 0 samples"),
+        ("correct", "1", "1 correct"),
+        ("loss", "nan", "loss nan"),
+        ("seconds", "-1", "seconds -1"),
+        ("processor_seconds", "inf", "and inf"),
+    ]:
+        tensors, metadata = read_safetensors(state)
+        metadata[key] = value
+        write_safetensors(state, tensors, metadata)
+        resume(1, state.name, expected)
+        state.write_bytes(old)
+    resume(0, "Results are in")
+
+    raw = model.read_bytes()
+    tensors, metadata = read_safetensors(model)
+    for key, value in [("layout", "cols x rows"), ("signs", "W x + c"), ("written by", "detrame 99.0.0")]:
+        write_safetensors(work / "other", tensors, {**metadata, key: value})
+        status, output = run("evaluate", "--checkpoint", work / "other", "--limit", "1")
+        assert status == 1 and f"{key}: expected" in output and value in output, output
+    assert raw == model.read_bytes()
+
+
+def formats(work):
+    """Data files named with a dot, compressed or not; images of U8, labels of every whole number, foreign tensors."""
+    data = work / "data"
+    data.mkdir()
+    for what in ("images-idx3", "labels-idx1"):
+        raw = (DIGITS / f"digits-{what}-ubyte").read_bytes()
+        dotted = f"digits-{what}-ubyte".replace("-idx", ".idx")
+        (data / dotted).write_bytes(raw)
+        (data / f"digits-{what}-ubyte.gz").write_bytes(gzip.compress(raw) + bytes(512))
+    train = ["train", *TWIN[:-6], "--epochs", "1", "--lr", "0.05", "--threads", "1"]
+    for name in ("gz", "dots"):  # the first names that are found count
+        succeed(*train, "--data", data, "--out", work / name)
+        for file in data.glob("*.gz"):
+            file.unlink()
+    succeed(*train, "--out", work / "plain")
+    assert tensors_of(work / "gz") == tensors_of(work / "dots") == tensors_of(work / "plain")
+
+    model = work / "plain" / "model.safetensors"
+    metadata = read_safetensors(model)[1]
+    assert metadata["T"] == "2" and metadata["signs"].startswith("W x - c; ") and "layout" in metadata
+    pixels = (DIGITS / "digits-images-idx3-ubyte").read_bytes()[16:16 + 3 * 64]
+    foreign = {"a": ("BF16", [3], bytes(6)), "b": ("I32", [2], bytes(8)), "c": ("U8", [1], b"x"),
+               "d": ("BOOL", [1], b"\1")}
+    images = {"F32": ("F32", [3, 1, 8, 8], struct.pack("<192f", *(p / 255 for p in pixels))),
+              "U8": ("U8", [3, 1, 8, 8], pixels)}
+    for name, tensor in images.items():
+        write_safetensors(work / "in", {"images": tensor, **foreign})
+        succeed("predict", "--checkpoint", model, "--input", work / "in", "--output", work / name)
+    assert read_safetensors(work / "F32") == read_safetensors(work / "U8")
+    for name, kind in {"I64": "q", "I32": "i", "U8": "B", "I16": "h", "U64": "Q"}.items():
+        write_safetensors(work / "in", {"images": images["U8"], **foreign,
+                                        "labels": (name, [3], struct.pack(f"<3{kind}", 0, 1, 9))})
+        succeed("gradient", "--checkpoint", model, "--input", work / "in", "--output", work / f"g{name}")
+        assert read_safetensors(work / f"g{name}") == read_safetensors(work / "gI64"), name
+    for labels, expected in [(("F32", [3], bytes(12)), "expected whole numbers, I8 ... I64 or U8 ... U64, found F32"),
+                             (("I32", [3], struct.pack("<3i", 0, -1, 1)), "expected labels in 0 ... 9, found -1"),
+                             (("U64", [3], struct.pack("<3Q", 0, 2**64 - 1, 1)), "expected whole numbers below 2^63"),
+                             (("U8", [2], bytes(2)), "expected 3 whole numbers, found 2")]:
+        write_safetensors(work / "in", {"images": images["U8"], "labels": labels})
+        status, output = run("gradient", "--checkpoint", model, "--input", work / "in", "--output", work / "x")
+        assert status == 1 and expected in output, output
+
+    tensors = read_safetensors(model)[0]
+    write_safetensors(work / "more", {**tensors, **foreign}, metadata)
+    succeed("predict", "--checkpoint", work / "more", "--input", work / "in", "--output", work / "x")
+    assert read_safetensors(work / "x") == read_safetensors(work / "U8")
+
+    summary = work / "plain" / "summary.json"
+    summary.write_bytes(summary.read_bytes() + b"\0 and more")
+    status, output = run("table", "--results", work)
+    assert status == 1 and "summary.json: expected the summary of a run, found a byte 00" in output, output
 
 
 def on_a_device(work):
@@ -313,7 +476,7 @@ def on_a_device(work):
     del few[few.index("--threads"):few.index("--threads") + 2]
     process = subprocess.Popen([PROGRAM, "train", *few, work / "there", "--device", "cuda", "--save-every", "2"],
                                stdout=subprocess.PIPE, text=True)
-    while not (work / "there" / "latest").exists() or (work / "there" / "latest").read_text() != "step-2\n":
+    while not (work / "there" / "latest").exists() or step_of(work / "there") != "step-2":
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

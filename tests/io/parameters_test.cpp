@@ -60,6 +60,81 @@ TEST_CASE_TEMPLATE("parameters: what is saved is loaded, bit for bit, under the 
   CHECK(file.tensors.at("0.W").shape == std::vector<Index>{6, 4});
 }
 
+TEST_CASE(
+    "parameters: a file says how its numbers lie, their signs, T and the version; one that says otherwise is "
+    "refused") {
+  TemporaryFolder const folder("parameters");
+  Cpu<float> cpu(1);
+  auto const theta = drawn(cpu, seed(1)), before = drawn(cpu, seed(100));
+  save_parameters(cpu, theta, folder / "net");
+  TensorFile const good = read_safetensors(folder / "net");
+  CHECK(good.metadata.at("T") == "2");
+  CHECK(good.metadata.at("signs").starts_with("W x - c; relu(h z + W~ (u - z) - b)"));
+  CHECK(good.metadata.at("layout").starts_with("rows x cols, the last index fastest"));
+  CHECK(good.metadata.at("written by") == version_text());
+
+  auto now = before;
+  auto const refuses = [&](char const* key, std::string const& text, std::string const& expected) {
+    TensorFile other = good;
+    other.metadata[key] = text;
+    write_safetensors(folder / "other", other);
+    check_throws_with<FormatError>(
+        [&] { load_parameters(cpu, now, folder / "other"); },
+        (folder / "other").string() + ": __metadata__: " + key + ": expected " + expected);
+    CHECK(equal(cpu, now, before));
+  };
+  refuses("layout", "cols x rows", "\"rows x cols, the last index fastest");
+  refuses("signs", "W x + c", "\"W x - c; relu(h z + W~ (u - z) - b)");
+  refuses("T", "3", "\"2\", found \"3\"");
+  refuses("T", "2 2", "\"2\", found \"2 2\"");
+  refuses("written by", "detrame 99.0.0",
+          version_text() + " or an earlier version, found \"detrame 99.0.0\"");
+  refuses("written by", message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR + 1, ".0"),
+          version_text() + " or an earlier version");
+  refuses("written by", "detrame 0.1", "detrame and three numbers, found \"detrame 0.1\"");
+  refuses("written by", "detrame 0.0.1x", "detrame and three numbers, found \"detrame 0.0.1x\"");
+
+  for (auto const& metadata : {std::map<std::string, std::string>{},
+                               {{"written by", "another program"}},
+                               {{"written by", "detrame 0.0.9"}}}) {
+    TensorFile silent = good;
+    silent.metadata = metadata;
+    write_safetensors(folder / "silent", silent);
+    now = before;
+    load_parameters(cpu, now, folder / "silent");
+    CHECK(equal(cpu, now, theta));
+  }
+}
+
+TEST_CASE("parameters: T is named once where all layers have the same, else layer by layer, else 0") {
+  Cpu<float> cpu(1);
+  auto const text = [&]<class R>(R) { return updates_text(Bind<R, Shape{4}, Cpu<float>>().parameters(cpu)); };
+  using Two = QMetricReLU<Full, Unroll<2>>;
+  using Five = QMetricReLU<Full, Unroll<5>>;
+  CHECK(text(Stack<Dense<4>, ReLU>()) == "0");
+  CHECK(text(Stack<Two, Dense<4>, Two>()) == "2");
+  CHECK(text(Stack<Two, Five, Residual<Five>>()) == "2 5 5");
+}
+
+TEST_CASE("parameters: tensors of other dtypes beside them are let alone") {
+  TemporaryFolder const folder("parameters");
+  Cpu<float> cpu(1);
+  auto const theta = drawn(cpu, seed(1));
+  auto now = drawn(cpu, seed(100));
+  save_parameters(cpu, theta, folder / "net");
+  TensorFile file = read_safetensors(folder / "net");
+  file.tensors["half"] = Tensor{DType::bf16, {3}, std::vector<std::uint8_t>(6)};
+  file.tensors["ids"] = Tensor{DType::i32, {3}, std::vector<std::uint8_t>(12)};
+  file.tensors["mask"] = Tensor{DType::u8, {3}, {0, 1, 1}};
+  write_safetensors(folder / "net", file);
+  load_parameters(cpu, now, folder / "net");
+  CHECK(equal(cpu, now, theta));
+  file.tensors["0.W"].dtype = DType::i32;
+  write_safetensors(folder / "net", file);
+  check_throws_with<FormatError>([&] { load_parameters(cpu, now, folder / "net"); },
+                                 "tensor 0.W: expected entries F32, found I32");
+}
+
 TEST_CASE("parameters: several sets share a file by their prefixes") {
   Cpu<float> cpu(1);
   auto const theta = drawn(cpu, seed(1)), momentum = drawn(cpu, seed(100));

@@ -3,6 +3,7 @@
 
 #include <sstream>
 
+#include "detrame/io/metadata.hpp"
 #include "mutated_file.hpp"
 #include "support.hpp"
 
@@ -134,19 +135,25 @@ TEST_CASE(
           a + "expected an object of dtype, shape and data_offsets");
   refuses(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":0}})", 0,
           a + "expected an object of dtype");
-  refuses(one("\"F16\"", "[1]", "[0,2]"), 2,
-          a + "expected one of the dtypes F32, F64, I64, U64, U8, found \"F16\"");
-  refuses(one("8", "[1]", "[0,2]"), 2, a + "expected one of the dtypes F32, F64, I64, U64, U8, found 8");
+  refuses(one("\"F99\"", "[1]", "[0,2]"), 2,
+          a + "expected one of the dtypes F32, F64, I64, U64, U8, I32, U32, I16, U16, I8, BOOL, F16, BF16, "
+              "F8_E4M3, "
+              "F8_E5M2, F8_E8M0, F6_E2M3, F6_E3M2, F4, C64, found \"F99\"");
+  refuses(one("8", "[1]", "[0,2]"), 2, a + "expected one of the dtypes F32, F64, I64, U64, U8, I32");
+  refuses(one("\"F4\"", "[3]", "[0,2]"), 2,
+          a + "expected a shape whose entries F4 are whole bytes that can be counted in 63 bits, found 3");
   for (char const* shape : {"[-1]", "[1.0]", "[\"1\"]", "1", "[9223372036854775808]", "{\"x\":1}", "null"})
     refuses(one(u8, shape, "[0,1]"), 1,
             a + "expected shape to be a list of whole numbers from 0 on, found " + shape);
   refuses(one(u8, "[1]", "[-1,0]"), 1, a + "expected data_offsets to be a list of whole numbers");
   refuses(one(u8, "[4294967296,4294967296]", "[0,0]"), 0,
-          a + "expected a shape whose bytes can be counted in 63 bits, found 4294967296 x 4294967296");
+          a + "expected a shape whose entries U8 are whole bytes that can be counted in 63 bits, found "
+              "4294967296 x "
+              "4294967296");
   refuses(one(u8, "[0,4294967296,4294967296]", "[0,0]"), 0,
-          a + "expected a shape whose bytes can be counted");
+          a + "expected a shape whose entries U8 are whole bytes that can be counted");
   refuses(one("\"F64\"", "[1152921504606846977]", "[0,8]"), 8,
-          a + "expected a shape whose bytes can be counted");
+          a + "expected a shape whose entries F64 are whole bytes that can be counted");
   for (char const* offsets : {"[0,2]", "[0,4]", "[3,0]", "[0]", "[0,1,3]", "[]"})
     refuses(one(u8, "[3]", offsets), 3,
             a + "expected data_offsets that are 3 bytes apart, as 3 entries U8 are, found " + offsets);
@@ -179,6 +186,72 @@ TEST_CASE(
   refuses(R"({"__metadata__":["k"]})", 0,
           "__metadata__: expected an object of strings, found a JSON value of type array");
   refuses("{\"a\":" + std::string(1'000'000, '['), 0, "expected a header nested 3 deep, found it deeper");
+}
+
+TEST_CASE(
+    "safetensors: what JSON's library throws, whatever it is, names the file; a byte 00 does not end the "
+    "header") {
+  refuses(R"({"a":1e999})", 0, "expected a header in JSON, found: ");
+  refuses(R"({"a":{"dtype":"U8","shape":[1e999],"data_offsets":[0,0]}})", 0,
+          "expected a header in JSON, found: ");
+  std::string const good = one("\"U8\"", "[3]", "[0,3]");
+  std::string const nul(1, '\0');
+  REQUIRE(parse(file_of(good, 3)).tensors.size() == 1);
+  auto const refuses_nul = [](std::string const& header, std::size_t at) {
+    refuses(header, 3, message("at byte ", 8 + at, ": expected a header in JSON, found a byte 00"));
+  };
+  refuses_nul(good + nul + " anything", good.size());
+  refuses_nul(good + nul, good.size());
+  refuses_nul("{" + nul + good.substr(1), 1);
+  refuses(nul + good, 3, "at byte 8: expected the brace that opens the header, found 00");
+  refuses(good + "{}", 3, message("at byte ", 8 + good.size(), ": expected a header in JSON, found: "));
+}
+
+TEST_CASE(
+    "safetensors: tensors of every dtype of the format are carried along, and refused only where they are "
+    "used") {
+  TemporaryFolder const folder("io");
+  TensorFile content = sample_file();
+  for (DTypeName const& known : dtypes) {
+    Tensor& t = content.tensors[std::string(known.name)];
+    t = {known.dtype, {2, 4}, Bytes(static_cast<std::size_t>(known.bits), 7)};
+  }
+  write_safetensors(folder / "a", content);
+  TensorFile const found = read_safetensors(folder / "a");
+  CHECK(found.tensors == content.tensors);
+  CHECK(host_matrix<float>(found.tensors.at("W"), "W") == normal_matrix<float>(3, 5, seed(1)));
+  CHECK(host_matrix<std::int32_t>(found.tensors.at("I32"), "I32")(1, 3) == 0x07070707);
+  check_throws_with<FormatError>([&] { host_matrix<float>(found.tensors.at("BF16"), "BF16"); },
+                                 "BF16: expected entries F32, found BF16");
+  check_throws_with<FormatError>([&] { whole_numbers(found.tensors.at("F16"), "F16"); },
+                                 "F16: expected whole numbers, I8 ... I64 or U8 ... U64, found F16");
+}
+
+TEST_CASE_TEMPLATE("safetensors: whole numbers of every width are read", Number, std::int8_t, std::int16_t,
+                   std::int32_t, std::int64_t, std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t) {
+  auto const most = std::numeric_limits<Number>::max();
+  Tensor t = tensor(
+      host_matrix<Number>(1, 3, [&](Index, Index j) { return j == 2 ? Number(most / 3) : Number(j + 8); }));
+  CHECK(whole_numbers(t, "n") == std::vector<std::int64_t>{8, 9, static_cast<std::int64_t>(most / 3)});
+  CHECK(whole_numbers(tensor(HostMatrix<Number>(0, 3)), "n").empty());
+  t = tensor(HostMatrix<Number>(1, 1, std::numeric_limits<Number>::min()));
+  CHECK(whole_numbers(t, "n")[0] == static_cast<std::int64_t>(std::numeric_limits<Number>::min()));
+  if (sizeof(Number) == 8 && std::is_unsigned_v<Number>)
+    check_throws_with<FormatError>([&] { whole_numbers(tensor(HostMatrix<Number>(1, 1, most)), "n"); },
+                                   "n: expected whole numbers below 2^63, found 18446744073709551615");
+  t.bytes.push_back(0);
+  check_throws_with<FormatError>([&] { whole_numbers(t, "n"); }, "n: expected the bytes of 1 x 1 entries");
+}
+
+TEST_CASE("safetensors: places are written as in the classic locale") {
+  GroupedDigits const locale;
+  refuses(std::string(2000, ' ').replace(0, 1, "{"), 0, "at byte 2008: expected a header in JSON");
+  TensorFile content;
+  content.tensors["a"] = Tensor{DType::u8, {1234567}, Bytes(1234567)};
+  TemporaryFolder const folder("io");
+  write_safetensors(folder / "a", content);
+  CHECK(read_safetensors(folder / "a").tensors == content.tensors);
+  CHECK(number_text(1234567) + number_text(0.5) == "12345670.5");
 }
 
 TEST_CASE("safetensors: a mutated file either reads whole or throws FormatError, and nothing else") {

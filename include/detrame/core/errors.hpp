@@ -3,6 +3,7 @@
 
 #include <cassert>
 #include <cstddef>
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -38,10 +39,12 @@ struct NotCertified : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The parts, streamed one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k).
+/// The parts, streamed one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k). Numbers are
+/// written as in the classic locale, whatever the program's is.
 template <class... Parts>
 std::string message(Parts const&... parts) {
   std::ostringstream text;
+  text.imbue(std::locale::classic());
   (text << ... << parts);
   return text.str();
 }

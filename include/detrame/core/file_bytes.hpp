@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <istream>
 #include <string>
 #include <system_error>
+#include <vector>
 
+#include "detrame/core/checksum.hpp"
 #include "detrame/core/errors.hpp"
 #include "detrame/core/matrix_view.hpp"
 
@@ -31,6 +34,13 @@ inline std::string hexadecimal(std::uint8_t const* bytes, Index count) {
   return text;
 }
 
+/// "00000000000000ff", 16 digits.
+inline std::string hexadecimal_text(std::uint64_t number) {
+  std::string text(16, '0');
+  for (std::size_t i = text.size(); i-- > 0; number >>= 4) text[i] = "0123456789abcdef"[number & 15];
+  return text;
+}
+
 /// Up to n bytes; returns how many there were.
 inline Index read_bytes(std::istream& in, std::uint8_t* bytes, Index n) {
   in.read(reinterpret_cast<char*>(bytes), static_cast<std::streamsize>(n));
@@ -46,8 +56,21 @@ inline Index size_and_rewind(std::istream& in, std::string const& name) {
   return size;
 }
 
-/// A file opened for reading. FormatError, which says that `kind` ("an idx file") was expected, where there
-/// is none.
+/// The checksum of all bytes of a stream, wherever it stands.
+inline std::uint64_t checksum_of(std::istream& in, std::string const& name) {
+  in.clear();
+  Checksum sum;
+  std::vector<std::uint8_t> bytes(1 << 16);
+  for (Index left = size_and_rewind(in, name); left > 0;) {
+    Index const found = read_bytes(in, bytes.data(), std::min(left, static_cast<Index>(bytes.size())));
+    if (found == 0) throw FormatError(message(name, ": expected ", left, " bytes more, but reading failed"));
+    sum.add(bytes.data(), static_cast<std::size_t>(found));
+    left -= found;
+  }
+  return sum.value();
+}
+
+/// A file opened for reading. FormatError, which says that `kind` ("an idx file") was expected, where there is none.
 inline std::ifstream open_file(std::filesystem::path const& file, char const* kind) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(file, error))

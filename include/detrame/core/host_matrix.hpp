@@ -3,11 +3,14 @@
 
 #include <vector>
 
-#include "detrame/core/matrix_view.hpp"
+#include "detrame/core/sizes.hpp"
 
 namespace detrame {
 
 /// A column-major matrix in host memory: what goes to a backend with to_device and comes back with to_host.
+///
+/// Requires  sizes >= 0 whose bytes an Index can count, else ShapeError.
+/// Tested    tests/core/sizes_test.cpp
 template <class Scalar_>
 class HostMatrix {
  public:
@@ -17,7 +20,7 @@ class HostMatrix {
 
   HostMatrix() = default;
   HostMatrix(Index rows, Index cols, Scalar value = Scalar(0))
-      : rows_(rows), cols_(cols), entries_(static_cast<std::size_t>(rows * cols), value) {}
+      : rows_(rows), cols_(cols), entries_(count(rows, cols), value) {}
 
   Index rows() const { return rows_; }
   Index cols() const { return cols_; }
@@ -32,6 +35,14 @@ class HostMatrix {
   friend bool operator==(HostMatrix const&, HostMatrix const&) = default;
 
  private:
+  static std::size_t count(Index rows, Index cols) {
+    if (!product_of_sizes({rows, cols, Index{sizeof(Scalar)}}))
+      throw ShapeError(message("HostMatrix: ", rows, " x ", cols, " entries of ", sizeof(Scalar),
+                               " bytes, must be sizes >= 0 whose product can be counted in ",
+                               8 * sizeof(Index) - 1, " bits"));
+    return static_cast<std::size_t>(rows * cols);
+  }
+
   Index rows_ = 0;
   Index cols_ = 0;
   std::vector<Scalar> entries_;

@@ -30,17 +30,20 @@ enum class Kind {
 
 inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::running_variance) + 1;
 
-/// Whether gradients say how it changes. Statistics are measured instead: they are parameters of the
-/// inference map, so that copies and checkpoints have them, with a gradient of zero.
+/// Whether gradients say how it changes. Statistics are measured instead: they are parameters of the inference map,
+/// so that copies and checkpoints have them, with a gradient of zero.
 constexpr bool trainable(Kind kind) { return kind != Kind::running_mean && kind != Kind::running_variance; }
 
-/// What `visit` says of a parameter: its kind, and for W~ how many square matrices stand in a block (the taps
-/// of a kernel), which fixes where its diagonal is. A visitor that needs the kind alone takes a Kind.
+/// What `visit` says of a parameter: its kind; for W~ how many square matrices stand in a block (the taps of
+/// a kernel), which fixes where its diagonal is, and how many updates T are made with it, without which it
+/// means nothing. A visitor that needs the kind alone takes a Kind.
 struct Role {
   Kind kind;
   Index taps = 1;
+  int updates = 0;  ///< 0: the parameter is not of a recursion, or says the same for every T
 
-  constexpr Role(Kind kind_, Index taps_ = 1) : kind(kind_), taps(taps_) {}
+  constexpr Role(Kind kind_, Index taps_ = 1, int updates_ = 0)
+      : kind(kind_), taps(taps_), updates(updates_) {}
   constexpr operator Kind() const { return kind; }
 };
 

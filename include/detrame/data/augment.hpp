@@ -41,7 +41,7 @@ struct Crop {
 ///
 /// The border is 0, which is the mean where data are normalised before.
 ///
-/// Requires  padding >= 0, else DomainError.
+/// Requires  padding in 0 ... 2^30, else DomainError.
 /// Ensures   a function of (seed, epoch, sample) alone.
 /// Tested    tests/data/augment_test.cpp
 class RandomCrop {
@@ -49,6 +49,8 @@ class RandomCrop {
   explicit RandomCrop(std::uint64_t seed, Index padding = 4, bool flip = true)
       : seed_(seed), padding_(padding), flip_(flip) {
     require_at_least("RandomCrop", "padding", padding, Index{0});
+    if (padding > Index{1} << 30)
+      throw DomainError(message("RandomCrop: padding = ", padding, ", must be <= 2^30"));
   }
 
   Crop crop(std::uint64_t epoch, Index sample) const {

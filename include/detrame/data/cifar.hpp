@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "detrame/core/file_bytes.hpp"
+#include "detrame/core/sizes.hpp"
 #include "detrame/data/labelled.hpp"
 
 namespace detrame {
@@ -13,8 +14,8 @@ namespace detrame {
 /// Which part of a data set.
 enum class Part { train, test };
 
-/// A binary file of CIFAR: `records` records of `labels` bytes, the last of which is the class, and three
-/// planes (red, green, blue) of 32 x 32 bytes, row by row.
+/// A binary file of CIFAR: `records` records of `labels` bytes, the last of which is the class, and three planes (red,
+/// green, blue) of 32 x 32 bytes, row by row.
 struct CifarFormat {
   static constexpr Index sites = 32 * 32, pixels = 3 * sites;
 
@@ -24,20 +25,36 @@ struct CifarFormat {
 
   Index record() const { return labels + pixels; }
   Index size() const { return records * record(); }
+
+  /// Refuses a format whose sizes are none, or whose product cannot be counted.
+  void check() const {
+    require_at_least("CifarFormat", "records", records, Index{0});
+    require_at_least("CifarFormat", "labels", labels, Index{1});
+    require_at_least("CifarFormat", "classes", classes, 1);
+    if (labels > std::numeric_limits<Index>::max() - pixels || !product_of_sizes({records, record()}))
+      throw DomainError(message("CifarFormat: ", records, " records of ", labels,
+                                " labels have more bytes than can be counted"));
+  }
 };
 
 namespace detail {
 
-/// The records [0, count) of a file, as the samples [first, first + count) of data.
-template <class Scalar>
-void read_cifar_records(std::filesystem::path const& file, CifarFormat const& format, Index first,
-                        Index count, LabelledImages<Scalar>& data) {
+inline std::ifstream open_cifar(std::filesystem::path const& file, CifarFormat const& format) {
   std::string const name = file.string();
   std::ifstream in = open_file(file, "a binary file of CIFAR");
   if (Index const size = size_and_rewind(in, name); size != format.size())
     throw format_error(name, std::min(size, format.size()), "expected ", format.records, " records of ",
                        format.record(), " bytes, together ", format.size(), ", found a file of ", size,
                        " bytes");
+  return in;
+}
+
+/// The records [0, count) of a file, as the samples [first, first + count) of data.
+template <class Scalar>
+void read_cifar_records(std::filesystem::path const& file, CifarFormat const& format, Index first,
+                        Index count, LabelledImages<Scalar>& data) {
+  std::string const name = file.string();
+  std::ifstream in = open_cifar(file, format);
   std::vector<std::uint8_t> record(static_cast<std::size_t>(format.record()));
   for (Index i = 0; i < count; ++i) {
     Index const start = i * format.record();
@@ -59,19 +76,26 @@ void read_cifar_records(std::filesystem::path const& file, CifarFormat const& fo
 
 }  // namespace detail
 
-/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in [0,
-/// 1].
+/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in [0, 1].
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
-/// Requires  limit >= 0, else DomainError. Files beyond the limit are not opened.
-/// Ensures   FormatError, with the file, the offset, what was expected and what was found, if a file has
-///           another size than the format says, or a label is not below the number of classes.
+/// Requires  limit >= 0, a format of sizes >= 0 (labels, classes >= 1) that can be counted, else DomainError.
+///           Files beyond the limit are not opened.
+/// Ensures   FormatError, with the file, the offset, what was expected and what was found, if a file has another size
+///           than the format says, or a label is not below the number of classes. Images are allocated only
+///           after all files were found to have their sizes.
 /// Tested    tests/data/cifar_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& files, CifarFormat const& format,
                                   Index limit = std::numeric_limits<Index>::max()) {
   require_at_least("read_cifar", "limit", limit, Index{0});
-  Index const samples = std::min(limit, static_cast<Index>(files.size()) * format.records);
+  format.check();
+  Index samples = 0;
+  for (auto const& file : files) {
+    if (samples == limit) break;
+    detail::open_cifar(file, format);
+    samples += std::min(format.records, limit - samples);
+  }
   LabelledImages<Scalar> data{{3, 32, 32}, {3, CifarFormat::sites * samples}, {}, format.classes};
   for (Index first = 0; auto const& file : files) {
     if (first == samples) break;
@@ -82,8 +106,7 @@ LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& file
   return data;
 }
 
-/// CIFAR-10 from its binary version, the folder `cifar-10-batches-bin`: 50,000 images to train, 10,000 to
-/// test.
+/// CIFAR-10 from its binary version, the folder `cifar-10-batches-bin`: 50,000 images to train, 10,000 to test.
 template <class Scalar>
 LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part part,
                                     Index limit = std::numeric_limits<Index>::max()) {
@@ -95,8 +118,7 @@ LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part pa
   return read_cifar<Scalar>(files, {.records = 10000, .labels = 1, .classes = 10}, limit);
 }
 
-/// CIFAR-100 with its fine labels, from the folder `cifar-100-binary`: 50,000 images to train, 10,000 to
-/// test.
+/// CIFAR-100 with its fine labels, from the folder `cifar-100-binary`: 50,000 images to train, 10,000 to test.
 template <class Scalar>
 LabelledImages<Scalar> read_cifar100(std::filesystem::path const& folder, Part part,
                                      Index limit = std::numeric_limits<Index>::max()) {

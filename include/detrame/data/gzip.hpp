@@ -22,17 +22,19 @@ inline bool starts_with_gzip(std::istream& in) {
   return found == 2 && magic[0] == 0x1f && magic[1] == 0x8b;
 }
 
-/// What a gzip stream (RFC 1952, one member or several) inflates to, read piece by piece.
+/// What a gzip stream (RFC 1952, one member or several, perhaps filled up with zeros, as tapes are) inflates
+/// to, read piece by piece.
 ///
-/// Ensures   (1) FormatError with the name, the offset in the compressed file and what zlib says, if the
-///               stream is cut, damaged, or goes on with anything but another member;
+/// Ensures   (1) FormatError with the name, the offset in the compressed file and what zlib says, if the stream is
+///               cut, damaged, or goes on with anything but another member or zeros up to the end of the
+///               file;
 ///           (2) no more memory than a buffer: what the file announces is not believed;
 ///           (3) the check sums were compared once read() has returned fewer bytes than asked for.
 /// Tested    tests/data/idx_test.cpp
 class GzipBytes {
  public:
   GzipBytes(std::istream& in, std::string const& name) : in_(in), file_(name), name_(name + " (inflated)") {
-    if (inflateInit2(&z_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
+    if (int const status = inflateInit2(&z_, 16 + MAX_WBITS); status != Z_OK) refuse(status);
   }
   GzipBytes(GzipBytes const&) = delete;
   GzipBytes& operator=(GzipBytes const&) = delete;
@@ -66,6 +68,7 @@ class GzipBytes {
                          "expected the rest of a gzip stream, found the end of the file after ", inflated,
                          " inflated bytes");
     }
+    if (between_members_ && *z_.next_in == 0) return read_padding();
     between_members_ = false;
     uInt const before = z_.avail_in;
     int const status = inflate(&z_, Z_NO_FLUSH);
@@ -74,9 +77,25 @@ class GzipBytes {
       between_members_ = true;
       inflateReset(&z_);
     } else if (status != Z_OK && status != Z_BUF_ERROR) {
-      throw format_error(file_, consumed_, "expected a gzip stream, found damage: ",
-                         z_.msg != nullptr ? z_.msg : zError(status));
+      refuse(status);
     }
+  }
+
+  /// Zeros up to the end of the file.
+  void read_padding() {
+    for (; z_.avail_in > 0; refill())
+      for (; z_.avail_in > 0; --z_.avail_in, ++z_.next_in, ++consumed_)
+        if (*z_.next_in != 0)
+          throw format_error(file_, consumed_,
+                             "expected zeros alone from the first one after a gzip stream on, found a byte ",
+                             hexadecimal(z_.next_in, 1));
+    ended_ = true;
+  }
+
+  [[noreturn]] void refuse(int status) const {
+    if (status == Z_MEM_ERROR) throw std::bad_alloc();
+    throw format_error(file_, consumed_,
+                       "expected a gzip stream, found damage: ", z_.msg != nullptr ? z_.msg : zError(status));
   }
 
   void refill() {

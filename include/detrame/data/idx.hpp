@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <string>
 #include <vector>
 
+#include "detrame/core/sizes.hpp"
 #include "detrame/data/gzip.hpp"
 
 namespace detrame {
@@ -66,16 +66,11 @@ Index read_idx_magic(Source& source) {
 
 /// The product of the sizes. FormatError where even that of the sizes other than 0 cannot be represented.
 inline Index entry_count(IdxArray const& array) {
-  Index product = 1;
-  bool empty = false;
-  for (Index const dim : array.dims) {
-    empty = empty || dim == 0;
-    if (dim > 0 && product > std::numeric_limits<Index>::max() / dim)
-      throw format_error(array.name, 4, "expected sizes whose product fits ", 8 * sizeof(Index) - 1,
-                         " bits, found ", product_text(array.dims));
-    if (dim > 0) product *= dim;
-  }
-  return empty ? 0 : product;
+  auto const product = product_of_sizes(array.dims);
+  if (!product)
+    throw format_error(array.name, 4, "expected sizes whose product fits ", 8 * sizeof(Index) - 1,
+                       " bits, found ", product_text(array.dims));
+  return *product;
 }
 
 /// The sizes that follow the first four bytes.

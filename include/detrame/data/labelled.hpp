@@ -7,14 +7,14 @@
 
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/shape.hpp"
+#include "detrame/core/sizes.hpp"
 #include "detrame/data/idx.hpp"
 
 namespace detrame {
 
 /// Images with one label each, in the layout of a batch.
 ///
-/// Shapes    images: shape.channels x (shape.sites() * samples), neighbouring columns are the sites of a
-///           sample
+/// Shapes    images: shape.channels x (shape.sites() * samples), neighbouring columns are the sites of a sample
 template <class Scalar>
 struct LabelledImages {
   Shape shape;
@@ -32,8 +32,19 @@ struct ImageScale {
 };
 
 namespace detail {
-/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x
-/// channels.
+
+/// Refuses images that are not of the shape, as many as labels.
+template <class Scalar>
+void require_images(char const* who, LabelledImages<Scalar> const& data) {
+  Shape const& shape = data.shape;
+  auto const cols = product_of_sizes({shape.height, shape.width, data.samples()});
+  if (!cols || data.images.rows() != shape.channels || data.images.cols() != *cols)
+    throw ShapeError(message(who, ": images are ", data.images.rows(), " x ", data.images.cols(), ", ",
+                             data.samples(), " samples of shape ", shape, " are ", shape.channels, " x ",
+                             cols ? message(*cols) : "more than can be counted"));
+}
+
+/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x channels.
 inline Shape sample_shape(IdxArray const& a) {
   switch (a.dims.size()) {
     case 2: return {a.dims[1]};
@@ -43,6 +54,14 @@ inline Shape sample_shape(IdxArray const& a) {
   }
   throw FormatError(message(a.name, ": expected 2, 3 or 4 dimensions of images, found ", a.dims.size()));
 }
+
+/// Refuses an array that has not the entries that its sizes ask for: one that read_idx did not make.
+inline void require_entries(IdxArray const& a) {
+  if (entry_count(a) != static_cast<Index>(a.bytes.size()))
+    throw FormatError(
+        message(a.name, ": expected ", product_text(a.dims), " entries, found ", a.bytes.size()));
+}
+
 }  // namespace detail
 
 /// Images and labels from two idx arrays: entry = byte / maximum, in [0, 1].
@@ -51,12 +70,15 @@ inline Shape sample_shape(IdxArray const& a) {
 ///           samples x rows x columns x channels.  labels: samples
 /// Requires  maximum >= 1 and classes >= 1, else DomainError.
 /// Ensures   FormatError, with the file, the place, what was expected and what was found, if the counts
-///           differ, a byte exceeds the maximum, or a label is not below `classes`.
+///           differ, an array has not the entries that its sizes say, a byte exceeds the maximum, or a label
+///           is not below `classes`.
 /// Tested    tests/data/idx_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& labels, ImageScale scale) {
   require_at_least("labelled_images", "maximum", scale.maximum, 1);
   require_at_least("labelled_images", "classes", scale.classes, 1);
+  detail::require_entries(images);
+  detail::require_entries(labels);
   Shape const shape = detail::sample_shape(images);
   Index const samples = images.dims[0];
   if (labels.dims.size() != 1)
@@ -94,7 +116,8 @@ LabelledImages<Scalar> read_labelled_images(std::filesystem::path const& images,
 template <class Scalar>
 LabelledImages<Scalar> subset(LabelledImages<Scalar> const& data, Index first, Index count) {
   if (first < 0 || count < 0 || first > data.samples() - count)
-    throw DomainError(message("subset: samples ", first, " ... ", first + count - 1, " of ", data.samples()));
+    throw DomainError(message("subset: ", count, " samples from ", first, " on, of ", data.samples()));
+  detail::require_images("subset", data);
   Index const sites = data.shape.sites(), channels = data.shape.channels;
   LabelledImages<Scalar> part{data.shape, {channels, sites * count}, {}, data.classes};
   std::copy_n(data.images.data() + channels * sites * first, channels * sites * count, part.images.data());
@@ -114,6 +137,7 @@ std::pair<LabelledImages<Scalar>, LabelledImages<Scalar>> split(LabelledImages<S
 /// The same numbers with one site a sample: channels * sites rows, a column a sample.
 template <class Scalar>
 LabelledImages<Scalar> flatten(LabelledImages<Scalar> data) {
+  detail::require_images("flatten", data);
   HostMatrix<Scalar> columns(data.shape.size(), data.samples());
   std::copy_n(data.images.data(), data.shape.size() * data.samples(), columns.data());
   return {Shape{data.shape.size()}, std::move(columns), std::move(data.labels), data.classes};

@@ -26,7 +26,7 @@ struct HostBatch {
 
 /// How a data set is cut into batches.
 struct Batching {
-  Index size;              ///< samples in a batch; the last one of an epoch has what is left
+  Index size;              ///< samples in a batch; all where there are less; the last one has what is left
   std::uint64_t seed = 0;  ///< of the order of the samples
   bool shuffled = true;    ///< a random order for each epoch, else that of the data set
 };
@@ -54,10 +54,7 @@ class Loader {
       : data_(data), batching_(batching), prepare_(std::move(prepare)) {
     require_at_least("Loader", "the size of a batch", batching.size, Index{1});
     Index const samples = data.samples();
-    if (data.images.rows() != data.shape.channels || data.images.cols() != data.shape.sites() * samples)
-      throw ShapeError(message("Loader: images are ", data.images.rows(), " x ", data.images.cols(), ", ",
-                               samples, " samples of shape ", data.shape, " are ", data.shape.channels, " x ",
-                               data.shape.sites() * samples));
+    detail::require_images("Loader", data);
     for (Slot& slot : slots_) {
       allot(slot.full, samples < batching.size ? 0 : batching.size);
       allot(slot.rest, samples % batching.size);
@@ -75,7 +72,9 @@ class Loader {
   }
 
   /// How many batches an epoch has.
-  Index batches() const { return (data_.samples() + batching_.size - 1) / batching_.size; }
+  Index batches() const {
+    return data_.samples() / batching_.size + (data_.samples() % batching_.size > 0 ? 1 : 0);
+  }
 
   /// Starts an epoch; what is left of the last one is dropped.
   void begin(std::uint64_t epoch) {
@@ -116,7 +115,7 @@ class Loader {
   /// The batch that stands at position_: slots take turns.
   HostBatch<Scalar>& target() {
     Slot& slot = slots_[static_cast<std::size_t>(position_ % 2)];
-    return (position_ + 1) * batching_.size > data_.samples() ? slot.rest : slot.full;
+    return data_.samples() - position_ * batching_.size < batching_.size ? slot.rest : slot.full;
   }
 
   void ask() {

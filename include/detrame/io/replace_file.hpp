@@ -7,19 +7,39 @@
 #include <cerrno>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
+#include "detrame/core/checksum.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame {
 
-/// A file that is written beside its target and takes its place at the end, so that nobody ever sees half of
-/// it: until `commit` returns, the target is what it was.
+/// The name of the target, where `file` is called as ReplacedFile calls what it writes beside one, and
+/// nothing else is: "a.csv" of "a.csv.part1234-0", digits alone after ".part" and "-"; nothing of
+/// "a.csv.partial", "a.part-of-mine".
+inline std::optional<std::string_view> replaced_target(std::string_view file) {
+  auto const without_digits = [](std::string_view text) {
+    std::size_t const end = text.find_last_not_of("0123456789") + 1;
+    return end < text.size() ? std::optional(text.substr(0, end)) : std::nullopt;
+  };
+  for (std::string_view const mark : {"-", ".part"}) {
+    auto const rest = without_digits(file);
+    if (!rest || !rest->ends_with(mark)) return std::nullopt;
+    file = rest->substr(0, rest->size() - mark.size());
+  }
+  return file;
+}
+
+/// A file that is written beside its target and takes its place at the end, so that nobody ever sees half of it: until
+/// `commit` returns, the target is what it was.
 ///
 /// Ensures   (1) bytes are on the disk (fsync) before the name is; the folder is synchronised afterwards;
 ///           (2) without commit, or when anything fails, the new file is removed and the target left alone;
-///           (3) std::filesystem::filesystem_error with the file and the system's reason.
+///           (3) std::filesystem::filesystem_error with the file and the system's reason;
+///           (4) what a process that is killed leaves behind is called as replaced_target says.
 /// Tested    tests/io/safetensors_test.cpp
 class ReplacedFile {
  public:
@@ -38,6 +58,7 @@ class ReplacedFile {
   }
 
   void write(void const* bytes, std::size_t n) {
+    checksum_.add(static_cast<std::uint8_t const*>(bytes), n);
     char const* from = static_cast<char const*>(bytes);
     while (n > 0) {
       ssize_t const written = ::write(descriptor_, from, n);
@@ -47,6 +68,9 @@ class ReplacedFile {
       n -= static_cast<std::size_t>(written);
     }
   }
+
+  /// Of all that was written.
+  std::uint64_t checksum() const { return checksum_.value(); }
 
   void commit() {
     if (::fsync(descriptor_) != 0) fail("cannot be written to the disk", beside_);
@@ -69,6 +93,7 @@ class ReplacedFile {
 
   std::filesystem::path target_, beside_;
   int descriptor_ = -1;
+  Checksum checksum_;
   bool committed_ = false;
 };
 

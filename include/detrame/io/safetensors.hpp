@@ -50,7 +50,8 @@ class SafetensorsHeader {
   }
 
  private:
-  /// An object without duplicate names, nested no deeper than the format is.
+  /// An object without duplicate names, nested no deeper than the format is. The library ends at a byte 00 as
+  /// at the end of the text: no JSON has one.
   Json parse(std::string const& text) const {
     std::vector<std::set<std::string>> names;
     auto const watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
@@ -66,11 +67,15 @@ class SafetensorsHeader {
       throw format_error(file_, 8, "expected the brace that opens the header, found ",
                          text.empty() ? "an empty header"
                                       : hexadecimal(reinterpret_cast<std::uint8_t const*>(text.data()), 1));
+    if (std::size_t const nul = text.find('\0'); nul != text.npos)
+      throw format_error(file_, 8 + static_cast<Index>(nul), "expected a header in JSON, found a byte 00");
     try {
       return Json::parse(text, watch);
     } catch (Json::parse_error const& wrong) {
       throw format_error(file_, 8 + std::max<Index>(static_cast<Index>(wrong.byte), 1) - 1,
                          "expected a header in JSON, found: ", wrong.what());
+    } catch (Json::exception const& wrong) {
+      throw FormatError(message(file_, ": expected a header in JSON, found: ", wrong.what()));
     }
   }
 
@@ -95,8 +100,9 @@ class SafetensorsHeader {
     auto const offsets = sizes(name, "data_offsets", value["data_offsets"]);
     auto const bytes = byte_count(a.tensor.dtype, a.tensor.shape);
     if (!bytes)
-      throw error(name, "expected a shape whose bytes can be counted in ", 8 * sizeof(Index) - 1,
-                  " bits, found ", shape_text(a.tensor.shape));
+      throw error(name, "expected a shape whose entries ", detrame::name(a.tensor.dtype),
+                  " are whole bytes that can be counted in ", 8 * sizeof(Index) - 1, " bits, found ",
+                  shape_text(a.tensor.shape));
     if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] - offsets[0] != *bytes)
       throw error(name, "expected data_offsets that are ", *bytes, " bytes apart, as ",
                   shape_text(a.tensor.shape), " entries ", detrame::name(a.tensor.dtype), " are, found ",
@@ -108,7 +114,9 @@ class SafetensorsHeader {
   DType dtype(std::string const& name, Json const& value) const {
     for (DTypeName const& known : dtypes)
       if (value.is_string() && value.get_ref<std::string const&>() == known.name) return known.dtype;
-    throw error(name, "expected one of the dtypes F32, F64, I64, U64, U8, found ", excerpt(value));
+    std::string known;
+    for (DTypeName const& one : dtypes) known += (known.empty() ? "" : ", ") + std::string(one.name);
+    throw error(name, "expected one of the dtypes ", known, ", found ", excerpt(value));
   }
 
   std::vector<Index> sizes(std::string const& name, char const* what, Json const& value) const {
@@ -135,6 +143,12 @@ class SafetensorsHeader {
   std::map<std::string, std::string> metadata_;
 };
 
+/// n bytes, which stand at a place in the file.
+inline void require_bytes(std::istream& in, std::string const& name, std::uint8_t* bytes, Index n, Index at) {
+  if (Index const found = read_bytes(in, bytes, n); found < n)
+    throw format_error(name, at + found, "expected ", n - found, " bytes more, but reading failed");
+}
+
 /// The tensors must stand one after the other, from the end of the header to the end of the file.
 inline void require_no_gap(SafetensorsHeader& header, std::string const& file, Index start, Index size) {
   Index at = 0;
@@ -152,24 +166,13 @@ inline void require_no_gap(SafetensorsHeader& header, std::string const& file, I
                        size - start - at, " bytes more");
 }
 
-}  // namespace detail
+/// The header of a stream, which then stands behind it, and the sizes of what was read and of the stream.
+struct SafetensorsStart {
+  SafetensorsHeader header;
+  Index start, size;
+};
 
-/// The tensors of a stream in the safetensors format.
-///
-///   length of the header, 8 bytes | header in JSON | the bytes of the tensors, without gaps
-///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
-///   ...}
-///
-/// Requires  in: can be positioned; name: what messages call it. Dtypes F32, F64, I64, U64, U8.
-/// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if
-///           the header is longer than 100 MB or the file, is not JSON of that form, has a name twice, a
-///           shape or dtype that is not one, offsets that overlap, leave a gap or end elsewhere than the
-///           file. Nothing is read by halves, and tensors are allocated only after the file was found to have
-///           their bytes.
-/// Source    https://huggingface.co/docs/safetensors, the format; stricter in refusing members that it does
-///           not name.
-/// Tested    tests/io/safetensors_test.cpp
-inline TensorFile read_safetensors(std::istream& in, std::string const& name) {
+inline SafetensorsStart read_safetensors_header(std::istream& in, std::string const& name) {
   Index const size = size_and_rewind(in, name);
   std::array<std::uint8_t, 8> little_endian{};
   if (Index const found = read_bytes(in, little_endian.data(), 8); found < 8)
@@ -184,20 +187,36 @@ inline TensorFile read_safetensors(std::istream& in, std::string const& name) {
   if (start > size)
     throw format_error(name, size, "expected a header of ", length,
                        " bytes, found the end of the file after ", size - 8);
-
-  auto const read = [&](void* bytes, Index n, Index at) {
-    if (Index const found = read_bytes(in, static_cast<std::uint8_t*>(bytes), n); found < n)
-      throw format_error(name, at + found, "expected ", n - found, " bytes more, but reading failed");
-  };
   std::string text(static_cast<std::size_t>(length), ' ');
-  read(text.data(), static_cast<Index>(length), 8);
-  detail::SafetensorsHeader header(name, text);
-  detail::require_no_gap(header, name, start, size);
+  require_bytes(in, name, reinterpret_cast<std::uint8_t*>(text.data()), start - 8, 8);
+  return {SafetensorsHeader(name, text), start, size};
+}
 
+}  // namespace detail
+
+/// The tensors of a stream in the safetensors format.
+///
+///   length of the header, 8 bytes | header in JSON | the bytes of the tensors, without gaps
+///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+///   ...}
+///
+/// Requires  in: can be positioned, and throws nothing itself; name: what messages call it.
+/// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if
+///           the header is longer than 100 MB or the file, is not JSON of that form and nothing more, has a
+///           name twice, a shape or dtype that is not one, offsets that overlap, leave a gap or end elsewhere
+///           than the file. Nothing is read by halves, and tensors are allocated only after the file was
+///           found to have their bytes. Tensors of every dtype of the format are read; who uses one says
+///           which it may have.
+/// Source    https://huggingface.co/docs/safetensors, the format; stricter in refusing members that it does
+///           not name.
+/// Tested    tests/io/safetensors_test.cpp
+inline TensorFile read_safetensors(std::istream& in, std::string const& name) {
+  auto [header, start, size] = detail::read_safetensors_header(in, name);
+  detail::require_no_gap(header, name, start, size);
   TensorFile file{name, {}, std::move(header.metadata())};
   for (auto& [key, tensor, begin, end] : header.tensors()) {
     tensor.bytes.resize(static_cast<std::size_t>(end - begin));
-    read(tensor.bytes.data(), end - begin, start + begin);
+    detail::require_bytes(in, name, tensor.bytes.data(), end - begin, start + begin);
     file.tensors.emplace(std::move(key), std::move(tensor));
   }
   return file;
@@ -216,7 +235,7 @@ inline std::vector<std::pair<std::string_view, Tensor const*>> writing_order(Ten
   std::vector<std::pair<std::string_view, Tensor const*>> order;
   for (auto const& [name, tensor] : content.tensors) order.emplace_back(name, &tensor);
   std::stable_sort(order.begin(), order.end(), [](auto const& a, auto const& b) {
-    return size_of(a.second->dtype) > size_of(b.second->dtype);
+    return bits_of(a.second->dtype) > bits_of(b.second->dtype);
   });
   return order;
 }
@@ -240,7 +259,7 @@ inline std::string safetensors_header(TensorFile const& content) {
   std::string text;
   try {
     text = json.dump();
-  } catch (nlohmann::json::type_error const& wrong) {
+  } catch (nlohmann::json::exception const& wrong) {
     throw DomainError(message("write_safetensors: names and metadata must be UTF-8: ", wrong.what()));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
@@ -250,24 +269,39 @@ inline std::string safetensors_header(TensorFile const& content) {
   return text;
 }
 
+/// take(bytes, count) for each piece of the file, in order.
+template <class Take>
+void each_piece(std::string const& header, TensorFile const& content, Take const& take) {
+  std::uint64_t const length = header.size();
+  take(&length, 8);
+  take(header.data(), header.size());
+  for (auto const& [name, tensor] : writing_order(content)) take(tensor->bytes.data(), tensor->bytes.size());
+}
+
 }  // namespace detail
 
 /// Writes the tensors and metadata of `content` (its name is not looked at) in the safetensors format.
 ///
-/// Requires  as many bytes as dtype and shape say, else ShapeError; names and texts in UTF-8, none
-///           `__metadata__`, and a header of at most 100 MB, else DomainError.
-/// Ensures   the file is replaced as a whole or not at all (ReplacedFile); the same content gives the same
-///           bytes; read_safetensors gives it back.
+/// Requires  as many bytes as dtype and shape say, else ShapeError; names and texts in UTF-8, none `__metadata__`, and a
+///           header of at most 100 MB, else DomainError.
+/// Ensures   the file is replaced as a whole or not at all (ReplacedFile); the same content gives the same bytes;
+///           read_safetensors gives it back. Returns the Checksum of the file's bytes.
 /// Tested    tests/io/safetensors_test.cpp
-inline void write_safetensors(std::filesystem::path const& file, TensorFile const& content) {
+inline std::uint64_t write_safetensors(std::filesystem::path const& file, TensorFile const& content) {
   std::string const header = detail::safetensors_header(content);
-  std::uint64_t const length = header.size();
   ReplacedFile out(file);
-  out.write(&length, 8);
-  out.write(header.data(), header.size());
-  for (auto const& [name, tensor] : detail::writing_order(content))
-    out.write(tensor->bytes.data(), tensor->bytes.size());
+  detail::each_piece(header, content, [&](void const* bytes, std::size_t n) { out.write(bytes, n); });
   out.commit();
+  return out.checksum();
+}
+
+/// What write_safetensors would return, without a file.
+inline std::uint64_t safetensors_checksum(TensorFile const& content) {
+  Checksum sum;
+  detail::each_piece(detail::safetensors_header(content), content, [&](void const* bytes, std::size_t n) {
+    sum.add(static_cast<std::uint8_t const*>(bytes), n);
+  });
+  return sum.value();
 }
 
 }  // namespace detrame

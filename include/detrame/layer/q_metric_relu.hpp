@@ -74,7 +74,7 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
       Matrix<B> W_tilde, h, b;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W_tilde", Role(Kind::W_tilde, structure.taps()), theta.W_tilde, rest.W_tilde...);
+        f(path / "W_tilde", Role(Kind::W_tilde, structure.taps(), T), theta.W_tilde, rest.W_tilde...);
         f(path / "h", Kind::h, theta.h, rest.h...);
         f(path / "b", Kind::b, theta.b, rest.b...);
       }

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ranges.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "data_sets.hpp"
+#include "detrame/io/metadata.hpp"
+
+namespace experiment {
+
+namespace {
+
+struct Range {
+  std::string_view option;
+  double low, high;
+  bool has_low = true, has_high = true;  ///< whether the ends are in it
+};
+
+constexpr double many = 1ll << 40;
+constexpr std::array<Range, 9> ranges{{{"steps", 0, 1000},
+                                       {"epochs", 0, 1e6},
+                                       {"lr", 0, 1e30, false, false},
+                                       {"batch", 1, 1e6},
+                                       {"momentum", 0, 1, true, false},
+                                       {"weight-decay", 0, 1e3},
+                                       {"limit", 0, many},
+                                       {"save-every", 0, many},
+                                       {"threads", 1, 1024}}};
+
+Range const* range_of(std::string_view option) {
+  auto const found =
+      std::find_if(ranges.begin(), ranges.end(), [&](Range const& r) { return r.option == option; });
+  return found == ranges.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::vector<std::string> choices(std::string_view option) {
+  if (option == "net")
+    return {"plainnet",           "detrame-plainnet",  "resnet",         "detrame-resnet", "wideresnet",
+            "detrame-wideresnet", "deepened-plainnet", "deepened-resnet"};
+  if (option == "decays") return {"all", "weights"};
+  if (option == "initialiser") return {"relu", "random"};
+  if (option == "device") return {"cpu", "cuda"};
+  std::vector<std::string> names;
+  if (option == "dataset")
+    for (DataSet const& set : data_sets()) names.emplace_back(set.name);
+  return names;
+}
+
+std::string range_text(std::string_view option) {
+  Range const* const r = range_of(option);
+  if (r == nullptr) return "";
+  return message("in ", r->has_low ? '[' : '(', number_text(r->low), ", ", number_text(r->high),
+                 r->has_high ? ']' : ')');
+}
+
+std::string range_error(std::string_view option, double value) {
+  Range const* const r = range_of(option);
+  if (r == nullptr ||
+      ((r->has_low ? value >= r->low : value > r->low) && (r->has_high ? value <= r->high : value < r->high)))
+    return "";
+  return number_text(value) + " is not " + range_text(option);
+}
+
+std::string range_error(std::string_view option, std::string const& value) {
+  auto const known = choices(option);
+  if (known.empty() || std::find(known.begin(), known.end(), value) != known.end()) return "";
+  std::string text = value.substr(0, 40) + " is not one of";
+  for (std::string const& one : known) text += " " + one;
+  return text;
+}
+
+}  // namespace experiment

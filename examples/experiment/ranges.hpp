@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace experiment {
+
+/// The texts that an option of `train` may have; none where it is no such option.
+std::vector<std::string> choices(std::string_view option);
+
+/// "in [0, 1)": the range of an option that is a number; "" where every number will do.
+std::string range_text(std::string_view option);
+
+/// What is wrong with the value of an option, wherever it comes from, the command line or a checkpoint: "5 is
+/// not in [0, 1)"; "" where nothing is.
+std::string range_error(std::string_view option, double value);
+std::string range_error(std::string_view option, std::string const& value);
+
+}  // namespace experiment
