@@ -70,7 +70,8 @@ inline std::uint64_t checksum_of(std::istream& in, std::string const& name) {
   return sum.value();
 }
 
-/// A file opened for reading. FormatError, which says that `kind` ("an idx file") was expected, where there is none.
+/// A file opened for reading. FormatError, which says that `kind` ("an idx file") was expected, where there
+/// is none.
 inline std::ifstream open_file(std::filesystem::path const& file, char const* kind) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(file, error))

@@ -30,8 +30,8 @@ enum class Kind {
 
 inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::running_variance) + 1;
 
-/// Whether gradients say how it changes. Statistics are measured instead: they are parameters of the inference map,
-/// so that copies and checkpoints have them, with a gradient of zero.
+/// Whether gradients say how it changes. Statistics are measured instead: they are parameters of the
+/// inference map, so that copies and checkpoints have them, with a gradient of zero.
 constexpr bool trainable(Kind kind) { return kind != Kind::running_mean && kind != Kind::running_variance; }
 
 /// What `visit` says of a parameter: its kind; for W~ how many square matrices stand in a block (the taps of

@@ -14,8 +14,8 @@ namespace detrame {
 /// Which part of a data set.
 enum class Part { train, test };
 
-/// A binary file of CIFAR: `records` records of `labels` bytes, the last of which is the class, and three planes (red,
-/// green, blue) of 32 x 32 bytes, row by row.
+/// A binary file of CIFAR: `records` records of `labels` bytes, the last of which is the class, and three
+/// planes (red, green, blue) of 32 x 32 bytes, row by row.
 struct CifarFormat {
   static constexpr Index sites = 32 * 32, pixels = 3 * sites;
 
@@ -76,14 +76,15 @@ void read_cifar_records(std::filesystem::path const& file, CifarFormat const& fo
 
 }  // namespace detail
 
-/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in [0, 1].
+/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in [0,
+/// 1].
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
 /// Requires  limit >= 0, a format of sizes >= 0 (labels, classes >= 1) that can be counted, else DomainError.
 ///           Files beyond the limit are not opened.
-/// Ensures   FormatError, with the file, the offset, what was expected and what was found, if a file has another size
-///           than the format says, or a label is not below the number of classes. Images are allocated only
-///           after all files were found to have their sizes.
+/// Ensures   FormatError, with the file, the offset, what was expected and what was found, if a file has
+///           another size than the format says, or a label is not below the number of classes. Images are
+///           allocated only after all files were found to have their sizes.
 /// Tested    tests/data/cifar_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& files, CifarFormat const& format,
@@ -106,7 +107,8 @@ LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& file
   return data;
 }
 
-/// CIFAR-10 from its binary version, the folder `cifar-10-batches-bin`: 50,000 images to train, 10,000 to test.
+/// CIFAR-10 from its binary version, the folder `cifar-10-batches-bin`: 50,000 images to train, 10,000 to
+/// test.
 template <class Scalar>
 LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part part,
                                     Index limit = std::numeric_limits<Index>::max()) {
@@ -118,7 +120,8 @@ LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part pa
   return read_cifar<Scalar>(files, {.records = 10000, .labels = 1, .classes = 10}, limit);
 }
 
-/// CIFAR-100 with its fine labels, from the folder `cifar-100-binary`: 50,000 images to train, 10,000 to test.
+/// CIFAR-100 with its fine labels, from the folder `cifar-100-binary`: 50,000 images to train, 10,000 to
+/// test.
 template <class Scalar>
 LabelledImages<Scalar> read_cifar100(std::filesystem::path const& folder, Part part,
                                      Index limit = std::numeric_limits<Index>::max()) {

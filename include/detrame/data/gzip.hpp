@@ -25,9 +25,9 @@ inline bool starts_with_gzip(std::istream& in) {
 /// What a gzip stream (RFC 1952, one member or several, perhaps filled up with zeros, as tapes are) inflates
 /// to, read piece by piece.
 ///
-/// Ensures   (1) FormatError with the name, the offset in the compressed file and what zlib says, if the stream is
-///               cut, damaged, or goes on with anything but another member or zeros up to the end of the
-///               file;
+/// Ensures   (1) FormatError with the name, the offset in the compressed file and what zlib says, if the
+///               stream is cut, damaged, or goes on with anything but another member or zeros up to the end
+///               of the file;
 ///           (2) no more memory than a buffer: what the file announces is not believed;
 ///           (3) the check sums were compared once read() has returned fewer bytes than asked for.
 /// Tested    tests/data/idx_test.cpp

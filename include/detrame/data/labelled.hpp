@@ -14,7 +14,8 @@ namespace detrame {
 
 /// Images with one label each, in the layout of a batch.
 ///
-/// Shapes    images: shape.channels x (shape.sites() * samples), neighbouring columns are the sites of a sample
+/// Shapes    images: shape.channels x (shape.sites() * samples), neighbouring columns are the sites of a
+///           sample
 template <class Scalar>
 struct LabelledImages {
   Shape shape;
@@ -44,7 +45,8 @@ void require_images(char const* who, LabelledImages<Scalar> const& data) {
                              cols ? message(*cols) : "more than can be counted"));
 }
 
-/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x channels.
+/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x
+/// channels.
 inline Shape sample_shape(IdxArray const& a) {
   switch (a.dims.size()) {
     case 2: return {a.dims[1]};

@@ -90,8 +90,8 @@ inline std::vector<double> mat_numbers(mat_t* mat, std::string const& file, matv
 
 }  // namespace detail
 
-/// The first `limit` of SVHN's cropped digits, `train_32x32.mat`, `extra_32x32.mat` or `test_32x32.mat`, through
-/// libmatio: entry = byte / 255, in [0, 1]; the label 10 means the digit 0.
+/// The first `limit` of SVHN's cropped digits, `train_32x32.mat`, `extra_32x32.mat` or `test_32x32.mat`,
+/// through libmatio: entry = byte / 255, in [0, 1]; the label 10 means the digit 0.
 ///
 ///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest y: N x 1 or 1 x N, in 1 ... 10
 ///
@@ -99,10 +99,10 @@ inline std::vector<double> mat_numbers(mat_t* mat, std::string const& file, matv
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
 /// Requires  limit >= 0, else DomainError.
-/// Ensures   FormatError with the file, what was expected and what was found, if the file is not of MATLAB's level 5
-///           or is cut (with the offset), X or y is missing, of another class or size, or a label is not in 1
-///           ... 10. Entries are allocated for sizes that the file can have. Cells and structures beside X
-///           and y are read by libmatio, which may allocate for them what a damaged file announces.
+/// Ensures   FormatError with the file, what was expected and what was found, if the file is not of MATLAB's
+///           level 5 or is cut (with the offset), X or y is missing, of another class or size, or a label is
+///           not in 1 ... 10. Entries are allocated for sizes that the file can have. Cells and structures
+///           beside X and y are read by libmatio, which may allocate for them what a damaged file announces.
 /// Tested    tests/data/svhn_test.cpp
 template <class Scalar>
 LabelledImages<Scalar> read_svhn(std::filesystem::path const& file,

@@ -8,8 +8,8 @@
 
 namespace detrame {
 
-/// A training run at one step, in two files: `model` is what predicts (parameters, running statistics), `state` what
-/// training needs besides to go on (velocities, counters, what was measured).
+/// A training run at one step, in two files: `model` is what predicts (parameters, running statistics),
+/// `state` what training needs besides to go on (velocities, counters, what was measured).
 struct Checkpoint {
   std::string tag;  ///< of the run: two runs never have the same
   std::uint64_t step = 0;
@@ -215,14 +215,15 @@ inline void remove_unfinished(std::filesystem::path const& folder, std::string_v
 /// and 2. `latest` has four lines: step-N, form 2, and the checksum (CRC-64) of either file; while a pair is
 /// replaced by another of the same step, both checksums that a file may have.
 ///
-/// Requires  a folder that one run writes to, one call at a time; two checkpoints of one run at one step have the same
-///           parameters; a tag, else DomainError.
-/// Ensures   (1) whenever the process or the machine stops, `latest` names a pair that is whole: that from before, or
-///               this one;
+/// Requires  a folder that one run writes to, one call at a time; two checkpoints of one run at one step have
+///           the same parameters; a tag, else DomainError.
+/// Ensures   (1) whenever the process or the machine stops, `latest` names a pair that is whole: that from
+///               before, or this one;
 ///           (2) afterwards the folder has this checkpoint and the one from before. Older ones with this tag
 ///               and what was left unfinished (remove_unfinished) are removed; where that fails, they stay,
 ///               as do all other files;
-///           (3) what cannot be written is a std::filesystem::filesystem_error, and leaves the pair from before.
+///           (3) what cannot be written is a std::filesystem::filesystem_error, and leaves the pair from
+///               before.
 /// Tested    tests/io/checkpoint_test.cpp, tests/experiment/runner_test.py
 inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint checkpoint) {
   if (checkpoint.tag.empty()) throw DomainError("write_checkpoint: the tag of the run is empty");
@@ -259,11 +260,11 @@ inline void write_checkpoint(std::filesystem::path const& folder, Checkpoint che
 
 /// The checkpoint that `latest` names.
 ///
-/// Ensures   FormatError with the file, what was expected and what was found, where there is no `latest` or it names no
-///           step, where a file of the pair is missing or malformed (read_safetensors), is the other one, has
-///           another tag or step than its name and its sibling say, or another checksum than `latest` says:
-///           one flipped bit in any of the three is refused. A `latest` of one line has no checksums, and its
-///           pair is read without. Files that `latest` does not name are not looked at.
+/// Ensures   FormatError with the file, what was expected and what was found, where there is no `latest` or
+///           it names no step, where a file of the pair is missing or malformed (read_safetensors), is the
+///           other one, has another tag or step than its name and its sibling say, or another checksum than
+///           `latest` says: one flipped bit in any of the three is refused. A `latest` of one line has no
+///           checksums, and its pair is read without. Files that `latest` does not name are not looked at.
 /// Tested    tests/io/checkpoint_test.cpp
 inline Checkpoint read_checkpoint(std::filesystem::path const& folder) {
   auto const latest = detail::read_latest(folder);

@@ -12,8 +12,8 @@
 
 namespace detrame {
 
-/// Puts the parameters theta into `file`, each under `prefix` and the name that `visit` gives it: "3.branch.0.W". A
-/// parameter of rows x cols becomes the tensor [rows, cols].
+/// Puts the parameters theta into `file`, each under `prefix` and the name that `visit` gives it:
+/// "3.branch.0.W". A parameter of rows x cols becomes the tensor [rows, cols].
 ///
 /// Requires  none of the names is taken, else DomainError.
 /// Tested    tests/io/parameters_test.cpp
@@ -33,9 +33,9 @@ void store_parameters(B& backend, Theta const& theta, TensorFile& file, std::str
 ///
 /// Requires  theta has the shapes that are expected. The metadata are not looked at: require_conventions,
 ///           require_updates.
-/// Ensures   FormatError with the file, the tensor, what was expected and what was found, where a parameter is missing,
-///           has another shape or dtype, or a tensor of F32 or F64 with the prefix is no parameter; theta is
-///           then what it was.
+/// Ensures   FormatError with the file, the tensor, what was expected and what was found, where a parameter
+///           is missing, has another shape or dtype, or a tensor of F32 or F64 with the prefix is no
+///           parameter; theta is then what it was.
 /// Tested    tests/io/parameters_test.cpp
 template <Backend B, class Theta>
 void load_parameters(B& backend, Theta& theta, TensorFile const& file, std::string_view prefix = "") {
@@ -80,7 +80,8 @@ void save_parameters(B& backend, Theta const& theta, std::filesystem::path const
   write_safetensors(file, content);
 }
 
-/// Reads the parameters theta from a file; see load_parameters(backend, theta, file, prefix) and read_safetensors.
+/// Reads the parameters theta from a file; see load_parameters(backend, theta, file, prefix) and
+/// read_safetensors.
 ///
 /// Ensures   FormatError, besides, where the file says that they lie otherwise, have other signs, another T,
 ///           or are of a later version of this library (require_conventions, require_updates); files that do

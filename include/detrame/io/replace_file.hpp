@@ -33,8 +33,8 @@ inline std::optional<std::string_view> replaced_target(std::string_view file) {
   return file;
 }
 
-/// A file that is written beside its target and takes its place at the end, so that nobody ever sees half of it: until
-/// `commit` returns, the target is what it was.
+/// A file that is written beside its target and takes its place at the end, so that nobody ever sees half of
+/// it: until `commit` returns, the target is what it was.
 ///
 /// Ensures   (1) bytes are on the disk (fsync) before the name is; the folder is synchronised afterwards;
 ///           (2) without commit, or when anything fails, the new file is removed and the target left alone;

@@ -282,10 +282,10 @@ void each_piece(std::string const& header, TensorFile const& content, Take const
 
 /// Writes the tensors and metadata of `content` (its name is not looked at) in the safetensors format.
 ///
-/// Requires  as many bytes as dtype and shape say, else ShapeError; names and texts in UTF-8, none `__metadata__`, and a
-///           header of at most 100 MB, else DomainError.
-/// Ensures   the file is replaced as a whole or not at all (ReplacedFile); the same content gives the same bytes;
-///           read_safetensors gives it back. Returns the Checksum of the file's bytes.
+/// Requires  as many bytes as dtype and shape say, else ShapeError; names and texts in UTF-8, none
+///           `__metadata__`, and a header of at most 100 MB, else DomainError.
+/// Ensures   the file is replaced as a whole or not at all (ReplacedFile); the same content gives the same
+///           bytes; read_safetensors gives it back. Returns the Checksum of the file's bytes.
 /// Tested    tests/io/safetensors_test.cpp
 inline std::uint64_t write_safetensors(std::filesystem::path const& file, TensorFile const& content) {
   std::string const header = detail::safetensors_header(content);

@@ -168,8 +168,8 @@ inline std::vector<std::int64_t> whole_numbers(Tensor const& t, std::string cons
   return numbers;
 }
 
-/// The tensor [rows, cols] as a matrix. FormatError, with the `name` of the tensor, where it has another dtype or
-/// rank, or not the bytes that its shape asks for.
+/// The tensor [rows, cols] as a matrix. FormatError, with the `name` of the tensor, where it has another
+/// dtype or rank, or not the bytes that its shape asks for.
 template <TensorScalar Scalar>
 HostMatrix<Scalar> host_matrix(Tensor const& t, std::string const& name) {
   if (t.dtype != dtype_of<Scalar>())
