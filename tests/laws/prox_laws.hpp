@@ -37,7 +37,7 @@ void variational_inequality(P const& p) {
           distance += (y(i, j) - u(i, j)) * (y(i, j) - u(i, j));
         }
         double const slack =
-            static_cast<double>(result.residual) * std::sqrt(distance);  // by the residual's definition
+            static_cast<double>(result.residual) * p.terms() * std::sqrt(distance);  // by its definition
         CHECK(lhs <= p.value(y, j) + slack + static_cast<double>(tolerance<typename P::Scalar>(12, 10)));
       }
     }
