@@ -60,8 +60,8 @@ struct Problem {
     return rounded<double>(to_host(b, ConstView<B>(u)));
   }
 
-  /// The largest |t(0)|_2 of a column: what a share of it that `Until` asks for, or a result reports, is in the units
-  /// of Q z.                                                                                             (U1)
+  /// The largest |t(0)|_2 of a column: what a share of it that `Until` asks for, or a result reports, is in
+  /// the units of Q z.                                                                                   (U1)
   double terms() const {
     double largest = 0;
     for (Index j = 0; j < N(); ++j) {

@@ -26,6 +26,12 @@ P scalar_problem(typename P::Backend& b, HostMatrix<double> const& z, double lam
 constexpr double nan = std::numeric_limits<double>::quiet_NaN(),
                  infinity = std::numeric_limits<double>::infinity();
 
+/// A metric whose entries nobody can have.
+struct WithoutEntries : DenseMetric<Cpu<double>> {
+  using DenseMetric<Cpu<double>>::DenseMetric;
+  ConstView<Cpu<double>> weights() const { return {}; }
+};
+
 }  // namespace
 
 TEST_CASE("a status is named after the inequality that fired, from best to worst") {
@@ -198,6 +204,9 @@ TEST_CASE("refusals of metric_prox, by name and size") {
                                 "metric_prox: psi has 4 rows, Q is 3 x 3");
   check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, p.psi, z, Gershgorin{}, Unroll<1>{}); },
                                 "z has 7 rows, Q is 3 x 3");
+  WithoutEntries const Q(b, Cpu<double>::Matrix::Identity(3, 3));
+  check_throws_with<ShapeError>([&] { metric_prox(b, Q, p.psi, p.z, Gershgorin{}); },
+                                "metric_prox: weights() of Q is 0 x 0, must be 3 x 3");
   check_throws_with<ShapeError>([&] { residual(b, p.Q, p.psi, p.z, u); }, "residual: u is 3 x 2, z is 3 x 1");
   check_throws_with<ShapeError>([&] { lambda_max(b, p.Q, p.psi, z); },
                                 "lambda_max: z has 7 rows, Q is 3 x 3");
@@ -211,6 +220,7 @@ TEST_CASE("refusals of metric_prox, by name and size") {
                                  "gamma = 0, must be > 0");
   Cpu<double>::Matrix const outside = Cpu<double>::Matrix::Constant(3, 1, -1);
   CHECK(residual(b, p.Q, p.psi, p.z, outside)(0, 0) == infinity);
+  CHECK(subgradient_norm(b, p.Q, p.psi, p.z, outside)(0, 0) == infinity);
 }
 
 TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe steps and sweeps do", P,

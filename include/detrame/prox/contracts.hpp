@@ -10,8 +10,8 @@
 
 namespace detrame::detail {
 
-/// Whether kappa < 1 is known of a recursion of the form (20), that is, 2 Theta + gamma diag(beta) - gamma Q positive
-/// definite, scaled to S = Theta + gamma diag(beta), beyond the rounding of its eigenvalues.              (C1)
+/// Whether kappa < 1 is known of a recursion of the form (20), that is, 2 Theta + gamma diag(beta) - gamma Q
+/// positive definite, scaled to S = Theta + gamma diag(beta), beyond the rounding of its eigenvalues.    (C1)
 /// For a convolution on images of every size.
 template <Backend B, Metric M, Penalty P, TiedRecursion<M> R>
 bool contracts(B& backend, M const& Q, P const& psi, R const& recursion) {

@@ -16,7 +16,7 @@ namespace detrame::detail {
 ///   batch(), rows(), working_set()       its columns, and how they are cut into chunks
 ///   evaluate(lane, c, U, V)              V, from which the next iterate and r follow
 ///   residuals(lane, c, watched, out, U, V)  |r|_2 of each sample
-///   terms(lane, c, watched, out, U)      |t|_2 of each sample, t a bound of the terms of r                (U1)
+///   terms(lane, c, watched, out, U)      |t|_2 of each sample, t a bound of the terms of r              (U1)
 ///   given(lane, c, watched, out)         the size of the data, 0 where it is 0
 ///   rounding(), slope()                  c eps;  |t|_2 <= 2 (|t(0)|_2 + slope max |u_i|)
 ///   reach_from_terms, reach_divisor()    beyond |r(0)|_2 or |t(0)|_2 over it no solution can be
@@ -40,8 +40,9 @@ class Iteration {
 
   Index samples() const { return batch_.columns / batch_.unit; }
 
-  /// Runs until no sample is active, or for `limit` updates, of which it returns the number. `contracts()` says whether
-  /// kappa < 1 is known, and is asked once, when an iterate seems to come back; never where not `may_cycle`.
+  /// Runs until no sample is active, or for `limit` updates, of which it returns the number. `contracts()`
+  /// says whether kappa < 1 is known, and is asked once, when an iterate seems to come back; never where not
+  /// `may_cycle`.
   template <class Updates, class Contracts>
   Index run(Updates& updates, Scalar tolerance, Index limit, bool may_cycle, Contracts const& contracts) {
     anchor_ = zeros(backend_, problem_.rows(), batch_.columns);
@@ -135,7 +136,8 @@ class Iteration {
                     per_sample_.spread(backend_.lane(), ConstView<B>(row(row_active)), active_sites_));
   }
 
-  /// A sample at u = 0: whether it is solved there, what its terms are, and how far from 0 its solution can be.
+  /// A sample at u = 0: whether it is solved there, what its terms are, and how far from 0 its solution can
+  /// be.
   void begin(Lane& lane, Columns c) {
     View<B> const given = lane.scratch(1, c.count / batch_.unit);
     problem_.given(lane, c, per_sample_, given);

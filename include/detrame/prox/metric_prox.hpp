@@ -25,30 +25,46 @@ auto prox_result(Run& run, Problem const& problem, Index iterations, bool with_s
                        known.residual,     bound,        std::move(known.of_sample)};
 }
 
+/// A run of a recursion on such a problem.
+template <class Problem, Metric M, Penalty P, class R>
+auto iterate_problem(typename M::Backend& backend, Problem const& problem, M const& Q, P const& psi,
+                     R const& recursion, typename M::Scalar tolerance, Index limit) {
+  Iteration run(backend, problem);
+  auto updates = recursion.start(backend, Q, psi, problem.batch().columns);
+  Index const iterations = run.run(updates, tolerance, limit, TiedRecursion<R, M>, [&] {
+    if constexpr (TiedRecursion<R, M>)
+      return contracts(backend, Q, psi, recursion);
+    else
+      return true;  // one row after the other, or with momentum, nothing cycles
+  });
+  return prox_result(run, problem, iterations, true);
+}
+
 }  // namespace detail
 
 /// The proximity operator of psi in the metric Q, by a recursion from U_0 = 0: one problem per sample.   (M3)
 ///
 ///   prox^Q_psi(z) = argmin_u  1/2 <u - z, Q (u - z)> + psi(u)
 ///
-/// Shapes    Q: k x k, or convolutional.  z, u: k x N, a column a site; below, a sample is a column, or an image
-///           of a convolutional metric.
-/// Requires  z.rows() == Q.dim() == psi.dim(), whole samples, and a Q with entries (weights), else ShapeError; a
-///           tolerance and a limit >= 0, the tolerance finite, else DomainError.
+/// Shapes    Q: k x k, or convolutional.  z, u: k x N, a column a site; below, a sample is a column, or an
+///           image of a convolutional metric.
+/// Requires  z.rows() == Q.dim() == psi.dim(), whole samples, and a Q with entries (weights), else
+///           ShapeError; a tolerance and a limit >= 0, the tolerance finite, else DomainError.
 /// Ensures   (1) u is in the domain of psi (u >= 0 for NonnegativeElasticNet), or not finite.
 ///           (2) residual = max over samples of |r|_2 / |t(0)|_2, r the minimum-norm subgradient from u as
 ///               returned, t(0) the terms of it at u = 0 (see `residual`): it has no unit.          (C4) (U1)
 ///           (3) the status of each sample is the inequality that fired (Status); residual <= until.tolerance
-///               if the worst is residual_reached. A sample is not touched after its own inequality fired, and
-///               its bits depend on no other, finite or not.
+///               if the worst is residual_reached. A sample is not touched after its own inequality fired,
+///               and its bits depend on no other, finite or not.
 ///           (4) whatever the status, |u - u_star|_2 <= bound in every sample, in the units of u: bound =
-///               max |r|_2 / (lambda_min(Q) + min_i beta_i), up to the rounding of r; where r is not finite, or
-///               products of the data leave the range of the scalar, it is not finite.
-///           (5) in other units, by powers of two, the same bits of u, statuses and counts.               (U2)
+///               max |r|_2 / (lambda_min(Q) + min_i beta_i), up to the rounding of r; where r is not finite,
+///               or products of the data leave the range of the scalar, it is not finite.
+///           (5) in other units, by powers of two, the same bits of u, statuses and counts.              (U2)
 ///           (6) z is not written; N = 0 returns at once with residual_reached and residual 0.
 /// Adjoint   unrolled_prox_pullback for T updates of the form (20); exact_prox_pullback at the solution.
-/// Cost      an update: one product with Q, which serves the step and r; besides one with |Q| at the start, and where
-///           |r| is near rounding. kappa, once, where an iterate seems to come back. Workspace 5 k N scalars.
+/// Cost      an update: one product with Q, which serves the step and r; besides one with |Q| at the start,
+///           and where |r| is near rounding. kappa, once, where an iterate seems to come back. Workspace 5 k
+///           N scalars.
 /// Source    docs/maths.md (M3), (M5), (M7), (C4), (C5), (U1)
 /// Tested    tests/prox/metric_prox_test.cpp, tests/prox/status_test.cpp, tests/prox/units_test.cpp
 template <Backend B, Metric M, Penalty P, Recursion<M, P> R>
@@ -57,13 +73,7 @@ ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R co
   ConstView<B> const Z = z;
   auto const tolerance = tolerance_of<typename B::Scalar>("metric_prox", until);
   detail::MetricProblem<M, P> const problem(backend, "metric_prox", Q, psi, Z);
-  detail::Iteration run(backend, problem);
-  auto updates = recursion.start(backend, Q, psi, Z.cols());
-  Index const iterations = run.run(updates, tolerance, until.limit, TiedRecursion<R, M>, [&] {
-    if constexpr (TiedRecursion<R, M>) return detail::contracts(backend, Q, psi, recursion);
-    return true;  // one row after the other, or with momentum, nothing cycles
-  });
-  return detail::prox_result(run, problem, iterations, true);
+  return detail::iterate_problem(backend, problem, Q, psi, recursion, tolerance, until.limit);
 }
 
 /// The same after exactly T updates, whatever they lead to: the status is `unrolled`, residual and bound are

@@ -35,8 +35,8 @@ class PerSample {
     column_max(lane, out, formula::Identity{}, by_sample(c));
   }
 
-  /// out_j = |f(args...)|_2 over sample j, f without state. No square leaves the range of the scalar: a power of two
-  /// brings the largest entry of each sample to 1. NaN or infinite where an entry is.
+  /// out_j = |f(args...)|_2 over sample j, f without state. No square leaves the range of the scalar: a power
+  /// of two brings the largest entry of each sample to 1. NaN or infinite where an entry is.
   template <class Lane, class F, class First, class... Args>
   void norms(Lane& lane, View<B> out, Columns c, F const&, First const& first, Args const&... args) {
     auto const frame = lane.frame();

@@ -109,7 +109,7 @@ class MetricProblem {
     samples.maxima(lane, out, c, formula::Magnitude{}, columns(Z_, c));
   }
 
-  /// Of a sum of as many terms as a row of Q has, errors as a random walk; see docs/maths.md.             (U1)
+  /// Of a sum of as many terms as a row of Q has, errors as a random walk; see docs/maths.md.            (U1)
   Scalar rounding() const {
     auto const n = static_cast<Scalar>(magnitudes_.rows() * Q_.structure().taps());
     return (Scalar(2) + std::sqrt(n)) * std::numeric_limits<Scalar>::epsilon();
@@ -135,17 +135,17 @@ void check_same_shape(char const* who, V const& U, V const& Z) {
 
 }  // namespace detail
 
-/// The length of the minimum-norm subgradient of each sample's problem at u, in the units of Q z: how far u is from
-/// optimal.                                                                                              (C4)
+/// The length of the minimum-norm subgradient of each sample's problem at u, in the units of Q z: how far u
+/// is from optimal.                                                                                      (C4)
 ///
 ///   r = argmin |r|_2 over the subgradients r of  1/2 <u - z, Q (u - z)> + psi(u)
 ///   with g = Q (u - z) + beta u:   r_i = g_i + lambda_i sign(u_i) where u_i != 0; where u_i = 0,
 ///   r_i = min(g_i + lambda_i, 0) for psi with u >= 0, and soft thresholding of g_i by lambda_i else
 ///
-/// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; of each image, 1 x images,
-///           for a convolutional metric.
-/// Ensures   |u - u_star|_2 <= |r|_2 / convexity_modulus(Q, psi) in each sample, up to the rounding of r. No square
-///           leaves the range of the scalar.
+/// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; of each image, 1 x
+///           images, for a convolutional metric.
+/// Ensures   |u - u_star|_2 <= |r|_2 / convexity_modulus(Q, psi) in each sample, up to the rounding of r. No
+///           square leaves the range of the scalar.
 /// Cost      one product with Q.
 /// Tested    tests/prox/metric_prox_test.cpp: (C4)
 template <Backend B, Metric M, Penalty P>
@@ -168,7 +168,8 @@ Matrix<B> subgradient_norm(B& backend, M const& Q, P const& psi, Input<B> z, Inp
   return r;
 }
 
-/// The same as a share of the terms of r at u = 0: what `Until` compares, and ProxResult reports. It has no unit.  (U1)
+/// The same as a share of the terms of r at u = 0: what `Until` compares, and ProxResult reports. It has no
+/// unit. (U1)
 ///
 ///   |r|_2 / |t(0)|_2,   t(0) = p + min(lambda, p),   p = |Q||z|
 ///

@@ -22,9 +22,9 @@ struct Updates {
   Index count;
 };
 
-/// As many updates as it takes: until |r|_2 <= tolerance |t(0)|_2 in every sample, where r is its residual and t(0) are
-/// the terms that r is summed from at u = 0, so that the tolerance has no unit; or until something else happens
-/// (Status), at the latest after `limit` updates.                                                        (U1)
+/// As many updates as it takes: until |r|_2 <= tolerance |t(0)|_2 in every sample, where r is its residual
+/// and t(0) are the terms that r is summed from at u = 0, so that the tolerance has no unit; or until
+/// something else happens (Status), at the latest after `limit` updates.                                 (U1)
 ///
 ///   Until{.tolerance = 1e-10, .limit = 500}
 ///
@@ -34,7 +34,8 @@ struct Until {
   Index limit = 10000;
 };
 
-/// The tolerance that `until` means in this scalar. Refuses one that is negative, infinite or NaN, and a negative limit.
+/// The tolerance that `until` means in this scalar. Refuses one that is negative, infinite or NaN, and a
+/// negative limit.
 template <class Scalar>
 Scalar tolerance_of(char const* who, Until const& until) {
   require_at_least(who, "limit", until.limit, Index{0});

@@ -8,9 +8,9 @@
 
 namespace detrame::detail {
 
-/// The state of each sample of an iteration, in the 1 x samples rows of one matrix, so that statuses are found
-/// where the iterates are and one number an iteration comes back to the host. Sizes of u and of its changes are those of
-/// the largest entry, which no square takes out of the range of the scalar.
+/// The state of each sample of an iteration, in the 1 x samples rows of one matrix, so that statuses are
+/// found where the iterates are and one number an iteration comes back to the host. Sizes of u and of its
+/// changes are those of the largest entry, which no square takes out of the range of the scalar.
 enum WatchRow : Index {
   row_status,
   row_active,
@@ -57,11 +57,13 @@ struct WatchStart {
   }
 };
 
-/// A sample after `age` updates since its anchor, the iterate at the last power of two. What it becomes, it stays.
+/// A sample after `age` updates since its anchor, the iterate at the last power of two. What it becomes, it
+/// stays.
 ///
 /// A return is an iterate that is as near to the anchor as rounding is to the way made since; rounding itself
-/// is no way. Two returns, the second after twice the time of the first, look like a cycle: in that time an iteration
-/// that converges has moved on, unless its factor is within rounding of 1; so kappa < 1 has the last word.
+/// is no way. Two returns, the second after twice the time of the first, look like a cycle: in that time an
+/// iteration that converges has moved on, unless its factor is within rounding of 1; so kappa < 1 has the
+/// last word.
 template <class Scalar>
 struct Watch {
   Scalar tolerance;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "detrame/core/host_device.hpp"
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 /// What is done to entries of matrices, with nothing of this library in it.
@@ -74,8 +75,8 @@ struct Negate {
   }
 };
 
-/// s <- the power of two that brings a size s into [1, 2), as far as it and its inverse are normal numbers; 1 where
-/// s is 0 or not finite.
+/// s <- the power of two that brings a size s into [1, 2), as far as it and its inverse are normal numbers; 1
+/// where s is 0 or not finite.
 struct ScaleToOne {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& s) const {
@@ -100,6 +101,16 @@ struct DivideWhereNotZero {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
     if (y != Scalar(0)) y /= x;
+  }
+};
+
+/// y <- y where factor y, rounded, is too small to have its eps above the smallest normal number; else 0.
+template <class Scalar>
+struct KeepWhereProductVanishes {
+  Scalar factor;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y) const {
+    constexpr Scalar least = limits::smallest_normal<Scalar> / limits::epsilon<Scalar>;
+    if (factor == Scalar(0) || factor * y >= least) y = Scalar(0);
   }
 };
 
