@@ -115,12 +115,12 @@ constexpr By all_recursions[] = {By::jacobi, By::forward_backward, By::gershgori
                                  By::fista};
 
 /// How runs end in the laws of units: by default, by rounding alone, by the limit.
-inline Until const ends[] = {Until{}, Until{.tolerance = 0, .limit = 3000}, Until{.limit = 5}};
+inline Until const ends[] = {Until{}, Until{.tolerance = 0, .limit = 600}, Until{.limit = 5}};
 
 /// (U2) Q, beta, lambda -> 4^n (Q, beta, lambda)
 template <class P>
 void scaled_metric_gives_the_same_bits(P const& p) {
-  for (int n : {-15, 1, 14}) {
+  for (int n : {-15, 14}) {
     double const s = std::ldexp(1., 2 * n);
     P const q(p.b, mapped([=](double x) { return s * x; }, p.Q_host), p.z_host, s * p.lambda, s * p.beta);
     for (By recursion : all_recursions)
@@ -134,7 +134,7 @@ void scaled_metric_gives_the_same_bits(P const& p) {
 /// (U2) z, lambda -> 2^n (z, lambda): also by so much that squares of z would leave the range of a float
 template <class P>
 void scaled_data_give_the_same_bits(P const& p) {
-  for (int n : {-70, 3, 80}) {
+  for (int n : {-70, 80}) {
     double const s = std::ldexp(1., n);
     P const q(p.b, p.Q_host, mapped([=](double x) { return s * x; }, p.z_host), s * p.lambda, p.beta);
     for (By recursion : all_recursions)

@@ -144,12 +144,12 @@ TEST_CASE_TEMPLATE("(C1) where kappa < 1, slow is not cycling: Q = [[1, r], [r, 
 
 TEST_CASE_TEMPLATE("stalled: nothing but rounding is left; Gauss-Seidel and FISTA never cycle", P, FOUR) {
   typename P::Backend b;
-  for (std::uint64_t n = 0; n < 10; ++n)
-    for (double condition : {3., 1e3}) {
+  for (std::uint64_t n = 0; n < 3; ++n)
+    for (double condition : {3., 100.}) {
       P const p(b, definite_matrix<double>(8, condition, seed(700 + n)),
                 normal_matrix<double>(8, 3, seed(720 + n)), .05, 0);
       for (By recursion : {By::gauss_seidel, By::fista, By::gershgorin}) {
-        auto const result = p.solve(recursion, Until{.tolerance = 0, .limit = 60000});
+        auto const result = p.solve(recursion, Until{.tolerance = 0, .limit = 20000});
         CAPTURE(name(result.status));
         CHECK((result.status == Status::stalled || good(result.status)));
         CHECK(static_cast<double>(result.residual) <
