@@ -51,10 +51,9 @@ struct Problem {
 template <class Recursion>
 void depth(benchmark::State& state, Recursion recursion, Index T) {
   static Problem p;
-  Until const until{.tolerance = 0, .limit = T};
   double error = 0, bound = 0;
   for (auto _ : state) {
-    auto const result = metric_prox(p.cpu, p.Q, p.psi, p.z, recursion, until);
+    auto const result = metric_prox(p.cpu, p.Q, p.psi, p.z, recursion, Updates{T});
     error = (result.u - p.u).colwise().norm().maxCoeff();
     bound = result.bound;
   }

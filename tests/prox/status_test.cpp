@@ -26,16 +26,22 @@ P scalar_problem(typename P::Backend& b, HostMatrix<double> const& z, double lam
 constexpr double nan = std::numeric_limits<double>::quiet_NaN(),
                  infinity = std::numeric_limits<double>::infinity();
 
+/// A metric whose entries nobody can have.
+struct WithoutEntries : DenseMetric<Cpu<double>> {
+  using DenseMetric<Cpu<double>>::DenseMetric;
+  ConstView<Cpu<double>> weights() const { return {}; }
+};
+
 }  // namespace
 
 TEST_CASE("a status is named after the inequality that fired, from best to worst") {
-  Status const order[] = {Status::unrolled,        Status::all_zero, Status::residual_reached,
-                          Status::iteration_limit, Status::cycling,  Status::diverged,
-                          Status::not_finite};
-  char const* const names[] = {"unrolled", "all_zero", "residual_reached", "iteration_limit",
-                               "cycling",  "diverged", "not_finite"};
-  for (std::size_t i = 0; i < 7; ++i) CHECK(name(order[i]) == names[i]);
-  for (std::size_t i = 1; i < 7; ++i) CHECK(order[i - 1] < order[i]);
+  Status const order[] = {Status::unrolled, Status::all_zero,        Status::residual_reached,
+                          Status::stalled,  Status::iteration_limit, Status::cycling,
+                          Status::diverged, Status::not_finite};
+  char const* const names[] = {"unrolled",        "all_zero", "residual_reached", "stalled",
+                               "iteration_limit", "cycling",  "diverged",         "not_finite"};
+  for (std::size_t i = 0; i < 8; ++i) CHECK(name(order[i]) == names[i]);
+  for (std::size_t i = 1; i < 8; ++i) CHECK(order[i - 1] < order[i]);
 }
 
 TEST_CASE_TEMPLATE("residual_reached: |r| <= tolerance, and not one update before", P, NONNEGATIVE) {
@@ -56,7 +62,10 @@ TEST_CASE_TEMPLATE("residual_reached: |r| <= tolerance, and not one update befor
   CHECK(&require_converged(result) == &result.u);
   check_throws_with<NotConverged>(
       [&] { require_converged(limited); },
-      "the status is iteration_limit, the residual 0.00195312 after 9 iterations");
+      "the status is iteration_limit, the relative residual 0.00195312 after 9 iterations");
+  auto const& of_a_temporary = require_converged(by_half(Until{.tolerance = 1. / 1024, .limit = 100}));
+  static_assert(std::is_same_v<decltype(require_converged(by_half({}))), Matrix<typename P::Backend>>);
+  CHECK(p.on_host(of_a_temporary) == p.on_host(result.u));
 }
 
 TEST_CASE_TEMPLATE("iteration_limit: slow is neither cycling nor diverging, from one side or from both", P,
@@ -91,9 +100,15 @@ TEST_CASE_TEMPLATE("cycling: an iterate comes back, exactly or in the limit", P,
 TEST_CASE("cycling: one return is none, nor are two that are not twice as long apart") {
   auto const after = [](std::initializer_list<double> distances) {  // from the anchor, at age 1, 2, ...
     double status = static_cast<double>(static_cast<int>(Status::iteration_limit));
-    double active = 1, farthest = 0, first_return = 0, age = 0;
-    for (double d : distances)
-      detail::Watch<double>{1e-9, ++age}(status, active, farthest, first_return, 1., 4., d * d, 1e9);
+    double activity = detail::sample_active, farthest = 0, first_return = 0, still = 0, age = 0;
+    for (double d : distances) {
+      detail::Watch<double>{
+          .tolerance = 1e-9, .rounding = 1e-15, .slope = 1, .age = ++age, .may_cycle = true}(
+          status, activity, farthest, first_return, still, /*r*/ 1., /*terms*/ 1., /*size*/ 2., d,
+          /*change*/ 1.,
+          /*reach*/ 1e9);
+      detail::Decide<double>{1e-15, true}(status, activity, 1., 1.);
+    }
     return static_cast<Status>(static_cast<int>(status));
   };
   CHECK(after({1, 0, 1, 0}) == Status::cycling);
@@ -189,6 +204,9 @@ TEST_CASE("refusals of metric_prox, by name and size") {
                                 "metric_prox: psi has 4 rows, Q is 3 x 3");
   check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, p.psi, z, Gershgorin{}, Unroll<1>{}); },
                                 "z has 7 rows, Q is 3 x 3");
+  WithoutEntries const Q(b, Cpu<double>::Matrix::Identity(3, 3));
+  check_throws_with<ShapeError>([&] { metric_prox(b, Q, p.psi, p.z, Gershgorin{}); },
+                                "metric_prox: weights() of Q is 0 x 0, must be 3 x 3");
   check_throws_with<ShapeError>([&] { residual(b, p.Q, p.psi, p.z, u); }, "residual: u is 3 x 2, z is 3 x 1");
   check_throws_with<ShapeError>([&] { lambda_max(b, p.Q, p.psi, z); },
                                 "lambda_max: z has 7 rows, Q is 3 x 3");
@@ -202,6 +220,7 @@ TEST_CASE("refusals of metric_prox, by name and size") {
                                  "gamma = 0, must be > 0");
   Cpu<double>::Matrix const outside = Cpu<double>::Matrix::Constant(3, 1, -1);
   CHECK(residual(b, p.Q, p.psi, p.z, outside)(0, 0) == infinity);
+  CHECK(subgradient_norm(b, p.Q, p.psi, p.z, outside)(0, 0) == infinity);
 }
 
 TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe steps and sweeps do", P,
@@ -216,7 +235,7 @@ TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe
   CHECK(max_abs(p.on_host(metric_prox(b, p.Q, p.psi, p.z, Jacobi{}, Unroll<4>{}).u)) == 0);
   auto const printed = p.solve(By::jacobi);
   CHECK(printed.status == Status::cycling);
-  CHECK(static_cast<double>(printed.residual) > 1);
+  CHECK(static_cast<double>(printed.residual) > .5);  // of the terms at 0
   // ... where the solution is .96085 1.
   for (By recursion : safe_recursions) {
     CAPTURE(recursion);

@@ -11,6 +11,8 @@ inline constexpr Scalar epsilon = std::numeric_limits<Scalar>::epsilon();
 template <class Scalar>
 inline constexpr Scalar largest = std::numeric_limits<Scalar>::max();
 template <class Scalar>
+inline constexpr Scalar smallest_normal = std::numeric_limits<Scalar>::min();
+template <class Scalar>
 inline constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
 template <class Scalar>
 inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();

@@ -11,7 +11,9 @@ template <Backend B>
 class PerSample {
  public:
   PerSample(B& backend, Index unit, Index columns) : unit_(unit) {
-    if (unit > 1) resize(backend, sites_, 1, columns);
+    if (unit == 1) return;
+    resize(backend, sites_, 1, columns);
+    resize(backend, scales_, 1, columns);
   }
 
   /// The samples of a chunk of columns.
@@ -33,6 +35,18 @@ class PerSample {
     column_max(lane, out, formula::Identity{}, by_sample(c));
   }
 
+  /// out_j = |f(args...)|_2 over sample j, f without state. No square leaves the range of the scalar: a power
+  /// of two brings the largest entry of each sample to 1. NaN or infinite where an entry is.
+  template <class Lane, class F, class First, class... Args>
+  void norms(Lane& lane, View<B> out, Columns c, F const&, First const& first, Args const&... args) {
+    auto const frame = lane.frame();
+    View<B> const scale = lane.scratch(1, out.cols());  // 1 x samples
+    maxima(lane, scale, c, formula::MagnitudeOf<F>{}, first, args...);
+    each(lane, formula::ScaleToOne{}, scale);
+    sums(lane, out, c, formula::ScaledSquare<F>{}, first, PerColumn{at_columns(lane, scale, c)}, args...);
+    each(lane, formula::ScaledRoot{}, out, ConstView<B>(scale));
+  }
+
   /// v: 1 x samples, as 1 x columns: each sample's number at each of its columns. `memory` is 1 x columns.
   template <class Lane>
   ConstView<B> spread(Lane& lane, ConstView<B> v, Matrix<B>& memory) const {
@@ -45,8 +59,17 @@ class PerSample {
   View<B> of_sites(Columns c) { return columns(View<B>(sites_), c); }
   ConstView<B> by_sample(Columns c) { return ConstView<B>(of_sites(c)).reshaped(unit_, c.count / unit_); }
 
+  /// v: 1 x (samples of c), as 1 x c.count.
+  template <class Lane>
+  ConstView<B> at_columns(Lane& lane, View<B> v, Columns c) {
+    if (unit_ == 1) return v;
+    View<B> const wide = columns(View<B>(scales_), c);
+    each(lane, formula::Assign{}, wide.reshaped(unit_, v.cols()), PerColumn{ConstView<B>(v)});
+    return wide;
+  }
+
   Index unit_;
-  Matrix<B> sites_;  // 1 x columns
+  Matrix<B> sites_, scales_;  // 1 x columns
 };
 
 }  // namespace detrame::detail

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "detrame/metric/concept.hpp"
@@ -51,7 +52,91 @@ typename B::Scalar convexity_modulus(B& backend, M const& Q, P const& psi) {
   return Q.dim() == 0 ? Q.lambda_min() : Q.lambda_min() + detail::smallest<B>(backend, psi.beta());
 }
 
-/// The length of the minimum-norm subgradient of each column's problem at u: how far u is from optimal. (C4)
+namespace detail {
+
+/// The problem of (M3) as what `Iteration` runs on: V = Q (U - Z), r the minimum-norm subgradient.
+///
+///   t = p + min(lambda, p),   p = |Q| (|u| + |z|) + beta |u|                                            (U1)
+template <Metric M, Penalty P>
+class MetricProblem {
+ public:
+  using Backend = typename M::Backend;
+  using B = Backend;
+  using Scalar = typename M::Scalar;
+  using Lane = typename B::Lane;
+  static constexpr bool reach_from_terms = false;
+
+  /// Refuses a problem whose parts do not fit, and a metric without entries.
+  MetricProblem(B& backend, char const* who, M const& Q, P const& psi, ConstView<B> Z)
+      : Q_(Q), psi_(psi), Z_(Z) {
+    check_problem(who, Q, psi, Z);
+    Index const k = Q.dim();
+    ConstView<B> const weights = Q.weights();
+    require_shape(who, "weights() of Q", weights, Q.structure().weight_rows(k), Q.structure().weight_cols(k));
+    resize(backend, magnitudes_, weights.rows(), weights.cols());
+    each(backend.lane(), formula::StoreMagnitude{}, View<B>(magnitudes_), weights);
+    modulus_ = convexity_modulus(backend, Q, psi);
+    auto const sums = to_host(backend, Q.absolute_row_sums(backend)), beta = to_host(backend, psi.beta());
+    for (Index i = 0; i < k; ++i) slope_ = std::max(slope_, sums(i, 0) + beta(i, 0));
+    slope_ *= std::sqrt(static_cast<Scalar>(k * Q.structure().unit()));
+  }
+
+  Index rows() const { return Z_.rows(); }
+  Batch batch() const { return {Z_.cols(), Q_.structure().unit()}; }
+  Index working_set() const { return 6 * Z_.rows(); }
+  Scalar modulus() const { return modulus_; }
+
+  void evaluate(Lane& lane, Columns c, ConstView<B> U, View<B> V) const {
+    metric_gradient(lane, Q_, U, columns(Z_, c), V);
+  }
+
+  void residuals(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U,
+                 ConstView<B> V) const {
+    samples.norms(lane, out, c, formula::Subgradient<typename P::Activation>{}, U, V, PerRow{psi_.lambda()},
+                  PerRow{psi_.beta()});
+  }
+
+  void terms(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U) const {
+    auto const frame = lane.frame();
+    View<B> const sizes = lane.scratch(U.rows(), U.cols()), p = lane.scratch(U.rows(), U.cols());  // k x n
+    each(lane, formula::StoreMagnitudes{}, sizes, U, columns(Z_, c));
+    Q_.structure().apply(lane, ConstView<B>(magnitudes_), ConstView<B>(sizes), p);
+    each(lane, formula::AddScaledMagnitude{}, p, U, PerRow{psi_.beta()});
+    samples.norms(lane, out, c, formula::CappedSum{}, ConstView<B>(p), PerRow{psi_.lambda()});
+  }
+
+  void given(Lane& lane, Columns c, PerSample<B>& samples, View<B> out) const {
+    samples.maxima(lane, out, c, formula::Magnitude{}, columns(Z_, c));
+  }
+
+  /// Of a sum of as many terms as a row of Q has, errors as a random walk; see docs/maths.md.            (U1)
+  Scalar rounding() const {
+    auto const n = static_cast<Scalar>(magnitudes_.rows() * Q_.structure().taps());
+    return (Scalar(2) + std::sqrt(n)) * std::numeric_limits<Scalar>::epsilon();
+  }
+  Scalar slope() const { return slope_; }
+  Scalar reach_divisor() const { return modulus_ * std::sqrt(std::numeric_limits<Scalar>::epsilon()); }
+
+ private:
+  M const& Q_;
+  P const& psi_;
+  ConstView<B> Z_;        // k x N
+  Matrix<B> magnitudes_;  // |Q|, in the layout of its structure
+  Scalar modulus_, slope_ = Scalar(0);
+};
+
+/// Refuses a u that is not of the shape of z.
+template <class V>
+void check_same_shape(char const* who, V const& U, V const& Z) {
+  if (U.rows() != Z.rows() || U.cols() != Z.cols())
+    throw ShapeError(
+        message(who, ": u is ", U.rows(), " x ", U.cols(), ", z is ", Z.rows(), " x ", Z.cols()));
+}
+
+}  // namespace detail
+
+/// The length of the minimum-norm subgradient of each sample's problem at u, in the units of Q z: how far u
+/// is from optimal.                                                                                      (C4)
 ///
 ///   r = argmin |r|_2 over the subgradients r of  1/2 <u - z, Q (u - z)> + psi(u)
 ///   with g = Q (u - z) + beta u:   r_i = g_i + lambda_i sign(u_i) where u_i != 0; where u_i = 0,
@@ -59,16 +144,15 @@ typename B::Scalar convexity_modulus(B& backend, M const& Q, P const& psi) {
 ///
 /// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; of each image, 1 x
 ///           images, for a convolutional metric.
-/// Ensures   |u - u_star|_2 <= |r|_2 / convexity_modulus(Q, psi) in each column, up to the rounding of r.
-/// Cost      one product with Q. Squares below the smallest normal number count as 0.
+/// Ensures   |u - u_star|_2 <= |r|_2 / convexity_modulus(Q, psi) in each sample, up to the rounding of r. No
+///           square leaves the range of the scalar.
+/// Cost      one product with Q.
 /// Tested    tests/prox/metric_prox_test.cpp: (C4)
 template <Backend B, Metric M, Penalty P>
-Matrix<B> residual(B& backend, M const& Q, P const& psi, Input<B> z, Input<B> u) {
+Matrix<B> subgradient_norm(B& backend, M const& Q, P const& psi, Input<B> z, Input<B> u) {
   ConstView<B> const Z = z, U = u;
-  detail::check_problem("residual", Q, psi, Z);
-  if (U.rows() != Z.rows() || U.cols() != Z.cols())
-    throw ShapeError(
-        message("residual: u is ", U.rows(), " x ", U.cols(), ", z is ", Z.rows(), " x ", Z.cols()));
+  detail::check_problem("subgradient_norm", Q, psi, Z);
+  detail::check_same_shape("subgradient_norm", U, Z);
   Matrix<B> r;
   Index const unit = Q.structure().unit();
   detail::PerSample<B> per_sample(backend, unit, Z.cols());
@@ -77,10 +161,32 @@ Matrix<B> residual(B& backend, M const& Q, P const& psi, Input<B> z, Input<B> u)
   each_chunk(backend, Batch{Z.cols(), unit}, 4 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
     View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n
     detail::metric_gradient(lane, Q, columns(U, c), columns(Z, c), V);
-    View<B> const out = columns(row, per_sample.samples(c));
-    per_sample.sums(lane, out, c, formula::SubgradientSquare<typename P::Activation>{}, columns(U, c),
-                    ConstView<B>(V), PerRow{psi.lambda()}, PerRow{psi.beta()});
-    each(lane, formula::SquareRoot{}, out);
+    per_sample.norms(lane, columns(row, per_sample.samples(c)), c,
+                     formula::Subgradient<typename P::Activation>{}, columns(U, c), ConstView<B>(V),
+                     PerRow{psi.lambda()}, PerRow{psi.beta()});
+  });
+  return r;
+}
+
+/// The same as a share of the terms of r at u = 0: what `Until` compares, and ProxResult reports. It has no
+/// unit. (U1)
+///
+///   |r|_2 / |t(0)|_2,   t(0) = p + min(lambda, p),   p = |Q||z|
+///
+/// Ensures   the same bits for data in other units, by powers of two; 0 where r = 0.
+/// Cost      a product with Q, and one with |Q|.
+template <Backend B, Metric M, Penalty P>
+Matrix<B> residual(B& backend, M const& Q, P const& psi, Input<B> z, Input<B> u) {
+  ConstView<B> const Z = z, U = u;
+  detail::MetricProblem<M, P> const problem(backend, "residual", Q, psi, Z);
+  detail::check_same_shape("residual", U, Z);
+  Matrix<B> r = subgradient_norm(backend, Q, psi, Z, U), zero = zeros(backend, Z.rows(), Z.cols());
+  detail::PerSample<B> per_sample(backend, problem.batch().unit, Z.cols());
+  View<B> const row = r;
+  each_chunk(backend, problem.batch(), problem.working_set(), [&](typename B::Lane& lane, Columns c) {
+    View<B> const out = columns(row, per_sample.samples(c)), terms = lane.scratch(1, out.cols());
+    problem.terms(lane, c, per_sample, terms, columns(ConstView<B>(zero), c));
+    each(lane, formula::DivideWhereNotZero{}, out, ConstView<B>(terms));
   });
   return r;
 }

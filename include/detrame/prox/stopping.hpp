@@ -22,24 +22,29 @@ struct Updates {
   Index count;
 };
 
-/// As many updates as it takes: until |r|_2 <= tolerance in every column, r the minimum-norm subgradient, in
-/// the units of Q z; or until something else happens (Status), at the latest after `limit` updates.
+/// As many updates as it takes: until |r|_2 <= tolerance |t(0)|_2 in every sample, where r is its residual
+/// and t(0) are the terms that r is summed from at u = 0, so that the tolerance has no unit; or until
+/// something else happens (Status), at the latest after `limit` updates.                                 (U1)
 ///
 ///   Until{.tolerance = 1e-10, .limit = 500}
 ///
 /// Without a tolerance it is eps^(2/3) of the scalar: 3.7e-11 for double, 2.4e-5 for float.
 struct Until {
   std::optional<double> tolerance = std::nullopt;
-  Index limit = 1000;
+  Index limit = 10000;
 };
 
-/// The tolerance that `until` means in this scalar. Refuses a negative one, NaN, and a negative limit.
+/// The tolerance that `until` means in this scalar. Refuses one that is negative, infinite or NaN, and a
+/// negative limit.
 template <class Scalar>
 Scalar tolerance_of(char const* who, Until const& until) {
   require_at_least(who, "limit", until.limit, Index{0});
   if (!until.tolerance) return std::pow(std::numeric_limits<Scalar>::epsilon(), Scalar(2) / Scalar(3));
   require_at_least(who, "tolerance", *until.tolerance, 0.0);
-  return static_cast<Scalar>(*until.tolerance);
+  auto const tolerance = static_cast<Scalar>(*until.tolerance);
+  if (!std::isfinite(tolerance))
+    throw DomainError(message(who, ": tolerance = ", *until.tolerance, ", must be finite"));
+  return tolerance;
 }
 
 }  // namespace detrame

@@ -2,73 +2,110 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
+#include "detrame/core/limits.hpp"
 #include "detrame/prox/status.hpp"
 
 namespace detrame::detail {
 
-/// The state of each column of an iteration, in the 1 x N rows of one matrix, so that statuses are found
-/// where the iterates are and one number an iteration comes back to the host.
+/// The state of each sample of an iteration, in the 1 x samples rows of one matrix, so that statuses are
+/// found where the iterates are and one number an iteration comes back to the host. Sizes of u and of its
+/// changes are those of the largest entry, which no square takes out of the range of the scalar.
 enum WatchRow : Index {
   row_status,
   row_active,
-  row_residual,
-  row_size,
-  row_distance,
+  row_in_range,
+  row_residual,  // |r|_2
+  row_terms,     // |t(0)|_2
+  row_size,      // max |u_i|
+  row_distance,  // max |u - anchor|
   row_farthest,
   row_return,
+  row_change,  // max |u - u of the last update|
+  row_still,   // how many updates running have changed no bit
   row_reach,
   watch_rows
 };
 
-/// A column before its first update: u = 0, r2 = |r_0|^2, largest = max_i |r_0i|.
+/// What row_active says: besides yes and no, that the host has to look closer (`Decide`).
+enum Activity : int { sample_at_rest, sample_active, sample_near_rounding, sample_like_a_cycle };
+
+template <class Scalar>
+DETRAME_HOST_DEVICE void end_watch(Scalar& status, Scalar& activity, Status how) {
+  status = static_cast<Scalar>(static_cast<int>(how));
+  activity = Scalar(sample_at_rest);
+}
+
+/// A sample before its first update, at u = 0: r = |r(0)|_2, terms = |t(0)|_2, given = max |z_i|.
 template <class Scalar>
 struct WatchStart {
-  Scalar modulus;
-  DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& active, Scalar& reach, Scalar largest,
-                                      Scalar r2) const {
-    Scalar const bound = std::sqrt(r2) / modulus;  // |u_star| <= bound
-    bool const finite = bound - bound == Scalar(0), zero = largest == Scalar(0);
-    reach = bound / std::sqrt(std::numeric_limits<Scalar>::epsilon());
-    status = static_cast<Scalar>(static_cast<int>(zero      ? Status::all_zero
-                                                  : !finite ? Status::not_finite
-                                                            : Status::iteration_limit));
-    active = finite && !zero ? Scalar(1) : Scalar(0);
+  bool reach_from_terms;
+  Scalar reach_divisor;
+
+  DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& activity, Scalar& in_range, Scalar& change,
+                                      Scalar& reach, Scalar r, Scalar terms, Scalar given) const {
+    constexpr Scalar least = limits::smallest_normal<Scalar> / limits::epsilon<Scalar>;
+    bool const finite = r - r == Scalar(0) && terms - terms == Scalar(0);
+    bool const fits = finite && (terms >= least || (terms == Scalar(0) && given == Scalar(0)));
+    in_range = fits ? Scalar(1) : Scalar(0);
+    change = limits::infinity<Scalar>;
+    reach = (reach_from_terms ? terms : r) / reach_divisor;
+    status = static_cast<Scalar>(static_cast<int>(Status::iteration_limit));
+    activity = Scalar(sample_active);
+    if (!fits) return end_watch(status, activity, Status::not_finite);
+    if (r == Scalar(0)) return end_watch(status, activity, Status::all_zero);
   }
 };
 
-/// A column after `age` updates since its anchor, the iterate at the last power of two: r2 = |r|^2,
-/// size2 = |u|^2, distance2 = |u - anchor|^2. What it becomes, it stays.
+/// A sample after `age` updates since its anchor, the iterate at the last power of two. What it becomes, it
+/// stays.
 ///
 /// A return is an iterate that is as near to the anchor as rounding is to the way made since; rounding itself
-/// is no way. Two returns, the second after twice the time of the first, are a cycle: in that time an
-/// iteration that converges, however slowly and from both sides, has moved on.
+/// is no way. Two returns, the second after twice the time of the first, look like a cycle: in that time an
+/// iteration that converges has moved on, unless its factor is within rounding of 1; so kappa < 1 has the
+/// last word.
 template <class Scalar>
 struct Watch {
   Scalar tolerance;
+  Scalar rounding;  ///< c eps
+  Scalar slope;     ///< |t|_2 <= 2 (|t(0)|_2 + slope max |u_i|)
   Scalar age;
+  bool may_cycle;
 
-  DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& active, Scalar& farthest, Scalar& first_return,
-                                      Scalar r2, Scalar size2, Scalar distance2, Scalar reach) const {
-    if (active == Scalar(0)) return;
-    constexpr Scalar eps = std::numeric_limits<Scalar>::epsilon();
-    Scalar const r = std::sqrt(r2), size = std::sqrt(size2), distance = std::sqrt(distance2);
-    if (r <= tolerance) return end(status, active, Status::residual_reached);
-    if (!(r - r == Scalar(0)) || size > reach) return end(status, active, Status::diverged);
+  DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& activity, Scalar& farthest,
+                                      Scalar& first_return, Scalar& still, Scalar r, Scalar terms,
+                                      Scalar size, Scalar distance, Scalar change, Scalar reach) const {
+    if (activity == Scalar(sample_at_rest)) return;
+    constexpr Scalar eps = limits::epsilon<Scalar>;
+    if (r / terms <= tolerance) return end_watch(status, activity, Status::residual_reached);
+    if (!(r - r == Scalar(0)) || size > reach) return end_watch(status, activity, Status::diverged);
+    still = change == Scalar(0) ? still + Scalar(1) : Scalar(0);
+    if (still >= Scalar(2)) return end_watch(status, activity, Status::stalled);
+    if (r <= rounding * (Scalar(2) * (terms + slope * size))) activity = Scalar(sample_near_rounding);
+    if (!may_cycle) return;
     if (distance > farthest) farthest = distance;
     bool const moved = farthest > std::sqrt(eps) * size;
     if (moved && distance <= Scalar(4) * std::pow(eps, Scalar(.75)) * farthest) {
       if (first_return == Scalar(0))
         first_return = age;
       else if (age == Scalar(2) * first_return)
-        end(status, active, Status::cycling);
+        activity = Scalar(sample_like_a_cycle);
     }
   }
+};
 
-  DETRAME_HOST_DEVICE static void end(Scalar& status, Scalar& active, Status how) {
-    status = static_cast<Scalar>(static_cast<int>(how));
-    active = Scalar(0);
+/// What was suspected of a sample, given terms = |t|_2 at u.
+template <class Scalar>
+struct Decide {
+  Scalar rounding;
+  bool may_cycle;
+
+  DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& activity, Scalar r, Scalar terms) const {
+    if (activity <= Scalar(sample_active)) return;
+    if (r <= rounding * terms) return end_watch(status, activity, Status::stalled);
+    if (may_cycle && activity == Scalar(sample_like_a_cycle))
+      return end_watch(status, activity, Status::cycling);
+    activity = Scalar(sample_active);
   }
 };
 

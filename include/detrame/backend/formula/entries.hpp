@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "detrame/core/host_device.hpp"
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 /// What is done to entries of matrices, with nothing of this library in it.
@@ -73,11 +75,58 @@ struct Negate {
   }
 };
 
-/// y <- sqrt(y)
-struct SquareRoot {
+/// s <- the power of two that brings a size s into [1, 2), as far as it and its inverse are normal numbers; 1
+/// where s is 0 or not finite.
+struct ScaleToOne {
   template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& s) const {
+    constexpr int most = std::numeric_limits<Scalar>::max_exponent - 3;
+    int exponent = 0;
+    if (s > Scalar(0) && s - s == Scalar(0)) exponent = std::ilogb(s);
+    exponent = exponent > most ? most : (exponent < -most ? -most : exponent);
+    s = std::scalbn(Scalar(1), -exponent);
+  }
+};
+
+/// y <- sqrt(y) / scale
+struct ScaledRoot {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar scale) const {
+    y = std::sqrt(y) / scale;
+  }
+};
+
+/// y <- y / x, and 0 where y is 0
+struct DivideWhereNotZero {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    if (y != Scalar(0)) y /= x;
+  }
+};
+
+/// y <- y where factor y, rounded, is too small to have its eps above the smallest normal number; else 0.
+template <class Scalar>
+struct KeepWhereProductVanishes {
+  Scalar factor;
   DETRAME_HOST_DEVICE void operator()(Scalar& y) const {
-    y = std::sqrt(y);
+    constexpr Scalar least = limits::smallest_normal<Scalar> / limits::epsilon<Scalar>;
+    if (factor == Scalar(0) || factor * y >= least) y = Scalar(0);
+  }
+};
+
+/// s <- |x| + |y|
+struct StoreMagnitudes {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& s, Scalar x, Scalar y) const {
+    s = (x < Scalar(0) ? -x : x) + (y < Scalar(0) ? -y : y);
+  }
+};
+
+/// y <- y + scale |x|; an infinite scale of x = 0 counts nothing.
+struct AddScaledMagnitude {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x, Scalar scale) const {
+    if (x != Scalar(0)) y += scale * (x < Scalar(0) ? -x : x);
   }
 };
 

@@ -30,20 +30,4 @@ struct Subgradient {
   }
 };
 
-template <class Activation>
-struct SubgradientMagnitude {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar lambda, Scalar beta) const {
-    return Magnitude{}(Subgradient<Activation>{}(u, v, lambda, beta));
-  }
-};
-
-template <class Activation>
-struct SubgradientSquare {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar lambda, Scalar beta) const {
-    return Square{}(Subgradient<Activation>{}(u, v, lambda, beta));
-  }
-};
-
 }  // namespace detrame::formula

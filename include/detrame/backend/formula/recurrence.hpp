@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/backend/formula/terms.hpp"
 #include "detrame/core/host_device.hpp"
 
 /// The unrolled recurrence U <- A(h o Z + W~ (U - Z), b), its adjoint and its tangent; the steps of the
@@ -25,6 +26,30 @@ struct NextUpdate {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u_next, Scalar g, Scalar b) const {
     u_next = Activation{}(v + g, b);
+  }
+};
+
+/// u <- v where `active` is not 0.
+struct AssignWhere {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar active) const {
+    u = active != Scalar(0) ? v : u;
+  }
+};
+
+/// The terms of u - A(h z + (W~ (u - z))_i, b), given p = (|W~| (|u| + |z|))_i: p <- p + |u| + |h z|.
+struct AddFixedPointTerms {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar u, Scalar z, Scalar h) const {
+    p += Magnitude{}(u) + Magnitude{}(h * z);
+  }
+};
+
+/// s (u - v)
+struct DifferenceTimes {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar s) const {
+    return s * (u - v);
   }
 };
 

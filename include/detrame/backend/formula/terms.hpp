@@ -55,6 +55,33 @@ struct SquaredDifference {
   }
 };
 
+/// |f(args...)|, f without state.
+template <class F>
+struct MagnitudeOf {
+  template <class... Scalars>
+  DETRAME_HOST_DEVICE constexpr auto operator()(Scalars... args) const {
+    return Magnitude{}(F{}(args...));
+  }
+};
+
+/// (scale f(first, rest...))^2, f without state.
+template <class F>
+struct ScaledSquare {
+  template <class Scalar, class... Rest>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar first, Scalar scale, Rest... rest) const {
+    Scalar const v = scale * F{}(first, rest...);
+    return v * v;
+  }
+};
+
+/// p + min(s, p): terms and a shrinkage, which counts for no more than they do.
+struct CappedSum {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar p, Scalar s) const {
+    return p + (s < p ? s : p);
+  }
+};
+
 /// -sign(u) p
 struct NegativeSigned {
   template <class Scalar>

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "detrame/prox/contraction.hpp"
+#include "detrame/prox/iteration.hpp"
+#include "detrame/prox/unrolled.hpp"
+
+namespace detrame {
+
+/// A fixed point of a recursion, as near as it was asked for, and what is known about it.
+template <Backend B>
+struct UnrolledResult {
+  using Scalar = typename B::Scalar;
+
+  Matrix<B> u;       ///< k x N
+  Status status;     ///< that of the worst sample
+  Index iterations;  ///< updates that the slowest sample was given
+  Scalar residual;   ///< max over samples of |u - A(G + W~ u, b)|_2 / |t(0)|_2: a share             (U1) (U3)
+  std::optional<Scalar> bound;  ///< where kappa < 1 is known, |u - u_star|_S <= bound in every sample, up to
+                                ///< the rounding of the residual; else there is none                    (U3)
+  std::vector<Status> column_status;
+};
+
+namespace detail {
+
+/// u = A(G + W~ u, b) as what `Iteration` runs on: V = A(G + W~ U, b), r = u - v.
+///
+///   t = p + min(b, p),   p = |h o z| + |W~| (|u| + |z|) + |u|                                           (U1)
+///
+/// It lives until the innermost frame of backend.lane() closes.
+template <class Activation, Structure S, class B_>
+class FixedPointProblem {
+ public:
+  using Backend = B_;
+  using B = B_;
+  using Scalar = typename B::Scalar;
+  using Lane = typename B::Lane;
+  static constexpr bool reach_from_terms = true;
+
+  FixedPointProblem(B& backend, S const& structure, ConstView<B> W_tilde, ConstView<B> h, ConstView<B> b,
+                    ConstView<B> Z)
+      : structure_(structure), W_(structure.prepare(backend, W_tilde, Op::none)), h_(h), b_(b), Z_(Z) {
+    resize(backend, G_, Z.rows(), Z.cols());
+    each_chunk(backend, batch(), working_set(), [&](Lane& lane, Columns c) {
+      View<B> const U_1 = lane.scratch(Z.rows(), c.count);  // k x n, which the run computes again
+      ConstView<B> const Z_c = columns(Z, c);
+      structure.map(lane, W_, Z_c, formula::FirstUpdate<Activation>{}, columns(View<B>(G_), c), U_1, Z_c,
+                    PerRow{h}, PerRow{b});
+    });
+    resize(backend, magnitudes_, W_tilde.rows(), W_tilde.cols());
+    each(backend.lane(), formula::StoreMagnitude{}, View<B>(magnitudes_), W_tilde);
+    auto const sums = to_host(backend, absolute_row_sums(backend, structure, W_tilde)),
+               h_host = to_host(backend, h);
+    Scalar largest(0);
+    for (Index i = 0; i < h.rows(); ++i) {
+      largest = std::max(largest, sums(i, 0));
+      vanishes_ = vanishes_ && sums(i, 0) == Scalar(0) && h_host(i, 0) == Scalar(0);
+    }
+    slope_ = (Scalar(1) + largest) * std::sqrt(static_cast<Scalar>(Z.rows() * structure.unit()));
+  }
+
+  Index rows() const { return Z_.rows(); }
+  Batch batch() const { return structure_.batch(Z_.cols()); }
+  Index working_set() const { return unrolled_working_set(Z_.rows()); }
+
+  void evaluate(Lane& lane, Columns c, ConstView<B> U, View<B> V) const {
+    structure_.map(lane, W_, U, formula::NextUpdate<Activation>{}, V, columns(ConstView<B>(G_), c),
+                   PerRow{b_});
+  }
+
+  void residuals(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U,
+                 ConstView<B> V) const {
+    samples.norms(lane, out, c, formula::Difference{}, U, V);
+  }
+
+  void terms(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U) const {
+    auto const frame = lane.frame();
+    View<B> const sizes = lane.scratch(U.rows(), U.cols()), p = lane.scratch(U.rows(), U.cols());  // k x n
+    each(lane, formula::StoreMagnitudes{}, sizes, U, columns(Z_, c));
+    structure_.apply(lane, ConstView<B>(magnitudes_), ConstView<B>(sizes), p);
+    each(lane, formula::AddFixedPointTerms{}, p, U, columns(Z_, c), PerRow{h_});
+    samples.norms(lane, out, c, formula::CappedSum{}, ConstView<B>(p), PerRow{b_});
+  }
+
+  /// A map that is 0 makes 0 of every z.
+  void given(Lane& lane, Columns c, PerSample<B>& samples, View<B> out) const {
+    samples.maxima(lane, out, c, formula::Magnitude{}, columns(Z_, c));
+    if (vanishes_) each(lane, formula::Scale<Scalar>{Scalar(0)}, out);
+  }
+
+  /// As that of MetricProblem, of a row of W~.                                                          (U1)
+  Scalar rounding() const {
+    auto const n = static_cast<Scalar>(magnitudes_.rows() * structure_.taps());
+    return (Scalar(2) + std::sqrt(n)) * std::numeric_limits<Scalar>::epsilon();
+  }
+  Scalar slope() const { return slope_; }
+  Scalar reach_divisor() const { return std::numeric_limits<Scalar>::epsilon(); }
+
+ private:
+  using Prepared_ = decltype(std::declval<S const&>().prepare(std::declval<B&>(), ConstView<B>(), Op::none));
+
+  S structure_;
+  Prepared_ W_;
+  ConstView<B> h_, b_, Z_;    // k x 1, k x 1, k x N
+  Matrix<B> G_, magnitudes_;  // k x N; |W~|, in the layout of its structure
+  Scalar slope_;
+  bool vanishes_ = true;
+};
+
+/// U <- V, where `active` is not 0.
+struct TakeValue {
+  template <Backend B>
+  void advance(B& backend, View<B> U, View<B> V, ConstView<B> active) const {
+    each_chunk(backend, Batch{U.cols()}, 2 * U.rows(), [&](typename B::Lane& lane, Columns c) {
+      each(lane, formula::AssignWhere{}, columns(U, c), ConstView<B>(columns(V, c)),
+           PerColumn{columns(active, c)});
+    });
+  }
+};
+
+}  // namespace detail
+
+/// As many updates of the recursion of eq. (20), from U_0 = 0, as it takes to a fixed point; with free
+/// parameters, which need be nobody's prox.                                                    (M5) (F1) (U3)
+///
+///   u = A(G + W~ u, b),   G = h o Z - W~ Z
+///
+/// Shapes    as in unrolled_prox; a sample is a column, or an image of a convolution.  known.S: k x 1.
+/// Requires  all shapes, else ShapeError; a tolerance and a limit >= 0, the tolerance finite, else
+///           DomainError. `known`, if given, is what `contraction` says of these W~.
+/// Ensures   (1) residual = max over samples of |u - A(G + W~ u, b)|_2 / |t(0)|_2, from u as returned, where
+///               t(0) = p + min(b, p), p = |h o z| + |W~||z|: the natural residual, which has no unit.   (U1)
+///           (2) the status of each sample is the inequality that fired (Status); residual <= until.tolerance
+///               if the worst is residual_reached. Its bits depend on no other sample.
+///           (3) a fixed point that is reached need not be the only one, nor the residual a distance; where
+///               known.kappa < 1 it is, there is one, |u - u_star|_S <= bound, and no sample is called
+///               cycling.
+///           (4) U after n updates is that of unrolled_prox with T = n.
+///           (5) Z and b times a power of two: the same statuses and counts, u times it, bit for bit.    (U2)
+/// Cost      an update: one product with W~, which serves the residual; besides one with |W~| at the start,
+///           and where the residual is near rounding. Workspace 6 k N scalars.
+/// Source    docs/maths.md (M5), (C1), (U3), (U1)
+/// Tested    tests/prox/unrolled_until_test.cpp
+template <class Activation, Structure S, Backend B>
+UnrolledResult<B> unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_tilde,
+                                ConstView<B> h, ConstView<B> b, ConstView<B> Z, Until const& until,
+                                std::optional<Contraction<B>> const& known = std::nullopt) {
+  using Scalar = typename B::Scalar;
+  auto const tolerance = tolerance_of<Scalar>("unrolled_prox", until);
+  detail::check_unrolled<S, ConstView<B>>("unrolled_prox", structure, W_tilde, h, b, Z, 0, Z, {});
+  auto const frame = backend.lane().frame();
+  detail::FixedPointProblem<Activation, S, B> const problem(backend, structure, W_tilde, h, b, Z);
+  detail::Iteration run(backend, problem);
+  bool const contracts = known && known->kappa < Scalar(1);
+  Matrix<B> root_S;  // k x 1
+  if (contracts) {
+    auto const s = detail::positive_vector(backend, "unrolled_prox", "S", ConstView<B>(known->S), Z.rows());
+    root_S = to_device(backend,
+                       host_matrix<Scalar>(Z.rows(), 1, [&](Index i, Index) { return std::sqrt(s(i, 0)); }));
+  }
+  detail::TakeValue updates;
+  Index const iterations = run.run(updates, tolerance, until.limit, !contracts, [] { return false; });
+  auto found = run.outcome(true);
+  std::optional<Scalar> bound;
+  if (contracts && found.residual - found.residual == Scalar(0)) {
+    Scalar const step = run.largest_norm(formula::DifferenceTimes{}, PerRow{ConstView<B>(root_S)});
+    bound = step / (Scalar(1) - known->kappa);
+    if (step > Scalar(0)) bound = std::max(*bound, std::numeric_limits<Scalar>::min());
+  } else if (contracts) {
+    bound = found.residual;  // infinite or NaN
+  }
+  return {run.take_iterate(), found.status, iterations, found.residual, bound, std::move(found.of_sample)};
+}
+
+}  // namespace detrame
