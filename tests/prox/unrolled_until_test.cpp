@@ -116,6 +116,11 @@ TEST_CASE_TEMPLATE("(U3) where kappa < 1, |u - u*|_S <= |u - A(G + W~ u, b)|_S /
           static_cast<double>(*result.bound) + static_cast<double>(tolerance<typename B::Scalar>(d.k, 20)));
     CHECK(farthest > static_cast<double>(*result.bound) / 100);  // not vacuous
   }
+  // sharp: u <- .5 u + 1 from 0 goes to 2 in both rows, on one side
+  auto const half = host_matrix<double>(2, 2, [](Index i, Index j) { return i == j ? .5 : 0; });
+  Run<B, typename P::Activation> const line(backend, two_rows(half, 1, 0, HostMatrix<double>(2, 1, 2)));
+  auto const at_0 = line.until(Until{.limit = 0}, line.contraction());
+  CHECK(static_cast<double>(*at_0.bound) == doctest::Approx(std::sqrt(8.)));
   Contraction<B> none = known;
   none.kappa = 1;
   CHECK_FALSE(run.until({}, none).bound.has_value());
