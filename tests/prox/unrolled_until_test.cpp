@@ -62,8 +62,8 @@ TEST_CASE_TEMPLATE(
   REQUIRE(result.iterations > 2);
   CHECK(static_cast<double>(result.residual) <= wanted);
   auto const shares = [&](Matrix<B> const& U) {  // by the definition, in double
-    auto const u = in_double<B>(backend, U), W = d.structure.dense(backend, ConstView<B>(run.W));
-    auto const w = rounded<double>(W);
+    auto const u = in_double<B>(backend, U);
+    auto const w = rounded<double>(d.structure.dense(backend, ConstView<B>(run.W)));
     std::vector<double> out;
     for (Index j = 0; j < d.N; ++j) {
       double r2 = 0, t2 = 0;
