@@ -10,7 +10,7 @@
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/metric/gram_metric.hpp"
 #include "detrame/metric/penalty.hpp"
-#include "detrame/prox/contraction.hpp"
+#include "detrame/prox/bounds.hpp"
 
 namespace {
 

@@ -44,6 +44,7 @@
 #include "detrame/network/zoo/plain_net.hpp"
 #include "detrame/network/zoo/res_net.hpp"
 #include "detrame/operator/norm_estimate.hpp"
+#include "detrame/prox/bounds.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/kink_margin.hpp"
 #include "detrame/prox/lambda_max.hpp"

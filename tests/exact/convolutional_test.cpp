@@ -7,7 +7,7 @@
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/metric/penalty.hpp"
 #include "detrame/metric/synthesis.hpp"
-#include "detrame/prox/contraction.hpp"
+#include "detrame/prox/bounds.hpp"
 #include "detrame/prox/safe_steps.hpp"
 #include "detrame/prox/unrolled.hpp"
 #include "laws/archetype.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/prox/contraction.hpp"
+#include "detrame/prox/bounds.hpp"
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/exact/exact_margin.hpp"

@@ -19,7 +19,7 @@ struct Shape {
   friend constexpr bool operator==(Shape const&, Shape const&) = default;
   friend std::ostream& operator<<(std::ostream& out, Shape const& s) {
     out << s.channels;
-    if (s.sites() != 1) out << " x " << s.height << " x " << s.width;
+    if (s.height != 1 || s.width != 1) out << " x " << s.height << " x " << s.width;
     return out;
   }
 };

@@ -3,7 +3,7 @@
 
 #include "detrame/metric/concept.hpp"
 #include "detrame/metric/entries.hpp"
-#include "detrame/operator/symbol.hpp"
+#include "detrame/operator/spectrum.hpp"
 
 namespace detrame {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "detrame/metric/untie.hpp"
-#include "detrame/operator/symbol.hpp"
+#include "detrame/operator/spectrum.hpp"
 
 namespace detrame {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "detrame/operator/symbol.hpp"
+#include "detrame/operator/spectrum.hpp"
 #include "detrame/prox/recursion.hpp"
 
 namespace detrame::detail {

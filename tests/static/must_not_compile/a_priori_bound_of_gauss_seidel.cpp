@@ -3,7 +3,7 @@
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/metric/penalty.hpp"
-#include "detrame/prox/contraction.hpp"
+#include "detrame/prox/bounds.hpp"
 
 int main() {
   using namespace detrame;
