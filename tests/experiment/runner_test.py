@@ -10,7 +10,6 @@ import gzip
 import json
 import os
 import random
-import shutil
 import signal
 import struct
 import subprocess
@@ -57,14 +56,13 @@ def write_safetensors(path, tensors, metadata=None):
     Path(path).write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
-def set_metadata(source, target, key, value):
-    """A safetensors file with another text under a key; without the key where it is None."""
+def set_metadata(source, target, **changes):
+    """A safetensors file with other texts under some keys; without a key where its text is None."""
     raw = Path(source).read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     header = json.loads(raw[8:8 + length])
-    header["__metadata__"].pop(key, None)
-    if value is not None:
-        header["__metadata__"][key] = value
+    texts = {**header["__metadata__"], **changes}
+    header["__metadata__"] = {key: text for key, text in texts.items() if text is not None}
     text = json.dumps(header).encode()
     Path(target).write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length:])
 
@@ -204,9 +202,9 @@ def milestones(work):
                                ("not stored", None, 3)]:  # begun when shares were rounded down, to 1, 2, 3
         folder = work / name
         folder.mkdir()
-        (folder / "latest").write_text("step-6\n")
-        shutil.copy(work / "4" / "step-6.model.safetensors", folder)
-        set_metadata(state, folder / state.name, "milestones", stored)
+        (folder / "latest").write_text("step-6\n")  # of the first form, without checksums
+        set_metadata(work / "4" / "step-6.model.safetensors", folder / "step-6.model.safetensors", form=None)
+        set_metadata(state, folder / state.name, form=None, milestones=stored)
         succeed("train", "--resume", "--out", folder)
         check_rates(folder, 0, 0, 1, last)
         after = read_safetensors(folder / "step-8.state.safetensors")[1]
@@ -214,7 +212,7 @@ def milestones(work):
     check_same(work / "stored", work / "4")
 
     for wrong in "2 3 x", "2  3", "3 5", "-1", " ", "99999999999":
-        set_metadata(state, folder / state.name, "milestones", wrong)
+        set_metadata(state, folder / state.name, form=None, milestones=wrong)
         (folder / "latest").write_text("step-6\n")
         status, output = run("train", "--resume", "--out", folder)
         text = f'milestones: expected epochs in 0 ... 4, as in "3 5 7", found "{wrong}"'
@@ -273,7 +271,7 @@ def refusals(work):
         status, output = run("evaluate", "--checkpoint", work / "damaged", "--limit", "1")
         assert status in (0, 1), f"trial {trial}: status {status}\n{output}"
     for key, value in [("depth", "4"), ("classes", "-3"), ("T", "9e9"), ("mean", "nan"), ("channels", "99999999999999")]:
-        set_metadata(model, work / "damaged", key, value)
+        set_metadata(model, work / "damaged", **{key: value})
         status, output = run("evaluate", "--checkpoint", work / "damaged")
         assert status == 1 and output.startswith("detrame-experiment: "), output
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "detrame/metric/concept.hpp"
+#include "detrame/metric/entries.hpp"
 #include "detrame/prox/per_sample.hpp"
 #include "detrame/prox/status.hpp"
 
@@ -71,8 +72,7 @@ class MetricProblem {
       : Q_(Q), psi_(psi), Z_(Z) {
     check_problem(who, Q, psi, Z);
     Index const k = Q.dim();
-    ConstView<B> const weights = Q.weights();
-    require_shape(who, "weights() of Q", weights, Q.structure().weight_rows(k), Q.structure().weight_cols(k));
+    ConstView<B> const weights = entries_of(who, Q);
     resize(backend, magnitudes_, weights.rows(), weights.cols());
     each(backend.lane(), formula::StoreMagnitude{}, View<B>(magnitudes_), weights);
     modulus_ = convexity_modulus(backend, Q, psi);
