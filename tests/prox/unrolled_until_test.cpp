@@ -140,11 +140,12 @@ TEST_CASE_TEMPLATE("(F1) free parameters: a fixed point, a cycle, growth, each u
   CHECK(status(2, -1) == Status::diverged);
   CHECK(status(.5, 1) == Status::all_zero);
   CHECK(status(-.5, 1) == Status::residual_reached);
-  // S5's kind: kappa just below 1 is slow, and no cycle where it is known
+  // kappa just below 1 is slow, and no cycle, whether it is known beforehand or not
   Run<B, NonnegativeShrinkage> const slow(backend,
                                           two_rows(exchange(-1 + 1e-5), .5, .1, HostMatrix<double>(2, 1, 1)));
   REQUIRE(slow.contraction().kappa < 1);
   CHECK(slow.until(Until{.limit = 3000}, slow.contraction()).status == Status::iteration_limit);
+  CHECK(slow.until(Until{.limit = 3000}).status == Status::iteration_limit);
 }
 
 TEST_CASE_TEMPLATE("(U2) free: Z and b by 2^n give s u bit for bit, the same statuses and counts", P,

@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "detrame/prox/contracts.hpp"
+#include "detrame/prox/contraction.hpp"
 #include "detrame/prox/iteration.hpp"
 #include "detrame/prox/residual.hpp"
 
@@ -33,7 +33,7 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
   auto updates = recursion.start(backend, Q, psi, problem.batch().columns);
   Index const iterations = run.run(updates, tolerance, limit, TiedRecursion<R, M>, [&] {
     if constexpr (TiedRecursion<R, M>)
-      return contracts(backend, Q, psi, recursion);
+      return contraction(backend, Q, psi, recursion).kappa < typename M::Scalar(1);
     else
       return true;  // one row after the other, or with momentum, nothing cycles
   });

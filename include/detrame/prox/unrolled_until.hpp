@@ -138,10 +138,11 @@ struct TakeValue {
 ///           (2) the status of each sample is the inequality that fired (Status); residual <= until.tolerance
 ///               if the worst is residual_reached. Its bits depend on no other sample.
 ///           (3) a fixed point that is reached need not be the only one, nor the residual a distance; where
-///               known.kappa < 1 it is, there is one, |u - u_star|_S <= bound, and no sample is called
-///               cycling.
-///           (4) U after n updates is that of unrolled_prox with T = n.
-///           (5) Z and b times a power of two: the same statuses and counts, u times it, bit for bit.    (U2)
+///               known.kappa < 1 it is, there is one, and |u - u_star|_S <= bound.
+///           (4) no sample is called cycling where kappa < 1, which is asked of `contraction` once, when a
+///               cycle is suspected, where nothing is known.
+///           (5) U after n updates is that of unrolled_prox with T = n.
+///           (6) Z and b times a power of two: the same statuses and counts, u times it, bit for bit.    (U2)
 /// Cost      an update: one product with W~, which serves the residual; besides one with |W~| at the start,
 ///           and where the residual is near rounding. Workspace 6 k N scalars.
 /// Source    docs/maths.md (M5), (C1), (U3), (U1)
@@ -164,7 +165,12 @@ UnrolledResult<B> unrolled_prox(B& backend, S const& structure, Activation, Cons
                        host_matrix<Scalar>(Z.rows(), 1, [&](Index i, Index) { return std::sqrt(s(i, 0)); }));
   }
   detail::TakeValue updates;
-  Index const iterations = run.run(updates, tolerance, until.limit, !contracts, [] { return false; });
+  Index const iterations = run.run(updates, tolerance, until.limit, !contracts, [&] {
+    auto const copy = [&](ConstView<B> v) { return to_device(backend, to_host(backend, v)); };
+    return !known &&
+           contraction(backend, Recurrence<B, S>{structure, copy(W_tilde), copy(h), copy(b)}).kappa <
+               Scalar(1);
+  });
   auto found = run.outcome(true);
   std::optional<Scalar> bound;
   if (contracts && found.residual - found.residual == Scalar(0)) {
