@@ -18,7 +18,7 @@ bool contracts(B& backend, M const& Q, P const& psi, R const& recursion) {
   using Scalar = typename B::Scalar;
   Step<B> const step = recursion.tied_step(backend, Q);
   auto const Theta = to_host(backend, ConstView<B>(step.Theta)), beta = to_host(backend, psi.beta()),
-             weights = to_host(backend, Q.weights());  // k x 1, k x 1, kg x (taps k)
+             weights = to_host(backend, entries_of("contracts", Q));  // k x 1, k x 1, kg x (taps k)
   Index const k = Theta.rows(), kg = weights.rows(), taps = Q.structure().taps();
   auto const s = [&](Index i) { return Theta(i, 0) + step.gamma * beta(i, 0); };
   auto const entry = [&](Index i, Index column) {  // of row i of its block
