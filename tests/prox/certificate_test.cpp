@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/prox/bounds.hpp"
 #include "detrame/prox/safe_steps.hpp"
 #include "detrame/prox/unrolled_pullback.hpp"
 #include "laws/archetype.hpp"

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/prox/bounds.hpp"
-
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/exact/exact_margin.hpp"
 #include "detrame/exact/exact_prox.hpp"
@@ -8,7 +6,9 @@
 #include "detrame/metric/convolutional_metric.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/metric/penalty.hpp"
+#include "detrame/prox/bounds.hpp"
 #include "detrame/prox/kink_margin.hpp"
+#include "detrame/prox/lambda_max.hpp"
 #include "detrame/prox/safe_steps.hpp"
 #include "detrame/prox/unrolled.hpp"
 #include "detrame/robust/lipschitz.hpp"
@@ -460,8 +460,10 @@ TEST_CASE("a metric that cannot give its entries is refused in a sentence by wha
   refused("exact_prox", [&] { exact_prox(b, Q, psi, z); });
   refused("exact_prox_pullback", [&] { exact_prox_pullback(b, Q, psi, z, z, z); });
   refused("exact_margin", [&] { exact_margin(b, Q, psi, z, z); });
-  refused("metric_prox", [&] { metric_prox(b, Q, psi, z, GaussSeidel{}); });
   refused("metric_prox", [&] { metric_prox(b, Q, psi, z, Gershgorin{}); });
+  refused("GaussSeidel", [&] { GaussSeidel{}.start(b, Q, psi, 2); });
+  // what needs none works
+  CHECK(to_host(b, ConstView<Cpu<double>>(lambda_max(b, Q, psi, to_device(b, Host(3, 1, 1.)))))(0, 0) == 2);
 }
 
 TEST_CASE_TEMPLATE("|W|_2 of a linear layer comes from above, and is not 0 by underflow", B, Cpu<double>,

@@ -205,8 +205,9 @@ TEST_CASE("refusals of metric_prox, by name and size") {
   check_throws_with<ShapeError>([&] { metric_prox(b, p.Q, p.psi, z, Gershgorin{}, Unroll<1>{}); },
                                 "z has 7 rows, Q is 3 x 3");
   WithoutEntries const Q(b, Cpu<double>::Matrix::Identity(3, 3));
-  check_throws_with<ShapeError>([&] { metric_prox(b, Q, p.psi, p.z, Gershgorin{}); },
-                                "metric_prox: weights() of Q is 0 x 0, must be 3 x 3");
+  check_throws_with<ShapeError>(
+      [&] { metric_prox(b, Q, p.psi, p.z, Gershgorin{}); },
+      "metric_prox: needs the entries of Q, and its weights are 0 x 0, must be 3 x 3");
   check_throws_with<ShapeError>([&] { residual(b, p.Q, p.psi, p.z, u); }, "residual: u is 3 x 2, z is 3 x 1");
   check_throws_with<ShapeError>([&] { lambda_max(b, p.Q, p.psi, z); },
                                 "lambda_max: z has 7 rows, Q is 3 x 3");
