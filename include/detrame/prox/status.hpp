@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "detrame/backend/concept.hpp"
@@ -47,13 +49,19 @@ struct ProxResult {
   std::vector<Status> column_status;
 };
 
-/// u of a result that converged; else NotConverged, with the status and the residual.
+/// u of a result that converged; else NotConverged, with the status and the residual. Of a temporary: its value.
 template <class Result>
 auto const& require_converged(Result const& result) {
   if (result.status != Status::residual_reached && result.status != Status::all_zero)
     throw NotConverged(message("require_converged: the status is ", name(result.status), ", the residual ",
                                result.residual, " after ", result.iterations, " iterations"));
   return result.u;
+}
+template <class Result>
+  requires(!std::is_reference_v<Result> && !std::is_const_v<Result>)
+auto require_converged(Result&& result) {
+  require_converged(std::as_const(result));
+  return std::move(result.u);
 }
 
 }  // namespace detrame

@@ -17,8 +17,8 @@ DETRAME_HOST_DEVICE constexpr Scalar relu(Scalar t) {
   return t < Scalar{} ? Scalar{} : t;
 }
 
-/// sign(t) (|t| - b)_+, the prox of b |.|, for b >= 0, as t less its projection on [-b, b], which vectorises. NaN
-/// stays NaN.
+/// sign(t) (|t| - b)_+, the prox of b |.|, for b >= 0, as t less its projection on [-b, b], which vectorises.
+/// NaN stays NaN.
 template <class Scalar>
 DETRAME_HOST_DEVICE constexpr Scalar soft_threshold(Scalar t, Scalar b) {
   Scalar const clamped = t > b ? b : (t < -b ? -b : t);
@@ -40,17 +40,20 @@ struct ReluPullback {
   }
 };
 
-/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u), where
-/// rho(u) = |u|, over u >= 0 and over all u. What else a penalty says of itself (metric/concept.hpp):
+/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u),
+/// where rho(u) = |u|, over u >= 0 and over all u. What else a penalty says of itself (metric/concept.hpp):
 ///
 ///   slope(u)                    du/dt as a function of the result: 1, at a kink 0
-///   subgradient(u, g, lambda)   the element of least norm of g + lambda d rho(u), infinite outside the domain. Where
-///                               g is not finite, neither is it; an infinite lambda means u = 0
-///   kink(u, p)                  where rho has its next kink from u on in the direction of p != 0, else infinity
-///                               of p's sign
-///   margin(u, g, lambda)        how far (u, g), with -g in lambda d rho(u), is from having another slope; at least 0
+///   subgradient(u, g, lambda)   the element of least norm of g + lambda d rho(u), infinite outside the
+///                               domain. Where g is not finite, neither is it; an infinite lambda means u = 0
+///   kink(u, p)                  where rho has its next kink from u on in the direction of p != 0, else
+///                               infinity of p's sign
+///   margin(u, g, lambda)        how far (u, g), with -g in lambda d rho(u), is from having another slope; at
+///                               least 0
+///   scaled(power)               the rule of 2^power rho(u 2^-power): of the same penalty in another unit
 struct NonnegativeShrinkage {
   static constexpr bool two_sided = false;
+  DETRAME_HOST_DEVICE constexpr NonnegativeShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return relu(t - b);
@@ -77,6 +80,7 @@ struct NonnegativeShrinkage {
 
 struct SoftShrinkage {
   static constexpr bool two_sided = true;
+  DETRAME_HOST_DEVICE constexpr SoftShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return soft_threshold(t, b);
@@ -119,8 +123,8 @@ struct NegativeKinkDistance {
   }
 };
 
-/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of entry (i, j)
-/// depends on its place in the whole batch alone.
+/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of
+/// entry (i, j) depends on its place in the whole batch alone.
 template <class Scalar>
 struct Dropout {
   Random random;
