@@ -89,6 +89,41 @@ TEST_CASE_TEMPLATE("(U2) products that leave the range: the solution, or not_fin
   }
 }
 
+TEST_CASE_TEMPLATE("(U1) D^T D and D^T x beyond the range, u within it", B, BACKENDS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  Cpu<double> reference(1);
+  auto const D = rounded<double>(unit_norm_dictionary<Scalar>(9, 5, seed(2)));
+  auto const x = rounded<double>(normal_matrix<Scalar>(9, 3, seed(3)));
+  struct Size {
+    double D, x, alpha;
+  };
+  std::vector<Size> const sizes =
+      sizeof(Scalar) == sizeof(float)
+          ? std::vector<Size>{{1e25, 1e30, 1}, {1e25, 1e10, 1}, {1e-19, 1e-15, 1e-44}}
+          : std::vector<Size>{{1e170, 1e160, 1}, {1e-160, 1e-150, 5e-323}};
+  for (auto const [of_D, of_x, alpha] : sizes) {
+    CAPTURE(of_D);
+    double const D_size = of_D, x_size = of_x, seen = static_cast<double>(static_cast<Scalar>(alpha));
+    auto const times_D = [D_size](double v) { return D_size * v; };
+    auto const times_x = [x_size](double v) { return x_size * v; };
+    Synthesis<Cpu<double>> const plain{to_device(reference, D), seen / D_size / D_size + 1e-300, 0, 0,
+                                       zeros(reference, 5, 1)};
+    auto const expected = exact_synthesis(reference, plain, to_device(reference, x)).u;
+    Synthesis<B> const far{in_memory_of(b, mapped(times_D, D)), static_cast<Scalar>(alpha), Scalar(0),
+                           Scalar(0), zeros(b, 5, 1)};
+    auto const code = exact_synthesis(b, far, in_memory_of(b, mapped(times_x, x)));
+    CHECK(code.status == ExactStatus::optimal);
+    CHECK(static_cast<double>(code.bound) >= 0);
+    auto const u = in_double(b, ConstView<B>(code.u));
+    REQUIRE(max_abs(u) > 0);
+    for (Index j = 0; j < 3; ++j)
+      for (Index i = 0; i < 5; ++i)
+        CHECK(std::abs(u(i, j) * (D_size / x_size) - expected(i, j)) <=
+              static_cast<double>(tolerance<Scalar>(14, 40)));
+  }
+}
+
 TEST_CASE_TEMPLATE("(U2) infinite weights hold u at 0, and one huge weight judges nothing but its entry", B,
                    BACKENDS) {
   using Scalar = typename B::Scalar;
