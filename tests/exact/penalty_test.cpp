@@ -27,6 +27,9 @@ struct BoxRule {
   Scalar low, high;
   BoxRule(Scalar low_, Scalar high_) : low(low_), high(high_) {}
 
+  DETRAME_HOST_DEVICE BoxRule scaled(int power) const {
+    return {std::ldexp(low, power), std::ldexp(high, power)};
+  }
   DETRAME_HOST_DEVICE Scalar operator()(Scalar t, Scalar) const {
     return t < low ? low : t > high ? high : t;
   }

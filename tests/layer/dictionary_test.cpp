@@ -70,6 +70,67 @@ TEST_CASE_TEMPLATE("(M1) a dictionary layer depends on alpha and beta only throu
         test::tolerance<double>(160, 15));
 }
 
+struct Fallback {
+  Host u, predicted, x_bar, D_bar, alpha_bar;
+  std::vector<Index> again;
+};
+
+template <Backend B>
+Fallback fallback(B b, Host const& D, Host const& samples, Host const& u_bar) {
+  using Layer = Bind<Dictionary<8, Exact>, Shape{5}, B>;
+  Layer const layer{};
+  DictionaryParameters<B> theta = layer.parameters(b), theta_bar = layer.parameters(b);
+  theta.D = test::in_memory_of(b, D);
+  theta.alpha = test::in_memory_of(b, Host(1, 1, .3));
+  Matrix<B> const x = test::in_memory_of(b, samples), bar = test::in_memory_of(b, u_bar);
+  typename Layer::Tape tape{};
+  Fallback out;
+  out.u = test::in_double(b, layer.forward(b, theta, x, tape, Draw{}));
+  Matrix<B> u = zeros(b, u_bar.rows(), u_bar.cols());
+  layer.predict(b, theta, x, u);
+  out.predicted = test::in_double(b, ConstView<B>(u));
+  out.x_bar = test::in_double(b, layer.pullback(b, theta, tape, bar, theta_bar));
+  out.D_bar = test::in_double(b, ConstView<B>(theta_bar.D));
+  out.alpha_bar = test::in_double(b, ConstView<B>(theta_bar.alpha));
+  out.again = tape.solved_in_double.columns();
+  return out;
+}
+
+TEST_CASE("(M1) (A3) what float cannot certify, Dictionary<k, Exact> solves in double, and counts it") {
+  Index const m = 5, k = 8, N = 4, tiny = 2;
+  Host const D = test::unit_norm_dictionary<double>(m, k, test::seed(70));
+  Host x = test::normal_matrix<double>(m, N, test::seed(71));
+  for (Index i = 0; i < m; ++i) x(i, tiny) *= 3e-41;  // its code is subnormal in float: most digits are lost
+  Host const u_bar = test::normal_matrix<double>(k, N, test::seed(72));
+  Host const seen = test::rounded<double>(test::rounded<float>(x));
+  Fallback const wide = fallback(Cpu<double>(1), D, seen, u_bar);
+  Fallback const narrow = fallback(Cpu<float>(1), D, seen, u_bar);
+  CHECK(wide.again.empty());
+  CHECK(narrow.again == std::vector<Index>{tiny});
+  CHECK(test::max_abs_difference(narrow.predicted, narrow.u) == 0);
+  double largest = 0;
+  for (Index i = 0; i < k; ++i) {  // but for the rounding of D and alpha
+    double const expected = wide.u(i, tiny), unit = std::numeric_limits<float>::denorm_min();
+    CHECK(std::abs(narrow.u(i, tiny) - expected) <= .51 * unit + 1e-4 * expected);
+    largest = std::max(largest, expected);
+  }
+  REQUIRE(largest > 0);
+  double const close = static_cast<double>(test::tolerance<float>(8, 40));
+  CHECK(test::max_abs_difference(narrow.x_bar, wide.x_bar) <= close);
+  CHECK(test::max_abs_difference(narrow.D_bar, wide.D_bar) <= 4 * close);
+  CHECK(test::max_abs_difference(narrow.alpha_bar, wide.alpha_bar) <= 40 * close);
+  // what is not finite goes through, and does not hide what failed
+  Host spoilt = x;
+  spoilt(1, 0) = std::numeric_limits<double>::quiet_NaN();
+  Fallback const both = fallback(Cpu<float>(1), D, spoilt, u_bar);
+  CHECK(std::isnan(both.u(0, 0)));
+  CHECK(both.again == std::vector<Index>{tiny});
+  // double has nothing wider to turn to
+  for (Index i = 0; i < m; ++i) x(i, tiny) *= 1e-281;
+  test::check_throws_with<NotCertified>([&] { fallback(Cpu<double>(1), D, x, u_bar); },
+                                        "Dictionary: the exact solver ended with inaccurate");
+}
+
 TEST_CASE_TEMPLATE("Dictionary refuses alpha <= 0, beta < 0 and lambda < 0, by name and value", Solver, Exact,
                    Jacobi3) {
   Coding<Solver> layer;

@@ -125,6 +125,26 @@ TEST_CASE_TEMPLATE("softmax cross-entropy of scores far below 0, the first of th
   }
 }
 
+TEST_CASE_TEMPLATE("softmax cross-entropy: an impossible class costs nothing that is not asked for", Scalar,
+                   float, double) {
+  Scalar const infinity = std::numeric_limits<Scalar>::infinity();
+  HostMatrix<Scalar> y(2, 2), t(2, 2);
+  y(1, 0) = y(1, 1) = -infinity;
+  t(0, 0) = t(1, 1) = 1;
+  auto const check = [&](auto const& both, HostMatrix<Scalar> const& first) {
+    CHECK(both.value == infinity);  // the second sample asks for it
+    CHECK(first(0, 0) == 0);
+    CHECK(first(1, 0) == 0);
+  };
+  auto const one_y = host_matrix<Scalar>(2, 1, [&](Index i, Index) { return y(i, 0); });
+  auto const one_t = host_matrix<Scalar>(2, 1, [&](Index i, Index) { return t(i, 0); });
+  auto const cpu = evaluated<Cpu>(SoftmaxCrossEntropy(), one_y, one_t);
+  auto const loops = evaluated<archetype::Loops>(SoftmaxCrossEntropy(), one_y, one_t);
+  CHECK((cpu.value == 0 && loops.value == 0));
+  check(evaluated<Cpu>(SoftmaxCrossEntropy(), y, t), cpu.y_bar);
+  check(evaluated<archetype::Loops>(SoftmaxCrossEntropy(), y, t), loops.y_bar);
+}
+
 template <class Loss, template <class> class BackendOf>
 void passes_nan_on() {
   Host const t = hard(3, 4);

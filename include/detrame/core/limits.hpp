@@ -11,7 +11,11 @@ inline constexpr Scalar epsilon = std::numeric_limits<Scalar>::epsilon();
 template <class Scalar>
 inline constexpr Scalar largest = std::numeric_limits<Scalar>::max();
 template <class Scalar>
-inline constexpr Scalar smallest_normal = std::numeric_limits<Scalar>::min();
+inline constexpr Scalar smallest = std::numeric_limits<Scalar>::min();  ///< with all its digits
+template <class Scalar>
+inline constexpr Scalar least = std::numeric_limits<Scalar>::denorm_min();
+template <class Scalar>
+inline constexpr int exponent = std::numeric_limits<Scalar>::max_exponent;
 template <class Scalar>
 inline constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
 template <class Scalar>

@@ -22,15 +22,16 @@ struct ActiveSet {
   bool warm;
   Index pivot_limit;
 
+  /// `problem_rows`: the problem's scratch_rows().
   template <class Team>
-  static constexpr Index scratch_size(Index n, Index data_rows) {
-    Index const side_by_side = 3 * n + data_rows + Seed<Activation, Team>::scratch_rows + Team::height;
-    return Team::width * side_by_side + 5 * Team::padded(n) +
+  static constexpr Index scratch_size(Index n, Index problem_rows) {
+    Index const side_by_side = 4 * n + problem_rows + Seed<Activation, Team>::scratch_rows + Team::height + 1;
+    return Team::width * side_by_side + 6 * Team::padded(n) +
            Basis<Activation::two_sided, Team>::scratch_size(n);
   }
 
-  template <class Team, FactoredProblem<Team> Data>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Data data, Index first,
+  template <class Team, FactoredProblem<Team> P>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, P problem, Index first,
                                       typename Team::Scalar* scratch,
                                       MatrixView<typename Team::Scalar const> beta,
                                       MatrixView<typename Team::Scalar const> lambda,
@@ -38,42 +39,52 @@ struct ActiveSet {
                                       MatrixView<typename Team::Scalar> report) const {
     using Scalar = typename Team::Scalar;
     constexpr Index width = Team::width;
-    auto const Q = data.Q;
-    Index const n = Q.rows();
-    Scalar* const U = scratch;                             // n x width, side by side
-    Scalar* const r = U + n * width;                       // n x width, side by side
-    Scalar* const g = r + (n + Team::height) * width;      // n x width, by columns
-    Scalar* const V = g + n * width;                       // data rows x width, of either kind
-    Scalar* const rows = V + data.scratch_rows() * width;  // a few rows x width
+    auto const Q = problem.Q;
+    Index const n = Q.rows(), count = u.cols() - first < width ? u.cols() - first : width;
+    Scalar* const U = scratch;        // n x width, side by side; the judge's: by columns
+    Scalar* const r = U + n * width;  // the same, and room for more rows
+    Scalar* const weights = r + (n + Team::height) * width;  // n x width, side by side: lambda, scaled
+    Scalar* const g = weights + n * width;                   // n x width, by columns
+    Scalar* const V = g + n * width;                         // the problem's
+    Scalar* const powers = V + problem.scratch_rows() * width;
+    Scalar* const rows = powers + width;  // a few rows x width
     Scalar* const root = rows + Seed<Activation, Team>::scratch_rows * width;
-    Scalar* const column = root + Team::padded(n);  // four columns
+    Scalar* const column = root + Team::padded(n);  // five columns
 
+    problem.known.find(team, problem, first, count, powers);
     team.each(n, [=](Index i) { root[i] = std::sqrt(Q(i, i) + beta(i, 0)); });
-    data.roots = {root, team.max(n, [=](Index i) { return root[i]; })};
-    data.linear(team, first, V, r);
-    if (warm)
-      load_columns(team, MatrixView<Scalar const>(u), first, U);
-    else
-      team.each(n * width, [=](Index i) { U[i] = Scalar(0); });
-    Seed<Activation, Team>::sweep(team, warm ? 2 : sweeps, Q, beta, lambda, r, U, rows);
+    problem.linear(team, first, V, r);
+    load_columns(
+        team, MatrixView<Scalar const>(u).middle_cols(0, warm ? u.cols() : 0), first,
+        [&](Index j) { return problem.powers(team, j).code; }, U);
+    team.each(n, [=](Index i) {
+      for (Index c = 0; c < width; ++c) weights[i * width + c] = lambda(i, 0);
+    });
+    for (Index c = 0; c < count; ++c)
+      if (int const by = problem.powers(team, first + c).weights; by != 0)
+        team.each(n, [=](Index i) { weights[i * width + c] = scaled(lambda(i, 0), by); });
+    Seed<Activation, Team>::sweep(team, warm ? 2 : sweeps, Q, beta, weights, r, U, rows);
 
-    for (Index c = 0; c < width && first + c < u.cols(); ++c) {
+    for (Index c = 0; c < count; ++c) {
       Scalar* const u_c = column;
       Scalar* const r_c = column + Team::padded(n);
       Scalar* const slack = column + 2 * Team::padded(n);
-      Scalar* const terms = column + 3 * Team::padded(n);
+      Scalar* const lambda_c = column + 3 * Team::padded(n);
+      Scalar* const terms = column + 4 * Team::padded(n);
       team.each(n, [=](Index i) {
         u_c[i] = U[i * width + c];
         r_c[i] = r[i * width + c];
+        lambda_c[i] = weights[i * width + c];
       });
-      data.linear_terms(team, first + c, root, terms);
-      Basis<Activation::two_sided, Team> basis(team, Q, beta, lambda, root, r_c, u_c, slack, terms,
-                                               column + 4 * Team::padded(n));
+      problem.linear_terms(team, first + c, root, terms);
+      Basis<Activation::two_sided, Team> basis(team, Q, beta, MatrixView<Scalar const>(lambda_c, n, 1, n),
+                                               root, r_c, u_c, slack, terms, column + 5 * Team::padded(n));
       auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit);
-      team.each(n, [=](Index i) { u(i, first + c) = u_c[i]; });
+      int const back = -problem.powers(team, first + c).code;
+      team.each(n, [=](Index i) { u(i, first + c) = scaled(u_c[i], back); });
       enter(team, report, first + c, end.status, end.pivots);
     }
-    certify(team, activation, data, beta, lambda, first, V, g, u, report);
+    certify(team, activation, problem, beta, lambda, first, U, V, g, r, u, report);
   }
 
   static constexpr int sweeps = 10;

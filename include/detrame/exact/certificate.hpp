@@ -7,49 +7,56 @@
 namespace detrame::exact {
 
 /// Judges the columns first, first + 1, ... side by side: writes their reports, and NaN for u where it cannot
-/// tell.
+/// tell. (U2)
 ///
-///   g = the gradient of the data at u, and beta u
-///   residual = |u - A(u - g, lambda)|_inf
-///   square   = |s|_2^2,  s the element of least norm of g + lambda d rho(u)
+///   g = the gradient of f at u,   s = the element of least norm of g + lambda d rho(u)
+///   t_i = the terms of g_i, and lambda_i where it is finite
+///   residual = max_i |s_i| / t_i
 ///
-/// `optimal` where residual <= 32 eps times a bound of the terms that g and u - (u - g) are summed from; else
-/// the status that the report holds on entry.
+/// all of the scaled column, and `optimal` where residual <= c eps with c = roundings() / 2; else the status
+/// that the report holds on entry. Where lambda_i is infinite, s_i is 0 or infinite; t_i that is not finite
+/// is met by nothing.
 ///
-/// V: data.scratch_rows() x width, g: n x width, both scratch. u, report: the rows of this block.
-template <class Activation, class Team, Problem<Team> Data>
-DETRAME_HOST_DEVICE void certify(Team const& team, Activation activation, Data const& data,
+/// u, report: the rows of this block. Scratch of n x width: v, g, t, and V: scratch_rows() x width.
+template <class Activation, class Team, Problem<Team> P>
+DETRAME_HOST_DEVICE void certify(Team const& team, Activation activation, P const& problem,
                                  MatrixView<typename Team::Scalar const> beta,
                                  MatrixView<typename Team::Scalar const> lambda, Index first,
-                                 typename Team::Scalar* V, typename Team::Scalar* g,
-                                 MatrixView<typename Team::Scalar> u,
+                                 typename Team::Scalar* v, typename Team::Scalar* V, typename Team::Scalar* g,
+                                 typename Team::Scalar* t, MatrixView<typename Team::Scalar> u,
                                  MatrixView<typename Team::Scalar> report) {
   using Scalar = typename Team::Scalar;
-  Index const n = u.rows(), width = data.width(team);
+  Index const n = u.rows(), width = problem.width(team);
   Index const count = u.cols() - first < width ? u.cols() - first : width;
-  data.gradient(team, first, count, MatrixView<Scalar const>(u), V, g);
+  for (Index c = 0; c < count; ++c) {
+    int const by = problem.powers(team, first + c).code;
+    team.each(n, [=](Index i) { v[i + c * n] = scaled(u(i, first + c), by); });
+  }
+  problem.gradient(team, first, count, beta, v, V, g, t);
   for (Index c = 0; c < count; ++c) {
     Index const j = first + c;
-    auto const gradient = [=](Index i) { return g[i + c * n] + beta(i, 0) * u(i, j); };
-    Scalar const residual = team.max(
-        n, [=](Index i) { return std::abs(u(i, j) - activation(u(i, j) - gradient(i), lambda(i, 0))); });
-    Scalar const square = team.sum(n, [=](Index i) {
-      Scalar const s = activation.subgradient(u(i, j), gradient(i), lambda(i, 0));
-      return s * s;
+    Powers const by = problem.powers(team, j);
+    Activation const rule = activation.scaled(by.code);
+    Scalar const residual = team.max(n, [=](Index i) {  // g becomes s
+      Index const p = i + c * n;
+      Scalar const weight = scaled(lambda(i, 0), by.weights);
+      Scalar const terms = t[p] + (weight <= limits::largest<Scalar> ? weight : Scalar(0));
+      Scalar const s = rule.subgradient(v[p], g[p], weight);
+      g[p] = s;
+      if (!(terms <= limits::largest<Scalar>)) return limits::nan<Scalar>;
+      return s == Scalar(0) ? Scalar(0) : std::abs(s) / terms;
     });
-    Scalar const largest = team.max(n, [=](Index i) { return std::abs(u(i, j)); });
-    Scalar const rounding =
-        limits::epsilon<Scalar> *
-        (data.linear_terms(team, j) + data.product_terms(team, MatrixView<Scalar const>(u), j) + largest);
-    bool const finite = residual <= limits::largest<Scalar> && square <= limits::largest<Scalar>;
+    Scalar const length = norm(team, n, [=](Index i) { return g[i + c * n]; });
+    bool const finite = residual == residual && length <= limits::largest<Scalar>;
+    Scalar const tolerance = static_cast<Scalar>(problem.roundings()) * limits::epsilon<Scalar> / Scalar(2);
     ExactStatus const status =
         !finite ? ExactStatus::not_finite
-        : residual <= 32 * rounding
+        : residual <= tolerance
             ? ExactStatus::optimal
             : static_cast<ExactStatus>(static_cast<int>(report(Index(Report::status), j)));
     team.once([=] {
-      report(Index(Report::residual), j) = residual;
-      report(Index(Report::square), j) = square;
+      report(Index(Report::residual), j) = finite ? residual : limits::nan<Scalar>;
+      report(Index(Report::subgradient), j) = finite ? scaled_up(length, -by.weights) : limits::nan<Scalar>;
       report(Index(Report::status), j) = static_cast<Scalar>(static_cast<int>(status));
     });
     if (!finite) team.each(n, [=](Index i) { u(i, j) = limits::nan<Scalar>; });

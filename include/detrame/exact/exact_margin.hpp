@@ -6,6 +6,7 @@
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/scaling.hpp"
 #include "detrame/exact/synthesis_columns.hpp"
 #include "detrame/exact/synthesis_images.hpp"
 #include "detrame/metric/convolutional_synthesis.hpp"
@@ -21,22 +22,37 @@ struct Margin {
   Activation activation;
 
   template <class Team, Problem<Team> P, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, P const& problem, Index first, Scalar* scratch,
+  DETRAME_HOST_DEVICE void operator()(Team const& team, P problem, Index first, Scalar* scratch,
                                       MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
                                       MatrixView<Scalar const> u, MatrixView<Scalar> margin) const {
-    constexpr Scalar infinity = limits::infinity<Scalar>;
     Index const n = u.rows(), width = problem.width(team);
     Index const count = u.cols() - first < width ? u.cols() - first : width;
-    Scalar* const g = scratch;
-    auto const rule = activation;
-    problem.gradient(team, first, count, u, scratch + n * width, g);
+    Scalar *const v = scratch, *const g = v + n * width, *const t = g + n * width,
+                  *const known = t + n * width;
+    problem.known.find(team, problem, first, count, known);
+    for (Index c = 0; c < count; ++c) {
+      int const by = problem.powers(team, first + c).code;
+      team.each(n, [=](Index i) { v[i + c * n] = scaled(u(i, first + c), by); });
+    }
+    problem.gradient(team, first, count, beta, v, known + width, g, t);
     for (Index c = 0; c < count; ++c) {
       Index const j = first + c;
-      Scalar const nearest = team.max(n, [=](Index i) {  // 1 / margin: a maximum keeps NaN
-        return Scalar(1) / rule.margin(u(i, j), g[i + c * n] + beta(i, 0) * u(i, j), lambda(i, 0));
-      });
-      team.once([=] { margin(0, j) = nearest == Scalar(0) ? infinity : Scalar(1) / nearest; });
+      Powers const by = problem.powers(team, j);
+      Activation const rule = activation.scaled(by.code);
+      Scalar const nearest = team.max(
+          n,
+          [=](Index i) {  // the largest of -margin: a maximum keeps NaN
+            Scalar const at = v[i + c * n];
+            Scalar const distance = rule.margin(at, g[i + c * n], scaled(lambda(i, 0), by.weights));
+            return -scaled(distance, rule.slope(at) != Scalar(0) ? -by.code : -by.weights);
+          },
+          -limits::infinity<Scalar>);
+      team.once([=] { margin(0, j) = -nearest; });
     }
+  }
+
+  static constexpr Index scratch_size(Index n, Index problem_rows, Index width) {
+    return (3 * n + problem_rows + 1) * width;
   }
 };
 
@@ -69,8 +85,8 @@ struct SmallestOfColumn {
 template <Backend B, ColumnMetric M, Penalty Psi>
 Matrix<B> exact_margin(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u) {
   using Team = typename B::Team;
-  using Measure =
-      exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, exact::Margin<typename Psi::Activation>>;
+  using Measuring = exact::Margin<typename Psi::Activation>;
+  using Measure = exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, Measuring>;
   ConstView<B> const Z = z, U = u, weights = entries_of("exact_margin", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
   if (Z.rows() != k || U.rows() != k || psi.dim() != k || U.cols() != N)
@@ -80,8 +96,11 @@ Matrix<B> exact_margin(B& backend, M const& Q, Psi const& psi, Input<B> z, Input
   resize(backend, out, 1, N);
   auto const frame = backend.lane().frame();
   View<B> const margins = backend.lane().scratch(blocks, N);
-  each_column(backend, (N + Team::width - 1) / Team::width * blocks, 2 * n * Team::width,
-              Measure{{psi.activation()}, {}}, psi.beta(), psi.lambda(), U, margins, weights, Z);
+  exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
+  each_column(backend, (N + Team::width - 1) / Team::width * blocks,
+              Measuring::scratch_size(n, 3 * n, Team::width), Measure{{psi.activation()}, {metric.matrix}},
+              entry.beta, entry.lambda, U, margins, metric.weights, Z);
   each_column(backend, N, 0, exact::SmallestOfColumn{}, ConstView<B>(margins), View<B>(out));
   return out;
 }
@@ -92,7 +111,8 @@ template <Backend B, Penalty Psi>
 Matrix<B> exact_margin(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X, Input<B> u) {
   using Scalar = typename B::Scalar;
   using Team = typename B::Team;
-  using Measure = exact::OnBlocks<exact::SynthesisColumns<Scalar>, exact::Margin<typename Psi::Activation>>;
+  using Measuring = exact::Margin<typename Psi::Activation>;
+  using Measure = exact::OnBlocks<exact::SynthesisColumns<Scalar>, Measuring>;
   ConstView<B> const x = X, U = u, D = synthesis.D, d = synthesis.d;
   synthesis.check("exact_margin");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
@@ -101,9 +121,13 @@ Matrix<B> exact_margin(B& backend, Synthesis<B> const& synthesis, Psi const& psi
                              ", psi has ", psi.dim(), " rows, D is ", m, " x ", k));
   Matrix<B> out;
   resize(backend, out, 1, N);
-  each_column(backend, (N + Team::width - 1) / Team::width, (m + 2 * k) * Team::width,
-              Measure{{psi.activation()}, {synthesis.alpha}}, psi.beta(), psi.lambda(), U, View<B>(out), D, d,
-              x);
+  auto const frame = backend.lane().frame();
+  exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
+  each_column(backend, (N + Team::width - 1) / Team::width,
+              Measuring::scratch_size(k, m + 2 * k, Team::width),
+              Measure{{psi.activation()}, {atoms.alpha, atoms.matrix}}, entry.beta, entry.lambda, U,
+              View<B>(out), atoms.D, d, x, atoms.norms);
   return out;
 }
 
@@ -112,8 +136,8 @@ Matrix<B> exact_margin(B& backend, Synthesis<B> const& synthesis, Psi const& psi
 /// Tested    tests/exact/margin_test.cpp
 template <Backend B, Penalty Psi>
 Matrix<B> exact_margin(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Input<B> z, Input<B> u) {
-  using Measure =
-      exact::OnBlocks<exact::MetricImages<typename B::Scalar>, exact::Margin<typename Psi::Activation>>;
+  using Measuring = exact::Margin<typename Psi::Activation>;
+  using Measure = exact::OnBlocks<exact::MetricImages<typename B::Scalar>, Measuring>;
   ConstView<B> const Z = z, U = u;
   ConvolutionalBlocks const shape = Q.structure();
   Index const k = Q.dim(), sites = shape.unit(), n = k * sites, N = Z.cols();
@@ -125,9 +149,11 @@ Matrix<B> exact_margin(B& backend, ConvolutionalMetric<B> const& Q, Psi const& p
   resize(backend, out, 1, N / sites);
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  each_column(backend, N / sites, 2 * n, Measure{{psi.activation()}, {shape}},
-              exact::per_entry<B>(lane, psi.beta(), sites), exact::per_entry<B>(lane, psi.lambda(), sites),
-              exact::by_image<B>(lane, U, sites, copy_u, backend), View<B>(out), Q.weights(),
+  exact::ScaledMetric<B> const metric = exact::scaled_kernel<B>(backend, Q.weights());
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), sites, metric.matrix);
+  each_column(backend, N / sites, Measuring::scratch_size(n, n, 1),
+              Measure{{psi.activation()}, {shape, metric.matrix}}, entry.beta, entry.lambda,
+              exact::by_image<B>(lane, U, sites, copy_u, backend), View<B>(out), metric.weights,
               exact::by_image<B>(lane, Z, sites, copy_z, backend));
   return out;
 }
@@ -138,8 +164,8 @@ Matrix<B> exact_margin(B& backend, ConvolutionalMetric<B> const& Q, Psi const& p
 template <Backend B, Penalty Psi>
 Matrix<B> exact_margin(B& backend, ConvolutionalSynthesis<B> const& synthesis, Psi const& psi, Input<B> X,
                        Input<B> u) {
-  using Measure =
-      exact::OnBlocks<exact::SynthesisImages<typename B::Scalar>, exact::Margin<typename Psi::Activation>>;
+  using Measuring = exact::Margin<typename Psi::Activation>;
+  using Measure = exact::OnBlocks<exact::SynthesisImages<typename B::Scalar>, Measuring>;
   ConstView<B> const x = X, U = u, D = synthesis.D, d = synthesis.d;
   synthesis.check("exact_margin");
   Window const w = synthesis.window;
@@ -153,11 +179,11 @@ Matrix<B> exact_margin(B& backend, ConvolutionalSynthesis<B> const& synthesis, P
   resize(backend, out, 1, images);
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  each_column(backend, images, n + m * w.sites() + D.rows(),
-              Measure{{psi.activation()}, {w, synthesis.alpha}},
-              exact::per_entry<B>(lane, psi.beta(), w.out_sites()),
-              exact::per_entry<B>(lane, psi.lambda(), w.out_sites()),
-              exact::by_image<B>(lane, U, w.out_sites(), copy_u, backend), View<B>(out), D, d,
+  exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), w.out_sites(), atoms.matrix);
+  each_column(backend, images, Measuring::scratch_size(n, 2 * m * w.sites() + D.rows(), 1),
+              Measure{{psi.activation()}, {w, atoms.alpha, atoms.matrix}}, entry.beta, entry.lambda,
+              exact::by_image<B>(lane, U, w.out_sites(), copy_u, backend), View<B>(out), atoms.D, d,
               exact::by_image<B>(lane, x, w.sites(), copy_x, backend));
   return out;
 }

@@ -8,6 +8,7 @@
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/scaling.hpp"
 #include "detrame/metric/entries.hpp"
 
 namespace detrame {
@@ -23,15 +24,19 @@ namespace detrame {
 /// Ensures   (1) u >= 0 exactly where psi says so.
 ///           (2) residual, subgradient, bound as ExactResult says, from z, Q and u as returned, by loops that
 ///               the solver does not use.
-///           (3) status `optimal` if and only if for every column residual <= 32 eps t, with t a bound of the
-///               terms that the gradient is summed from, t = max_i root_i (|root o z|_1 + |root o u|_1) +
-///               |u|_inf, root_i = sqrt(q_ii + beta_i). Any other status comes with the residual that was
-///               reached.
-///           (4) u = 0 exactly where Q z <= lambda up to 8 eps t (|Q z| <= lambda for signed penalties). (M8)
+///           (3) status `optimal` if and only if in every column |s_i| <= c eps t_i for every i, s and t as
+///               there and c(k) of (U2): in the unit of each entry, so in any unit of the data. Any other
+///               status comes with the residual that was reached.
+///           (4) u = 0 exactly where Q z <= lambda up to its rounding (|Q z| <= lambda for signed penalties),
+///               and
+///               where lambda_i or beta_i is infinite.                                                   (M8)
 ///           (5) a column of z that is not finite gives a column of NaN (in its block) and `not_finite`; the
 ///               others are as without it.
 ///           (6) the bits of a column depend neither on the other columns nor on the number of threads.
-///           (7) N = 0 returns at once, optimal with residual 0. A result that is used again is not allocated
+///           (7) powers of two times Q, beta, lambda, or times z, lambda, change no bit but those of the
+///               unit;
+///               data beyond the range of products are brought into it, or give `not_finite`.            (U1)
+///           (8) N = 0 returns at once, optimal with residual 0. A result that is used again is not allocated
 ///               again.
 /// Adjoint   exact_prox_pullback (A2)
 /// Cost      a column: about 12 k^2 multiply-adds for guess and certificate, |A|^3 / 6 for the first factor
@@ -50,12 +55,15 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
     throw ShapeError(
         message("exact_prox: z has ", Z.rows(), " rows, psi has ", psi.dim(), ", Q is ", k, " x ", k));
   bool const warm = exact::prepare(backend, "exact_prox", k, N, options, result);
-  auto const frame = backend.lane().frame();
-  View<B> const report = backend.lane().scratch(blocks * Index(exact::Report::count), N);
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  View<B> const report = lane.scratch(blocks * Index(exact::Report::count), N);
+  exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
   each_column(backend, (N + Team::width - 1) / Team::width * blocks,
-              Solver::template scratch_size<Team>(n, n),
-              Solve{{psi.activation(), warm, options.pivot_limit}, {}}, psi.beta(), psi.lambda(),
-              View<B>(result.u), report, weights, Z);
+              Solver::template scratch_size<Team>(n, 3 * n),
+              Solve{{psi.activation(), warm, options.pivot_limit}, {metric.matrix}}, entry.beta, entry.lambda,
+              View<B>(result.u), report, metric.weights, Z);
   exact::finish(backend, Q.lambda_min(), psi.beta(), report, result);
 }
 
@@ -77,9 +85,9 @@ ExactResult<B> exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, Ex
 /// Ensures   (1) u >= 0 exactly where psi says so.
 ///           (2) residual, subgradient, bound as ExactResult says, from z, Q and u as returned, by loops that
 ///               neither the solver nor the recursions use.
-///           (3) status `optimal` if and only if for every image residual <= 32 eps t, with t = R (|z|_inf +
-///               |u|_inf) + |u|_inf and R the largest row sum of |Q| and beta. Any other status comes with
-///               the residual reached.
+///           (3) status `optimal` if and only if for every image |s_i| <= c eps t_i for every i, with
+///               t = |Q|(|u| + |z|) + beta o |u| + lambda and c of (U2). Any other status comes with the
+///               residual reached.
 ///           (4) the bits of an image depend neither on the other images nor on the number of threads.
 ///           (5) images = 0 returns at once, optimal with residual 0.
 /// Cost      matrix-free: products with Q, of 2 taps k kg flops a site each; `pivots` counts them, and
@@ -102,16 +110,14 @@ void exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Inp
   bool const warm = exact::prepare(backend, "exact_prox", k, Z.cols(), options, result);
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  ConstView<B> const beta = exact::per_entry<B>(lane, psi.beta(), sites),
-                     lambda = exact::per_entry<B>(lane, psi.lambda(), sites);
-  Matrix<B> copy, sums = Q.absolute_row_sums(backend);
-  each(lane, formula::Add{}, sums, psi.beta());
-  ConstView<B> const z_image = exact::by_image<B>(lane, Z, sites, copy, backend);
+  exact::ScaledMetric<B> const metric = exact::scaled_kernel<B>(backend, entries_of("exact_prox", Q));
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), sites, metric.matrix);
+  Matrix<B> copy;
   View<B> const report = lane.scratch(Index(exact::Report::count), Z.cols() / sites);
-  Scalar const row_sum = max_to_host(lane, ConstView<B>(sums));
   each_column(backend, Z.cols() / sites, Solver::scratch_size(n, n),
-              Solve{{psi.activation(), warm, options.pivot_limit}, {shape, row_sum}}, beta, lambda,
-              View<B>(result.u).reshaped(n, Z.cols() / sites), report, entries_of("exact_prox", Q), z_image);
+              Solve{{psi.activation(), warm, options.pivot_limit}, {shape, metric.matrix}}, entry.beta,
+              entry.lambda, View<B>(result.u).reshaped(n, Z.cols() / sites), report, metric.weights,
+              exact::by_image<B>(lane, Z, sites, copy, backend));
   exact::finish(backend, Q.lambda_min(), psi.beta(), ConstView<B>(report), result);
 }
 

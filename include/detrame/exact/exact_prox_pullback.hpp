@@ -7,6 +7,7 @@
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
 #include "detrame/exact/report.hpp"
+#include "detrame/exact/scaling.hpp"
 #include "detrame/exact/support_solve.hpp"
 #include "detrame/metric/entries.hpp"
 
@@ -16,7 +17,8 @@ namespace exact {
 
 /// y = A v by blocks of A: y(rows of block g, j) = A_g v(rows of block g, j); one task a column.
 struct BlockProduct {
-  Index n;  ///< columns of a block
+  Index n;                 ///< columns of a block
+  bool skip_zeros = true;  ///< of v: where A is finite they add nothing
 
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> A,
@@ -26,7 +28,7 @@ struct BlockProduct {
     for (Index l = 0; l < A.cols(); ++l) {
       Index const top = l / n * rows;
       Scalar const v_l = v(l, j);
-      if (v_l != Scalar(0)) team.each(rows, [=](Index i) { y(top + i, j) += A(i, l) * v_l; });
+      if (!skip_zeros || v_l != Scalar(0)) team.each(rows, [=](Index i) { y(top + i, j) += A(i, l) * v_l; });
     }
   }
 };
@@ -126,8 +128,11 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Inp
   for (auto* const column : {&bar.lambda_bar, &bar.beta_bar}) exact::reserve(backend, *column, k, 1);
   exact::reserve(backend, bar.Q_bar, n, k);
   using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricColumns<typename B::Scalar>>;
+  auto const frame = backend.lane().frame();
+  exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
   each_column(backend, k / n * N, Solve::template factor_scratch<typename B::Team>(n),
-              Solve{psi.activation(), {}}, psi.beta(), U, U_bar, View<B>(bar.v), weights);
+              Solve{psi.activation(), {metric.matrix}}, entry.beta, U, U_bar, View<B>(bar.v), metric.weights);
   ConstView<B> const v = bar.v;
   each_column(backend, k, 0, exact::PenaltyCotangent<typename Psi::Activation>{psi.activation()}, U, v,
               View<B>(bar.lambda_bar), View<B>(bar.beta_bar));
@@ -172,13 +177,15 @@ void exact_prox_pullback(B& backend, ConvolutionalMetric<B> const& Q, Psi const&
   exact::reserve(backend, bar.Q_bar, Q.weights().rows(), Q.weights().cols());
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  ConstView<B> const beta = exact::per_entry<B>(lane, psi.beta(), sites);
+  exact::ScaledMetric<B> const metric = exact::scaled_kernel<B>(backend, Q.weights());
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), sites, metric.matrix);
   Matrix<B> copy_u, copy_u_bar;
   View<B> const v_image = View<B>(bar.v).reshaped(n, N / sites);
   using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricImages<Scalar>>;
-  each_column(backend, N / sites, Solve::products_scratch(n, 0), Solve{psi.activation(), {shape}, limit},
-              beta, exact::by_image<B>(lane, U, sites, copy_u, backend),
-              exact::by_image<B>(lane, U_bar, sites, copy_u_bar, backend), v_image, Q.weights());
+  each_column(backend, N / sites, Solve::products_scratch(n, 0),
+              Solve{psi.activation(), {shape, metric.matrix}, limit}, entry.beta,
+              exact::by_image<B>(lane, U, sites, copy_u, backend),
+              exact::by_image<B>(lane, U_bar, sites, copy_u_bar, backend), v_image, metric.weights);
   ConstView<B> const v = bar.v;
   each_column(backend, k, 0, exact::PenaltyCotangent<typename Psi::Activation>{psi.activation()}, U, v,
               View<B>(bar.lambda_bar), View<B>(bar.beta_bar));

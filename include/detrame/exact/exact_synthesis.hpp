@@ -7,6 +7,7 @@
 #include "detrame/exact/face_search.hpp"
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/scaling.hpp"
 #include "detrame/exact/synthesis_columns.hpp"
 #include "detrame/exact/synthesis_images.hpp"
 #include "detrame/metric/convolutional_synthesis.hpp"
@@ -16,7 +17,7 @@ namespace detrame {
 
 namespace exact {
 
-/// The codes of images; beta, lambda: a number for each entry of one.
+/// The codes of images; beta, lambda: k x 1.
 template <Backend B, class Activation>
 void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
                   ConstView<B> beta, ConstView<B> lambda, Input<B> X, ExactResult<B>& result,
@@ -33,11 +34,14 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
   Index const images = x.cols() / w.sites();
   bool const warm = prepare(backend, "exact_synthesis", k, images * w.out_sites(), options, result);
   Matrix<B> copy;
-  View<B> const report = backend.lane().scratch(Index(Report::count), images);
-  each_column(backend, images, Solver::scratch_size(n, m * w.sites() + synthesis.D.rows()),
-              Solve{{activation, warm, options.pivot_limit}, {w, synthesis.alpha}}, beta, lambda,
-              View<B>(result.u).reshaped(n, images), report, ConstView<B>(synthesis.D),
-              ConstView<B>(synthesis.d), by_image<B>(backend.lane(), x, w.sites(), copy, backend));
+  auto& lane = backend.lane();
+  View<B> const report = lane.scratch(Index(Report::count), images);
+  ScaledAtoms<B> const atoms(backend, synthesis.D, synthesis.alpha);
+  EntryWeights<B> const entry(backend, beta, lambda, w.out_sites(), atoms.matrix);
+  each_column(backend, images, Solver::scratch_size(n, 2 * m * w.sites() + synthesis.D.rows()),
+              Solve{{activation, warm, options.pivot_limit}, {w, atoms.alpha, atoms.matrix}}, entry.beta,
+              entry.lambda, View<B>(result.u).reshaped(n, images), report, atoms.D, ConstView<B>(synthesis.d),
+              by_image<B>(lane, x, w.sites(), copy, backend));
   finish(backend, synthesis.alpha, beta, ConstView<B>(report), result);
 }
 
@@ -51,8 +55,8 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
 ///           read; lambda and beta are psi's.
 /// Requires  as `Synthesis` and exact_prox.
 /// Ensures   as exact_prox, with r = D^T x - d for Q z: neither z nor Q^-1 is formed, and the certificate
-///           goes through D twice, not through D^T D. root_i^2 = |D_i|^2 + alpha + beta_i, and in t, |x|_2 +
-///           |d|_inf stands for |root o z|_1.
+///           goes through D twice, not through D^T D. In t, |D_i| |x| + |d_i| stands for the terms of Q z. D
+///           may have no row: then u is the code of -d alone.
 /// Adjoint   exact_synthesis_pullback (A3)
 /// Cost      m k^2 multiply-adds for D^T D, once a call; then as exact_prox.
 /// Tested    tests/exact/active_set_test.cpp, tests/exact/theorems_test.cpp
@@ -70,15 +74,18 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
     throw ShapeError(
         message("exact_synthesis: X has ", x.rows(), " rows, psi has ", psi.dim(), ", D is ", m, " x ", k));
   bool const warm = exact::prepare(backend, "exact_synthesis", k, N, options, result);
-  auto const frame = backend.lane().frame();
-  View<B> const Q = backend.lane().scratch(k, k);  // k x k
-  View<B> const report = backend.lane().scratch(Index(exact::Report::count), N);
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  View<B> const Q = lane.scratch(k, k);  // k x k
+  View<B> const report = lane.scratch(Index(exact::Report::count), N);
+  exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
   if (N > 0)
     each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
-                exact::Gram<Scalar>{synthesis.alpha}, D, Q);
-  each_column(backend, (N + Team::width - 1) / Team::width, Solver::template scratch_size<Team>(k, m + k),
-              Solve{{psi.activation(), warm, options.pivot_limit}, {synthesis.alpha}}, psi.beta(),
-              psi.lambda(), View<B>(result.u), report, D, d, x, ConstView<B>(Q));
+                exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
+  each_column(backend, (N + Team::width - 1) / Team::width, Solver::template scratch_size<Team>(k, m + 2 * k),
+              Solve{{psi.activation(), warm, options.pivot_limit}, {atoms.alpha, atoms.matrix}}, entry.beta,
+              entry.lambda, View<B>(result.u), report, atoms.D, d, x, atoms.norms, ConstView<B>(Q));
   exact::finish(backend, synthesis.alpha, psi.beta(), report, result);
 }
 
@@ -115,11 +122,8 @@ template <Backend B, Penalty Psi>
 void exact_synthesis(B& backend, ConvolutionalSynthesis<B> const& synthesis, Psi const& psi, Input<B> X,
                      ExactResult<B>& result, ExactOptions options = {}) {
   exact::require_rows("exact_synthesis", psi.dim(), synthesis.D.cols());
-  auto& lane = backend.lane();
-  auto const frame = lane.frame();
-  Index const sites = synthesis.window.out_sites();
-  exact::solve_images(backend, synthesis, psi.activation(), exact::per_entry<B>(lane, psi.beta(), sites),
-                      exact::per_entry<B>(lane, psi.lambda(), sites), X, result, options);
+  auto const frame = backend.lane().frame();
+  exact::solve_images(backend, synthesis, psi.activation(), psi.beta(), psi.lambda(), X, result, options);
 }
 
 /// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
@@ -128,10 +132,10 @@ void exact_synthesis(B& backend, ConvolutionalSynthesis<B> const& synthesis, Inp
                      ExactResult<B>& result, ExactOptions options = {}) {
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  Index const n = synthesis.D.cols() * synthesis.window.out_sites();
+  Index const k = synthesis.D.cols();
   exact::solve_images(backend, synthesis, formula::NonnegativeShrinkage{},
-                      exact::constant<B>(lane, n, synthesis.beta),
-                      exact::constant<B>(lane, n, synthesis.lambda), X, result, options);
+                      exact::constant<B>(lane, k, synthesis.beta),
+                      exact::constant<B>(lane, k, synthesis.lambda), X, result, options);
 }
 
 /// The same, as a value.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "detrame/exact/exact_prox_pullback.hpp"
+#include "detrame/exact/scaling.hpp"
 #include "detrame/exact/synthesis_columns.hpp"
 #include "detrame/exact/synthesis_images.hpp"
 #include "detrame/metric/convolutional_synthesis.hpp"
@@ -105,7 +106,7 @@ struct SynthesisCotangent {
 
 namespace exact {
 
-/// The adjoint for images; beta: a number for each entry of one.
+/// The adjoint for images; beta: k x 1.
 template <Backend B, class Activation>
 void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
                       ConstView<B> beta, Input<B> X, Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
@@ -128,15 +129,18 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
   for (auto* const column : {&bar.d_bar, &bar.lambda_rows, &bar.beta_rows}) reserve(backend, *column, k, 1);
   for (auto* const number : {&bar.lambda_bar, &bar.alpha_bar, &bar.beta_bar}) reserve(backend, *number, 1, 1);
   auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
+  EntryWeights<B> const entry(backend, beta, beta, w.out_sites(), atoms.matrix);
   View<B> const E = lane.scratch(m * w.sites(), images);
   Matrix<B> copy_x, copy_u, copy_u_bar;
   ConstView<B> const u_image = by_image<B>(lane, U, w.out_sites(), copy_u, backend);
   ConstView<B> const x_image = by_image<B>(lane, x, w.sites(), copy_x, backend);
   View<B> const v_image = View<B>(bar.v).reshaped(n, images);
   View<B> const Dv = View<B>(bar.X_bar).reshaped(m * w.sites(), images);
-  each_column(backend, images, Solve::products_scratch(n, m * w.sites() + D.rows()),
-              Solve{activation, {w, synthesis.alpha}, limit}, beta, u_image,
-              by_image<B>(lane, U_bar, w.out_sites(), copy_u_bar, backend), v_image, D);
+  each_column(backend, images, Solve::products_scratch(n, 2 * m * w.sites() + D.rows()),
+              Solve{activation, {w, atoms.alpha, atoms.matrix}, limit}, entry.beta, u_image,
+              by_image<B>(lane, U_bar, w.out_sites(), copy_u_bar, backend), v_image, atoms.D);
   each_column(backend, images, D.rows(), Synthesise{w}, D, ConstView<B>(v_image), Dv);
   each_column(backend, images, D.rows(), Synthesise{w}, D, u_image, E);
   each(lane, formula::StoreDifference{}, E, x_image, ConstView<B>(E));
@@ -190,11 +194,13 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
   auto const frame = backend.lane().frame();
   View<B> const Q = backend.lane().scratch(k, k);  // k x k
   View<B> const E = backend.lane().scratch(m, N);  // m x N
+  exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
+  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
   each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
-              exact::Gram<Scalar>{synthesis.alpha}, D, Q);
+              exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
   using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricColumns<Scalar>>;
-  each_column(backend, N, Solve::template factor_scratch<Team>(k), Solve{psi.activation(), {}}, psi.beta(), U,
-              U_bar, View<B>(bar.v), ConstView<B>(Q));
+  each_column(backend, N, Solve::template factor_scratch<Team>(k), Solve{psi.activation(), {atoms.matrix}},
+              entry.beta, U, U_bar, View<B>(bar.v), ConstView<B>(Q));
   ConstView<B> const v = bar.v;
   each_column(backend, N, 0, exact::BlockProduct{k}, D, v, View<B>(bar.X_bar));
   each_column(backend, N, 0, exact::Misfit{}, D, x, U, E);
@@ -239,10 +245,7 @@ void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synth
                               Input<B> X, Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
                               Index limit = 5000) {
   exact::require_rows("exact_synthesis_pullback", psi.dim(), synthesis.D.cols());
-  auto const frame = backend.lane().frame();
-  exact::pull_back_images(backend, synthesis, psi.activation(),
-                          exact::per_entry<B>(backend.lane(), psi.beta(), synthesis.window.out_sites()), X, u,
-                          u_bar, bar, limit);
+  exact::pull_back_images(backend, synthesis, psi.activation(), psi.beta(), X, u, u_bar, bar, limit);
 }
 
 /// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
@@ -250,10 +253,9 @@ template <Backend B>
 void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synthesis, Input<B> X, Input<B> u,
                               Input<B> u_bar, SynthesisCotangent<B>& bar, Index limit = 5000) {
   auto const frame = backend.lane().frame();
-  exact::pull_back_images(
-      backend, synthesis, formula::NonnegativeShrinkage{},
-      exact::constant<B>(backend.lane(), synthesis.D.cols() * synthesis.window.out_sites(), synthesis.beta),
-      X, u, u_bar, bar, limit);
+  exact::pull_back_images(backend, synthesis, formula::NonnegativeShrinkage{},
+                          exact::constant<B>(backend.lane(), synthesis.D.cols(), synthesis.beta), X, u, u_bar,
+                          bar, limit);
 }
 
 }  // namespace detrame

@@ -3,26 +3,31 @@
 
 #include <cmath>
 
-#include "detrame/core/limits.hpp"
-#include "detrame/core/matrix_view.hpp"
 #include "detrame/exact/certificate.hpp"
 
 namespace detrame::exact {
 
-/// Minimises 1/2 <u, H u> - <r, u> + sum_i lambda_i |u_i| (+ indicator(u >= 0)) for an H that is only
-/// multiplied with.
+/// Minimises 1/2 <u, H u> - <r, u> + sum_i lambda_i rho(u_i) for an H that is only multiplied with.
 ///
-/// Alternates a proximal gradient step of length 1 / L, which finds the support and its signs, with conjugate
-/// gradients on that face, cut where a sign would change. No step raises the objective and every other one
-/// contracts the distance to the solution by a fixed factor, so the search converges without cycling; where
-/// strict complementarity holds it comes to the support of the solution after finitely many steps, and
+/// Alternates a proximal gradient step in the metric Theta, which finds what stands at a kink, with conjugate
+/// gradients on that face, cut where an entry would pass a kink. No step raises the objective and every other
+/// one contracts the distance to the solution by a fixed factor, so the search converges without cycling;
+/// where strict complementarity holds it comes to the face of the solution after finitely many steps, and
 /// conjugate gradients end it.
 ///
-///   product(x, y): y = H x.   u, and the scratch g, p, Hp, of n scalars each.
+///   Theta_i = sqrt(h_ii) sum_l |h_il| / sqrt(h_ll)      H <= Theta: Gershgorin's, in the unknowns sqrt(h_ii)
+///                                                       u_i
 ///
-/// Ends where max |u - A(u - g, lambda)| <= tolerance or where twenty steps in a row do not lower the least
-/// value seen, with `inaccurate`, which the certificate raises to `optimal`; else at the limit of products
-/// with H. Dostal, Optimal Quadratic Programming Algorithms, 2009, for the scheme.
+/// in which conjugate gradients work too, so that nothing depends on the unit of an entry.
+///
+///   product(x, y): y = H x.  spread(x, y): y = |H| x, or more.  root: sqrt(h_ii).  fixed: the terms of r_i,
+///                            and lambda_i
+///   where it is finite.  u: the start, in the domain.
+///
+/// Ends where for all i |s_i| <= tolerance t_i, s the element of least norm of H u - r + lambda d rho(u),
+/// computed anew from u, and t the terms that it is summed from; or where twenty steps in a row do not lower
+/// the least value seen: with `inaccurate`, which the certificate raises to `optimal`; else at the limit of
+/// products. Dostal, Optimal Quadratic Programming Algorithms, 2009, for the scheme.
 template <class Activation, class Team>
 class FaceSearch {
  public:
@@ -32,41 +37,54 @@ class FaceSearch {
     Index products;
   };
 
-  DETRAME_HOST_DEVICE FaceSearch(Team const& team, Activation activation, Index n, Scalar L, Scalar tolerance,
-                                 MatrixView<Scalar const> lambda, Scalar const* r, Scalar* u, Scalar* scratch)
+  DETRAME_HOST_DEVICE FaceSearch(Team const& team, Activation activation, Index n, Scalar tolerance,
+                                 Scalar const* lambda, Scalar const* r, Scalar const* root,
+                                 Scalar const* fixed, Scalar* u, Scalar* scratch)
       : team_(team),
         activation_(activation),
         n_(n),
-        L_(L),
         tolerance_(tolerance),
         lambda_(lambda),
         r_(r),
+        root_(root),
+        fixed_(fixed),
         u_(u),
         g_(scratch),
         p_(g_ + n),
-        Hp_(p_ + n) {}
+        Hp_(p_ + n),
+        Theta_(Hp_ + n),
+        reach_(Theta_ + n) {}
 
-  static constexpr Index scratch_size(Index n) { return 3 * n; }
+  static constexpr Index scratch_size(Index n) { return 5 * n; }
 
-  template <class Product>
-  DETRAME_HOST_DEVICE End run(Index limit, Product const& product) {
+  template <class Product, class Spread>
+  DETRAME_HOST_DEVICE End run(Index limit, Product const& product, Spread const& spread) {
     Index products = 0, idle = 0;
     Scalar least = limits::infinity<Scalar>;
-    Scalar *const u = u_, *const g = g_;
-    auto const lambda = lambda_;
+    Scalar *const u = u_, *const g = g_, *const p = p_, *const Theta = Theta_, *const reach = reach_;
+    Scalar const *const root = root_, *const lambda = lambda_;
     Activation const activation = activation_;
-    Scalar const L = L_;
+    team_.each(n_, [=](Index i) {
+      p[i] = Scalar(1) / root[i];
+      reach[i] = Scalar(0);
+    });
+    spread(p_, Theta_);
+    team_.each(n_, [=](Index i) { Theta[i] *= root[i]; });
     while (products < limit) {
       gradient(product);
       ++products;
-      Scalar const residual =
-          team_.max(n_, [=](Index i) { return std::abs(u[i] - activation(u[i] - g[i], lambda(i, 0))); });
-      if (!(residual - residual == Scalar(0))) return {ExactStatus::not_finite, products};
+      Scalar residual = measure();
+      if (residual <= 100 * tolerance_) {  // near the end, the terms of H u too
+        team_.each(n_, [=](Index i) { p[i] = std::abs(u[i]); });
+        spread(p_, reach_);
+        residual = measure();
+      }
+      if (residual != residual) return {ExactStatus::not_finite, products};
       if (residual <= tolerance_) return {ExactStatus::inaccurate, products};
       idle = residual < least ? 0 : idle + 1;
       least = residual < least ? residual : least;
       if (idle == 20) return {ExactStatus::inaccurate, products};
-      team_.each(n_, [=](Index i) { u[i] = activation(u[i] - g[i] / L, lambda(i, 0) / L); });
+      team_.each(n_, [=](Index i) { u[i] = activation(u[i] - g[i] / Theta[i], lambda[i] / Theta[i]); });
       gradient(product);
       products += 1 + conjugate_gradients(limit - products, product);
     }
@@ -83,21 +101,37 @@ class FaceSearch {
     team_.each(n_, [=](Index i) { g[i] -= r[i]; });
   }
 
+  /// max_i |s_i| / t_i, infinity where s_i has no terms, NaN where one is.
+  DETRAME_HOST_DEVICE Scalar measure() const {
+    Scalar const *const u = u_, *const g = g_, *const lambda = lambda_, *const fixed = fixed_,
+                        *const reach = reach_;
+    Activation const activation = activation_;
+    return team_.max(n_, [=](Index i) {
+      Scalar const s = activation.subgradient(u[i], g[i], lambda[i]);
+      return s == Scalar(0) ? s : std::abs(s) / (fixed[i] + reach[i]);
+    });
+  }
+
   /// Conjugate gradients on the face of u, from its gradient in g; returns the number of products. g is left
   /// as it is on the face, for one more step of descent; off the face it is stale.
   template <class Product>
   DETRAME_HOST_DEVICE Index conjugate_gradients(Index limit, Product const& product) {
     Scalar *const u = u_, *const g = g_, *const p = p_, *const Hp = Hp_;
-    auto const lambda = lambda_;
+    Scalar const *const root = root_, *const lambda = lambda_, *const fixed = fixed_, *const reach = reach_;
     Activation const activation = activation_;
     auto const on_face = [=](Index i) { return activation.slope(u[i]) != Scalar(0); };
-    auto const slope = [=](Index i) { return activation.subgradient(u[i], g[i], lambda(i, 0)); };
+    auto const slope = [=](Index i) { return activation.subgradient(u[i], g[i], lambda[i]) / root[i]; };
     // What pulls entries off their kinks: as long as the face's slope is less than a tenth of that, it can
     // wait.
     Scalar const off = team_.sum(n_, [=](Index i) { return on_face(i) ? Scalar(0) : slope(i) * slope(i); });
-    team_.each(n_, [=](Index i) { p[i] = on_face(i) ? -slope(i) : Scalar(0); });
-    Scalar square = team_.sum(n_, [=](Index i) { return p[i] * p[i]; });
-    Scalar const floor = tolerance_ * tolerance_ / Scalar(16);
+    team_.each(n_, [=](Index i) { p[i] = on_face(i) ? -slope(i) / root[i] : Scalar(0); });
+    auto const face_square = [=](Index i) { return on_face(i) ? slope(i) * slope(i) : Scalar(0); };
+    Scalar square = team_.sum(n_, face_square);
+    Scalar const tolerance = tolerance_ / (Scalar(4) * std::sqrt(static_cast<Scalar>(n_)));
+    Scalar const floor = team_.sum(n_, [=](Index i) {
+      Scalar const enough = tolerance * ((fixed[i] + reach[i]) / root[i]);
+      return on_face(i) ? enough * enough : Scalar(0);
+    });
     Index products = 0;
     while (products < limit && square > Scalar(0.01) * off && square > floor) {
       product(p_, Hp_);
@@ -118,13 +152,10 @@ class FaceSearch {
         g[i] += step * Hp[i];
       });
       if (blocked) break;
-      Scalar const next_square = team_.sum(n_, [=](Index i) {
-        Scalar const s = on_face(i) ? slope(i) : Scalar(0);
-        return s * s;
-      });
+      Scalar const next_square = team_.sum(n_, face_square);
       Scalar const turn = next_square / square;
       square = next_square;
-      team_.each(n_, [=](Index i) { p[i] = on_face(i) ? turn * p[i] - slope(i) : Scalar(0); });
+      team_.each(n_, [=](Index i) { p[i] = on_face(i) ? turn * p[i] - slope(i) / root[i] : Scalar(0); });
     }
     return products;
   }
@@ -132,10 +163,9 @@ class FaceSearch {
   Team const& team_;
   Activation activation_;
   Index n_;
-  Scalar L_, tolerance_;
-  MatrixView<Scalar const> lambda_;
-  Scalar const* r_;
-  Scalar *u_, *g_, *p_, *Hp_;
+  Scalar tolerance_;
+  Scalar const *lambda_, *r_, *root_, *fixed_;
+  Scalar *u_, *g_, *p_, *Hp_, *Theta_, *reach_;
 };
 
 /// Solves one image with the face search, and certifies.
@@ -145,29 +175,48 @@ struct SearchFaces {
   bool warm;
   Index limit;
 
-  static constexpr Index scratch_size(Index n, Index data_rows) { return 5 * n + data_rows; }
+  static constexpr Index scratch_size(Index n, Index problem_rows) { return 10 * n + problem_rows + 1; }
 
-  template <class Team, MultipliedProblem<Team> P, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, P problem, Index j, Scalar* scratch,
-                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
-                                      MatrixView<Scalar> u, MatrixView<Scalar> report) const {
+  template <class Team, MultipliedProblem<Team> P>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, P problem, Index j, typename Team::Scalar* scratch,
+                                      MatrixView<typename Team::Scalar const> beta,
+                                      MatrixView<typename Team::Scalar const> lambda,
+                                      MatrixView<typename Team::Scalar> u,
+                                      MatrixView<typename Team::Scalar> report) const {
+    using Scalar = typename Team::Scalar;
     Index const n = u.rows();
-    Scalar *const point = scratch, *const r = point + n, *const rest = r + n, *const V = rest + 3 * n;
+    Scalar *const point = scratch, *const r = point + n, *const weights = r + n, *const root = weights + n,
+                  *const fixed = root + n, *const rest = fixed + n, *const power = rest + 5 * n,
+                  *const V = power + 1;
+    problem.known.find(team, problem, j, 1, power);
+    Powers const by = problem.powers(team, j);
+    Activation const rule = activation.scaled(by.code);
     bool const from_guess = warm;
-    auto const project = activation;
-    team.each(n, [=](Index i) { point[i] = project(from_guess ? u(i, j) : Scalar(0), Scalar(0)); });
-    problem.prepare(team, beta, V);
     problem.linear(team, j, V, r);
-    Scalar const tolerance = Scalar(4) * limits::epsilon<Scalar> * problem.linear_terms(team, j);
-    FaceSearch<Activation, Team> search(team, activation, n, problem.bound, tolerance, lambda, r, point,
-                                        rest);
-    auto const end = search.run(limit, [&](Scalar const* x, Scalar* y) {
-      problem.multiply(team, x, V, y);
-      team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
+    problem.linear_terms(team, j, V, fixed);
+    problem.diagonal(team, root);
+    team.each(n, [=](Index i) {
+      point[i] = rule(from_guess ? scaled(u(i, j), by.code) : Scalar(0), Scalar(0));
+      weights[i] = scaled(lambda(i, 0), by.weights);
+      fixed[i] += weights[i] <= limits::largest<Scalar> ? weights[i] : Scalar(0);
+      Scalar const curvature = root[i] + beta(i, 0);
+      root[i] = curvature > Scalar(0) ? std::sqrt(curvature) : Scalar(1);
     });
-    team.each(n, [=](Index i) { u(i, j) = point[i]; });
+    Scalar const tolerance = static_cast<Scalar>(problem.roundings()) * limits::epsilon<Scalar> / Scalar(4);
+    FaceSearch<Activation, Team> search(team, rule, n, tolerance, weights, r, root, fixed, point, rest);
+    auto const end = search.run(
+        limit,
+        [&](Scalar const* x, Scalar* y) {
+          problem.multiply(team, x, V, y);
+          team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
+        },
+        [&](Scalar const* x, Scalar* y) {
+          problem.spread(team, x, V, y);
+          team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
+        });
+    team.each(n, [=](Index i) { u(i, j) = scaled(point[i], -by.code); });
     enter(team, report, j, end.status, end.products);
-    certify(team, activation, problem, beta, lambda, j, V, rest, u, report);
+    certify(team, activation, problem, beta, lambda, j, point, V, rest, rest + n, u, report);
   }
 };
 

@@ -3,21 +3,13 @@
 
 #include "detrame/backend/concept.hpp"
 
-/// How batches of images, and numbers a channel, are given to kernels whose column is an image.
+/// How batches of images, and single numbers, are given to kernels whose column is an image.
 namespace detrame::exact {
 
-/// A vector of numbers a channel as one of all entries of an image; a view of the lane's scratch.
+/// k times one number; a view of the lane's scratch.
 template <Backend B>
-ConstView<B> per_entry(typename B::Lane& lane, ConstView<B> per_channel, Index sites) {
-  View<B> const out = lane.scratch(per_channel.rows() * sites, 1);
-  each(lane, formula::Assign{}, out.reshaped(per_channel.rows(), sites), PerRow{per_channel});
-  return out;
-}
-
-/// n times one number; a view of the lane's scratch.
-template <Backend B>
-ConstView<B> constant(typename B::Lane& lane, Index n, typename B::Scalar value) {
-  View<B> const out = lane.scratch(n, 1);
+ConstView<B> constant(typename B::Lane& lane, Index k, typename B::Scalar value) {
+  View<B> const out = lane.scratch(k, 1);
   each(lane, formula::Fill<typename B::Scalar>{value}, out);
   return out;
 }

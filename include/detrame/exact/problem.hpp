@@ -4,23 +4,10 @@
 #include <cmath>
 #include <concepts>
 
-#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
+#include "detrame/exact/range.hpp"
 
 namespace detrame::exact {
-
-/// root_i = sqrt(h_ii), by which terms are bounded: |h_il| <= root_i root_l.
-template <class Scalar>
-struct Roots {
-  Scalar const* root = nullptr;
-  Scalar largest = 0;
-
-  template <class Team>
-  DETRAME_HOST_DEVICE Scalar terms(Team const& team, MatrixView<Scalar const> v, Index j) const {
-    Scalar const* const of = root;
-    return largest * team.sum(v.rows(), [=](Index i) { return of[i] * std::abs(v(i, j)); });
-  }
-};
 
 /// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time, and for each
 /// column
@@ -29,112 +16,169 @@ struct Roots {
 ///                                     diag(beta)
 ///
 /// rho: the rule of a penalty (metric/concept.hpp). A problem is one struct, a model of this concept, with
-/// Numbers and views in that order, the same in every kernel. What it owes:
+/// Numbers and views in that order, the same in every kernel. Everything but the caller's u and lambda, which
+/// `powers` scales, is in range already. What it owes:
 ///
-///   blocks(), block(b)        the problems of the diagonal blocks of Q, one after the other
-///   width(team)               how many columns are worked on side by side
-///   scratch_rows()            rows of scratch, of width(team) scalars each, that the verbs below need as V
-///   linear(team, first, V, r) r, for the search
+///   blocks(), block(b)          the problems of the diagonal blocks of Q, one after the other
+///   width(team)                 how many columns are worked on side by side
+///   scratch_rows()              rows of scratch, of width(team) scalars each, that the verbs below need as V
+///   powers(team, j)             by what column j is scaled; `known.find` notes it for those that a task
+///                               works on
+///   linear(team, first, V, r)   r of the scaled columns, for the search: side by side, as width(team) of a
+///                               row
+///   linear_terms(team, j, root, out)
+///                               bounds of the terms that its entries were summed from, by |q_il| <= root_i
+///                               root_l
 ///
 /// and to its judge, by loops that share no code with those for the search:
 ///
-///   gradient(team, first, count, u, V, g)   the gradient of f less beta u, entry by entry
-///   linear_terms(team, j)                   upper bounds of the terms that r_i and (H u)_i are summed from,
-///                                           column j
-///   product_terms(team, u, j)
+///   gradient(team, first, count, beta, u, V, g, t)
+///                               g, the gradient of f at scaled codes u, entry by entry, and t, a bound of
+///                               the terms that it was summed from, in the unit of that entry; u, g, t: n
+///                               numbers a column
+///   roundings()                 how many the longest chains of sums have, the judge's and the search's
+///                               together: what
+///                               both may differ by is half of that times eps t                          (U2)
 ///
-/// and, for the active set, linear_terms(team, j, root, out): the bound of each r_i by itself.
+/// The modulus of f, lambda_min(Q) + min beta, is its caller's.
 template <class P, class Team>
 concept Problem = requires(P const& problem, Team const& team, Index j,
-                           MatrixView<typename Team::Scalar const> u, typename Team::Scalar* v) {
+                           MatrixView<typename Team::Scalar const> beta, typename Team::Scalar* v) {
   typename P::Numbers;
   { problem.blocks() } -> std::same_as<Index>;
   { problem.block(j) } -> std::same_as<P>;
   { problem.width(team) } -> std::same_as<Index>;
   { problem.scratch_rows() } -> std::same_as<Index>;
+  { problem.powers(team, j) } -> std::same_as<Powers>;
+  problem.known(j);
   problem.linear(team, j, v, v);
-  problem.gradient(team, j, j, u, v, v);
-  { problem.linear_terms(team, j) } -> std::same_as<typename Team::Scalar>;
-  { problem.product_terms(team, u, j) } -> std::same_as<typename Team::Scalar>;
-};
-
-/// A problem whose Q is a matrix, for the active set: |q_il| <= root_i root_l with the roots that it is
-/// given.
-template <class P, class Team>
-concept FactoredProblem = Problem<P, Team> && requires(P problem, Roots<typename Team::Scalar> roots,
-                                                       Team const& team, typename Team::Scalar* v) {
-  problem.linear_terms(team, Index{}, v, v);
-  { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;
-  problem.roots = roots;
+  problem.gradient(team, j, j, beta, v, v, v, v);
+  { problem.roundings() } -> std::same_as<Index>;
 };
 
 /// A problem whose Q is only multiplied with, for the face search.
 ///
-///   prepare(team, beta, V)    once, before what follows
-///   bound                     of the eigenvalues and row sums of |H|
-///   multiply(team, x, V, y)   y = Q x for one column
+///   diagonal(team, out)            q_ii
+///   linear_terms(team, j, V, out)  as above
+///   multiply(team, x, V, y)        y = Q x for one column
+///   spread(team, x, V, y)          y = |Q| x, or more, for x >= 0
 template <class P, class Team>
 concept MultipliedProblem =
-    Problem<P, Team> && requires(P problem, Team const& team, MatrixView<typename Team::Scalar const> beta,
-                                 typename Team::Scalar* v) {
-      problem.prepare(team, beta, v);
-      { problem.bound } -> std::convertible_to<typename Team::Scalar>;
+    Problem<P, Team> && requires(P const& problem, Team const& team, Index j, typename Team::Scalar* v) {
+      problem.diagonal(team, v);
+      problem.linear_terms(team, j, v, v);
       problem.multiply(team, v, v, v);
+      problem.spread(team, v, v, v);
     };
 
-/// out_ic = A(i, first + c)
-template <class Team, class Scalar>
+/// A problem whose Q is a matrix, for the active set.
+template <class P, class Team>
+concept FactoredProblem = Problem<P, Team> && !MultipliedProblem<P, Team> &&
+                          requires(P const& problem, Team const& team, Index j, typename Team::Scalar* v) {
+                            { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;
+                            problem.linear_terms(team, j, v, v);
+                          };
+
+/// The entries of a column; a matrix without entries has no memory, and no place in it.
+template <class Scalar>
+DETRAME_HOST_DEVICE Scalar* column_of(MatrixView<Scalar> A, Index j) {
+  return A.data() == nullptr ? nullptr : A.data() + j * A.stride();
+}
+
+/// out_ic = A(i, first + c) 2^power(first + c)
+template <class Team, class Scalar, class Power>
 DETRAME_HOST_DEVICE void load_columns(Team const& team, MatrixView<Scalar const> A, Index first,
-                                      Scalar* out) {
+                                      Power const& power, Scalar* out) {
   team.each(A.rows(), [=](Index i) {
     for (Index c = 0; c < Team::width; ++c)
       out[i * Team::width + c] = first + c < A.cols() ? A(i, first + c) : Scalar(0);
   });
+  for (Index c = 0; c < Team::width && first + c < A.cols(); ++c)
+    if (int const by = power(first + c); by != 0)
+      team.each(A.rows(), [=](Index i) { out[i * Team::width + c] = scaled(A(i, first + c), by); });
 }
 
 /// r = A^T X for X side by side, by the team's products. A: n x k. X: n x width, r: k x width.
 template <class Team, class Scalar>
 DETRAME_HOST_DEVICE void multiply(Team const& team, MatrixView<Scalar const> A, Scalar const* X, Scalar* r) {
   for (Index i = 0; i < A.cols(); i += Team::height)
-    team.inner_products(&A(0, i), A.stride(), A.rows(),
+    team.inner_products(column_of(A, i), A.stride(), A.rows(),
                         A.cols() - i < Team::height ? A.cols() - i : Team::height, X, r + i * Team::width);
 }
 
-/// Y += A X by columns, four columns of A at a time, in plain loops: for certificates.
-template <class Team, class Scalar>
+/// Y += A X by columns, or |A| X, four columns of A at a time, in plain loops: for certificates. An entry of
+/// Y passes product_chain(columns of A) roundings.
+template <bool magnitudes = false, class Team, class Scalar>
 DETRAME_HOST_DEVICE void add_product(Team const& team, MatrixView<Scalar const> A, Index count,
                                      Scalar const* X, Scalar* Y) {
   Index const rows = A.rows(), n = A.cols();
+  auto const entry = [](Scalar a) { return magnitudes ? std::abs(a) : a; };
   Index l = 0;
   for (; l + 4 <= n; l += 4)
     for (Index c = 0; c < count; ++c) {
-      Scalar const *a0 = &A(0, l), *a1 = &A(0, l + 1), *a2 = &A(0, l + 2), *a3 = &A(0, l + 3);
+      Scalar const *a0 = column_of(A, l), *a1 = column_of(A, l + 1), *a2 = column_of(A, l + 2),
+                   *a3 = column_of(A, l + 3);
       Scalar const* const x = X + l + c * n;
       Scalar const x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
       Scalar* const y = Y + c * rows;
-      team.each(rows, [=](Index i) { y[i] += (a0[i] * x0 + a1[i] * x1) + (a2[i] * x2 + a3[i] * x3); });
+      team.each(rows, [=](Index i) {
+        y[i] += (entry(a0[i]) * x0 + entry(a1[i]) * x1) + (entry(a2[i]) * x2 + entry(a3[i]) * x3);
+      });
     }
   for (; l < n; ++l)
     for (Index c = 0; c < count; ++c) {
       Scalar const x0 = X[l + c * n];
-      team.each(rows, [=](Index i) { Y[i + c * rows] += A(i, l) * x0; });
+      team.each(rows, [=](Index i) { Y[i + c * rows] += entry(A(i, l)) * x0; });
     }
 }
+DETRAME_HOST_DEVICE constexpr Index product_chain(Index columns) { return columns / 4 + columns % 4 + 3; }
 
-/// sum_i a_i b_i, sixteen partial sums in a fixed order.
-template <class Scalar>
+/// sum_i a_i b_i, or sum_i |a_i| b_i, sixteen partial sums in a fixed order: dot_chain(n) roundings.
+template <bool magnitudes = false, class Scalar>
 DETRAME_HOST_DEVICE Scalar dot(Scalar const* a, Scalar const* b, Index n) {
   constexpr Index ways = 16;
+  auto const entry = [](Scalar v) { return magnitudes ? std::abs(v) : v; };
   Scalar partial[ways] = {};
   Index i = 0;
   for (; i + ways <= n; i += ways)
-    for (Index w = 0; w < ways; ++w) partial[w] += a[i + w] * b[i + w];
+    for (Index w = 0; w < ways; ++w) partial[w] += entry(a[i + w]) * b[i + w];
   for (Index w = 0; w < ways; ++w)  // places that are constants: in registers on a device
-    if (i + w < n) partial[w] += a[i + w] * b[i + w];
+    if (i + w < n) partial[w] += entry(a[i + w]) * b[i + w];
   Scalar sum(0);
   for (Scalar p : partial) sum += p;
   return sum;
 }
+DETRAME_HOST_DEVICE constexpr Index dot_chain(Index n) { return n / 16 + 18; }
+
+/// By what a column of the synthesis form is scaled, whose D was times 2^matrix: what brings x into range,
+/// or, where x is small, the larger one of x and d.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE int synthesis_power(Team const& team, MatrixView<Scalar const> x,
+                                        MatrixView<Scalar const> d, Index j, int matrix) {
+  Scalar largest = team.max(x.rows(), [=](Index i) { return std::abs(x(i, j)); });
+  if (into_range(largest) > 0 || largest == Scalar(0))
+    largest = team.max(d.rows(), [=](Index i) { return std::abs(scaled(d(i, 0), matrix)); }, largest);
+  return into_range(largest);
+}
+
+/// Powers of a few columns, found once.
+template <class Scalar>
+struct KnownPowers {
+  Scalar const* data = nullptr;
+  Index first = 0;
+
+  /// For `count` columns from `begin` on, written to `row`.
+  template <class Team, class P>
+  DETRAME_HOST_DEVICE void find(Team const& team, P const& problem, Index begin, Index count, Scalar* row) {
+    for (Index c = 0; c < count; ++c) {
+      int const power = problem.powers(team, begin + c).data;
+      team.once([=] { row[c] = static_cast<Scalar>(power); });
+    }
+    data = row;
+    first = begin;
+  }
+  DETRAME_HOST_DEVICE int operator()(Index j) const { return static_cast<int>(data[j - first]); }
+};
 
 /// A kernel of each_column on one diagonal block of a problem and a few of its columns: what stands beside
 /// the problem is cut to the rows of the block.

@@ -3,12 +3,13 @@
 
 #include <cmath>
 
+#include "detrame/exact/range.hpp"
 #include "detrame/exact/result.hpp"
 
 namespace detrame::exact {
 
 /// What a column reports for one diagonal block of Q, a row each.
-enum class Report : Index { residual, square, status, pivots, count };
+enum class Report : Index { residual, subgradient, status, pivots, count };
 
 /// Enters how the search for column j ended; the certificate raises the status to `optimal` where it is.
 template <class Team, class Scalar>
@@ -31,12 +32,12 @@ struct Combine {
       return report(b * Index(Report::count) + Index(what), j);
     };
     Scalar const largest = team.max(blocks, [=](Index b) { return entry(Report::residual, b); });
-    Scalar const square = team.sum(blocks, [=](Index b) { return entry(Report::square, b); });
+    Scalar const length = norm(team, blocks, [=](Index b) { return entry(Report::subgradient, b); });
     Scalar const worst = team.max(blocks, [=](Index b) { return entry(Report::status, b); });
     Scalar const most = team.max(blocks, [=](Index b) { return entry(Report::pivots, b); });
     team.once([=] {
       residual(0, j) = largest;
-      subgradient(0, j) = std::sqrt(square);
+      subgradient(0, j) = length;
       status(0, j) = worst;
       pivots(0, j) = most;
     });
@@ -59,11 +60,15 @@ struct Summarise {
     Scalar const modulus = lambda_min + least_beta;
     Scalar const largest = team.max(N, [=](Index j) { return residual(0, j); });
     Scalar const slope = team.max(N, [=](Index j) { return subgradient(0, j); });
+    Scalar const quotient = slope == Scalar(0) ? slope : slope / modulus;
+    Scalar const bound = slope > Scalar(0) && quotient < limits::smallest<Scalar>
+                             ? quotient + limits::least<Scalar>
+                             : quotient;
     Scalar const worst = team.max(N, [=](Index j) { return status(0, j); });
     Scalar const most = team.max(N, [=](Index j) { return pivots(0, j); });
     team.once([=] {
       summary(0, 0) = largest;
-      summary(0, 1) = slope / modulus;
+      summary(0, 1) = bound;
       summary(0, 2) = worst;
       summary(0, 3) = most;
     });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <utility>
 
 #include "detrame/backend/concept.hpp"
 
@@ -10,7 +11,7 @@ namespace detrame {
 /// How an exact solution ended. The larger value is the worse one; a batch has the status of its worst
 /// column.
 enum class ExactStatus {
-  optimal,     ///< support conditions hold and residual <= tolerance, the rounding of its own computation
+  optimal,     ///< residual <= c eps, the rounding of its own computation and of the search for it (U2)
   inaccurate,  ///< in rounding no step lowers the objective any more, and the residual exceeds the tolerance
   singular,    ///< the same, and Q + diag(beta) is not definite to working precision on the last support
   iteration_limit,  ///< pivot_limit exchanges of the support were not enough
@@ -36,37 +37,46 @@ struct ExactOptions {
 
 /// A minimiser and its certificate, of which all numbers are recomputed from the data and from u as returned.
 ///
-/// With g the gradient of the smooth part, so that 0 in g + lambda d|u| is the condition for a minimum,
+/// With g the gradient of the smooth part, s the element of least norm of g + d(lambda rho)(u), which is 0 at
+/// a minimum, and t_i a bound of the terms that s_i is summed from (U2),
 ///
-///   residual_j    = |u - A(u - g, lambda)|_inf           A: the activation of the penalty
-///   subgradient_j = |s|_2,  s the element of least norm of g + lambda d|u| (+ normal cone of u >= 0)
+///   residual_j    = max_i |s_i| / t_i      without a unit
+///   subgradient_j = |s|_2                  in the unit of Q z
 ///
-/// in column j, and |u_j - u_star_j|_2 <= subgradient_j / (lambda_min + min beta) <= bound.            (C4)
+/// in column j, and |u_j - u_star_j|_2 <= subgradient_j / (lambda_min + min beta) <= bound, up to the
+/// rounding of s itself, c eps |t|_2 over the same modulus. A bound is rounded up where it is subnormal, and
+/// infinite where it overflows.   (C4)
 template <Backend B>
 struct ExactResult {
   using Scalar = typename B::Scalar;
 
   Matrix<B> u;              ///< k x N
-  Matrix<B> residual;       ///< 1 x N, natural residual, in the units of u and Q z added up
-  Matrix<B> subgradient;    ///< 1 x N, in the units of Q z
+  Matrix<B> residual;       ///< 1 x N, relative to its terms
+  Matrix<B> subgradient;    ///< 1 x N, in the unit of Q z
   Matrix<B> column_status;  ///< 1 x N, the number of an ExactStatus
   Matrix<B> pivots;         ///< 1 x N, how many times the support was exchanged
 
   ExactStatus status = ExactStatus::optimal;  ///< of the worst column
   Scalar largest_residual = 0;                ///< over the columns, NaN if one is
-  Scalar bound = 0;                           ///< on |u_j - u_star_j|_2, for every column j
+  Scalar bound = 0;                           ///< on |u_j - u_star_j|_2, for every column j, in the unit of u
   Index iterations = 0;                       ///< the largest number of pivots
 
   Matrix<B> summary;  ///< 1 x 4: what the four numbers above were read from
 };
 
-/// The result itself, or NotConverged with its status and residual where it is not optimal.
+/// The result itself, or NotConverged with its status and residual where it is not optimal. Of a temporary:
+/// its value.
 template <Backend B>
 ExactResult<B> const& require_optimal(ExactResult<B> const& result) {
   if (result.status != ExactStatus::optimal)
-    throw NotConverged(
-        message("exact: status ", name(result.status), ", residual ", result.largest_residual));
+    throw NotConverged(message("exact: status ", name(result.status), ", residual ", result.largest_residual,
+                               " of its terms"));
   return result;
+}
+template <Backend B>
+ExactResult<B> require_optimal(ExactResult<B>&& result) {
+  require_optimal(std::as_const(result));
+  return std::move(result);
 }
 
 }  // namespace detrame

@@ -22,11 +22,11 @@ class Seed {
   static constexpr Index width = Team::width, height = Team::height;
   static constexpr Index scratch_rows = 2 * height;
 
-  /// Q: n x n. beta, lambda: n x 1. r, U: n x width; U is the start and the end. scratch: scratch_rows x
+  /// Q: n x n. beta: n x 1. lambda, r, U: n x width; U is the start and the end. scratch: scratch_rows x
   /// width.
   DETRAME_HOST_DEVICE static void sweep(Team const& team, int sweeps, MatrixView<Scalar const> Q,
-                                        MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
-                                        Scalar const* r, Scalar* U, Scalar* scratch) {
+                                        MatrixView<Scalar const> beta, Scalar const* lambda, Scalar const* r,
+                                        Scalar* U, Scalar* scratch) {
     Index const n = Q.rows();
     for (int s = 0; s < sweeps; ++s)
       for (Index first = 0; first < n; first += height) {
@@ -36,13 +36,13 @@ class Seed {
         team.inner_products(&Q(0, first), Q.stride(), n, rows, U, product);
         for (Index a = 0; a < rows; ++a) {
           Index const i = first + a;
-          Scalar const b = beta(i, 0), step = omega / (Q(i, i) + b), shrinkage = step * lambda(i, 0);
+          Scalar const b = beta(i, 0), step = omega / (Q(i, i) + b);
           team.each(width, [=](Index c) {
             Scalar correction(0);
             for (Index h = 0; h < a; ++h) correction += Q(first + h, i) * change[h * width + c];
             Scalar const u = U[i * width + c];
             Scalar const slack = r[i * width + c] - product[a * width + c] - b * u - correction;
-            Scalar const next = Activation{}(u + step * slack, shrinkage);
+            Scalar const next = Activation{}(u + step * slack, step * lambda[i * width + c]);
             change[a * width + c] = next - u;
             U[i * width + c] = next;
           });

@@ -45,7 +45,8 @@ struct DualityGap {
     Scalar const sum = team.sum(D.cols(), [=](Index l) {
       Scalar const a_l = a(l, j);
       if (a_l < Scalar(0)) return limits::infinity<Scalar>;
-      if (w[l] < Scalar(0)) return a_l * (modulus * a_l / Scalar(2) - w[l]);
+      if (w[l] < Scalar(0))  // -infinity where lambda is infinite: free at a_l = 0
+        return a_l == Scalar(0) ? a_l : a_l * (modulus * a_l / Scalar(2) - w[l]);
       Scalar const difference = modulus * a_l - w[l];
       return difference * difference / (Scalar(2) * modulus);
     });
@@ -53,7 +54,7 @@ struct DualityGap {
   }
 };
 
-/// max_i (D^T x - d)_i; one task a column.
+/// max_i (D^T x - d)_i, 0 where it is not finite; one task a column.
 template <class Scalar>
 struct LargestSlope {
   template <class Team>
@@ -66,7 +67,7 @@ struct LargestSlope {
       return sum;
     };
     Scalar const largest = team.max(D.cols(), slope);
-    team.once([=] { out(0, j) = largest; });
+    team.once([=] { out(0, j) = largest <= limits::largest<Scalar> ? largest : Scalar(0); });
   }
 };
 
@@ -94,7 +95,12 @@ Matrix<B> decode(B& backend, Synthesis<B> const& synthesis, Input<B> A) {
   exact::require_codes<B>("decode", synthesis, a);
   Matrix<B> X;
   resize(backend, X, D.rows(), a.cols());
-  each_column(backend, a.cols(), 0, exact::BlockProduct{D.cols()}, D, a, View<B>(X));
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  View<B> const largest = lane.scratch(1, D.cols());
+  each_column(backend, D.cols(), 0, exact::LargestOfColumn{}, D, largest);
+  bool const finite = max_to_host(lane, ConstView<B>(largest)) <= limits::largest<typename B::Scalar>;
+  each_column(backend, a.cols(), 0, exact::BlockProduct{D.cols(), finite}, D, a, View<B>(X));
   return X;
 }
 
@@ -144,7 +150,8 @@ struct PathPoint {
 ///
 /// Shapes    X: m x N, else ShapeError.  synthesis.lambda is not read.
 /// Requires  count >= 1, 0 < ratio <= 1, else DomainError.
-/// Ensures   front().lambda = max(0, lambda_max), where u = 0; every point carries its certificate. Where
+/// Ensures   front().lambda = max(0, lambda_max) of the columns that are finite, where u = 0; a column that
+///           is not is NaN and `not_finite` at every point. Every point carries its certificate. Where
 ///           lambda_max <= 0 every code is zero for every lambda >= 0, and the path is that one point.
 /// Tested    tests/exact/sparse_coding_test.cpp
 template <Backend B>

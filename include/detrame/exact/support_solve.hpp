@@ -11,8 +11,9 @@ namespace detrame::exact {
 ///   H_AA v_A = u_bar_A,   v = 0 off A = {i: slope(u_i) != 0},   H = Q + diag(beta)
 ///
 /// By a factor where the problem has Q as a matrix: then v_A is NaN where H_AA is not definite to working
-/// precision, or u has NaN. Else by conjugate gradients, to the residual eps |u_bar_A| or for `limit`
-/// products with H; then NaN in u_i gives NaN in v_i.
+/// precision, or u has NaN. Else by conjugate gradients in the unknowns sqrt(h_ii) v_i, to the residual
+/// eps |u_bar_A| of that scale or for `limit` products with H; then NaN in u_i gives NaN in v_i. Q and beta
+/// are in range, scaled as the problem's numbers say.
 template <class Activation, class Problem>
 struct SolveOnSupport {
   Activation activation;
@@ -23,7 +24,7 @@ struct SolveOnSupport {
   static constexpr Index factor_scratch(Index n) {
     return n + Team::padded(n) + Team::factor_size(n);
   }
-  static constexpr Index products_scratch(Index n, Index problem_rows) { return 3 * n + problem_rows; }
+  static constexpr Index products_scratch(Index n, Index problem_rows) { return 4 * n + problem_rows; }
 
   template <class Team, class Scalar, class... Views>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
@@ -65,8 +66,9 @@ struct SolveOnSupport {
     Scalar const size_of_u = team.max(n, [=](Index i) { return std::abs(u(i, 0)); });
     bool const solvable = size_of_u == size_of_u && team.cholesky(factor, size, 0) == size;
     if (solvable) team.cholesky_solve(factor, size, x);
+    int const back = 2 * numbers.matrix;
     team.each(n, [=](Index i) { v(i, 0) = Scalar(0); });
-    team.each(size, [=](Index p) { v(member(p), 0) = solvable ? x[p] : limits::nan<Scalar>; });
+    team.each(size, [=](Index p) { v(member(p), 0) = solvable ? scaled(x[p], back) : limits::nan<Scalar>; });
   }
 
   template <class Team, class Scalar>
@@ -74,14 +76,21 @@ struct SolveOnSupport {
                                        MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
                                        MatrixView<Scalar const> u_bar, MatrixView<Scalar> v) const {
     Index const n = u.rows();
-    Scalar *const r = scratch, *const p = r + n, *const Hp = p + n, *const own = Hp + n;
+    Scalar *const r = scratch, *const p = r + n, *const Hp = p + n, *const diagonal = Hp + n,
+                  *const own = diagonal + n;
     auto const rule = activation;
+    int const by = into_range(team.max(n, [=](Index i) { return std::abs(u_bar(i, 0)); }));
+    problem.diagonal(team, diagonal);
     auto const held = [=](Index i) { return rule.slope(u(i, 0)) == Scalar(0); };
     team.each(n, [=](Index i) {
       v(i, 0) = u(i, 0) == u(i, 0) ? Scalar(0) : u(i, 0);
-      r[i] = p[i] = held(i) ? Scalar(0) : u_bar(i, 0);
+      r[i] = held(i) ? Scalar(0) : scaled(u_bar(i, 0), by);
+      Scalar const curvature = diagonal[i] + beta(i, 0);
+      diagonal[i] = curvature > Scalar(0) ? curvature : Scalar(1);
+      p[i] = r[i] / diagonal[i];
     });
-    Scalar square = team.sum(n, [=](Index i) { return r[i] * r[i]; });
+    auto const length = [=](Index i) { return r[i] * (r[i] / diagonal[i]); };
+    Scalar square = team.sum(n, length);
     Scalar const eps = limits::epsilon<Scalar>, floor = eps * eps * square;
     for (Index t = 0; t < limit && square > floor; ++t) {
       problem.multiply(team, p, own, Hp);
@@ -91,10 +100,12 @@ struct SolveOnSupport {
         v(i, 0) += step * p[i];
         r[i] -= step * Hp[i];
       });
-      Scalar const next = team.sum(n, [=](Index i) { return r[i] * r[i]; }), turn = next / square;
+      Scalar const next = team.sum(n, length), turn = next / square;
       square = next;
-      team.each(n, [=](Index i) { p[i] = r[i] + turn * p[i]; });
+      team.each(n, [=](Index i) { p[i] = r[i] / diagonal[i] + turn * p[i]; });
     }
+    int const back = 2 * numbers.matrix - by;
+    team.each(n, [=](Index i) { v(i, 0) = scaled(v(i, 0), back); });
   }
 };
 

@@ -18,7 +18,7 @@ struct Gram {
     Scalar* const atoms = scratch;                        // m x width
     Scalar* const products = scratch + D.rows() * width;  // k x width, and room for more rows
     Scalar const shift = alpha;
-    load_columns(team, D, first, atoms);
+    load_columns(team, D, first, [](Index) { return 0; }, atoms);
     exact::multiply(team, D, atoms, products);
     team.each(D.cols(), [=](Index i) {
       for (Index c = 0; c < width && first + c < Q.cols(); ++c)
@@ -32,13 +32,15 @@ template <class Scalar>
 struct SynthesisColumns {
   struct Numbers {
     Scalar alpha;
+    int matrix = 0;  ///< D is the caller's times 2^matrix, alpha times 4^matrix; d is the caller's
   };
   Numbers numbers;
-  MatrixView<Scalar const> D;    // m x n
-  MatrixView<Scalar const> d;    // n x 1
-  MatrixView<Scalar const> x;    // m x N
-  MatrixView<Scalar const> Q{};  // n x n, for the solver alone
-  Roots<Scalar> roots{};
+  MatrixView<Scalar const> D;      // m x n
+  MatrixView<Scalar const> d;      // n x 1
+  MatrixView<Scalar const> x;      // m x N
+  MatrixView<Scalar const> norms;  // n x 1, of the atoms
+  MatrixView<Scalar const> Q{};    // n x n, for the search alone
+  KnownPowers<Scalar> known{};
 
   DETRAME_HOST_DEVICE static constexpr Index blocks() { return 1; }
   DETRAME_HOST_DEVICE SynthesisColumns block(Index) const { return *this; }
@@ -49,49 +51,65 @@ struct SynthesisColumns {
   DETRAME_HOST_DEVICE Index scratch_rows() const { return D.rows() + D.cols(); }
 
   template <class Team>
+  DETRAME_HOST_DEVICE Powers powers(Team const& team, Index j) const {
+    int const data = known.data ? known(j) : synthesis_power(team, x, d, j, numbers.matrix);
+    return {data, data - numbers.matrix, data + numbers.matrix};
+  }
+
+  template <class Team>
   DETRAME_HOST_DEVICE void linear(Team const& team, Index first, Scalar* X, Scalar* r) const {
-    auto const data = *this;
-    load_columns(team, x, first, X);
+    load_columns(team, x, first, [&](Index j) { return powers(team, j).data; }, X);
     exact::multiply(team, D, X, r);
-    team.each(D.cols() * Team::width, [=](Index i) { r[i] -= data.d(i / Team::width, 0); });
-  }
-
-  /// g = D^T (D u - x) + alpha u + d
-  template <class Team>
-  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> u,
-                                    Scalar* V, Scalar* g) const {
-    Index const m = D.rows(), n = D.cols();
-    auto const data = *this;
-    Scalar* const E = V + n * count;  // m x count, D u - x
-    for (Index c = 0; c < count; ++c) {
-      team.each(n, [=](Index l) { V[l + c * n] = u(l, first + c); });
-      team.each(m, [=](Index i) { E[i + c * m] = -data.x(i, first + c); });
+    auto const shift = d;
+    for (Index c = 0; c < Team::width && first + c < x.cols(); ++c) {
+      int const by = powers(team, first + c).weights;
+      team.each(D.cols(), [=](Index i) { r[i * Team::width + c] -= scaled(shift(i, 0), by); });
     }
-    add_product(team, D, count, V, E);
-    for (Index c = 0; c < count; ++c)
-      team.each(n, [=](Index l) {
-        g[l + c * n] = dot(&data.D(0, l), E + c * m, m) + data.numbers.alpha * V[l + c * n] + data.d(l, 0);
-      });
-  }
-
-  /// |D_i| |x| + |d_i|, with |D_i| <= root_i
-  template <class Team>
-  DETRAME_HOST_DEVICE Scalar linear_terms(Team const& team, Index j) const {
-    auto const data = *this;
-    Scalar const square = team.sum(D.rows(), [=](Index i) { return data.x(i, j) * data.x(i, j); });
-    return roots.largest * std::sqrt(square) +
-           team.max(D.cols(), [=](Index i) { return std::abs(data.d(i, 0)); });
   }
   template <class Team>
   DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar const* root, Scalar* out) const {
     auto const data = *this;
-    Scalar const square = team.sum(D.rows(), [=](Index i) { return data.x(i, j) * data.x(i, j); });
-    Scalar const size = std::sqrt(square);
-    team.each(D.cols(), [=](Index i) { out[i] = root[i] * size + std::abs(data.d(i, 0)); });
+    Powers const by = powers(team, j);
+    Scalar const length = norm(team, D.rows(), [=](Index l) { return scaled(data.x(l, j), by.data); });
+    team.each(D.cols(),
+              [=](Index i) { out[i] = root[i] * length + std::abs(scaled(data.d(i, 0), by.weights)); });
   }
+
+  /// g = D^T (D u - x) + (alpha + beta) u + d,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i|
   template <class Team>
-  DETRAME_HOST_DEVICE Scalar product_terms(Team const& team, MatrixView<Scalar const> u, Index j) const {
-    return roots.terms(team, u, j);
+  DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> beta,
+                                    Scalar const* u, Scalar* V, Scalar* g, Scalar* t) const {
+    Index const m = D.rows(), n = D.cols();
+    auto const data = *this;
+    Scalar *const E = V, *const root = E + m * count;  // E: m x count, D u - x
+    team.each(n, [=](Index i) {
+      Scalar const length = data.norms(i, 0);
+      root[i] = std::sqrt(length * length + (data.numbers.alpha + beta(i, 0)));
+    });
+    for (Index c = 0; c < count; ++c) {
+      int const by = powers(team, first + c).data;
+      team.each(m, [=](Index i) { E[i + c * m] = -scaled(data.x(i, first + c), by); });
+    }
+    add_product(team, D, count, u, E);
+    for (Index c = 0; c < count; ++c) {
+      Index const j = first + c;
+      Powers const by = powers(team, j);
+      Scalar const length = norm(team, m, [=](Index l) { return scaled(data.x(l, j), by.data); });
+      Scalar const of_u = team.sum(n, [=](Index l) { return root[l] * std::abs(u[l + c * n]); });
+      team.each(n, [=](Index l) {
+        Scalar const shift = scaled(data.d(l, 0), by.weights);
+        g[l + c * n] = dot(column_of(data.D, l), E + c * m, m) +
+                       (data.numbers.alpha + beta(l, 0)) * u[l + c * n] + shift;
+        t[l + c * n] = root[l] * of_u + data.norms(l, 0) * length + std::abs(shift);
+      });
+    }
+  }
+
+  /// The judge: D u - x, a product with an atom, three more terms, lambda. The search: D^T x and D^T D one
+  /// after the other, r - H u, and u itself.
+  DETRAME_HOST_DEVICE Index roundings() const {
+    Index const m = D.rows(), n = D.cols();
+    return (product_chain(n) + dot_chain(m) + 6) + (m + product_chain(n) + 6);
   }
 };
 

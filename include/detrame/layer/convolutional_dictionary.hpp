@@ -76,7 +76,9 @@ struct ConvolutionalDictionary {
       tape.x = x;
       if constexpr (T == 0) {
         exact_synthesis(backend, tape.synthesis, x, tape.code);
-        detail::require_certified("ConvolutionalDictionary", tape.code);
+        auto const failed = detail::failed_columns(backend, tape.code);
+        if (!failed.empty())
+          detail::not_certified(backend, "ConvolutionalDictionary", tape.code, failed.front());
       } else {
         unroll(backend, x, tape);
       }

@@ -27,7 +27,11 @@ struct SoftmaxCrossEntropyColumn {
     Scalar const m = team.max(classes, [=](Index i) { return y(i, j); }, -limits::infinity<Scalar>);
     Scalar const s = team.sum(classes, [=](Index i) { return std::exp(y(i, j) - m); });
     Scalar const log_s = std::log(s);
-    Scalar const term = team.sum(classes, [=](Index i) { return t(i, j) * (log_s + (m - y(i, j))); });
+    Scalar const term = team.sum(classes, [=](Index i) {
+      Scalar const below =
+          m - y(i, j);  // infinite for a class that is impossible: free where t does not ask for it
+      return t(i, j) == Scalar(0) && below > limits::largest<Scalar> ? Scalar(0) : t(i, j) * (log_s + below);
+    });
     team.once([=] { loss(0, j) = term; });
     if (y_bar.cols() == 0) return;
     Scalar const mass = team.sum(classes, [=](Index i) { return t(i, j); });

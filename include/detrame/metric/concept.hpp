@@ -25,7 +25,10 @@ namespace detrame {
 ///                                  domain, not finite where g is not: the problem is solved where it is 0
 ///   A.kink(u, p)                   the next kink of rho from u on in the direction of p != 0, else infinity
 ///                                  of p's sign
-///   A.margin(u, g, lambda)         the distance of a solved (u, g) from another slope, at least 0
+///   A.margin(u, g, lambda)         the distance of a solved (u, g) from another slope, at least 0: in the
+///                                  unit of u where the slope is 1, else in that of g
+///   A.scaled(power)                the rule of 2^power rho(u 2^-power), that of codes in another unit:
+///                                  bounds times 2^power, weights as they are
 ///
 /// Laws: tests/exact/penalty_test.cpp runs them on both of penalty.hpp and on a box.
 namespace has {
@@ -38,6 +41,7 @@ concept activation = requires(P const& psi, typename P::Activation const& A, typ
   { A.subgradient(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;
   { A.kink(t, t) } -> std::same_as<typename P::Backend::Scalar>;
   { A.margin(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;
+  { A.scaled(int{}) } -> std::same_as<typename P::Activation>;
 };
 
 template <class P>

@@ -57,27 +57,20 @@ struct ProxResult {
   std::vector<Status> column_status;
 };
 
-namespace detail {
+/// u of a result that converged; else NotConverged, with the status and the residual. Of a temporary: its
+/// value.
 template <class Result>
-void check_converged(Result const& result) {
+auto const& require_converged(Result const& result) {
   if (result.status != Status::residual_reached && result.status != Status::all_zero)
     throw NotConverged(message("require_converged: the status is ", name(result.status),
                                ", the relative residual ", result.residual, " after ", result.iterations,
                                " iterations"));
-}
-}  // namespace detail
-
-/// u of a result that converged; else NotConverged, with the status and the residual. Of a temporary, a
-/// value.
-template <class Result>
-auto const& require_converged(Result const& result) {
-  detail::check_converged(result);
   return result.u;
 }
 template <class Result>
   requires(!std::is_reference_v<Result> && !std::is_const_v<Result>)
 auto require_converged(Result&& result) {
-  detail::check_converged(result);
+  require_converged(std::as_const(result));
   return std::move(result.u);
 }
 

@@ -44,7 +44,7 @@ struct WatchStart {
 
   DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& activity, Scalar& in_range, Scalar& change,
                                       Scalar& reach, Scalar r, Scalar terms, Scalar given) const {
-    constexpr Scalar least = limits::smallest_normal<Scalar> / limits::epsilon<Scalar>;
+    constexpr Scalar least = limits::smallest<Scalar> / limits::epsilon<Scalar>;
     bool const finite = r - r == Scalar(0) && terms - terms == Scalar(0);
     bool const fits = finite && (terms >= least || (terms == Scalar(0) && given == Scalar(0)));
     in_range = fits ? Scalar(1) : Scalar(0);

@@ -5,6 +5,7 @@
 using namespace detrame;
 
 struct BoxRule {
+  BoxRule scaled(int) const { return *this; }
   double operator()(double t, double) const { return t < 0 ? 0 : t > 1 ? 1 : t; }
   double slope(double u) const { return u > 0 && u < 1; }
   double subgradient(double u, double g, double) const {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "detrame/backend/cuda/matrix.hpp"
+#include "detrame/backend/in_double.hpp"
 #include "detrame/core/host_matrix.hpp"
 
 namespace detrame {
@@ -204,5 +205,10 @@ void resize(Cuda<Scalar>& backend, typename Cuda<Scalar>::Matrix& m, Index rows,
   m = {};  // its memory may serve again
   m = DeviceMatrix<Scalar>(backend.lane().pool(), rows, cols);
 }
+
+template <>
+struct InDouble<Cuda<float>> {
+  using Backend = Cuda<double>;
+};
 
 }  // namespace detrame

@@ -50,8 +50,10 @@ struct ReluPullback {
 ///                               infinity of p's sign
 ///   margin(u, g, lambda)        how far (u, g), with -g in lambda d rho(u), is from having another slope; at
 ///                               least 0
+///   scaled(power)               the rule of 2^power rho(u 2^-power): of the same penalty in another unit
 struct NonnegativeShrinkage {
   static constexpr bool two_sided = false;
+  DETRAME_HOST_DEVICE constexpr NonnegativeShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return relu(t - b);
@@ -78,6 +80,7 @@ struct NonnegativeShrinkage {
 
 struct SoftShrinkage {
   static constexpr bool two_sided = true;
+  DETRAME_HOST_DEVICE constexpr SoftShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return soft_threshold(t, b);

@@ -109,7 +109,7 @@ template <class Scalar>
 struct KeepWhereProductVanishes {
   Scalar factor;
   DETRAME_HOST_DEVICE void operator()(Scalar& y) const {
-    constexpr Scalar least = limits::smallest_normal<Scalar> / limits::epsilon<Scalar>;
+    constexpr Scalar least = limits::smallest<Scalar> / limits::epsilon<Scalar>;
     if (factor == Scalar(0) || factor * y >= least) y = Scalar(0);
   }
 };

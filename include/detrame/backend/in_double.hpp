@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+namespace detrame {
+
+template <class Scalar>
+class Cpu;
+
+/// The backend that works in double where the numbers of B do not suffice: the CPU, unless B has one of its
+/// own.
+template <class B>
+struct InDouble {
+  using Backend = Cpu<double>;
+};
+
+}  // namespace detrame
