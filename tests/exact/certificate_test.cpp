@@ -42,7 +42,7 @@ void check_two_unknowns(B& b, ExactResult<B> const& result) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(U2) two unknowns in any unit: columns and images", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(U5) two unknowns in any unit: columns and images", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   std::vector<double> sizes{1, 1e-4, 1e-8, 1e-12, 1e-16, 1e-20, 1e-24, 1e-30, 1e10, 1e20, 1e30};
@@ -65,7 +65,7 @@ TEST_CASE_TEMPLATE("(U2) two unknowns in any unit: columns and images", B, BACKE
   }
 }
 
-TEST_CASE_TEMPLATE("(U2) products that leave the range: the solution, or not_finite", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(U5) products that leave the range: the solution, or not_finite", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   // an infinite tolerance is met by nothing
@@ -89,7 +89,7 @@ TEST_CASE_TEMPLATE("(U2) products that leave the range: the solution, or not_fin
   }
 }
 
-TEST_CASE_TEMPLATE("(U1) D^T D and D^T x beyond the range, u within it", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(U4) D^T D and D^T x beyond the range, u within it", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Cpu<double> reference(1);
@@ -124,7 +124,7 @@ TEST_CASE_TEMPLATE("(U1) D^T D and D^T x beyond the range, u within it", B, BACK
   }
 }
 
-TEST_CASE_TEMPLATE("(U2) infinite weights hold u at 0, and one huge weight judges nothing but its entry", B,
+TEST_CASE_TEMPLATE("(U5) infinite weights hold u at 0, and one huge weight judges nothing but its entry", B,
                    BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;

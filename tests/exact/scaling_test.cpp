@@ -54,7 +54,7 @@ SynthesisNumbers<Scalar> dictionary() {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("(U1) codes do not depend on the units of D, x, lambda, d", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(U4) codes do not depend on the units of D, x, lambda, d", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const solve = [&](auto psi_of) {
@@ -69,7 +69,7 @@ TEST_CASE_TEMPLATE("(U1) codes do not depend on the units of D, x, lambda, d", B
   solve([&](auto const& q) { return ElasticNet<B>(b, to_device(b, q.lambda), to_device(b, q.beta)); });
 }
 
-TEST_CASE_TEMPLATE("(U1) nor do codes of images", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(U4) nor do codes of images", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Window const w{4, 5, 3, 2, 1};
@@ -91,7 +91,7 @@ TEST_CASE_TEMPLATE("(U1) nor do codes of images", B, BACKENDS) {
   });
 }
 
-TEST_CASE_TEMPLATE("(U1) proximity operators do not depend on the units of Q, z, lambda", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(U4) proximity operators do not depend on the units of Q, z, lambda", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const lambda = uniform_matrix<Scalar>(8, 1, seed(20), .05, .3),

@@ -6,7 +6,7 @@
 #include "support.hpp"
 
 /// Answers do not depend on the units of what is given: scaling by powers of two rounds nothing, so where
-/// nothing overflows or becomes subnormal the bits must be the same.                                     (U1)
+/// nothing overflows or becomes subnormal the bits must be the same.                                     (U4)
 namespace detrame::laws {
 
 /// What a solver gave: u of every column, a status and a count of each.

@@ -25,7 +25,7 @@ namespace detrame {
 ///           (2) residual, subgradient, bound as ExactResult says, from z, Q and u as returned, by loops that
 ///               the solver does not use.
 ///           (3) status `optimal` if and only if in every column |s_i| <= c eps t_i for every i, s and t as
-///               there and c(k) of (U2): in the unit of each entry, so in any unit of the data. Any other
+///               there and c(k) of (U5): in the unit of each entry, so in any unit of the data. Any other
 ///               status comes with the residual that was reached.
 ///           (4) u = 0 exactly where Q z <= lambda up to its rounding (|Q z| <= lambda for signed penalties),
 ///               and
@@ -35,7 +35,7 @@ namespace detrame {
 ///           (6) the bits of a column depend neither on the other columns nor on the number of threads.
 ///           (7) powers of two times Q, beta, lambda, or times z, lambda, change no bit but those of the
 ///               unit;
-///               data beyond the range of products are brought into it, or give `not_finite`.            (U1)
+///               data beyond the range of products are brought into it, or give `not_finite`.            (U4)
 ///           (8) N = 0 returns at once, optimal with residual 0. A result that is used again is not allocated
 ///               again.
 /// Adjoint   exact_prox_pullback (A2)
@@ -86,7 +86,7 @@ ExactResult<B> exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, Ex
 ///           (2) residual, subgradient, bound as ExactResult says, from z, Q and u as returned, by loops that
 ///               neither the solver nor the recursions use.
 ///           (3) status `optimal` if and only if for every image |s_i| <= c eps t_i for every i, with
-///               t = |Q|(|u| + |z|) + beta o |u| + lambda and c of (U2). Any other status comes with the
+///               t = |Q|(|u| + |z|) + beta o |u| + lambda and c of (U5). Any other status comes with the
 ///               residual reached.
 ///           (4) the bits of an image depend neither on the other images nor on the number of threads.
 ///           (5) images = 0 returns at once, optimal with residual 0.

@@ -38,7 +38,7 @@ namespace detrame::exact {
 ///                               numbers a column
 ///   roundings()                 how many the longest chains of sums have, the judge's and the search's
 ///                               together: what
-///                               both may differ by is half of that times eps t                          (U2)
+///                               both may differ by is half of that times eps t                          (U5)
 ///
 /// The modulus of f, lambda_min(Q) + min beta, is its caller's.
 template <class P, class Team>

@@ -11,7 +11,7 @@ namespace detrame {
 /// How an exact solution ended. The larger value is the worse one; a batch has the status of its worst
 /// column.
 enum class ExactStatus {
-  optimal,     ///< residual <= c eps, the rounding of its own computation and of the search for it (U2)
+  optimal,     ///< residual <= c eps, the rounding of its own computation and of the search for it (U5)
   inaccurate,  ///< in rounding no step lowers the objective any more, and the residual exceeds the tolerance
   singular,    ///< the same, and Q + diag(beta) is not definite to working precision on the last support
   iteration_limit,  ///< pivot_limit exchanges of the support were not enough
@@ -38,7 +38,7 @@ struct ExactOptions {
 /// A minimiser and its certificate, of which all numbers are recomputed from the data and from u as returned.
 ///
 /// With g the gradient of the smooth part, s the element of least norm of g + d(lambda rho)(u), which is 0 at
-/// a minimum, and t_i a bound of the terms that s_i is summed from (U2),
+/// a minimum, and t_i a bound of the terms that s_i is summed from (U5),
 ///
 ///   residual_j    = max_i |s_i| / t_i      without a unit
 ///   subgradient_j = |s|_2                  in the unit of Q z
