@@ -307,6 +307,14 @@ TEST_CASE_TEMPLATE("(C7) zero, 1 x 1, periodic, reducible, nilpotent W~; NaN sta
   double const nan = std::numeric_limits<double>::quiet_NaN();
   CHECK(std::isnan(kappa(1, {nan, .5, .25})));  // in a block that is not the last
   CHECK(std::isnan(kappa(2, {0, nan, .5, 0})));
+  // at a fixed point of the rounded recursion: what rounding may hide is in the bound
+  auto const relu = free_recurrence(b, DenseBlocks{}, Host(1, 1));
+  auto const at = in_memory_of(b, Host(1, 1, .8));
+  auto u = zeros(b, 1, 1);
+  unrolled_prox(b, relu.structure, NonnegativeShrinkage{}, relu.W_tilde, relu.h, relu.b, at, 1, u);
+  auto const distance = a_posteriori_bound(b, relu, NonnegativeShrinkage{}, at, u);
+  CHECK(*distance > std::numeric_limits<Scalar>::epsilon());
+  CHECK(*distance < 64 * std::numeric_limits<Scalar>::epsilon());
   auto const none = free_recurrence(b, DenseBlocks{}, Host(1, 1, nan));
   auto const z = zeros(b, 1, 2);
   CHECK_FALSE(a_priori_bound(b, none, NonnegativeShrinkage{}, z, 5).has_value());
@@ -383,6 +391,10 @@ TEST_CASE_TEMPLATE(
       CHECK(contraction(b, winograd).kappa == known.kappa);
     }
   }
+  Host const tiny = mapped([](double w) { return 1e-170 * w; }, normal_matrix<double>(2, 18, seed(40)));
+  double const least =
+      static_cast<double>(contraction(b, free_recurrence(b, ConvolutionalBlocks{6, 5, 3}, tiny)).kappa);
+  CHECK((least > 1e-170 && least < 1e-168));  // no square underflows
   auto const zero = free_recurrence(b, ConvolutionalBlocks{6, 5, 3}, Host(2, 18));
   CHECK(contraction(b, zero).kappa == 0);
   Host NaN(1, 18, .01);  // two groups, the first is not finite

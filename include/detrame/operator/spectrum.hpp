@@ -9,7 +9,7 @@ namespace detrame {
 template <class Scalar>
 struct SpectralRange {
   Scalar low, high;
-  Scalar lowest_seen = low;  ///< of a symbol: its lowest eigenvalue on the grid, which large images come near
+  Scalar lowest_seen = 0;  ///< of a symbol: its lowest eigenvalue on the grid, which large images come near
 };
 
 namespace detail {

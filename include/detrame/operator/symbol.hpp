@@ -45,7 +45,7 @@ class Symbol {
     auto const entries = static_cast<std::size_t>(size_ * size_);
     for (Index tap = 0; tap < kernel * kernel; ++tap) {
       std::vector<double> A(entries), rows(static_cast<std::size_t>(size_)), columns = rows;
-      double square = 0;
+      double length = 0;
       for (Index l = 0; l < size_; ++l)
         for (Index o = 0; o < size_; ++o) {
           auto const row = static_cast<std::size_t>(o), column = static_cast<std::size_t>(l);
@@ -55,11 +55,11 @@ class Symbol {
           A[static_cast<std::size_t>(o + l * size_)] = a;
           rows[row] += std::abs(a);
           columns[column] += std::abs(a);
-          square += a * a;
+          length = std::hypot(length, a);
         }
       double const sums = std::sqrt(*std::max_element(rows.begin(), rows.end())) *
                           std::sqrt(*std::max_element(columns.begin(), columns.end()));
-      double const norm = std::min(std::sqrt(square), sums);  // of this tap, from above
+      double const norm = std::min(length, sums);  // of this tap, from above
       auto const [dy, dx] = displacement(tap);
       size += norm;
       curvature_y += dy * dy * norm;
