@@ -58,6 +58,9 @@ TEST_CASE_TEMPLATE("(U5) two unknowns in any unit: columns and images", B, BACKE
     check_two_unknowns(b, exact_prox(b, dense, psi, z));
     check_two_unknowns(b, exact_prox(b, image, psi, z));
     // what is not solved does not look so, and its bound holds
+    auto const first_step = exact_prox(b, image, psi, z, {.pivot_limit = 1});
+    CHECK(first_step.status == ExactStatus::iteration_limit);
+    CHECK(static_cast<double>(first_step.largest_residual) >= .01);
     auto const early = exact_prox(b, image, psi, z, {.pivot_limit = 0});
     CHECK(early.status == ExactStatus::iteration_limit);
     CHECK(static_cast<double>(early.largest_residual) >= .01);

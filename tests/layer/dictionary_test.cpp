@@ -71,7 +71,7 @@ TEST_CASE_TEMPLATE("(M1) a dictionary layer depends on alpha and beta only throu
 }
 
 struct Fallback {
-  Host u, predicted, x_bar, D_bar, alpha_bar;
+  Host u, predicted, x_bar, D_bar, alpha_bar, lambda_bar;
   std::vector<Index> again;
 };
 
@@ -92,6 +92,7 @@ Fallback fallback(B b, Host const& D, Host const& samples, Host const& u_bar) {
   out.x_bar = test::in_double(b, layer.pullback(b, theta, tape, bar, theta_bar));
   out.D_bar = test::in_double(b, ConstView<B>(theta_bar.D));
   out.alpha_bar = test::in_double(b, ConstView<B>(theta_bar.alpha));
+  out.lambda_bar = test::in_double(b, ConstView<B>(theta_bar.lambda));
   out.again = tape.solved_in_double.columns();
   return out;
 }
@@ -119,6 +120,7 @@ TEST_CASE("(M1) (A3) what float cannot certify, Dictionary<k, Exact> solves in d
   CHECK(test::max_abs_difference(narrow.x_bar, wide.x_bar) <= close);
   CHECK(test::max_abs_difference(narrow.D_bar, wide.D_bar) <= 4 * close);
   CHECK(test::max_abs_difference(narrow.alpha_bar, wide.alpha_bar) <= 40 * close);
+  CHECK(test::max_abs_difference(narrow.lambda_bar, wide.lambda_bar) <= 40 * close);
   // what is not finite goes through, and does not hide what failed
   Host spoilt = x;
   spoilt(1, 0) = std::numeric_limits<double>::quiet_NaN();
