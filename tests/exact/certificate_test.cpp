@@ -262,4 +262,22 @@ TEST_CASE("require_optimal of a temporary is a value") {
   CHECK(&require_optimal(result) == &result);
 }
 
+TEST_CASE_TEMPLATE("(U5) a huge beta_i does not hide what the other entries owe", Scalar, float, double) {
+  Cpu<Scalar> b(
+      1);  // the terms of row 2 are those of Q z, whatever beta_1 is: u_2 = (q_21 z_1 + q_22 z_2) / q_22
+  DenseMetric<Cpu<Scalar>> const Q(
+      b, to_device(b, rounded<Scalar>(host_matrix<double>(
+                          2, 2, [](Index i, Index j) { return i == j ? (i == 0 ? 4. : 1.) : .5; }))));
+  auto const column = [&](double first, double second) {
+    return to_device(b, rounded<Scalar>(host_matrix<double>(
+                            2, 1, [=](Index i, Index) { return i == 0 ? first : second; })));
+  };
+  double const huge = sizeof(Scalar) == 4 ? 1e12 : 1e28;
+  NonnegativeElasticNet<Cpu<Scalar>> const psi(b, column(0, 0), column(huge, 0));
+  auto const result = exact_prox(b, Q, psi, column(-1, 1));
+  CHECK(result.status == ExactStatus::optimal);
+  CHECK(result.u(0, 0) == 0);
+  CHECK(static_cast<double>(result.u(1, 0)) == doctest::Approx(.5));
+}
+
 }  // namespace detrame

@@ -76,7 +76,7 @@ struct ActiveSet {
         r_c[i] = r[i * width + c];
         lambda_c[i] = weights[i * width + c];
       });
-      problem.linear_terms(team, first + c, root, terms);
+      problem.linear_terms(team, first + c, V, terms);
       Basis<Activation::two_sided, Team> basis(team, Q, beta, MatrixView<Scalar const>(lambda_c, n, 1, n),
                                                root, r_c, u_c, slack, terms, column + 5 * Team::padded(n));
       auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit);

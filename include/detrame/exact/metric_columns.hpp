@@ -43,12 +43,13 @@ struct MetricColumns {
     exact::multiply(team, Q, Z, r);
   }
   template <class Team>
-  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar const* root, Scalar* out) const {
-    auto const point = z;
+  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar* V, Scalar* out) const {
+    auto const point = z, metric = Q;
     int const data = powers(team, j).data;
+    team.each(z.rows(), [=](Index i) { V[i] = std::sqrt(metric(i, i)); });
     Scalar const sum =
-        team.sum(z.rows(), [=](Index l) { return root[l] * std::abs(scaled(point(l, j), data)); });
-    team.each(z.rows(), [=](Index i) { out[i] = root[i] * sum; });
+        team.sum(z.rows(), [=](Index l) { return V[l] * std::abs(scaled(point(l, j), data)); });
+    team.each(z.rows(), [=](Index i) { out[i] = V[i] * sum; });
   }
 
   /// g = Q (u - z) + beta u,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + sqrt(q_ii) sum_l sqrt(q_ll) |z_l|

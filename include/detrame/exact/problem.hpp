@@ -26,9 +26,8 @@ namespace detrame::exact {
 ///                               works on
 ///   linear(team, first, V, r)   r of the scaled columns, for the search: side by side, as width(team) of a
 ///                               row
-///   linear_terms(team, j, root, out)
-///                               bounds of the terms that its entries were summed from, by |q_il| <= root_i
-///                               root_l
+///   linear_terms(team, j, V, out)
+///                               bounds of the terms that its entries were summed from
 ///
 /// and to its judge, by loops that share no code with those for the search:
 ///
@@ -52,6 +51,7 @@ concept Problem = requires(P const& problem, Team const& team, Index j,
   { problem.powers(team, j) } -> std::same_as<Powers>;
   problem.known(j);
   problem.linear(team, j, v, v);
+  problem.linear_terms(team, j, v, v);
   problem.gradient(team, j, j, beta, v, v, v, v);
   { problem.roundings() } -> std::same_as<Index>;
 };
@@ -59,25 +59,21 @@ concept Problem = requires(P const& problem, Team const& team, Index j,
 /// A problem whose Q is only multiplied with, for the face search.
 ///
 ///   diagonal(team, out)            q_ii
-///   linear_terms(team, j, V, out)  as above
 ///   multiply(team, x, V, y)        y = Q x for one column
 ///   spread(team, x, V, y)          y = |Q| x, or more, for x >= 0
 template <class P, class Team>
 concept MultipliedProblem =
     Problem<P, Team> && requires(P const& problem, Team const& team, Index j, typename Team::Scalar* v) {
       problem.diagonal(team, v);
-      problem.linear_terms(team, j, v, v);
       problem.multiply(team, v, v, v);
       problem.spread(team, v, v, v);
     };
 
 /// A problem whose Q is a matrix, for the active set.
 template <class P, class Team>
-concept FactoredProblem = Problem<P, Team> && !MultipliedProblem<P, Team> &&
-                          requires(P const& problem, Team const& team, Index j, typename Team::Scalar* v) {
-                            { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;
-                            problem.linear_terms(team, j, v, v);
-                          };
+concept FactoredProblem = Problem<P, Team> && !MultipliedProblem<P, Team> && requires(P const& problem) {
+  { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;
+};
 
 /// The entries of a column; a matrix without entries has no memory, and no place in it.
 template <class Scalar>

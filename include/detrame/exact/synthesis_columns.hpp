@@ -67,12 +67,13 @@ struct SynthesisColumns {
     }
   }
   template <class Team>
-  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar const* root, Scalar* out) const {
+  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar*, Scalar* out) const {
     auto const data = *this;
     Powers const by = powers(team, j);
     Scalar const length = norm(team, D.rows(), [=](Index l) { return scaled(data.x(l, j), by.data); });
-    team.each(D.cols(),
-              [=](Index i) { out[i] = root[i] * length + std::abs(scaled(data.d(i, 0), by.weights)); });
+    team.each(D.cols(), [=](Index i) {
+      out[i] = data.norms(i, 0) * length + std::abs(scaled(data.d(i, 0), by.weights));
+    });
   }
 
   /// g = D^T (D u - x) + (alpha + beta) u + d,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i|
