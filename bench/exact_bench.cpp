@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long does the exact solver take for a column, and with how many pivots?
 //
-//   bench_exact_bench                                    the benchmarks
-//   bench_exact_bench solve PROBLEM SOLUTION THREADS ROUNDS   for compare_exact.py: solves a file, prints
-//   seconds
+//   bench_exact_bench
+//       the benchmarks
+//   bench_exact_bench solve PROBLEM SOLUTION THREADS ROUNDS
+//       for compare_exact.py: solves a file, prints seconds
 #include <chrono>
 #include <cstdlib>
 #include <ctime>

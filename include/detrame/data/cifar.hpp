@@ -76,8 +76,8 @@ void read_cifar_records(std::filesystem::path const& file, CifarFormat const& fo
 
 }  // namespace detail
 
-/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in [0,
-/// 1].
+/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in
+/// [0, 1].
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
 /// Requires  limit >= 0, a format of sizes >= 0 (labels, classes >= 1) that can be counted, else DomainError.

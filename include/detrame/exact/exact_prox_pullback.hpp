@@ -101,8 +101,8 @@ struct ExactProxCotangent {
 ///
 ///   (Q_AA + diag(beta_A)) v_A = u_bar_A,  v = 0 off A = {i: u_i != 0}
 ///
-///   z_bar = Q v     Q_bar = -1/2 (v (u - z)^T + (u - z) v^T)     lambda_bar = -sign(u) o v     beta_bar = -u
-///                   o v
+///   z_bar = Q v                      Q_bar = -1/2 (v (u - z)^T + (u - z) v^T)
+///   lambda_bar = -sign(u) o v        beta_bar = -u o v
 ///
 /// summed over the columns but for z_bar.
 ///

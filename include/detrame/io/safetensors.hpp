@@ -197,8 +197,8 @@ inline SafetensorsStart read_safetensors_header(std::istream& in, std::string co
 /// The tensors of a stream in the safetensors format.
 ///
 ///   length of the header, 8 bytes | header in JSON | the bytes of the tensors, without gaps
-///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
-///   ...}
+///   {"__metadata__": {"key": "text"},
+///    "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
 ///
 /// Requires  in: can be positioned, and throws nothing itself; name: what messages call it.
 /// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if

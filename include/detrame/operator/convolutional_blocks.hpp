@@ -10,11 +10,12 @@ namespace detrame {
 /// Cross-correlations of images, block-diagonal over `groups` of channels: stride 1, zeros outside ("same"
 /// padding), an odd kernel.                                                                             (K1)
 ///
-///   v(o, y, x) = sum_{i in o's group, dy, dx} W[o, i, dy, dx] u(i, y + dy - r, x + dx - r),   r = (kernel -
-///   1) / 2
+///   v(o, y, x) = sum_{i in o's group, dy, dx} W[o, i, dy, dx] u(i, y + dy - r, x + dx - r)
+///   r = (kernel - 1) / 2
 ///
-/// As a matrix of all channels and sites of an image W~ is block-Toeplitz, with zero diagonal where W[c, c,
-/// r, r] = 0.
+/// As a matrix of all channels and sites of an image W~ is block-Toeplitz; its diagonal is zero where
+/// W[c, c, r, r] = 0.
+///
 /// Where W~ is prepared, and in gradients, `Arithmetic` computes it: Direct, or Winograd<m>.             (W1)
 ///
 /// Shapes    W: kg x (kernel^2 k) with kg = k / groups, a group beside the other; in a group the matrices of

@@ -123,9 +123,9 @@ class SynthesisProblem {
 ///           lambda and beta are psi's.
 /// Requires  sizes that agree, else ShapeError; what GramMetric, Synthesis and Until ask for, else
 ///           DomainError.
-/// Ensures   (1) those of metric_prox, with t(0) = p + min(shrinkage, p): p = |D|^T |x| + max(-d, 0) and
-///               shrinkage lambda + max(d, 0) for u >= 0, p = |D|^T |x| + |d| and lambda for either sign.
-///               (U1)
+/// Ensures   (1) those of metric_prox, with t(0) = p + min(shrinkage, p); for u >= 0,
+///               p = |D|^T |x| + max(-d, 0) and shrinkage = lambda + max(d, 0); for either sign,
+///               p = |D|^T |x| + |d| and shrinkage = lambda.                                             (U1)
 ///           (2) D and x times s, alpha, beta, lambda and d times s^2: the same bits of u, statuses and
 ///               counts; x, lambda and d times s: s u, and the same; s a power of two.                   (U2)
 /// Cost      that of metric_prox; Q is formed once, nothing is inverted.

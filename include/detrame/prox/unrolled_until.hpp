@@ -21,8 +21,10 @@ struct UnrolledResult {
   Status status;     ///< that of the worst sample
   Index iterations;  ///< updates that the slowest sample was given
   Scalar residual;   ///< max over samples of |u - A(G + W~ u, b)|_2 / |t(0)|_2: a share             (U1) (U3)
-  std::optional<Scalar> bound;  ///< where kappa < 1 is known, |u - u_star|_S <= bound in every sample, up to
-                                ///< the rounding of the residual; else there is none                    (U3)
+
+  /// Where kappa < 1 is known, |u - u_star|_S <= bound in every sample, up to the rounding of the residual;
+  /// else there is none.                                                                                 (U3)
+  std::optional<Scalar> bound;
   std::vector<Status> column_status;
 };
 

@@ -6,8 +6,7 @@
 
 namespace detrame {
 
-/// The weights of a window, or of its adjoint, that serve many products: one kernel for each of `groups` of
-/// channels.
+/// The weights of a window, or of its adjoint, that serve many products: a kernel for each group of channels.
 template <class Kernel>
 struct PreparedConvolution {
   Kernel first;
