@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/backend/arithmetic.hpp"
+#include "detrame/core/sizes.hpp"
 #include "detrame/core/window.hpp"
 #include "detrame/operator/concept.hpp"
 
@@ -49,8 +50,7 @@ struct ConvolutionalBlocksBy {
     if (k % groups != 0)
       throw DomainError(
           message(who, ": ", groups, " groups of equal size cannot be made of ", k, " channels"));
-    if (!countable(kernel, kernel) || !countable(taps(), k) || !countable(height, width) ||
-        !countable(unit(), k))
+    if (!product_of_sizes({kernel, kernel, k}) || !product_of_sizes({height, width, k}))
       throw DomainError(message(who, ": ", k, " channels, a kernel of ", kernel, " and images of ", height,
                                 " x ", width, " pixels have more entries than can be counted"));
   }

@@ -65,7 +65,7 @@ class SynthesisProblem {
 
   Index rows() const { return right_.rows(); }
   Batch batch() const { return {X_.cols()}; }
-  Index working_set() const { return 6 * Q_.dim(); }
+  Index working_set() const { return 6 * Q_.dim() + X_.rows(); }
   Scalar modulus() const { return modulus_; }
 
   void evaluate(Lane& lane, Columns c, ConstView<B> U, View<B> V) const {
