@@ -59,8 +59,8 @@ void exact_synthesis_columns(benchmark::State& state, Index k, Index N, int thre
   count(state, cpu, result);
 }
 
-/// The seconds of `rounds` calls of f, each by the clock on the wall and by that of the processor, all
-/// threads.
+/// The seconds of `rounds` calls of f, each by the clock on the wall and by that of the processor,
+/// all threads.
 template <class F>
 void print_seconds(char const* name, int rounds, F&& f) {
   f();

@@ -59,8 +59,8 @@ struct Winograd<4> {
   static constexpr double N[6] = {81 / 64., -243 / 128., -243 / 128., 243 / 32., 243 / 32., 1};
 };
 
-/// The matrices as variables of their own: nvcc writes no member of a dependent type where a template takes a
-/// reference.
+/// The matrices as variables of their own: nvcc writes no member of a dependent type where a
+/// template takes a reference.
 template <int m>
 inline constexpr auto& winograd_A = Winograd<m>::A;
 template <int m>

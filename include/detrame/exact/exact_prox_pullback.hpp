@@ -33,8 +33,8 @@ struct BlockProduct {
   }
 };
 
-/// Q_bar = -1/2 sum_j v_j (u_j - z_j)^T + (u_j - z_j) v_j^T on the diagonal blocks; one task a column of
-/// Q_bar.
+/// Q_bar = -1/2 sum_j v_j (u_j - z_j)^T + (u_j - z_j) v_j^T on the diagonal blocks;
+/// one task a column of Q_bar.
 struct MetricGradient {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index c, Scalar*, MatrixView<Scalar const> z,
@@ -62,8 +62,8 @@ struct ImageProduct {
   }
 };
 
-/// Q_bar = -1/2 (v (u - z)^T + (u - z) v^T) summed over the pairs of sites that a weight connects; one task a
-/// column.
+/// Q_bar = -1/2 (v (u - z)^T + (u - z) v^T) summed over the pairs of sites that a weight connects;
+/// one task a column.
 template <class Scalar>
 struct ConvolutionalMetricGradient {
   ConvolutionalBlocks shape;

@@ -9,8 +9,8 @@
 
 namespace detrame::exact {
 
-/// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time, and for each
-/// column
+/// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time,
+/// and for each column
 ///
 ///   f(u) + sum_i lambda_i rho(u_i),   f(u) = 1/2 <u, Q u> - <r, u> + sum_i beta_i/2 u_i^2
 ///   H = Q + diag(beta)

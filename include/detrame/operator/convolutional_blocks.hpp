@@ -130,8 +130,8 @@ struct ConvolutionalBlocksBy {
     each_indexed(lane, formula::ZeroDiagonal{W.rows(), taps()}, W);
   }
 
-  /// W~ as a matrix of one image, (k sites) x (k sites), on the host: channels fastest, then sites row by
-  /// row.
+  /// W~ as a matrix of one image, (k sites) x (k sites), on the host: channels fastest,
+  /// then sites row by row.
   template <Backend B>
   HostMatrix<typename B::Scalar> dense(B& backend, ConstView<B> W) const {
     HostMatrix<typename B::Scalar> const weights = to_host(backend, W);  // kg x (taps k)
