@@ -128,7 +128,8 @@ class SynthesisProblem {
 ///               p = |D|^T |x| + |d| and shrinkage = lambda.                                             (U1)
 ///           (2) D and x times s, alpha, beta, lambda and d times s^2: the same bits of u, statuses and
 ///               counts; x, lambda and d times s: s u, and the same; s a power of two.                   (U2)
-/// Cost      that of metric_prox; Q is formed once, nothing is inverted.
+/// Cost      that of metric_prox; Q is formed once, nothing is inverted. Workspace k N scalars more, for
+///           D^T x - d.
 /// Source    docs/maths.md (M1), (M2), (C4), (U1)
 /// Tested    tests/prox/synthesis_prox_test.cpp
 template <Backend B, Penalty P, Recursion<GramMetric<B>, P> R>
