@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How fast is the convolutional Q-metric ReLU, the unroll and its pullback, against the flops of their Cost
-// lines?
+// How fast is the convolutional Q-metric ReLU, the unroll and its pullback,
+// against the flops of their Cost lines?
 #include "conv_case.hpp"
 #include "detrame/backend/cpu/backend.hpp"
 #include "on_cpu.hpp"

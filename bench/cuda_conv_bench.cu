@@ -37,8 +37,8 @@ void add_layer(std::string const& before, ConvCase const& c) {
              [=](benchmark::State& state) { convolution(state, way, c); });
 }
 
-/// One product with a window: bytes are those of its two factors and its result, whatever is formed beside
-/// them.
+/// One product with a window: bytes are those of its two factors and its result,
+/// whatever is formed beside them.
 struct Product {
   char const* name;
   void (*ours)(Problem&);

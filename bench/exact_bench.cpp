@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How long does the exact solver take for a column, and with how many pivots?
 //
-//   bench_exact_bench                                    the benchmarks
-//   bench_exact_bench solve PROBLEM SOLUTION THREADS ROUNDS   for compare_exact.py: solves a file, prints
-//   seconds
+//   bench_exact_bench
+//       the benchmarks
+//   bench_exact_bench solve PROBLEM SOLUTION THREADS ROUNDS
+//       for compare_exact.py: solves a file, prints seconds
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -58,8 +59,8 @@ void exact_synthesis_columns(benchmark::State& state, Index k, Index N, int thre
   count(state, cpu, result);
 }
 
-/// The seconds of `rounds` calls of f, each by the clock on the wall and by that of the processor, all
-/// threads.
+/// The seconds of `rounds` calls of f, each by the clock on the wall and by that of the processor,
+/// all threads.
 template <class F>
 void print_seconds(char const* name, int rounds, F&& f) {
   f();

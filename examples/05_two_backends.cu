@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One program, both backends: a network trained for a few steps on the CPU and on a GPU, from the same
-// parameters.
+// One program, both backends: a network trained for a few steps on the CPU and on a GPU,
+// from the same parameters.
 #include <detrame/cuda.hpp>
 #include <iostream>
 

@@ -43,8 +43,8 @@ long allocations(F&& f) {
 }  // namespace detrame::test
 
 #if !defined(DETRAME_TEST_ASAN) && !defined(__CUDACC__)
-// Weak, so that several units of a program may include this header; the program's own symbols still come
-// first.
+// Weak, so that several units of a program may include this header;
+// the program's own symbols still come first.
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -50,9 +51,12 @@ inline bool succeeds(std::vector<std::string> words, bool silent = false) {
   bool const started =
       ::posix_spawn(&process, arguments[0], &actions, nullptr, arguments.data(), environ) == 0;
   posix_spawn_file_actions_destroy(&actions);
+  if (!started) return false;
   int status = 0;
-  return started && ::waitpid(process, &status, 0) == process && WIFEXITED(status) &&
-         WEXITSTATUS(status) == 0;
+  pid_t ended = 0;
+  do ended = ::waitpid(process, &status, 0);
+  while (ended < 0 && errno == EINTR);  // a signal does not end the program
+  return ended == process && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /// Draws what stands in `folder` by `script`, with the first of the pythons that has matplotlib. Returns

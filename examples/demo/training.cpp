@@ -118,11 +118,14 @@ void train_networks(Digits const& digits, int seeds, std::filesystem::path const
       "overflow: that\n"
       "   seed does not train.\n");
   Mean const test = mean(chosen.runs, &Run::test);
-  std::printf(
-      "\n   By validation accuracy, of the networks of which most seeds trained, one would choose T = %d: "
-      "%.2f %% on\n"
-      "   the test digits.\n\n",
-      chosen.T, 100 * test.mean);
+  if (test.runs > 0)
+    std::printf(
+        "\n   By validation accuracy, among those of which the most seeds trained (%d of %d), one would "
+        "choose "
+        "T = %d:\n"
+        "   %.2f %% on the test digits.\n",
+        test.runs, seeds, chosen.T, 100 * test.mean);
+  std::printf("\n");
 }
 
 }  // namespace demo

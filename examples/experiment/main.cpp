@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <thread>
 
@@ -31,8 +32,10 @@ CLI::Validator in_range(std::string const& option) {
   return CLI::Validator(
       [option](std::string const& text) {
         double value = 0;
-        return CLI::detail::lexical_cast(text, value) ? range_error(option, value)
-                                                      : text + " is not a number " + range_text(option);
+        char const* const last = text.data() + text.size();
+        auto const [end, error] = std::from_chars(text.data(), last, value);
+        return error == std::errc() && end == last ? range_error(option, value)
+                                                   : text + " is not a number " + range_text(option);
       },
       range_text(option));
 }

@@ -17,8 +17,8 @@ void each_setting(S& s, F&& f) {
 /// Puts the settings into a checkpoint's state.
 void store_settings(Settings const& settings, TensorFile& state);
 
-/// Takes them out of it. FormatError where one is out of its range, DomainError where the command line says
-/// otherwise.
+/// Takes them out of it. FormatError where one is out of its range,
+/// DomainError where the command line says otherwise.
 void adopt_settings(Settings& settings, TensorFile const& state);
 
 /// Puts the milestones of the rate into a checkpoint's state, as "3 5 7".

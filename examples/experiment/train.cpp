@@ -33,8 +33,8 @@ void listen_to_signals() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-/// Only one process at a time trains in a folder. The system unlocks it when the process ends, however it
-/// does.
+/// Only one process at a time trains in a folder. The system unlocks it when the process ends,
+/// however it does.
 class FolderLock {
  public:
   explicit FolderLock(std::filesystem::path const& folder)
@@ -65,8 +65,8 @@ struct Prepare {
   }
 };
 
-/// Where training stands: with settings and data, all that the next step depends on besides parameters and
-/// velocities.
+/// Where training stands: with settings and data, all that the next step depends on
+/// besides parameters and velocities.
 struct Counters {
   int epoch = 0;           ///< of the next batch
   Index position = 0;      ///< of the next batch in its epoch

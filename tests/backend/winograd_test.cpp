@@ -39,8 +39,8 @@ void identity_holds() {
       }
 }
 
-/// The layer of the paper's networks with |W~|_2 <= 1, float by each arithmetic, against the direct sum in
-/// double.
+/// The layer of the paper's networks with |W~|_2 <= 1, float by each arithmetic,
+/// against the direct sum in double.
 struct Recursion {
   ConvolutionalBlocks shape;
   Index k, N;

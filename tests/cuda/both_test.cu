@@ -2,8 +2,8 @@
 #include "detrame/cuda.hpp"
 #include "support.hpp"
 
-/// Both backends in one unit: the header that includes everything, and a network that only its backend tells
-/// apart.
+/// Both backends in one unit: the header that includes everything,
+/// and a network that only its backend tells apart.
 namespace detrame {
 
 using namespace detrame::test;

@@ -5,8 +5,8 @@
 
 namespace detrame::laws {
 
-/// Random factors of the three products with a window, what these are in double, and the sums of their terms'
-/// magnitudes.
+/// Random factors of the three products with a window, what these are in double,
+/// and the sums of their terms' magnitudes.
 template <class Scalar>
 struct WindowProducts {
   HostMatrix<Scalar> W, U, P;

@@ -34,8 +34,8 @@ double violation(HostMatrix<double> const& Q, HostMatrix<double> const& z, doubl
   return largest;
 }
 
-/// The solution of one column by trying all supports (and signs): the one that satisfies the KKT conditions
-/// best.
+/// The solution of one column by trying all supports (and signs):
+/// the one that satisfies the KKT conditions best.
 template <Backend B>
 HostMatrix<double> by_enumeration(B& b, HostMatrix<double> const& Q, HostMatrix<double> const& z,
                                   double lambda, double beta) {

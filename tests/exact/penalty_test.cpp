@@ -20,8 +20,8 @@ using namespace detrame::test;
 
 namespace {
 
-/// The penalty that resembles the two of penalty.hpp least: bounds, two kinks, none of them 0, no weight that
-/// matters.
+/// The penalty that resembles the two of penalty.hpp least: bounds, two kinks, none of them 0,
+/// no weight that matters.
 template <class Scalar>
 struct BoxRule {
   Scalar low, high;

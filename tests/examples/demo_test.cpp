@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <sys/time.h>
 
+#include <csignal>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -89,6 +91,20 @@ TEST_CASE("where no python3 has matplotlib one sentence says so, and where drawi
   auto const fails = f.python("fails", "[ \"$1\" = -c ]");
   CHECK(draw("script.py", f.path, {a, fails}) ==
         "No picture: " + fails.string() + " script.py " + f.path.string() + " failed.");
+}
+
+TEST_CASE("a signal that comes while a program runs does not make it one that failed") {
+  struct sigaction waking{}, before{};
+  waking.sa_handler = [](int) {};  // and no SA_RESTART: waitpid is interrupted
+  ::sigaction(SIGALRM, &waking, &before);
+  itimerval const soon{{0, 20'000}, {0, 20'000}}, never{};
+  ::setitimer(ITIMER_REAL, &soon, nullptr);
+  bool const success = succeeds({"/bin/sh", "-c", "sleep .3"}),
+             failure = succeeds({"/bin/sh", "-c", "sleep .1; exit 1"});
+  ::setitimer(ITIMER_REAL, &never, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
+  CHECK(success);
+  CHECK(!failure);
 }
 
 TEST_CASE("a seed did not train where its loss is not finite or its accuracy within 5 points of chance") {

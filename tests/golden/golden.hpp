@@ -50,8 +50,8 @@ class Golden {
   }
 
  private:
-  // Rounding of a float64 reference: `accuracy` of its largest entry; the reference's own iterations
-  // included.
+  // Rounding of a float64 reference: `accuracy` of its largest entry;
+  // the reference's own iterations included.
   static constexpr double accuracy = 1e-9;
 
   bool has(std::initializer_list<char const*> names) const {

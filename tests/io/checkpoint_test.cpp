@@ -182,8 +182,8 @@ TEST_CASE(
   check_reads(folder.path(), 6);
   CHECK(read_all(folder / "latest").size() == 7 + 7 + 2 * 23);
 
-  // A pair is replaced by another of its step: from the second form, and from the first, whose files have no
-  // checksum.
+  // A pair is replaced by another of its step: from the second form, and from the first,
+  // whose files have no checksum.
   for (bool const first_form : {false, true}) {
     write_checkpoint(folder.path(), sample(5));
     Checkpoint next = sample(5);

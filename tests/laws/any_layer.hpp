@@ -62,8 +62,8 @@ class AnyLayer {
                                            PullbackCheckOptions const&) = 0;
 };
 
-/// Transfers that are compiled once a backend: in every layer's copy of the model they would cost most of its
-/// time.
+/// Transfers that are compiled once a backend: in every layer's copy of the model they would cost
+/// most of its time.
 template <Backend B>
 [[gnu::noinline]] Matrix<B> sent(B& b, HostMatrix<typename B::Scalar> const& A) {
   return to_device(b, A);

@@ -778,8 +778,8 @@ struct MultiplySideBySide {
   }
 };
 
-/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN, and of 0; then of the numbers and -3; then of
-/// -3.
+/// m_j <- the largest of 32 numbers, -1 or, in place j, NaN, and of 0; then of the numbers and -3;
+/// then of -3.
 struct LargestWithNan {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar> m) const {
@@ -794,8 +794,8 @@ struct LargestWithNan {
   }
 };
 
-/// The products of up to `height` columns of A with `width` columns side by side, and maxima that do not lose
-/// NaN.
+/// The products of up to `height` columns of A with `width` columns side by side,
+/// and maxima that do not lose NaN.
 template <Backend B>
 void a_team_multiplies_columns_side_by_side(B& b) {
   using Scalar = typename B::Scalar;
@@ -843,8 +843,8 @@ Index rows_factored(B& b, Index n, F const& q) {
   return static_cast<Index>(max_to_host(b.lane(), done));
 }
 
-/// Rows before the first bad one are factored: the bad one repeats row 3, is too small, is NaN, or is
-/// infinite.
+/// Rows before the first bad one are factored: the bad one repeats row 3, is too small, is NaN,
+/// or is infinite.
 template <Backend B>
 void a_factor_stops_at_the_first_bad_row(B& b) {
   using Scalar = typename B::Scalar;

@@ -21,8 +21,8 @@ struct LayerFacts {
   bool of_the_batch = false;  ///< in training a column depends on all others: BatchNorm, and what contains it
 };
 
-/// Parameters of usual sizes, away from all bounds; W~ with a diagonal, since maps are defined without
-/// constraints.
+/// Parameters of usual sizes, away from all bounds; W~ with a diagonal,
+/// since maps are defined without constraints.
 inline HostMatrix<double> some_parameter(ParameterShape p, std::uint64_t n) {
   auto const normal = [&](double deviation) {
     return mapped([&](double t) { return deviation * t; }, normal_matrix<double>(p.rows, p.cols, n));
@@ -112,8 +112,8 @@ void same_bits(AnyLayer<Scalar>& layer, AnyLayer<Scalar>& other);
 template <class Scalar>
 void memory_is_kept(AnyLayer<Scalar>& layer, LayerFacts facts);
 
-/// All that a layer's outcomes must obey in one precision: the laws of layer_laws.cpp that need no second
-/// layer.
+/// All that a layer's outcomes must obey in one precision:
+/// the laws of layer_laws.cpp that need no second layer.
 template <class Scalar>
 void laws_in_one_precision(AnyLayer<Scalar>& layer, LayerFacts facts);
 
@@ -153,8 +153,8 @@ std::unique_ptr<AnyLayer<double>> layer_on(LayerFacts facts) {
   return layer;
 }
 
-/// All laws on the first backend; in double alone on each other, which shares the layer's code: and they
-/// agree.
+/// All laws on the first backend; in double alone on each other, which shares the
+/// layer's code: and they agree.
 template <Recipe R, Shape in, template <class> class First, template <class> class... Others>
 void layer(LayerFacts facts = {}) {
   auto const first = layer_on<R, in, First>(facts);

@@ -167,8 +167,8 @@ void map_is_apply_then_f(B& b, S const& s, Index k, Index N) {
         tolerance<Scalar>(o.depth(), scale));
 }
 
-/// What is prepared gives the same products and the same gradient, up to `rounding` times the rounding of a
-/// sum.
+/// What is prepared gives the same products and the same gradient,
+/// up to `rounding` times the rounding of a sum.
 template <Backend B, StructureOn<B> S>
 void prepared_is_the_same(B& b, S const& s, Index k, Index N, double rounding) {
   using Scalar = typename B::Scalar;

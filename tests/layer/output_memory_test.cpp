@@ -89,8 +89,8 @@ TEST_CASE("y itself as y_bar is refused where x_bar would be written over what i
   refused_for_y_itself<GlobalAveragePool>();
 }
 
-/// What reads its input after it has lent it: nothing does, so that a Stack gives the same bits as its layers
-/// alone.
+/// What reads its input after it has lent it: nothing does,
+/// so that a Stack gives the same bits as its layers alone.
 template <Recipe Lender>
 void in_place_as_apart() {
   B b(1);

@@ -16,8 +16,8 @@ namespace {
 
 constexpr Index k = 7, N = 3;
 
-/// Q with eigenvalues from 1 down to 1/20, a lambda and a beta for each row, and prox^Q_psi(Z) by naive
-/// sweeps.
+/// Q with eigenvalues from 1 down to 1/20, a lambda and a beta for each row,
+/// and prox^Q_psi(Z) by naive sweeps.
 template <Backend B_, Penalty Psi>
 struct Problem {
   using B = B_;

@@ -46,8 +46,8 @@ Host network_layer(B& b, Host const& W, Host const& c, Synthesis<B> const& s, Ho
   return to_host(b, result.u);
 }
 
-/// The same matrix on each of the sites of a sample: diag(A, ..., A); a vector: all of them below one
-/// another.
+/// The same matrix on each of the sites of a sample: diag(A, ..., A);
+/// a vector: all of them below one another.
 Host at_each_site(Host const& A, Index sites) {
   Index const m = A.rows(), n = A.cols();
   return host_matrix<double>(m * sites, n * sites,

@@ -13,8 +13,8 @@ static_assert(StructureOn<ConvolutionalBlocks, archetype::Loops<float>>);
 
 namespace {
 
-/// {height, width, kernel, groups}, channels, columns: kernels of 1, 3, 5; one row, one column, odd sizes; no
-/// images.
+/// {height, width, kernel, groups}, channels, columns: kernels of 1, 3, 5; one row, one column, odd sizes;
+/// no images.
 template <Backend B>
 void obeys_the_laws() {
   laws::structure_laws<B, ConvolutionalBlocks>({{{5, 7, 3, 2}, 4, 70},

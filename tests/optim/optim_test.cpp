@@ -49,8 +49,8 @@ Scalar projected(Kind kind, Index i, Index j, Scalar p, Scalar alpha_min) {
 #define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
 
 /// torch.optim.SGD as its documentation writes it (dampening 0, no Nesterov), one tensor, then the
-/// projection: g <- g + decay theta;  b <- g in the first step, else momentum b + g;  theta <- theta - rate
-/// b.
+/// projection: g <- g + decay theta;  b <- g in the first step, else momentum b + g;
+/// theta <- theta - rate b.
 TEST_CASE_TEMPLATE(
     "(F3) Sgd is PyTorch's SGD with momentum and weight decay, then the projection, for every kind", B,
     BACKENDS) {

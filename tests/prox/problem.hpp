@@ -106,8 +106,8 @@ P medium_problem(typename P::Backend& b, Index N = 9) {
 /// How the signals of gaussian_problem are drawn.
 enum class Signals { of_unit_norm, of_30_percent_of_the_atoms };
 
-/// Unit-norm Gaussian atoms, m x k, alpha = beta = .01, lambda = .1, and z = Q^{-1} D^T x: maths.md, section
-/// 2.
+/// Unit-norm Gaussian atoms, m x k, alpha = beta = .01, lambda = .1, and z = Q^{-1} D^T x: maths.md,
+/// section 2.
 template <Backend B>
 Problem<B, formula::NonnegativeShrinkage> gaussian_problem(B& b, Index m, Index k, Index N, Signals signals,
                                                            std::uint64_t n) {

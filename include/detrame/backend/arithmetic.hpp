@@ -12,14 +12,14 @@ namespace detrame {
 /// Every product as it stands in the formula.
 struct Direct {};
 
-/// Winograd's minimal filtering F(m x m, 3 x 3): m x m sites at once from n x n values of the image, n = m +
-/// 2, with n^2 products in place of 9 m^2.
+/// Winograd's minimal filtering F(m x m, 3 x 3): m x m sites at once from n x n values of the image, with n^2
+/// products in place of 9 m^2, n = m + 2.
 ///
 ///   v = A^T ((G g G^T) o (B^T d B)) A,   A: n x m,  G = N^{-1} K: n x 3,  B^T: n x n
 ///
 /// Row p of A is (1, p, p^2, ...) at the point p, that of K the same, that of B^T the coefficients of the
-/// polynomial that vanishes at all other finite points, N_p its value at p; the last rows belong to p =
-/// infinity. In one dimension they satisfy
+/// polynomial that vanishes at all other finite points, N_p its value at p; the last rows belong to
+/// p = infinity. In one dimension they satisfy
 ///
 ///   sum_p A_pi K_pk B^T_pj / N_p = 1[j = i + k].
 ///
@@ -59,8 +59,8 @@ struct Winograd<4> {
   static constexpr double N[6] = {81 / 64., -243 / 128., -243 / 128., 243 / 32., 243 / 32., 1};
 };
 
-/// The matrices as variables of their own: nvcc writes no member of a dependent type where a template takes a
-/// reference.
+/// The matrices as variables of their own: nvcc writes no member of a dependent type where a
+/// template takes a reference.
 template <int m>
 inline constexpr auto& winograd_A = Winograd<m>::A;
 template <int m>

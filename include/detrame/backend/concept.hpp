@@ -33,8 +33,8 @@ using Input = typename B::Input;
 /// concept repeats them word for word, and tests/laws/backend_laws.hpp checks them.
 namespace has {
 
-/// What verbs are given to run, whatever its arguments, and what they sum. Named: nvcc takes no lambda in a
-/// requirement.
+/// What verbs are given to run, whatever its arguments, and what they sum.
+/// Named: nvcc takes no lambda in a requirement.
 struct Kernel {
   template <class... Args>
   DETRAME_HOST_DEVICE void operator()(Args&&...) const {}

@@ -6,8 +6,8 @@ namespace detrame {
 template <class Scalar>
 class Cpu;
 
-/// The backend that works in double where the numbers of B do not suffice: the CPU, unless B has one of its
-/// own.
+/// The backend that works in double where the numbers of B do not suffice: the CPU,
+/// unless B has one of its own.
 template <class B>
 struct InDouble {
   using Backend = Cpu<double>;

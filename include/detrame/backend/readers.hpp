@@ -5,8 +5,8 @@
 
 #include "detrame/core/matrix_view.hpp"
 
-/// How the loops of every backend reach an argument of a verb: column(j)[i]. Only whole matrices can be
-/// written.
+/// How the loops of every backend reach an argument of a verb: column(j)[i].
+/// Only whole matrices can be written.
 namespace detrame::detail {
 
 template <class Scalar>

@@ -23,8 +23,8 @@ struct DomainError : std::domain_error {
   using std::domain_error::domain_error;
 };
 
-/// A file is cut, malformed or of another shape: the text names the file, what was expected and what was
-/// found.
+/// A file is cut, malformed or of another shape: the text names the file,
+/// what was expected and what was found.
 struct FormatError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

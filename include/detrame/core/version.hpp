@@ -8,8 +8,8 @@
 ///   minor  may break source; CHANGELOG.md says how;
 ///   both   may change results in the last digits or beyond: each such change stands under "Numerics" in
 ///          CHANGELOG.md.
-/// The library is headers alone: there is no binary interface, so build all units of a program against one
-/// version.
+/// The library is headers alone: there is no binary interface,
+/// so build all units of a program against one version.
 #define DETRAME_VERSION_MAJOR 0
 #define DETRAME_VERSION_MINOR 1
 #define DETRAME_VERSION_PATCH 0

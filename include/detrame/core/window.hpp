@@ -8,8 +8,8 @@ namespace detrame {
 
 /// A square window that slides over an image with zeros around it: the geometry of a 2-D cross-correlation.
 ///
-///   v(y, x) = sum_{dy, dx} W_{dy, dx} u(stride y + dy - padding, stride x + dx - padding),   0 <= dy, dx <
-///   kernel
+///   v(y, x) = sum_{dy, dx} W_{dy, dx} u(stride y + dy - padding, stride x + dx - padding),
+///   0 <= dy, dx < kernel
 ///
 /// Its weights W are k x (taps() channels), the matrices W_{dy, dx} side by side, row by row of the window. A
 /// batch holds a sample in neighbouring columns, a site each, row by row: channels x (sites samples).

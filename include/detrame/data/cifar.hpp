@@ -76,8 +76,8 @@ void read_cifar_records(std::filesystem::path const& file, CifarFormat const& fo
 
 }  // namespace detail
 
-/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in [0,
-/// 1].
+/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in
+/// [0, 1].
 ///
 /// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
 /// Requires  limit >= 0, a format of sizes >= 0 (labels, classes >= 1) that can be counted, else DomainError.
@@ -107,8 +107,8 @@ LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& file
   return data;
 }
 
-/// CIFAR-10 from its binary version, the folder `cifar-10-batches-bin`: 50,000 images to train, 10,000 to
-/// test.
+/// CIFAR-10 from its binary version, the folder `cifar-10-batches-bin`: 50,000 images to train,
+/// 10,000 to test.
 template <class Scalar>
 LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part part,
                                     Index limit = std::numeric_limits<Index>::max()) {
@@ -120,8 +120,8 @@ LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part pa
   return read_cifar<Scalar>(files, {.records = 10000, .labels = 1, .classes = 10}, limit);
 }
 
-/// CIFAR-100 with its fine labels, from the folder `cifar-100-binary`: 50,000 images to train, 10,000 to
-/// test.
+/// CIFAR-100 with its fine labels, from the folder `cifar-100-binary`: 50,000 images to train,
+/// 10,000 to test.
 template <class Scalar>
 LabelledImages<Scalar> read_cifar100(std::filesystem::path const& folder, Part part,
                                      Index limit = std::numeric_limits<Index>::max()) {

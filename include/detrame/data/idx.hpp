@@ -11,8 +11,8 @@
 
 namespace detrame {
 
-/// An array of unsigned bytes from an idx file, the last dimension fastest: images are samples x rows x
-/// columns.
+/// An array of unsigned bytes from an idx file, the last dimension fastest:
+/// images are samples x rows x columns.
 struct IdxArray {
   std::string name;                 ///< of the file, for messages
   std::vector<Index> dims;          ///< at least one; any may be 0
@@ -88,8 +88,8 @@ void read_idx_sizes(Source& source, IdxArray& array) {
   }
 }
 
-/// The entries, and nothing after them. Memory grows with what was read, unless the size of the source is
-/// known.
+/// The entries, and nothing after them. Memory grows with what was read,
+/// unless the size of the source is known.
 template <class Source>
 void read_idx_entries(Source& source, IdxArray& array) {
   Index const start = array.offset(0), entries = entry_count(array);

@@ -45,8 +45,8 @@ void require_images(char const* who, LabelledImages<Scalar> const& data) {
                              cols ? message(*cols) : "more than can be counted"));
 }
 
-/// One sample of an array of samples x channels, samples x rows x columns, or samples x rows x columns x
-/// channels.
+/// One sample of an array of samples x channels, samples x rows x columns,
+/// or samples x rows x columns x channels.
 inline Shape sample_shape(IdxArray const& a) {
   switch (a.dims.size()) {
     case 2: return {a.dims[1]};

@@ -93,7 +93,8 @@ inline std::vector<double> mat_numbers(mat_t* mat, std::string const& file, matv
 /// The first `limit` of SVHN's cropped digits, `train_32x32.mat`, `extra_32x32.mat` or `test_32x32.mat`,
 /// through libmatio: entry = byte / 255, in [0, 1]; the label 10 means the digit 0.
 ///
-///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest y: N x 1 or 1 x N, in 1 ... 10
+///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest
+///   y: N x 1 or 1 x N, in 1 ... 10
 ///
 /// y may have any class of numbers, since programs other than MATLAB write double.
 ///

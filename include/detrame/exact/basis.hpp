@@ -10,8 +10,8 @@ namespace detrame::exact {
 ///   min_u  f(u) = 1/2 <u, H u> - <r, u> + sum_i lambda_i |u_i|  (+ indicator(u >= 0)),   H = Q + diag(beta)
 ///
 /// sign_i is -1, 0 or 1 (0 or 1 where u >= 0), A = {i: sign_i != 0}. The *point of the basis* has u = 0 off A
-/// and slack_i := (r - H u)_i = sign_i lambda_i on A: one factorisation. It is the minimiser iff no i is
-/// *violated*,
+/// and slack_i := (r - H u)_i = sign_i lambda_i on A: one factorisation.
+/// It is the minimiser iff no i is *violated*,
 ///
 ///   sign_i u_i >= 0 on A,     |slack_i| <= lambda_i off A   (slack_i <= lambda_i where u >= 0)
 ///
@@ -87,8 +87,8 @@ class Basis {
     exchange();
   }
 
-  /// H_AA = L L^T. How many rows of A are factored: all, or those before the first whose pivot is lost in
-  /// rounding.
+  /// H_AA = L L^T. How many rows of A are factored: all, or those before the first whose pivot
+  /// is lost in rounding.
   DETRAME_HOST_DEVICE Index factorise() {
     fill();
     return kept_rows = team.cholesky(factor, size, first_row());

@@ -33,8 +33,8 @@ struct BlockProduct {
   }
 };
 
-/// Q_bar = -1/2 sum_j v_j (u_j - z_j)^T + (u_j - z_j) v_j^T on the diagonal blocks; one task a column of
-/// Q_bar.
+/// Q_bar = -1/2 sum_j v_j (u_j - z_j)^T + (u_j - z_j) v_j^T on the diagonal blocks;
+/// one task a column of Q_bar.
 struct MetricGradient {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index c, Scalar*, MatrixView<Scalar const> z,
@@ -62,8 +62,8 @@ struct ImageProduct {
   }
 };
 
-/// Q_bar = -1/2 (v (u - z)^T + (u - z) v^T) summed over the pairs of sites that a weight connects; one task a
-/// column.
+/// Q_bar = -1/2 (v (u - z)^T + (u - z) v^T) summed over the pairs of sites that a weight connects;
+/// one task a column.
 template <class Scalar>
 struct ConvolutionalMetricGradient {
   ConvolutionalBlocks shape;
@@ -101,8 +101,8 @@ struct ExactProxCotangent {
 ///
 ///   (Q_AA + diag(beta_A)) v_A = u_bar_A,  v = 0 off A = {i: u_i != 0}
 ///
-///   z_bar = Q v     Q_bar = -1/2 (v (u - z)^T + (u - z) v^T)     lambda_bar = -sign(u) o v     beta_bar = -u
-///                   o v
+///   z_bar = Q v                      Q_bar = -1/2 (v (u - z)^T + (u - z) v^T)
+///   lambda_bar = -sign(u) o v        beta_bar = -u o v
 ///
 /// summed over the columns but for z_bar.
 ///

@@ -230,8 +230,7 @@ SynthesisCotangent<B> exact_synthesis_pullback(B& backend, Synthesis<B> const& s
   return bar;
 }
 
-/// The gradient of <u, u_bar>, u the exact code of the convolutional synthesis problem with any penalty. (A3)
-/// (K4)
+/// The gradient of <u, u_bar>, u the exact code of images in a convolution, with any penalty.       (A3) (K4)
 ///
 /// As exact_synthesis_pullback of a dense dictionary, an image in place of a column.
 ///

@@ -121,8 +121,8 @@ class FaceSearch {
     Activation const activation = activation_;
     auto const on_face = [=](Index i) { return activation.slope(u[i]) != Scalar(0); };
     auto const slope = [=](Index i) { return activation.subgradient(u[i], g[i], lambda[i]) / root[i]; };
-    // What pulls entries off their kinks: as long as the face's slope is less than a tenth of that, it can
-    // wait.
+    // What pulls entries off their kinks: as long as the face's slope is less than a tenth of that,
+    // it can wait.
     Scalar const off = team_.sum(n_, [=](Index i) { return on_face(i) ? Scalar(0) : slope(i) * slope(i); });
     team_.each(n_, [=](Index i) { p[i] = on_face(i) ? -slope(i) / root[i] : Scalar(0); });
     auto const face_square = [=](Index i) { return on_face(i) ? slope(i) * slope(i) : Scalar(0); };

@@ -248,8 +248,8 @@ class Pivoting {
     });
   }
 
-  /// A bound of the rounding of change(): of its sum, of the slacks, and of what they lost in doubled
-  /// precision.
+  /// A bound of the rounding of change(): of its sum, of the slacks,
+  /// and of what they lost in doubled precision.
   DETRAME_HOST_DEVICE Scalar rounding_of_change() const {
     Scalar const eps = limits::epsilon<Scalar>, n = static_cast<Scalar>(b_.n), size_here = b_.size_of_u();
     return team_.sum(b_.n, [=, this](Index i) {

@@ -9,11 +9,11 @@
 
 namespace detrame::exact {
 
-/// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time, and for each
-/// column
+/// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time,
+/// and for each column
 ///
-///   f(u) + sum_i lambda_i rho(u_i),   f(u) = 1/2 <u, Q u> - <r, u> + sum_i beta_i/2 u_i^2,   H = Q +
-///                                     diag(beta)
+///   f(u) + sum_i lambda_i rho(u_i),   f(u) = 1/2 <u, Q u> - <r, u> + sum_i beta_i/2 u_i^2
+///   H = Q + diag(beta)
 ///
 /// rho: the rule of a penalty (metric/concept.hpp). A problem is one struct, a model of this concept, with
 /// Numbers and views in that order, the same in every kernel. Everything but the caller's u and lambda, which
@@ -24,8 +24,7 @@ namespace detrame::exact {
 ///   scratch_rows()              rows of scratch, of width(team) scalars each, that the verbs below need as V
 ///   powers(team, j)             by what column j is scaled; `known.find` notes it for those that a task
 ///                               works on
-///   linear(team, first, V, r)   r of the scaled columns, for the search: side by side, as width(team) of a
-///                               row
+///   linear(team, first, V, r)   r of the scaled columns, for the search: side by side, width(team) in a row
 ///   linear_terms(team, j, V, out)
 ///                               bounds of the terms that its entries were summed from
 ///
@@ -36,8 +35,7 @@ namespace detrame::exact {
 ///                               the terms that it was summed from, in the unit of that entry; u, g, t: n
 ///                               numbers a column
 ///   roundings()                 how many the longest chains of sums have, the judge's and the search's
-///                               together: what
-///                               both may differ by is half of that times eps t                          (U5)
+///                               together: what both may differ by is half of that times eps t           (U5)
 ///
 /// The modulus of f, lambda_min(Q) + min beta, is its caller's.
 template <class P, class Team>

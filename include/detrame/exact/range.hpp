@@ -6,8 +6,8 @@
 #include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-/// Numbers brought into range by powers of two, which round nothing, and norms that neither overflow nor
-/// underflow.
+/// Numbers brought into range by powers of two, which round nothing,
+/// and norms that neither overflow nor underflow.
 namespace detrame::exact {
 
 /// v 2^power
@@ -62,8 +62,8 @@ DETRAME_HOST_DEVICE typename Team::Scalar norm(Team const& team, Index n, F cons
   return largest <= limits::largest<Scalar> ? scaled(std::sqrt(square), -power) : largest;
 }
 
-/// Of one column: it is solved for the code v = u 2^code, from its data times 2^data, with weights lambda
-/// 2^weights.
+/// Of one column: it is solved for the code v = u 2^code, from its data times 2^data,
+/// with weights lambda 2^weights.
 struct Powers {
   int data = 0, code = 0, weights = 0;
 };

@@ -8,8 +8,8 @@
 
 namespace detrame {
 
-/// How an exact solution ended. The larger value is the worse one; a batch has the status of its worst
-/// column.
+/// How an exact solution ended. The larger value is the worse one;
+/// a batch has the status of its worst column.
 enum class ExactStatus {
   optimal,     ///< residual <= c eps, the rounding of its own computation and of the search for it (U5)
   inaccurate,  ///< in rounding no step lowers the objective any more, and the residual exceeds the tolerance

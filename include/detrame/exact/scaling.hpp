@@ -5,8 +5,8 @@
 #include "detrame/exact/range.hpp"
 
 /// What all columns of a call share, brought into range before the kernels: matrices by one power of two, and
-/// the weights of the penalty as the kernels read them. Columns are scaled one by one, within the kernels
-/// (`Powers`).
+/// the weights of the penalty as the kernels read them. Columns are scaled one by one,
+/// within the kernels (`Powers`).
 namespace detrame::exact {
 
 /// out_j = max_i |A_ij|; a task a column. A kernel of each_column.

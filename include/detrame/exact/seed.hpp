@@ -22,8 +22,8 @@ class Seed {
   static constexpr Index width = Team::width, height = Team::height;
   static constexpr Index scratch_rows = 2 * height;
 
-  /// Q: n x n. beta: n x 1. lambda, r, U: n x width; U is the start and the end. scratch: scratch_rows x
-  /// width.
+  /// Q: n x n. beta: n x 1. lambda, r, U: n x width; U is the start and the end.
+  /// scratch: scratch_rows x width.
   DETRAME_HOST_DEVICE static void sweep(Team const& team, int sweeps, MatrixView<Scalar const> Q,
                                         MatrixView<Scalar const> beta, Scalar const* lambda, Scalar const* r,
                                         Scalar* U, Scalar* scratch) {

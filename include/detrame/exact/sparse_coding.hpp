@@ -113,8 +113,8 @@ Matrix<B> objective(B& backend, Synthesis<B> const& synthesis, Input<B> X, Input
 
 /// How far codes are from optimal at most, without knowing the optimum: primal less dual value.         (D1)
 ///
-///   gap_j = sum_i s/2 a_i^2 - w_i a_i + (w_i)_+^2 / (2 s),   w = D^T (x - D a) - lambda 1 - d,   s = alpha +
-///                                                            beta
+///   gap_j = sum_i s/2 a_i^2 - w_i a_i + (w_i)_+^2 / (2 s)
+///   w = D^T (x - D a) - lambda 1 - d,   s = alpha + beta
 ///
 /// Shapes    X: m x N, A: k x N, else ShapeError. Result: 1 x N.
 /// Ensures   L(a) - L(a_star) <= gap and |a - a_star|^2 <= 2 gap / s, up to rounding; gap >= 0 always, since

@@ -5,8 +5,8 @@
 
 namespace detrame::exact {
 
-/// The adjoint system on the support of a solution, for one diagonal block and one column a task. A kernel of
-/// each_column.
+/// The adjoint system on the support of a solution, for one diagonal block and one column a task.
+/// A kernel of each_column.
 ///
 ///   H_AA v_A = u_bar_A,   v = 0 off A = {i: slope(u_i) != 0},   H = Q + diag(beta)
 ///
@@ -109,8 +109,8 @@ struct SolveOnSupport {
   }
 };
 
-/// lambda_bar_i = -sum_j rho'(u_ij) v_ij and beta_bar_i = -sum_j u_ij v_ij, where v = 0 on kinks; one task a
-/// row.
+/// lambda_bar_i = -sum_j rho'(u_ij) v_ij and beta_bar_i = -sum_j u_ij v_ij, where v = 0 on kinks;
+/// one task a row.
 template <class Activation>
 struct PenaltyCotangent {
   Activation activation;

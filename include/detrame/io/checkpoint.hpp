@@ -136,7 +136,9 @@ struct FileOfRun {
 
 inline FileOfRun read_of_run(std::filesystem::path const& file, std::string_view what) {
   std::ifstream in = open_file(file, "a safetensors file");
-  FileOfRun read{read_safetensors(in, file.string()), checksum_of(in, file.string())};
+  Checksum sum;
+  TensorFile content = read_safetensors(in, file.string(), &sum);
+  FileOfRun read{std::move(content), sum.value()};
   if (auto const& found = text_of(read.content, "file"); found != what)
     throw FormatError(message(read.content.name, ": expected the file \"", what,
                               "\" of a checkpoint, found \"", found.substr(0, 40), "\""));

@@ -172,7 +172,9 @@ struct SafetensorsStart {
   Index start, size;
 };
 
-inline SafetensorsStart read_safetensors_header(std::istream& in, std::string const& name) {
+/// Adds the bytes that were read to `sum`, where there is one.
+inline SafetensorsStart read_safetensors_header(std::istream& in, std::string const& name,
+                                                Checksum* sum = nullptr) {
   Index const size = size_and_rewind(in, name);
   std::array<std::uint8_t, 8> little_endian{};
   if (Index const found = read_bytes(in, little_endian.data(), 8); found < 8)
@@ -188,7 +190,12 @@ inline SafetensorsStart read_safetensors_header(std::istream& in, std::string co
     throw format_error(name, size, "expected a header of ", length,
                        " bytes, found the end of the file after ", size - 8);
   std::string text(static_cast<std::size_t>(length), ' ');
-  require_bytes(in, name, reinterpret_cast<std::uint8_t*>(text.data()), start - 8, 8);
+  auto* const bytes = reinterpret_cast<std::uint8_t*>(text.data());
+  require_bytes(in, name, bytes, start - 8, 8);
+  if (sum != nullptr) {
+    sum->add(little_endian.data(), little_endian.size());
+    sum->add(bytes, text.size());
+  }
   return {SafetensorsHeader(name, text), start, size};
 }
 
@@ -197,8 +204,8 @@ inline SafetensorsStart read_safetensors_header(std::istream& in, std::string co
 /// The tensors of a stream in the safetensors format.
 ///
 ///   length of the header, 8 bytes | header in JSON | the bytes of the tensors, without gaps
-///   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
-///   ...}
+///   {"__metadata__": {"key": "text"},
+///    "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ...}
 ///
 /// Requires  in: can be positioned, and throws nothing itself; name: what messages call it.
 /// Ensures   FormatError with the file, the tensor or the offset, what was expected and what was found, if
@@ -206,17 +213,18 @@ inline SafetensorsStart read_safetensors_header(std::istream& in, std::string co
 ///           name twice, a shape or dtype that is not one, offsets that overlap, leave a gap or end elsewhere
 ///           than the file. Nothing is read by halves, and tensors are allocated only after the file was
 ///           found to have their bytes. Tensors of every dtype of the format are read; who uses one says
-///           which it may have.
+///           which it may have. The bytes of the stream are added to `sum`, where there is one.
 /// Source    https://huggingface.co/docs/safetensors, the format; stricter in refusing members that it does
 ///           not name.
 /// Tested    tests/io/safetensors_test.cpp
-inline TensorFile read_safetensors(std::istream& in, std::string const& name) {
-  auto [header, start, size] = detail::read_safetensors_header(in, name);
+inline TensorFile read_safetensors(std::istream& in, std::string const& name, Checksum* sum = nullptr) {
+  auto [header, start, size] = detail::read_safetensors_header(in, name, sum);
   detail::require_no_gap(header, name, start, size);
   TensorFile file{name, {}, std::move(header.metadata())};
   for (auto& [key, tensor, begin, end] : header.tensors()) {
     tensor.bytes.resize(static_cast<std::size_t>(end - begin));
     detail::require_bytes(in, name, tensor.bytes.data(), end - begin, start + begin);
+    if (sum != nullptr) sum->add(tensor.bytes.data(), tensor.bytes.size());
     file.tensors.emplace(std::move(key), std::move(tensor));
   }
   return file;

@@ -115,8 +115,8 @@ inline std::string shape_text(std::vector<Index> const& shape) {
   return text.empty() ? "no dimensions" : text;
 }
 
-/// The bytes of a tensor; nothing where a size is negative, the bits cannot be counted, or are no whole
-/// bytes.
+/// The bytes of a tensor; nothing where a size is negative, the bits cannot be counted,
+/// or are no whole bytes.
 inline std::optional<Index> byte_count(DType dtype, std::vector<Index> const& shape) {
   std::vector<Index> sizes = shape;
   sizes.push_back(bits_of(dtype));

@@ -71,8 +71,8 @@ class SolvedInDouble {
  public:
   std::vector<Index> const& columns() const { return columns_; }
 
-  /// Writes the codes of `failed` columns over those of code.u. NotCertified where double cannot do it
-  /// either.
+  /// Writes the codes of `failed` columns over those of code.u.
+  /// NotCertified where double cannot do it either.
   void solve(B& backend, char const* who, Synthesis<B> const& synthesis, ConstView<B> x, ExactResult<B>& code,
              std::vector<Index> failed) {
     columns_ = std::move(failed);

@@ -9,8 +9,8 @@
 namespace detrame {
 
 /// The parameters of a layer or of a network in host memory, under the names that `visit` gives them. One
-/// recipe has another type of parameters on each backend: this is what all of them can be moved to and made
-/// from.
+/// recipe has another type of parameters on each backend:
+/// this is what all of them can be moved to and made from.
 template <class Scalar>
 using HostParameters = std::map<std::string, HostMatrix<Scalar>, std::less<>>;
 

@@ -23,8 +23,8 @@ class OutputMemory {
   View<B> y() { return front(out); }
   View<B> x_bar() { return front(in); }
 
-  /// x_bar, to be written while y_bar is read: refuses a y_bar that is not shaped as y, or that lies in its
-  /// memory.
+  /// x_bar, to be written while y_bar is read: refuses a y_bar that is not shaped as y,
+  /// or that lies in its memory.
   View<B> x_bar(char const* who, ConstView<B> y_bar) {
     require_cotangent(who, y(), y_bar);
     if (x_bar().overlaps(y_bar))

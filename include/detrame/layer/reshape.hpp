@@ -5,8 +5,8 @@
 
 namespace detrame {
 
-/// The operators P of a deep dictionary (N1): the same numbers of a sample, in the same order, in another
-/// shape.
+/// The operators P of a deep dictionary (N1): the same numbers of a sample, in the same order,
+/// in another shape.
 ///
 /// Shapes    as many numbers a sample before and after. Channels run fastest, then sites row by row.
 /// Cost      a copy in predict, or where x is not contiguous; otherwise none: y is x.

@@ -11,8 +11,8 @@ namespace detrame {
 namespace detail {
 /// A column of softmax cross-entropy, with m = max_i y_i and s = sum_i exp(y_i - m):
 ///
-///   loss = sum_i t_i (log s + (m - y_i)),   y_bar = scale (exp(y - m) / s sum_i t_i - t)  where y_bar is not
-///                                           empty
+///   loss = sum_i t_i (log s + (m - y_i))
+///   y_bar = scale (exp(y - m) / s sum_i t_i - t)  where y_bar is not empty
 ///
 /// Moves y, t and y_bar once, as what is read again lies in a cache; two exponentials an entry.
 template <class Scalar>

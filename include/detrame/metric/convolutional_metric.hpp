@@ -37,7 +37,7 @@ class ConvolutionalMetric {
   ConvolutionalMetric(B& backend, ConvolutionalBlocks const& structure, Matrix<B> const& Q)
       : structure_(structure) {
     constexpr char const* who = "ConvolutionalMetric";
-    if (structure.groups >= 1 && !countable(structure.groups, Q.rows()))
+    if (structure.groups >= 1 && !product_of_sizes({structure.groups, Q.rows()}))
       throw DomainError(message(who, ": ", structure.groups, " groups of ", Q.rows(),
                                 " channels are more than can be counted"));
     Index const k = structure.groups * Q.rows();

@@ -9,8 +9,8 @@ namespace detrame {
 /// The data of a synthesis problem whose dictionary is a convolution: each atom, a patch, may stand at every
 /// position of a window.                                                                          (M1) (K4)
 ///
-///   x = D a:  the sum over positions s and atoms o of a(o, s) times atom o at s;   D^T x: a(o, s) = <atom o,
-///             patch of x at s>
+///   x = D a:    the sum over positions s and atoms o of a(o, s) times atom o at s
+///   a = D^T x:  a(o, s) = <atom o, patch of x at s>
 ///
 /// Shapes    D: (taps m) x k, a column an atom: m channels of each tap, row by row of the window.  d: k x 1.
 ///           x: m x (sites images).  a: k x (out_sites images).

@@ -7,8 +7,8 @@ namespace detrame {
 
 namespace detail {
 
-/// Kernels of each_column. Diagonal entry j of a block-diagonal Q stands in row j modulo kg of the middle
-/// tap.
+/// Kernels of each_column. Diagonal entry j of a block-diagonal Q stands in row j modulo
+/// kg of the middle tap.
 struct DiagonalEntry {
   Index taps = 1;
   template <class Team, class Scalar>

@@ -52,8 +52,8 @@ Scalar spread(HostMatrix<Scalar> const& v) {
   return high > Scalar(0) ? (high - low) / high : Scalar(0);
 }
 
-/// Whether v is constant up to tolerance times v_i + unit_i. A beta_i = s_i (1 - h_i) is known to eps s_i
-/// only.
+/// Whether v is constant up to tolerance times v_i + unit_i.
+/// A beta_i = s_i (1 - h_i) is known to eps s_i only.
 template <class Scalar>
 bool constant(HostMatrix<Scalar> const& v, HostMatrix<Scalar> const& unit, Scalar tolerance) {
   Scalar mean(0);

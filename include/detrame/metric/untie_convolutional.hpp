@@ -6,11 +6,12 @@
 
 namespace detrame {
 
-/// The same of a convolution: the kernel of a metric of images, and a penalty with a number a channel.  (F2)
-/// (K2)
+/// `untie` of a convolution: a kernel of a metric of images, a penalty with a number a channel.     (F2) (K2)
 ///
-///   s_o w[o, i, delta] = s_i w[i, o, -delta]      Q[o, i, delta] = s_o (h_o 1[o = i, delta = 0] - w[o, i,
-///   delta]) beta_o = s_o (1 - h_o) >= 0                   lambda_o = s_o b_o >= 0
+///   s_o w[o, i, delta] = s_i w[i, o, -delta],  s > 0
+///   Q[o, i, delta] = s_o (h_o 1[o = i, delta = 0] - w[o, i, delta])
+///   beta_o = s_o (1 - h_o) >= 0
+///   lambda_o = s_o b_o >= 0
 ///
 /// with Q >= 0 and Q + diag(beta) > 0 for images of every size, as spectral_range of their symbols shows.
 ///

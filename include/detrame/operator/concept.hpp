@@ -2,14 +2,10 @@
 #pragma once
 
 #include <concepts>
-#include <limits>
 
 #include "detrame/backend/concept.hpp"
 
 namespace detrame {
-
-/// Whether the product of two sizes >= 0 can be counted.
-constexpr bool countable(Index a, Index b) { return b == 0 || a <= std::numeric_limits<Index>::max() / b; }
 
 /// A structure says which linear maps of R^k (at every site) a set of weights W stands for. It is a cheap
 /// value that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the matrix that

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/backend/arithmetic.hpp"
+#include "detrame/core/sizes.hpp"
 #include "detrame/core/window.hpp"
 #include "detrame/operator/concept.hpp"
 
@@ -10,11 +11,12 @@ namespace detrame {
 /// Cross-correlations of images, block-diagonal over `groups` of channels: stride 1, zeros outside ("same"
 /// padding), an odd kernel.                                                                             (K1)
 ///
-///   v(o, y, x) = sum_{i in o's group, dy, dx} W[o, i, dy, dx] u(i, y + dy - r, x + dx - r),   r = (kernel -
-///   1) / 2
+///   v(o, y, x) = sum_{i in o's group, dy, dx} W[o, i, dy, dx] u(i, y + dy - r, x + dx - r)
+///   r = (kernel - 1) / 2
 ///
-/// As a matrix of all channels and sites of an image W~ is block-Toeplitz, with zero diagonal where W[c, c,
-/// r, r] = 0.
+/// As a matrix of all channels and sites of an image W~ is block-Toeplitz; its diagonal is zero where
+/// W[c, c, r, r] = 0.
+///
 /// Where W~ is prepared, and in gradients, `Arithmetic` computes it: Direct, or Winograd<m>.             (W1)
 ///
 /// Shapes    W: kg x (kernel^2 k) with kg = k / groups, a group beside the other; in a group the matrices of
@@ -48,8 +50,7 @@ struct ConvolutionalBlocksBy {
     if (k % groups != 0)
       throw DomainError(
           message(who, ": ", groups, " groups of equal size cannot be made of ", k, " channels"));
-    if (!countable(kernel, kernel) || !countable(taps(), k) || !countable(height, width) ||
-        !countable(unit(), k))
+    if (!product_of_sizes({kernel, kernel, k}) || !product_of_sizes({height, width, k}))
       throw DomainError(message(who, ": ", k, " channels, a kernel of ", kernel, " and images of ", height,
                                 " x ", width, " pixels have more entries than can be counted"));
   }
@@ -129,8 +130,8 @@ struct ConvolutionalBlocksBy {
     each_indexed(lane, formula::ZeroDiagonal{W.rows(), taps()}, W);
   }
 
-  /// W~ as a matrix of one image, (k sites) x (k sites), on the host: channels fastest, then sites row by
-  /// row.
+  /// W~ as a matrix of one image, (k sites) x (k sites), on the host: channels fastest,
+  /// then sites row by row.
   template <Backend B>
   HostMatrix<typename B::Scalar> dense(B& backend, ConstView<B> W) const {
     HostMatrix<typename B::Scalar> const weights = to_host(backend, W);  // kg x (taps k)

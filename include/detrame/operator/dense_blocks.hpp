@@ -109,8 +109,8 @@ struct DenseBlocks {
     });
   }
 
-  /// W of a k x k matrix: ShapeError where it is not square, DomainError where it has an entry off the
-  /// blocks.
+  /// W of a k x k matrix: ShapeError where it is not square,
+  /// DomainError where it has an entry off the blocks.
   template <class Scalar>
   HostMatrix<Scalar> from_dense(HostMatrix<Scalar> const& W_tilde) const {
     Index const k = W_tilde.rows();

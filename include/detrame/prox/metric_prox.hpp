@@ -63,8 +63,8 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
 ///           (6) z is not written; N = 0 returns at once with residual_reached and residual 0.
 /// Adjoint   unrolled_prox_pullback for T updates of the form (20); exact_prox_pullback at the solution.
 /// Cost      an update: one product with Q, which serves the step and r; besides one with |Q| at the start,
-///           and where |r| is near rounding. kappa, once, where an iterate seems to come back. Workspace 5 k
-///           N scalars.
+///           and where |r| is near rounding. kappa, once, where an iterate seems to come back. Workspace
+///           4 k N scalars, the iterate and its last values among them; for FISTA 6 k N.
 /// Source    docs/maths.md (M3), (M5), (M7), (C4), (C5), (U1)
 /// Tested    tests/prox/metric_prox_test.cpp, tests/prox/status_test.cpp, tests/prox/units_test.cpp
 template <Backend B, Metric M, Penalty P, Recursion<M, P> R>

@@ -142,8 +142,8 @@ void check_same_shape(char const* who, V const& U, V const& Z) {
 ///   with g = Q (u - z) + beta u:   r_i = g_i + lambda_i sign(u_i) where u_i != 0; where u_i = 0,
 ///   r_i = min(g_i + lambda_i, 0) for psi with u >= 0, and soft thresholding of g_i by lambda_i else
 ///
-/// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; of each image, 1 x
-///           images, for a convolutional metric.
+/// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; for a
+///           convolutional metric of each image, 1 x images.
 /// Ensures   |u - u_star|_2 <= |r|_2 / convexity_modulus(Q, psi) in each sample, up to the rounding of r. No
 ///           square leaves the range of the scalar.
 /// Cost      one product with Q.
@@ -168,8 +168,7 @@ Matrix<B> subgradient_norm(B& backend, M const& Q, P const& psi, Input<B> z, Inp
   return r;
 }
 
-/// The same as a share of the terms of r at u = 0: what `Until` compares, and ProxResult reports. It has no
-/// unit. (U1)
+/// The same, without unit, as a share of the terms of r at u = 0: what Until compares and results have.  (U1)
 ///
 ///   |r|_2 / |t(0)|_2,   t(0) = p + min(lambda, p),   p = |Q||z|
 ///

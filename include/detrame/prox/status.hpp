@@ -57,8 +57,8 @@ struct ProxResult {
   std::vector<Status> column_status;
 };
 
-/// u of a result that converged; else NotConverged, with the status and the residual. Of a temporary: its
-/// value.
+/// u of a result that converged; else NotConverged, with the status and the residual.
+/// Of a temporary: its value.
 template <class Result>
 auto const& require_converged(Result const& result) {
   if (result.status != Status::residual_reached && result.status != Status::all_zero)

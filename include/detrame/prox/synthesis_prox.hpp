@@ -65,7 +65,7 @@ class SynthesisProblem {
 
   Index rows() const { return right_.rows(); }
   Batch batch() const { return {X_.cols()}; }
-  Index working_set() const { return 6 * Q_.dim(); }
+  Index working_set() const { return 6 * Q_.dim() + X_.rows(); }
   Scalar modulus() const { return modulus_; }
 
   void evaluate(Lane& lane, Columns c, ConstView<B> U, View<B> V) const {
@@ -123,12 +123,13 @@ class SynthesisProblem {
 ///           lambda and beta are psi's.
 /// Requires  sizes that agree, else ShapeError; what GramMetric, Synthesis and Until ask for, else
 ///           DomainError.
-/// Ensures   (1) those of metric_prox, with t(0) = p + min(shrinkage, p): p = |D|^T |x| + max(-d, 0) and
-///               shrinkage lambda + max(d, 0) for u >= 0, p = |D|^T |x| + |d| and lambda for either sign.
-///               (U1)
+/// Ensures   (1) those of metric_prox, with t(0) = p + min(shrinkage, p); for u >= 0,
+///               p = |D|^T |x| + max(-d, 0) and shrinkage = lambda + max(d, 0); for either sign,
+///               p = |D|^T |x| + |d| and shrinkage = lambda.                                             (U1)
 ///           (2) D and x times s, alpha, beta, lambda and d times s^2: the same bits of u, statuses and
 ///               counts; x, lambda and d times s: s u, and the same; s a power of two.                   (U2)
-/// Cost      that of metric_prox; Q is formed once, nothing is inverted.
+/// Cost      that of metric_prox; Q is formed once, nothing is inverted. Workspace k N scalars more, for
+///           D^T x - d.
 /// Source    docs/maths.md (M1), (M2), (C4), (U1)
 /// Tested    tests/prox/synthesis_prox_test.cpp
 template <Backend B, Penalty P, Recursion<GramMetric<B>, P> R>

@@ -12,8 +12,8 @@ namespace detrame {
 namespace detail {
 
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is
-/// added to W_bar, shaped as gradient.sum, the share of b to b_bar. W_tilde_T: W~^T, prepared. state(t) gives
-/// U_t.
+/// added to W_bar, shaped as gradient.sum, the share of b to b_bar. W_tilde_T: W~^T, prepared.
+/// state(t) gives U_t.
 template <class Activation, Backend B, Structure S, class Weights, class Gradient, class States>
 void pull_back_states(typename B::Lane& lane, S const& structure, Weights const& W_tilde_T,
                       Gradient const& gradient, Index T, ConstView<B> U, ConstView<B> U_bar,

@@ -21,8 +21,10 @@ struct UnrolledResult {
   Status status;     ///< that of the worst sample
   Index iterations;  ///< updates that the slowest sample was given
   Scalar residual;   ///< max over samples of |u - A(G + W~ u, b)|_2 / |t(0)|_2: a share             (U1) (U3)
-  std::optional<Scalar> bound;  ///< where kappa < 1 is known, |u - u_star|_S <= bound in every sample, up to
-                                ///< the rounding of the residual; else there is none                    (U3)
+
+  /// Where kappa < 1 is known, |u - u_star|_S <= bound in every sample, up to the rounding of the residual;
+  /// else there is none.                                                                                 (U3)
+  std::optional<Scalar> bound;
   std::vector<Status> column_status;
 };
 
@@ -144,7 +146,7 @@ struct TakeValue {
 ///           (5) U after n updates is that of unrolled_prox with T = n.
 ///           (6) Z and b times a power of two: the same statuses and counts, u times it, bit for bit.    (U2)
 /// Cost      an update: one product with W~, which serves the residual; besides one with |W~| at the start,
-///           and where the residual is near rounding. Workspace 6 k N scalars.
+///           and where the residual is near rounding. Workspace 5 k N scalars.
 /// Source    docs/maths.md (M5), (C1), (U3), (U1)
 /// Tested    tests/prox/unrolled_until_test.cpp
 template <class Activation, Structure S, Backend B>

@@ -8,8 +8,8 @@
 
 namespace detrame {
 
-/// Labelled samples in a backend's memory: x is channels x (sites samples), targets one-hot, classes x
-/// samples.
+/// Labelled samples in a backend's memory: x is channels x (sites samples), targets one-hot,
+/// classes x samples.
 template <Backend B>
 struct Dataset {
   Shape shape{1};

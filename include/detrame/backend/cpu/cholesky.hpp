@@ -16,8 +16,8 @@ namespace detrame {
 ///
 /// Rows are packed in tiles of `tile` rows, a tile column by column, so that every loop below reads memory in
 /// order; the tiles of the lower triangle follow one another, so that a larger factor begins with a smaller
-/// one. Row i needs the rows before it alone: rows are factored in order, and a factor is continued by more
-/// rows.
+/// one. Row i needs the rows before it alone: rows are factored in order,
+/// and a factor is continued by more rows.
 ///
 /// The diagonal of a factor holds 1 / l_ii.
 template <class Scalar>

@@ -6,8 +6,7 @@
 
 namespace detrame {
 
-/// The weights of a window, or of its adjoint, that serve many products: one kernel for each of `groups` of
-/// channels.
+/// The weights of a window, or of its adjoint, that serve many products: a kernel for each group of channels.
 template <class Kernel>
 struct PreparedConvolution {
   Kernel first;
@@ -81,8 +80,8 @@ void convolve_each(CpuLane<Scalar>& lane, PreparedConvolution<Kernel> const& K,
 /// U with the weights W of the window.
 ///
 /// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f
-/// as in gemm_each; what it writes must not be read by the product. Columns of one image depend on no other
-/// image.
+/// as in gemm_each; what it writes must not be read by the product.
+/// Columns of one image depend on no other image.
 template <class Scalar, class F, class... Args>
 void convolve_each(CpuLane<Scalar>& lane, Window const& window,
                    std::type_identity_t<MatrixView<Scalar const>> W,
@@ -106,8 +105,8 @@ void convolve_adjoint_each(CpuLane<Scalar>& lane, Window const& window,
 
 /// W_bar += sign d<K U, P> / dW.
 ///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed
-/// order.
+/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels).
+/// Added in a fixed order.
 template <class Scalar>
 void add_convolution_gradient(CpuLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<MatrixView<Scalar const>> P,

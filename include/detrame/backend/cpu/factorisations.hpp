@@ -11,8 +11,8 @@
 namespace detrame {
 
 namespace detail {
-/// Whether each pivot of a Cholesky factor is a number: Eigen lets NaN and infinity through, and calls it
-/// success.
+/// Whether each pivot of a Cholesky factor is a number: Eigen lets NaN and infinity through,
+/// and calls it success.
 template <class Factor>
 bool is_finite_factor(Factor const& L) {
   for (Index i = 0; i < L.rows(); ++i)

@@ -73,8 +73,8 @@ struct PackedMatrix {
   static Index size(Index rows, Index depth) { return packets(rows) * lanes<Scalar> * depth; }
 };
 
-/// Packs columns [0, depth) of a matrix whose entry (i, l) is at(i, l), one panel; rows beyond the matrix are
-/// zeros.
+/// Packs columns [0, depth) of a matrix whose entry (i, l) is at(i, l), one panel;
+/// rows beyond the matrix are zeros.
 template <class Scalar, class At>
 void pack_panel(PackedMatrix<Scalar> const& to, Index panel, Index panel_rows, At const& at) {
   constexpr Index L = lanes<Scalar>;
@@ -154,8 +154,8 @@ void add_outer(PackedMatrix<Scalar> const& A, Scalar const* B, Strides at, Index
 
 }  // namespace detail
 
-/// A left factor that serves many products: op(A) of each of `groups` matrices side by side, packed for the
-/// processor.
+/// A left factor that serves many products: op(A) of each of `groups` matrices side by side,
+/// packed for the processor.
 template <class Scalar>
 struct PreparedProduct {
   detail::PackedMatrix<Scalar> packed;

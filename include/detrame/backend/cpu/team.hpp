@@ -77,8 +77,8 @@ class CpuTeam {
   /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of
   /// X. A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
   ///
-  /// Here not inlined: its accumulators need the registers that loops around it would fill with their
-  /// constants.
+  /// Here not inlined: its accumulators need the registers that loops around it would
+  /// fill with their constants.
   [[gnu::noinline]] void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
                                         Scalar* out) const {
     using namespace Eigen::internal;

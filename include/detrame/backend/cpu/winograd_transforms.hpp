@@ -171,8 +171,8 @@ struct WinogradTransforms {
   using Output = PointMatrix<winograd_A<m>, Scalar>;
   using Kernel = PointMatrix<winograd_G<m>, Scalar>;
 
-  // Whatever a loop reads is passed by value: a store of a packet may change all that somebody else can
-  // reach.
+  // Whatever a loop reads is passed by value: a store of a packet may change all that
+  // somebody else can reach.
 
   /// The second half of a transform: d, a row for each point, times M^T, to the values of a tile, `step` from
   /// point to point.
@@ -236,8 +236,8 @@ struct WinogradTransforms {
     expand_tiles<Output>(tiles, P, w.out_height(), w.out_width(), 0, first, count, zeros, Y);
   }
 
-  /// M d M^T for patches d of images of height x width that begin `before` rows and columns before their
-  /// tiles.
+  /// M d M^T for patches d of images of height x width that begin `before` rows and
+  /// columns before their tiles.
   template <class M>
   static void expand_tiles(Tiles<m> tiles, MatrixView<Scalar const> images, Index height, Index width,
                            Index before, Index first, Index count, Scalar const* zeros,

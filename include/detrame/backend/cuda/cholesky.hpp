@@ -9,8 +9,8 @@
 
 namespace detrame::device {
 
-/// What the threads of a block know of each other; on the host, one thread, since nvcc compiles kernels for
-/// both.
+/// What the threads of a block know of each other; on the host, one thread,
+/// since nvcc compiles kernels for both.
 DETRAME_HOST_DEVICE inline Index member() {
 #if defined(__CUDA_ARCH__)
   return threadIdx.x;

@@ -81,8 +81,8 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
 /// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
 /// on no other image.
 ///
-/// Here an adjoint is a product for each phase of the sites, so that none of its terms is 0 for the stride's
-/// sake.
+/// Here an adjoint is a product for each phase of the sites,
+/// so that none of its terms is 0 for the stride's sake.
 template <class Scalar, class F, class... Args>
 void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
                    std::type_identity_t<DeviceView<Scalar const>> U, F const& f, Args&&... args) {
@@ -115,8 +115,8 @@ void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
 /// U with the weights W of the window.
 ///
 /// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f
-/// as in gemm_each; what it writes must not be read by the product. Columns of one image depend on no other
-/// image.
+/// as in gemm_each; what it writes must not be read by the product.
+/// Columns of one image depend on no other image.
 template <class Scalar, class F, class... Args>
 void convolve_each(CudaLane<Scalar>& lane, Window const& window,
                    std::type_identity_t<DeviceView<Scalar const>> W,
@@ -139,11 +139,11 @@ void convolve_adjoint_each(CudaLane<Scalar>& lane, Window const& window,
 
 /// W_bar += sign d<K U, P> / dW.
 ///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels). Added in a fixed
-/// order.
+/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels).
+/// Added in a fixed order.
 ///
-/// Here positions are cut into parts, a function of the shapes alone, whose sums are added one after the
-/// other.
+/// Here positions are cut into parts, a function of the shapes alone,
+/// whose sums are added one after the other.
 template <class Scalar>
 void add_convolution_gradient(CudaLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<DeviceView<Scalar const>> P,

@@ -35,8 +35,8 @@ struct Grid {
   }
 };
 
-/// f(i, j, args_ij...) or f(args_ij...). Moves each argument once; as many threads as entries, up to the
-/// grid.
+/// f(i, j, args_ij...) or f(args_ij...). Moves each argument once; as many threads as entries,
+/// up to the grid.
 template <bool indexed, class F, class First, class... Rest>
 __global__ void each_kernel(F f, Index rows, Index cols, First first, Rest... rest) {
   for (Index j = Index(blockIdx.x) * blockDim.y + threadIdx.y; j < cols; j += Index(gridDim.x) * blockDim.y)

@@ -6,8 +6,8 @@
 
 #include "detrame/core/errors.hpp"
 
-/// Checks a call of CUDA or cuBLAS: a failure throws DeviceError with the call's text and the status in
-/// words.
+/// Checks a call of CUDA or cuBLAS: a failure throws DeviceError with the call's text and
+/// the status in words.
 #define DETRAME_CUDA(call) ::detrame::device::check((call), #call)
 
 namespace detrame {

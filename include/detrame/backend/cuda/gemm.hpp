@@ -84,8 +84,8 @@ namespace device {
 
 /// Depths up to which our own product, with what follows it, is asked for before cuBLAS. The second kernel
 /// that cuBLAS needs moves v twice, 8 bytes an entry, in which a card does some 110 operations in float: as
-/// many as are lost in 64 multiply-adds where our product reaches half of the peak and cuBLAS nearly all of
-/// it.
+/// many as are lost in 64 multiply-adds where our product reaches half of the peak and cuBLAS
+/// nearly all of it.
 inline constexpr Index fused_depth = 64;
 
 /// A_T(i, (g, l)) <- A(l, (g, i))

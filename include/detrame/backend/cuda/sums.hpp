@@ -55,8 +55,8 @@ __global__ void reduce_rows(Combine combine, bool add, MatrixView<Scalar> out, F
   to = add ? combine(to, value) : value;
 }
 
-/// out(0, j) = what column j gives, by a warp whose lanes are combined as a tree. Every argument is read
-/// once.
+/// out(0, j) = what column j gives, by a warp whose lanes are combined as a tree.
+/// Every argument is read once.
 template <class Combine, class Scalar, class F, class First, class... Rest>
 __global__ void reduce_columns(Combine combine, MatrixView<Scalar> out, F f, Index rows, Index cols,
                                First first, Rest... rest) {

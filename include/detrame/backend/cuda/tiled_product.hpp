@@ -26,8 +26,8 @@ struct ProductTile {
 };
 
 /// How the threads of a block multiply two tiles: rounded(x) is what a factor is in shared memory, add(a, b,
-/// sum) adds the tiles' product to the thread's 4 x 8 entries, those of rows row(i) and columns col(j) of the
-/// block.
+/// sum) adds the tiles' product to the thread's 4 x 8 entries,
+/// those of rows row(i) and columns col(j) of the block.
 template <class P>
 concept TileProduct =
     requires(P const product, typename P::Scalar x, ProductTile::A<typename P::Scalar> const& a,
@@ -154,8 +154,8 @@ static_assert(ProductTile::cols == ProductTile::threads && ProductTile::of_B == 
 /// columns, B once a tile of 32 rows.
 ///
 /// A block moves (32 + 128) depth scalars to shared memory for 32 * 128 depth multiply-adds, 26 for each; the
-/// Product says how many go from there to registers. The next tiles are on their way while these are
-/// multiplied.
+/// Product says how many go from there to registers. The next tiles are on their way
+/// while these are multiplied.
 template <TileProduct Product, RightFactor B, class F, class... Readers>
 __global__ void __launch_bounds__(ProductTile::threads)
     tiled_product(MatrixView<typename Product::Scalar const> A, B factor, Index cols, Index depth, F f,

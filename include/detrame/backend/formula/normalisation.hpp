@@ -12,8 +12,8 @@ namespace detrame::formula {
 /// mean and sum of squared deviations of `some` numbers <- those of them and of `others` (Chan, Golub,
 /// LeVeque 1979)
 ///
-///   mean <- mean + (others / n) d,   squares <- squares + squares_b + (some others / n) d^2,   d = mean_b -
-///                                    mean
+///   mean <- mean + (others / n) d,   d = mean_b - mean
+///   squares <- squares + squares_b + (some others / n) d^2
 template <class Scalar>
 struct UniteMoments {
   Scalar share, weight;

@@ -102,9 +102,8 @@ struct UpdateTangent {
   }
 };
 
-/// A proximal step of eq. (34), where `active` is not 0:  u <- A(h u - s v, b),  with v = (Q (u - z))_i,
-/// h = theta / (theta + gamma beta), s = gamma / (theta + gamma beta), b = gamma lambda / (theta + gamma
-/// beta).
+/// A proximal step of eq. (34), where `active` is not 0:  u <- A(h u - s v, b),  with v = (Q (u - z))_i and
+/// h, s, b = theta, gamma, gamma lambda, each over theta + gamma beta.
 template <class Activation>
 struct ProximalStep {
   template <class Scalar>
@@ -114,8 +113,7 @@ struct ProximalStep {
   }
 };
 
-/// The same from y = u + momentum (u - u_last), whose gradient is v + momentum (v - v_last) since it is
-/// affine.
+/// The same from y = u + momentum (u - u_last), whose gradient is affine: v + momentum (v - v_last).
 template <class Activation, class Scalar>
 struct AcceleratedStep {
   Scalar momentum;

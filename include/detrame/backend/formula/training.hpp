@@ -9,8 +9,8 @@
 namespace detrame::formula {
 
 /// Zero diagonal of the maps whose blocks stand side by side, each of `taps` square matrices of `rows` rows:
-/// that of the middle tap. By default there is none. Without a branch, so that a loop over i works on
-/// packets.
+/// that of the middle tap. By default there is none. Without a branch,
+/// so that a loop over i works on packets.
 class ZeroDiagonal {
  public:
   constexpr ZeroDiagonal() = default;

@@ -15,8 +15,7 @@ struct Plain {
   using After = ReLU;
 };
 
-/// The twin: W~ a convolution over all channels with the same kernel, h and b one number a channel, T
-/// updates. (M5)
+/// The twin: W~ a convolution over all channels, its kernel the same, h and b a number a channel.        (M5)
 template <int T>
 struct DeTraMe {
   template <Index K>
