@@ -27,8 +27,8 @@ Scalar rounded_down(double x) {
   return -rounded_up<Scalar>(-x);
 }
 
-/// A number of the scalar for an upper bound x >= 0 that was computed in double by a few operations, which are
-/// covered; never 0 by underflow, so that x is not 0 where it only underflowed.
+/// A number of the scalar for an upper bound x >= 0 that a few operations in double have computed: their
+/// rounding is covered, and it is never 0 by underflow.
 template <class Scalar>
 Scalar as_bound(double x) {
   double const y = x * (1 + 8 * std::numeric_limits<double>::epsilon()),
