@@ -117,7 +117,8 @@ TEST_CASE_TEMPLATE("(L2) |M_D(x) - M_D(x')| <= |x - x'| / (2 sqrt(alpha + beta))
   Scalar const s(.25);
   Synthesis<B> const sharp{in_memory_of(b, HostMatrix<double>(1, 1, .5)), s, Scalar(0), Scalar(0),
                            zeros(b, 1, 1)};
-  CHECK(lipschitz_bound(sharp) == 1);
+  CHECK(lipschitz_bound(sharp) >= 1);
+  CHECK(lipschitz_bound(sharp) <= 1 + tolerance<Scalar>(2, 1));
   auto const two = in_double(
       b, ConstView<B>(
              exact_synthesis(

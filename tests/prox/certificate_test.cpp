@@ -3,6 +3,7 @@
 #include "detrame/prox/bounds.hpp"
 #include "detrame/prox/safe_steps.hpp"
 #include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/robust/lipschitz.hpp"
 #include "laws/archetype.hpp"
 #include "prox/problem.hpp"
 
@@ -157,10 +158,10 @@ TEST_CASE("(C2) (C3) where kappa >= 1 there is no bound, not a number") {
     CHECK_FALSE(a_posteriori_bound(kappa, 1e-9).has_value());
     CHECK_FALSE(steps_for(kappa, 1., .1).has_value());
   }
-  CHECK(*a_priori_bound(.5, 3., 0) == 6);
+  CHECK(*a_priori_bound(.5, 3., 0) == doctest::Approx(6).epsilon(1e-14));
   CHECK(*a_priori_bound(0., 3., 1) == 0);
-  CHECK(*a_posteriori_bound(.5, 3.) == 3);
-  CHECK(*steps_for(.5, 1., 1. / 512) == 10);  // 2^{1-T} <= 2^{-9}
+  CHECK(*a_posteriori_bound(.5, 3.) == doctest::Approx(3).epsilon(1e-14));
+  CHECK(*steps_for(.5, 1., 1.001 / 512) == 10);  // 2^{1-T} <= 2^{-9}
   CHECK(*steps_for(0., 1., .1) == 1);
   CHECK(*steps_for(.5, 0., .1) == 0);
   check_throws_with<DomainError>([] { steps_for(.5, 1., 0.); }, "steps_for: tolerance = 0, must be > 0");
@@ -184,7 +185,7 @@ TEST_CASE("(C2) (C3) bounds are upper bounds or infinite: never 0 by underflow, 
   CHECK_FALSE(steps_for(.5, infinity, .1).has_value());
   CHECK_FALSE(steps_for(.5, std::nan(""), .1).has_value());
   CHECK_FALSE(steps_for(.5, 1., 1e-310).has_value());  // no bound is as small
-  CHECK(*steps_for(.5, 1., tiny) == 1023);             // 2^{1 - 1023} = tiny
+  CHECK(*steps_for(.5, 1., 1.001 * tiny) == 1023);     // 2^{1 - 1023} = tiny
   for (double kappa : {.999, 1 - 1e-9, 1 - 1e-15})
     for (double size : {1e-200, 1., 1e250}) {
       Index const T = *steps_for(kappa, size, 1e-3 * size);
@@ -195,8 +196,44 @@ TEST_CASE("(C2) (C3) bounds are upper bounds or infinite: never 0 by underflow, 
                                  "steps_for: tolerance = inf, must be > 0 and finite");
   check_throws_with<DomainError>([] { steps_for(.5, 1., std::nan("")); }, "steps_for: tolerance = nan");
   check_throws_with<DomainError>([] { a_priori_bound(.5, 1., -1); }, "a_priori_bound: T = -1, must be >= 0");
-  // lengths whose squares leave the range
+  // a length beside the end of the range: 1e309 .9^T
   Cpu<double> b(1);
+  CHECK(*a_priori_bound(.9, 1e308, 0) == infinity);
+  CHECK(*a_priori_bound(.9, 1e308, 6570) ==
+        doctest::Approx(1e308 * std::pow(.9, 6000) * 10 * std::pow(.9, 570)).epsilon(1e-9));
+  for (double kappa : {.9, 1 - 1e-15}) {
+    Index const T = *steps_for(kappa, 1e308, tiny);
+    CHECK(*a_priori_bound(kappa, 1e308, T) == tiny);
+    if (kappa == .9) CHECK(*a_priori_bound(kappa, 1e308, T - 1) > tiny);
+  }
+  // rounded up, beside the same in double
+  for (int n = 1; n < 200; ++n) {
+    float const size = static_cast<float>(n) / 7;
+    double const c = static_cast<double>(.3f);
+    CHECK(static_cast<double>(*a_priori_bound(.3f, size, 2)) >= static_cast<double>(size) * c * c / (1 - c));
+    CHECK(static_cast<double>(*a_posteriori_bound(.3f, size)) >= static_cast<double>(size) * c / (1 - c));
+    CHECK(static_cast<double>(fista_bound(size, 2)) >=
+          2 * static_cast<double>(size) * static_cast<double>(size) / 9);
+    CHECK(static_cast<double>(lipschitz_bound(size, .1f)) >=
+          1 / (2 * std::sqrt(static_cast<double>(size) + static_cast<double>(.1f))));
+  }
+  CHECK(*a_posteriori_bound(1e-200, 1e-200) == tiny);
+  CHECK(*a_posteriori_bound(0., 1.) == 0);
+  CHECK(*a_posteriori_bound(.5, 0.) == 0);
+  CHECK(fista_bound(1e-200, 1) == tiny);
+  CHECK(fista_bound(0., 1) == 0);
+  CHECK(*a_priori_bound(.75f, std::numeric_limits<float>::max(), 0) ==
+        std::numeric_limits<float>::infinity());
+  CHECK(norm(b, to_device(b, HostMatrix<double>(1, 1, 1e-300)),
+             to_device(b, HostMatrix<double>(1, 1, 1e-300))) >= tiny);
+  // what is not finite comes out, also where kappa = 0
+  for (double kappa : {0., .5}) {
+    CHECK(std::isnan(*a_priori_bound(kappa, std::nan(""), 1)));
+    CHECK(std::isnan(*a_posteriori_bound(kappa, std::nan(""))));
+    CHECK(*a_priori_bound(kappa, infinity, 1) == infinity);
+    CHECK(*a_posteriori_bound(kappa, infinity) == infinity);
+  }
+  // lengths whose squares leave the range
   HostMatrix<double> const S(2, 1, 4.);
   for (double scale : {1e-200, 1e200}) {
     double const length = norm(b, to_device(b, S), to_device(b, HostMatrix<double>(2, 1, scale)));

@@ -118,6 +118,32 @@ TEST_CASE("cycling: one return is none, nor are two that are not twice as long a
   CHECK(after({1e-9, 0, 1e-9, 0}) == Status::iteration_limit);  // beside |u| = 2 this is no way
 }
 
+TEST_CASE("cycling: kappa is asked for once in a run, and gamma beta beyond the range hinders no answer") {
+  using B = Cpu<double>;
+  B b(1);
+  auto const vector = [&](double first, double second) {
+    return to_device(b, host_matrix<double>(2, 1, [=](Index i, Index) { return i == 0 ? first : second; }));
+  };
+  DenseMetric<B> const Q(b, to_device(b, identity<double>(2)));
+  // gamma = 2.5: one column overshoots by 1.5 each time, the other by 1.01
+  NonnegativeElasticNet<B> const psi(b, vector(0, 0), vector(0, (1.5 / 1.01 - 1) / 2.5));
+  auto const z = to_device(b, identity<double>(2));
+  detail::MetricProblem<DenseMetric<B>, NonnegativeElasticNet<B>> const problem(b, "test", Q, psi, z);
+  detail::Iteration run(b, problem);
+  auto updates = ForwardBackward{2.5}.start(b, Q, psi, 2);
+  Index asked = 0;
+  run.run(updates, 1e-9, 5000, true, [&] {
+    ++asked;
+    return false;
+  });
+  CHECK(run.outcome(true).of_sample == std::vector<Status>{Status::cycling, Status::cycling});
+  CHECK(asked == 1);
+  NonnegativeElasticNet<B> const holds(b, vector(0, 0), vector(0, 1e308));  // gamma beta = inf
+  auto const result = metric_prox(b, Q, holds, vector(1, 1), ForwardBackward{2}, Until{.limit = 100});
+  CHECK(result.status == Status::cycling);
+  CHECK(result.u(1, 0) == 0);
+}
+
 TEST_CASE(
     "diverged: |u| beyond what the solution can be, over sqrt(eps); or out of the range of the scalar") {
   archetype::Loops<float> c;
@@ -144,6 +170,7 @@ TEST_CASE_TEMPLATE("not_finite: a NaN or an infinity in z is never called a succ
       auto const result = one.solve(recursion);
       CHECK(result.status == Status::not_finite);
       CHECK_FALSE(result.bound < 1e30f);
+      CHECK(std::isnan(one.on_host(result.u)(0, 0)));
       check_throws_with<NotConverged>([&] { require_converged(result); }, "the status is not_finite");
     }
     CHECK_FALSE(metric_prox(b, one.Q, one.psi, one.z, Jacobi{}, Unroll<2>{}).residual < 1e30f);

@@ -135,6 +135,16 @@ TEST_CASE("synthesis_prox refuses what does not fit, and gives products out of r
   CHECK(synthesis_prox(b, p, psi, Matrix<Cpu<float>>(1e-25f * x), Gershgorin{}).status == Status::not_finite);
   p.D *= 0;
   CHECK(synthesis_prox(b, p, psi, x, Gershgorin{}).status == Status::all_zero);
+  p.D(1, 1) = 1;  // x where D is 0: u = 0; a product that underflows beside atoms of usual size: no telling
+  Matrix<Cpu<float>> first = x;
+  first(1, 0) = 0;
+  CHECK(synthesis_prox(b, p, psi, first, Gershgorin{}).status == Status::all_zero);
+  p.D(0, 0) = 1e-25f;
+  p.alpha = 1e-36f;
+  NonnegativeElasticNet<Cpu<float>> const none(b, 2, 0, 0);
+  auto const lost = synthesis_prox(b, p, none, Matrix<Cpu<float>>(1e-25f * first), Gershgorin{});
+  CHECK(lost.status == Status::not_finite);  // u_0 = 1e-14
+  CHECK(std::isnan(lost.u(0, 0)));
 }
 
 }  // namespace detrame

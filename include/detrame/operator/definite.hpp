@@ -16,12 +16,24 @@ namespace detrame::detail {
 /// A number of the scalar that is not below (not above) x, NaN for NaN.
 template <class Scalar>
 Scalar rounded_up(double x) {
+  using Limits = std::numeric_limits<Scalar>;
+  if (x > static_cast<double>(Limits::max())) return Limits::infinity();
+  if (std::isfinite(x) && x < static_cast<double>(Limits::lowest())) return Limits::lowest();
   Scalar const y = static_cast<Scalar>(x);
   return static_cast<double>(y) < x ? std::nextafter(y, std::numeric_limits<Scalar>::infinity()) : y;
 }
 template <class Scalar>
 Scalar rounded_down(double x) {
   return -rounded_up<Scalar>(-x);
+}
+
+/// A number of the scalar for an upper bound x >= 0 that a few operations in double have computed: their
+/// rounding is covered, and it is never 0 by underflow.
+template <class Scalar>
+Scalar as_bound(double x) {
+  double const y = x * (1 + 8 * std::numeric_limits<double>::epsilon()),
+               least = static_cast<double>(std::numeric_limits<Scalar>::min());
+  return y < least ? std::numeric_limits<Scalar>::min() : rounded_up<Scalar>(y);
 }
 
 /// x -= a conj(b)

@@ -90,6 +90,18 @@ typename B::Scalar contraction_factor(B& backend,
   return norm_bound(backend, recurrence.structure, ConstView<B>(recurrence.W_tilde), left, right);
 }
 
+namespace detail {
+
+/// S = Theta + gamma beta of a step.
+template <Backend B, Penalty P>
+HostMatrix<typename B::Scalar> step_metric(B& backend, Step<B> const& step, P const& psi) {
+  auto const Theta = to_host(backend, ConstView<B>(step.Theta)), beta = to_host(backend, psi.beta());
+  return host_matrix<typename B::Scalar>(
+      Theta.rows(), 1, [&](Index i, Index) { return Theta(i, 0) + step.gamma * beta(i, 0); });
+}
+
+}  // namespace detail
+
 /// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.          (C1)
 ///
 /// Ensures   S = Theta + gamma beta; kappa allows for the rounding of W~.
@@ -103,10 +115,7 @@ Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recurs
     using Scalar = typename B::Scalar;
     Step<B> const step = recursion.tied_step(backend, Q);
     auto const tied = tie(backend, Q, psi, step);
-    auto const Theta = to_host(backend, ConstView<B>(step.Theta)), beta = to_host(backend, psi.beta());
-    Matrix<B> S = to_device(backend, host_matrix<Scalar>(Q.dim(), 1, [&](Index i, Index) {
-                              return Theta(i, 0) + step.gamma * beta(i, 0);
-                            }));
+    Matrix<B> S = to_device(backend, detail::step_metric(backend, step, psi));
     // An entry of W~ is rounded to 3 eps of itself and eps / 2 of theta / s <= 1; a row of n entries has a
     // sum of magnitudes of at most sqrt(n) its length.
     double const kappa = static_cast<double>(contraction_factor(backend, tied, S)),
@@ -116,6 +125,20 @@ Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recurs
     return {std::move(S), kappa == 0 ? Scalar(0) : detail::rounded_up<Scalar>(kappa + rounding)};
   }
 }
+
+namespace detail {
+
+/// Whether kappa < 1 is known of a recursion; of none whose S is not a metric, such as where gamma beta is
+/// infinite.
+template <Backend B, Metric M, Penalty P, class R>
+bool known_to_contract(B& backend, M const& Q, P const& psi, R const& recursion) {
+  auto const S = step_metric(backend, Step<B>(recursion.tied_step(backend, Q)), psi);
+  for (Index i = 0; i < S.rows(); ++i)
+    if (!(S(i, 0) > 0) || !std::isfinite(S(i, 0))) return false;
+  return contraction(backend, Q, psi, recursion).kappa < typename B::Scalar(1);
+}
+
+}  // namespace detail
 
 /// kappa and S of free parameters, such as those of a trained layer: S = diag(l_i / r_i).                (C7)
 ///

@@ -17,7 +17,7 @@ namespace detrame::detail {
 ///   evaluate(lane, c, U, V)              V, from which the next iterate and r follow
 ///   residuals(lane, c, watched, out, U, V)  |r|_2 of each sample
 ///   terms(lane, c, watched, out, U)      |t|_2 of each sample, t a bound of the terms of r              (U1)
-///   given(lane, c, watched, out)         the size of the data, 0 where it is 0
+///   given(lane, c, watched, out)         a size of the data, 0 where t(0) = 0 without rounding
 ///   rounding(), slope()                  c eps;  |t|_2 <= 2 (|t(0)|_2 + slope max |u_i|)
 ///   reach_from_terms, reach_divisor()    beyond |r(0)|_2 or |t(0)|_2 over it no solution can be
 template <class Problem>
@@ -40,9 +40,9 @@ class Iteration {
 
   Index samples() const { return batch_.columns / batch_.unit; }
 
-  /// Runs until no sample is active, or for `limit` updates, of which it returns the number. `contracts()`
-  /// says whether kappa < 1 is known, and is asked once, when an iterate seems to come back; never where not
-  /// `may_cycle`.
+  /// Runs until no sample is active, or for `limit` updates, of which it returns the number; u of a sample
+  /// that is not finite is NaN then. `contracts()` says whether kappa < 1 is known, and is asked once, when
+  /// an iterate seems to come back; never where not `may_cycle`.
   template <class Updates, class Contracts>
   Index run(Updates& updates, Scalar tolerance, Index limit, bool may_cycle, Contracts const& contracts) {
     anchor_ = zeros(backend_, problem_.rows(), batch_.columns);
@@ -50,7 +50,10 @@ class Iteration {
     may_cycle_ = may_cycle;
     for (Index t = 0;; ++t) {
       observe(t, tolerance);
-      if (!decide(contracts) || t == limit) return t;
+      if (!decide(contracts) || t == limit) {
+        spoil();
+        return t;
+      }
       advance(updates);
     }
   }
@@ -147,6 +150,16 @@ class Iteration {
          ConstView<B>(row(row_residual, c)), ConstView<B>(row(row_terms, c)), ConstView<B>(given));
   }
 
+  /// NaN for u where what was given, or its products, are out of range.
+  void spoil() {
+    if (samples() == 0) return;
+    ConstView<B> const in_range =
+        per_sample_.spread(backend_.lane(), ConstView<B>(row(row_in_range)), active_sites_);
+    each_piece([&](Lane& lane, Columns c) {
+      each(lane, SpoilWhereOutOfRange{}, columns(View<B>(U_), c), PerColumn{columns(in_range, c)});
+    });
+  }
+
   /// What became of every sample after t updates. The anchor is the iterate at the last power of two.
   void observe(Index t, Scalar tolerance) {
     bool const new_anchor = t > 0 && (t & (t - 1)) == 0;
@@ -180,7 +193,10 @@ class Iteration {
     auto const busiest = [&] { return max_to_host(backend_.lane(), ConstView<B>(row(row_active))); };
     Scalar const most = busiest();
     if (!(most > Scalar(sample_active))) return most > Scalar(sample_at_rest);
-    if (most == Scalar(sample_like_a_cycle)) may_cycle_ = may_cycle_ && !contracts();
+    if (most == Scalar(sample_like_a_cycle) && !asked_) {
+      asked_ = true;
+      may_cycle_ = may_cycle_ && !contracts();
+    }
     each_piece([&](Lane& lane, Columns c) {
       View<B> const terms = lane.scratch(1, c.count / batch_.unit);
       problem_.terms(lane, c, per_sample_, terms, iterate(c));
@@ -199,7 +215,7 @@ class Iteration {
   Matrix<B> active_sites_;   // 1 x N, where a sample has many sites
   Matrix<B> anchor_, last_;  // k x N
   Index anchored_at_ = 0;
-  bool may_cycle_ = false;
+  bool may_cycle_ = false, asked_ = false;
 };
 
 }  // namespace detrame::detail

@@ -33,7 +33,7 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
   auto updates = recursion.start(backend, Q, psi, problem.batch().columns);
   Index const iterations = run.run(updates, tolerance, limit, TiedRecursion<R, M>, [&] {
     if constexpr (TiedRecursion<R, M>)
-      return contraction(backend, Q, psi, recursion).kappa < typename M::Scalar(1);
+      return known_to_contract(backend, Q, psi, recursion);
     else
       return true;  // one row after the other, or with momentum, nothing cycles
   });

@@ -82,12 +82,13 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, Input<B> Theta) {
 ///   F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2,   F(u) = 1/2 |u - z|_Q^2 + psi(u)
 ///
 /// Theta are the sums of |q_il| over l, as in Gershgorin. With m = convexity_modulus it also says
-/// |U_T - U*|_2^2 <= 2/m (F(U_T) - F*).
+/// |U_T - U*|_2^2 <= 2/m (F(U_T) - F*). Rounded up, and 0 for a norm of 0 alone.
 template <class Scalar>
 Scalar fista_bound(Scalar norm_u_star_Theta, Index T) {
   require_at_least("fista_bound", "T", T, Index{1});
-  Scalar const n = static_cast<Scalar>(T + 1);
-  return Scalar(2) * norm_u_star_Theta * norm_u_star_Theta / (n * n);
+  if (norm_u_star_Theta == Scalar(0)) return Scalar(0);
+  double const share = static_cast<double>(norm_u_star_Theta) / (static_cast<double>(T) + 1);
+  return detail::as_bound<Scalar>(2 * share * share);
 }
 
 }  // namespace detrame

@@ -17,8 +17,8 @@ namespace detrame {
 /// the natural residual of free parameters (U3); t bounds the terms that r is summed from (U1), t(0) those at
 /// u = 0.
 enum class Status {
-  unrolled,  ///< T updates were asked for, and made; nothing else is said
-  all_zero,  ///< r = 0 at u = 0, for a prox that is lambda >= lambda_max: u = 0 is the solution, exactly
+  unrolled,          ///< T updates were asked for, and made; nothing else is said
+  all_zero,          ///< r = 0 as computed at u = 0; for a prox lambda >= lambda_max up to the rounding of Qz
   residual_reached,  ///< |r|_2 <= tolerance |t(0)|_2
   stalled,           ///< |r|_2 <= c eps |t|_2, what rounding alone makes; or two updates changed no bit of u
   iteration_limit,   ///< none of the others within the limit: merely slow
@@ -26,7 +26,7 @@ enum class Status {
   diverged,  ///< max |u_i| > |r(0)|_2 / (sqrt(eps) (lambda_min + beta)), which is 1 / sqrt(eps) times a bound
              ///< on |u_star|_2; for free parameters > |t(0)|_2 / eps; or u left the range of the scalar
   not_finite,  ///< there is a NaN or an infinity in what was given, or its products leave the range of the
-               ///< scalar
+               ///< scalar; u is NaN there
 };
 
 constexpr std::string_view name(Status status) {

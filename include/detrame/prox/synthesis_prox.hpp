@@ -42,10 +42,7 @@ class SynthesisProblem {
     Index const m = D.rows(), k = D.cols();
     HostMatrix<Scalar> sums(m, 1), share(k, 1), shrinkage(k, 1), weight(k, 1);  // sums = |D| 1
     for (Index i = 0; i < k; ++i)
-      for (Index l = 0; l < m; ++l) {
-        sums(l, 0) += sizes(l, i);
-        if (!(sizes(l, i) <= largest_atom_entry_)) largest_atom_entry_ = sizes(l, i);
-      }
+      for (Index l = 0; l < m; ++l) sums(l, 0) += sizes(l, i);
     for (Index i = 0; i < k; ++i) {
       Scalar const d_i = d_host(i, 0), up = std::max(-d_i, Scalar(0)), down = std::max(d_i, Scalar(0));
       share(i, 0) = two_sided ? up + down : up;
@@ -57,6 +54,9 @@ class SynthesisProblem {
       slope_ = std::max(slope_, row);
     }
     slope_ *= std::sqrt(static_cast<Scalar>(k));
+    seen_ = to_device(backend, host_matrix<Scalar>(m, 1, [&](Index l, Index) {
+                        return sums(l, 0) == Scalar(0) ? Scalar(0) : Scalar(1);
+                      }));
     share_ = to_device(backend, share);
     shrinkage_ = to_device(backend, shrinkage);
     weight_ = to_device(backend, weight);
@@ -92,10 +92,9 @@ class SynthesisProblem {
     samples.norms(lane, out, c, formula::CappedSum{}, ConstView<B>(p), PerRow{ConstView<B>(shrinkage_)});
   }
 
-  /// D^T x = 0 is an answer where atoms and data do not meet, and none where their products are too small.
+  /// |D|^T |x| is 0 where x is 0 in each row in which D is not, and nowhere else but by underflow.
   void given(Lane& lane, Columns c, PerSample<B>& samples, View<B> out) const {
-    samples.maxima(lane, out, c, formula::Magnitude{}, columns(X_, c));
-    each(lane, formula::KeepWhereProductVanishes<Scalar>{largest_atom_entry_}, out);
+    samples.maxima(lane, out, c, formula::MagnitudeWhere{}, columns(X_, c), PerRow{ConstView<B>(seen_)});
   }
 
   Scalar rounding() const {
@@ -109,8 +108,9 @@ class SynthesisProblem {
   P const& psi_;
   ConstView<B> X_;                        // m x N
   Matrix<B> magnitudes_, right_;          // |D|: m x k; D^T X - d: k x N
+  Matrix<B> seen_;                        // m x 1: 1 where a row of D is not 0, else 0
   Matrix<B> share_, shrinkage_, weight_;  // k x 1
-  Scalar modulus_, slope_ = Scalar(0), largest_atom_entry_ = Scalar(0);
+  Scalar modulus_, slope_ = Scalar(0);
 };
 
 }  // namespace detail

@@ -58,11 +58,16 @@ class FixedPointProblem {
     each(backend.lane(), formula::StoreMagnitude{}, View<B>(magnitudes_), W_tilde);
     auto const sums = to_host(backend, absolute_row_sums(backend, structure, W_tilde)),
                h_host = to_host(backend, h);
+    auto const weights = tap_magnitudes(to_host(backend, W_tilde), structure.taps());  // kg x k
+    HostMatrix<Scalar> seen(h.rows(), 1);
     Scalar largest(0);
     for (Index i = 0; i < h.rows(); ++i) {
       largest = std::max(largest, sums(i, 0));
-      vanishes_ = vanishes_ && sums(i, 0) == Scalar(0) && h_host(i, 0) == Scalar(0);
+      bool of_column = h_host(i, 0) != Scalar(0);
+      for (Index l = 0; l < weights.rows(); ++l) of_column = of_column || weights(l, i) != 0;
+      seen(i, 0) = of_column ? Scalar(1) : Scalar(0);
     }
+    seen_ = to_device(backend, seen);
     slope_ = (Scalar(1) + largest) * std::sqrt(static_cast<Scalar>(Z.rows() * structure.unit()));
   }
 
@@ -89,10 +94,9 @@ class FixedPointProblem {
     samples.norms(lane, out, c, formula::CappedSum{}, ConstView<B>(p), PerRow{b_});
   }
 
-  /// A map that is 0 makes 0 of every z.
+  /// A row of z for which h and W~ are 0 goes nowhere.
   void given(Lane& lane, Columns c, PerSample<B>& samples, View<B> out) const {
-    samples.maxima(lane, out, c, formula::Magnitude{}, columns(Z_, c));
-    if (vanishes_) each(lane, formula::Scale<Scalar>{Scalar(0)}, out);
+    samples.maxima(lane, out, c, formula::MagnitudeWhere{}, columns(Z_, c), PerRow{ConstView<B>(seen_)});
   }
 
   /// As that of MetricProblem, of a row of W~.                                                          (U1)
@@ -110,8 +114,8 @@ class FixedPointProblem {
   Prepared_ W_;
   ConstView<B> h_, b_, Z_;    // k x 1, k x 1, k x N
   Matrix<B> G_, magnitudes_;  // k x N; |W~|, in the layout of its structure
+  Matrix<B> seen_;            // k x 1: 1 where a row of z has an effect, else 0
   Scalar slope_;
-  bool vanishes_ = true;
 };
 
 /// U <- V, where `active` is not 0.

@@ -57,6 +57,14 @@ struct WatchStart {
   }
 };
 
+/// u of a sample of which nothing can be told: of one that did not fit at its start.
+struct SpoilWhereOutOfRange {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar in_range) const {
+    if (in_range == Scalar(0)) u = limits::nan<Scalar>;
+  }
+};
+
 /// A sample after `age` updates since its anchor, the iterate at the last power of two. What it becomes, it
 /// stays.
 ///

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "detrame/metric/synthesis.hpp"
 #include "detrame/operator/definite.hpp"
@@ -13,7 +15,8 @@ namespace detrame {
 ///   |M_D(x) - M_D(x')| <= |x - x'| / (2 sqrt(alpha + beta))
 ///
 /// Requires  alpha + beta > 0, else DomainError.
-/// Ensures   at most 1 for alpha + beta >= 1/4, with no spectral normalisation. It holds for the exact
+/// Ensures   rounded up; at most 1 for alpha + beta >= 1/4, up to that rounding, with no spectral
+///           normalisation. It holds for the exact
 ///           solution; a truncated unroll may exceed it.
 /// Source    docs/maths.md (L2): the Jacobians have the singular values sigma / (sigma^2 + alpha + beta) or
 ///           0.
@@ -22,7 +25,9 @@ template <class Scalar>
 Scalar lipschitz_bound(Scalar alpha, std::type_identity_t<Scalar> beta) {
   if (!(alpha + beta > Scalar(0)))
     throw DomainError(message("lipschitz_bound: alpha + beta = ", alpha + beta, ", must be > 0"));
-  return Scalar(1) / (Scalar(2) * std::sqrt(alpha + beta));
+  double const sum = std::min(static_cast<double>(alpha) + static_cast<double>(beta),
+                              std::numeric_limits<double>::max());  // of numbers, not infinite
+  return detail::as_bound<Scalar>(1 / (2 * std::sqrt(sum)));
 }
 
 template <Backend B>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/limits.hpp"
@@ -80,7 +79,7 @@ struct Negate {
 struct ScaleToOne {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& s) const {
-    constexpr int most = std::numeric_limits<Scalar>::max_exponent - 3;
+    constexpr int most = limits::exponent<Scalar> - 3;
     int exponent = 0;
     if (s > Scalar(0) && s - s == Scalar(0)) exponent = std::ilogb(s);
     exponent = exponent > most ? most : (exponent < -most ? -most : exponent);
@@ -101,16 +100,6 @@ struct DivideWhereNotZero {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
     if (y != Scalar(0)) y /= x;
-  }
-};
-
-/// y <- y where factor y, rounded, is too small to have its eps above the smallest normal number; else 0.
-template <class Scalar>
-struct KeepWhereProductVanishes {
-  Scalar factor;
-  DETRAME_HOST_DEVICE void operator()(Scalar& y) const {
-    constexpr Scalar least = limits::smallest<Scalar> / limits::epsilon<Scalar>;
-    if (factor == Scalar(0) || factor * y >= least) y = Scalar(0);
   }
 };
 

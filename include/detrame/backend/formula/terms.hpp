@@ -41,6 +41,14 @@ struct Magnitude {
   }
 };
 
+/// |x| where `seen` is not 0, else 0.
+struct MagnitudeWhere {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar x, Scalar seen) const {
+    return seen != Scalar(0) ? Magnitude{}(x) : Scalar(0);
+  }
+};
+
 struct Difference {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar x, Scalar y) const {
