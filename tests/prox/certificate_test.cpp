@@ -341,6 +341,19 @@ TEST_CASE_TEMPLATE("(C6) with beta, safe_gamma is where kappa passes 1; it is in
   decltype(p.psi) const large(b, 7, Scalar(.1), Scalar(1.125));  // Q <= 1.125
   CHECK(std::isinf(static_cast<double>(safe_gamma(b, p.Q, large, Theta))));
   for (double gamma : {1., 100., 1e4}) CHECK(kappa(large, gamma) < 1);
+  // a row that is held at 0 counts as if it were not there
+  auto const held = host_matrix<double>(
+      7, 1, [](Index i, Index) { return i == 6 ? std::numeric_limits<double>::infinity() : .05; });
+  decltype(p.psi) const holds(b, in_memory_of(b, HostMatrix<double>(7, 1, .1)), in_memory_of(b, held));
+  P const rest(b, host_matrix<double>(6, 6, [&](Index i, Index j) { return p.Q_host(i, j); }),
+               host_matrix<double>(6, 4, [&](Index i, Index j) { return p.z_host(i, j); }), .1, .05);
+  auto const Theta_rest = to_device(b, host_matrix<Scalar>(6, 1, [&](Index i, Index) {
+                                      return to_host(b, ConstView<typename P::Backend>(Theta))(i, 0);
+                                    }));
+  CHECK(static_cast<double>(safe_gamma(b, p.Q, holds, Theta)) ==
+        doctest::Approx(static_cast<double>(safe_gamma(b, rest.Q, rest.psi, Theta_rest))).epsilon(1e-4));
+  decltype(p.psi) const all_held(b, 7, Scalar(.1), std::numeric_limits<Scalar>::infinity());
+  CHECK(std::isinf(static_cast<double>(safe_gamma(b, p.Q, all_held, Theta))));
   decltype(p.psi) const short_one(b, 6, Scalar(.1), Scalar(1));
   check_throws_with<ShapeError>([&] { safe_gamma(b, p.Q, short_one, Theta); },
                                 "safe_gamma: psi has 6 rows, Q is 7 x 7");

@@ -515,6 +515,32 @@ TEST_CASE_TEMPLATE("(C6) (K3) safe_gamma of a convolution takes beta; infinity w
   CHECK(kappa(none, .99 * gamma) > 1);
   CHECK(std::isinf(static_cast<double>(safe_gamma(b, Q, large, Theta))));
   CHECK(kappa(large, 1000) < 1);
+  double const infinity = std::numeric_limits<double>::infinity();
+  auto const held = [&](double rest) {  // channel 0 at 0
+    Host beta(4, 1, rest);
+    beta(0, 0) = infinity;
+    ElasticNet<B> const psi(b, in_memory_of(b, Host(4, 1, .1)), in_memory_of(b, beta));
+    return static_cast<double>(safe_gamma(b, Q, psi, Theta));
+  };
+  CHECK(held(0) >= plain * (1 - 1e-6));
+  CHECK(held(0) < 2 * plain);
+  CHECK(std::isinf(held(8)));
+  CHECK(std::isinf(held(infinity)));
+}
+
+TEST_CASE_TEMPLATE("(K3) kappa of a convolution of kernel 1 is shown as that of its matrix is", B,
+                   Cpu<double>, Cpu<float>) {
+  B b;
+  for (std::uint64_t n = 0; n < 6; ++n) {
+    Host const W = mapped([](double w) { return .2 * w; }, normal_matrix<double>(4, 8, seed(60 + n)));
+    auto const sites = free_recurrence(b, ConvolutionalBlocks{3, 2, 1, 2}, W);
+    auto const rows = free_recurrence(b, DenseBlocks{2}, W);
+    auto const S = contraction(b, rows).S;
+    double const kappa = static_cast<double>(contraction_factor(b, sites, S));
+    CHECK(kappa == doctest::Approx(static_cast<double>(contraction_factor(b, rows, S))).epsilon(1e-6));
+    CHECK(kappa >=
+          norm_from_below(scaled(in_double(b, S), rounded<double>(rows.structure.dense(b, rows.W_tilde)))));
+  }
 }
 
 }  // namespace detrame

@@ -63,8 +63,8 @@ SpectralRange<typename B::Scalar> spectral_range(B& backend,
     if (!std::isfinite(symbol.size)) below = highest = std::numeric_limits<double>::quiet_NaN();
     detail::each_frequency(symbol, grid, [&](Entries const& A, Index kg) {
       auto const range = detail::hermitian_range(backend, A, kg);
-      detail::raise(below, -range.low);
-      detail::raise(highest, range.high);
+      detail::raise(below, symbol.rounding() - range.low);
+      detail::raise(highest, range.high + symbol.rounding());
     });
   }
   double const centre = (highest - below) / 2, half = (highest + below) / 2 * grid.inflation;
@@ -121,11 +121,27 @@ typename B::Scalar norm_bound(B& backend, ConvolutionalBlocksBy<Arithmetic> cons
 
   detail::SymbolGrid const grid(structure.kernel);
   auto all = detail::symbols(backend, structure, W, left, right);
+  double const eps = std::numeric_limits<double>::epsilon();
   double seen = 0, magnitudes = 0;
   for (auto& symbol : all) {
-    detail::raise(magnitudes, detail::norm_from_above(backend, symbol.magnitudes()));
+    if (structure.kernel == 1) {  // real, and the same at every frequency
+      auto const& A = symbol.at(0, 0);
+      Index const kg = symbol.channels();
+      auto const block = host_matrix<double>(
+          kg, kg, [&](Index i, Index j) { return A[static_cast<std::size_t>(i + j * kg)].real(); });
+      detail::raise(seen, detail::norm_from_above(backend, block) * (1 + 8 * eps));
+      magnitudes = seen;
+      continue;
+    }
+    double const sums = 1 + static_cast<double>(structure.taps() + 8) * eps;
+    detail::raise(magnitudes, detail::norm_from_above(backend, symbol.magnitudes()) * sums);
     detail::each_frequency(symbol, grid, [&](Entries const& A, Index kg) {
-      detail::raise(seen, std::sqrt(detail::hermitian_range(backend, detail::gram(A, kg), kg).high));
+      auto const H = detail::gram(A, kg);
+      double trace = 0;
+      for (Index i = 0; i < kg; ++i) trace += H[static_cast<std::size_t>(i + i * kg)].real();
+      double const square =
+          detail::hermitian_range(backend, H, kg).high + 2 * static_cast<double>(kg) * eps * trace;
+      detail::raise(seen, std::sqrt(square) + symbol.rounding());
     });
   }
   double bound = std::min(seen * grid.inflation, magnitudes);

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
 #include "detrame/prox/contraction.hpp"
 
 namespace detrame {
@@ -15,25 +20,43 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, std::vector<double> const&
   ConstView<B> const entries = entries_of("safe_gamma", Q);
   auto const theta = in_double(positive_vector<B>(backend, "safe_gamma", "Theta", Theta, Q.dim()));
   auto const of = [](std::vector<double> const& v, Index i) { return v[static_cast<std::size_t>(i)]; };
+  auto const held = [&](Index i) { return std::isinf(of(beta, i)); };  // u_i = 0
+  auto weights = to_host(backend, entries);                            // kg x (taps k)
+  Index const kg = weights.rows(), taps = Q.structure().taps();
+  auto const middle = [&](Index i) -> Scalar& {
+    return weights(i % kg, (i / kg * taps + taps / 2) * kg + i % kg);
+  };
+  // a diagonal entry of the rows that are not held: in place of those that are, it does not change lambda_max
+  double least = std::numeric_limits<double>::infinity();
+  bool free = false;
+  for (Index i = 0; i < Q.dim(); ++i) {
+    if (held(i)) continue;
+    free = true;
+    least = std::min(least, (static_cast<double>(middle(i)) - of(beta, i)) / of(theta, i));
+  }
+  if (!free) return std::numeric_limits<Scalar>::infinity();
   double largest = -std::numeric_limits<double>::infinity();
   if constexpr (ColumnMetric<M>) {
-    auto const weights = to_host(backend, entries);  // kg x k
     for (Index g = 0; g < Q.structure().groups; ++g)
       raise(largest, eigenvalue_from_above(backend,
                                            block_of(weights, g,
                                                     [&](Index i, Index j, double q) {
+                                                      if (held(i) || held(j)) return i == j ? least : 0.;
                                                       return (i == j ? q - of(beta, i) : q) /
                                                              std::sqrt(of(theta, i)) /
                                                              std::sqrt(of(theta, j));
                                                     }),
                                            0));
   } else {
-    auto weights = to_host(backend, entries);  // kg x (taps k)
-    Index const kg = weights.rows(), taps = Q.structure().taps();
+    for (Index j = 0; j < weights.cols(); ++j)
+      for (Index i = 0; i < kg; ++i) {
+        Index const first = j / (taps * kg) * kg;  // of the channels of this group
+        if (held(first + i) || held(first + j % kg)) weights(i, j) = Scalar(0);
+      }
     std::vector<double> scale;
     for (Index i = 0; i < Q.dim(); ++i) {
-      weights(i % kg, (i / kg * taps + taps / 2) * kg + i % kg) -= static_cast<Scalar>(of(beta, i));
-      scale.push_back(1 / std::sqrt(of(theta, i)));
+      middle(i) = held(i) ? static_cast<Scalar>(least) : middle(i) - static_cast<Scalar>(of(beta, i));
+      scale.push_back(held(i) ? 1. : 1 / std::sqrt(of(theta, i)));
     }
     largest =
         static_cast<double>(spectral_range(backend, Q.structure(), to_device(backend, weights), scale).high);
@@ -50,7 +73,7 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, std::vector<double> const&
 ///
 ///   safe_gamma = 2 / lambda_max(Theta^{-1/2} (Q - diag beta) Theta^{-1/2})                              (C6)
 ///
-/// infinity where Q <= diag beta.
+/// infinity where Q <= diag beta. Rows with an infinite beta_i, whose u_i is held at 0, do not count.
 ///
 /// Shapes    Theta: k x 1, each entry > 0.
 /// Requires  psi of k rows and Theta of k entries, else ShapeError; Theta > 0 and finite, else DomainError.
