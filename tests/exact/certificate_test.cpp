@@ -105,9 +105,10 @@ TEST_CASE_TEMPLATE("(U4) D^T D and D^T x beyond the range, u within it", B, BACK
       sizeof(Scalar) == sizeof(float)
           ? std::vector<Size>{{1e25, 1e30, 1}, {1e25, 1e10, 1}, {1e-19, 1e-15, 1e-44}}
           : std::vector<Size>{{1e170, 1e160, 1}, {1e-160, 1e-150, 5e-323}};
-  for (auto const [of_D, of_x, alpha] : sizes) {
-    CAPTURE(of_D);
-    double const D_size = of_D, x_size = of_x, seen = static_cast<double>(static_cast<Scalar>(alpha));
+  for (Size const& size : sizes) {
+    CAPTURE(size.D);
+    double const D_size = size.D, x_size = size.x, alpha = size.alpha,
+                 seen = static_cast<double>(static_cast<Scalar>(alpha));
     auto const times_D = [D_size](double v) { return D_size * v; };
     auto const times_x = [x_size](double v) { return x_size * v; };
     Synthesis<Cpu<double>> const plain{to_device(reference, D), seen / D_size / D_size + 1e-300, 0, 0,
