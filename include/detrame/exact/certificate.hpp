@@ -7,7 +7,7 @@
 namespace detrame::exact {
 
 /// Judges the columns first, first + 1, ... side by side: writes their reports, and NaN for u where it cannot
-/// tell. (U5)
+/// tell.                                                                                                 (U5)
 ///
 ///   g = the gradient of f at u,   s = the element of least norm of g + lambda d rho(u)
 ///   t_i = the terms of g_i, and lambda_i where it is finite
