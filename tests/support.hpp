@@ -28,8 +28,7 @@ Scalar tolerance(Index n, double scale) {
 /// The n-th seed of the tests: fixed, so that every failure can be replayed.
 constexpr std::uint64_t seed(std::uint64_t n) { return 0xD37A3E00u + n; }
 
-// ---- random matrices on the host; the float ones are the double ones, rounded
-// --------------------------------
+// ---- random matrices on the host; the float ones are the double ones, rounded -----------------------------
 
 /// Independent standard normal entries.
 template <class Scalar>
@@ -118,8 +117,7 @@ Matrix<B> random_matrix(B& b, Index rows, Index cols, std::uint64_t seed) {
   return to_device(b, normal_matrix<typename B::Scalar>(rows, cols, seed));
 }
 
-// ---- naive arithmetic on the host: the oracle of small sizes
-// -------------------------------------------------
+// ---- naive arithmetic on the host: the oracle of small sizes ----------------------------------------------
 
 /// The same entries, read column by column, as rows x cols.
 template <class Scalar>
@@ -172,8 +170,7 @@ double norm(HostMatrix<Scalar> const& A) {
   return std::sqrt(inner(A, A));
 }
 
-// ---- comparisons: NaN anywhere gives NaN, which passes no test of the form d <= tolerance
-// ----------------------
+// ---- comparisons: NaN anywhere gives NaN, which passes no test of the form d <= tolerance -----------------
 
 template <class Scalar>
 Scalar max_abs(HostMatrix<Scalar> const& A) {
@@ -210,8 +207,7 @@ typename B::Scalar relative_difference(B& b, ConstView<B> x, ConstView<B> y) {
   return relative_difference(to_host(b, x), to_host(b, y));
 }
 
-// ---- refusals
-// ------------------------------------------------------------------------------------------------
+// ---- refusals ---------------------------------------------------------------------------------------------
 
 /// f() must throw an Error whose text contains `fragment`. A failure is reported at the line of the call.
 template <class Error, class F>
@@ -232,8 +228,7 @@ void check_throws_with(F&& f, std::string const& fragment, char const* file = __
   }
 }
 
-// ---- another locale
-// --------------------------------------------------------------------------------------------
+// ---- another locale ---------------------------------------------------------------------------------------
 
 /// While it lives, the program's locale writes 1234574 as "1.234.574" and 0.5 as "0,5".
 class GroupedDigits {

@@ -134,8 +134,7 @@ TEST_CASE("golden: a malformed file is refused with its line") {
                                  "no/such/file: cannot be opened for reading");
 }
 
-// ---- figures that the paper prints, against its own tables
-// ---------------------------------------------------
+// ---- figures that the paper prints, against its own tables ------------------------------------------------
 
 TEST_CASE(
     "(E9) Table 5: 0.1605 s is the training time of 12 layers over 50,000 images; the factor in testing is "

@@ -158,8 +158,7 @@ class Loops {
 template <class Scalar>
 using ConstView = View<Scalar const>;
 
-// ---- transfer
-// ------------------------------------------------------------------------------------------------
+// ---- transfer ---------------------------------------------------------------------------------------------
 
 template <class Scalar>
 Matrix<Scalar> to_device(Loops<Scalar>&, HostMatrix<Scalar> const& host) {
@@ -182,8 +181,7 @@ void resize(Loops<Scalar>&, Matrix<Scalar>& m, Index rows, Index cols) {
   m = Matrix<Scalar>(rows, cols);
 }
 
-// ---- arguments of the elementwise verbs
-// ------------------------------------------------------------------------
+// ---- arguments of the elementwise verbs -------------------------------------------------------------------
 
 namespace detail {
 
@@ -280,8 +278,7 @@ void require_shape(char const* who, View<S> out, Index rows, Index cols) {
 
 }  // namespace detail
 
-// ---- elementwise verbs, sums
-// ------------------------------------------------------------------------------------
+// ---- elementwise verbs, sums ------------------------------------------------------------------------------
 
 template <class Scalar, class F, class First, class... Args>
 void each(Lane<Scalar>&, F const& f, First&& first, Args&&... args) {
@@ -411,8 +408,7 @@ Scalar max_to_host(Lane<Scalar>&, std::type_identity_t<ConstView<Scalar>> v) {
   return largest;
 }
 
-// ---- products
-// ---------------------------------------------------------------------------------------------------
+// ---- products ---------------------------------------------------------------------------------------------
 
 template <class Scalar>
 void gemm(Lane<Scalar>&, std::type_identity_t<Scalar> alpha, std::type_identity_t<ConstView<Scalar>> A,
@@ -603,8 +599,7 @@ template <class Scalar>
 void finish_gradient(Loops<Scalar>&, ConvolutionGradient<Scalar> const&, std::type_identity_t<View<Scalar>>) {
 }
 
-// ---- chunks
-// -----------------------------------------------------------------------------------------------------
+// ---- chunks -----------------------------------------------------------------------------------------------
 
 inline void require_whole_samples(Batch batch) {
   require(batch.columns >= 0 && batch.unit >= 1 && batch.columns % batch.unit == 0, "a batch of ",
@@ -632,8 +627,7 @@ void sum_chunks(Loops<Scalar>& backend, Batch batch, Index scalars_per_column,
   each_chunk(backend, batch, scalars_per_column, [&](Lane<Scalar>& lane, Columns c) { f(lane, c, sums); });
 }
 
-// ---- work by column, factorisations
-// -----------------------------------------------------------------------------
+// ---- work by column, factorisations -----------------------------------------------------------------------
 
 /// Columns side by side, rows of a factor and their tiles come in odd numbers; a factor is packed row by row.
 template <class Scalar_>

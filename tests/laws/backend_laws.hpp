@@ -76,8 +76,7 @@ inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();
 template <class Scalar>
 inline constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
 
-// ---- memory
-// ------------------------------------------------------------------------------------------------------
+// ---- memory -----------------------------------------------------------------------------------------------
 
 template <Backend B>
 void what_goes_in_comes_out(B& b) {
@@ -159,8 +158,7 @@ void scratch_lives_until_its_frame_closes(B& b) {
   }
 }
 
-// ---- entry by entry
-// ----------------------------------------------------------------------------------------------
+// ---- entry by entry ---------------------------------------------------------------------------------------
 
 /// y <- 2 y + x + v - w, with v the same in each column and w the same in each row.
 struct FourArguments {
@@ -294,8 +292,7 @@ void gather_takes_the_columns_it_is_told(B& b) {
   }
 }
 
-// ---- sums and maxima
-// ---------------------------------------------------------------------------------------------
+// ---- sums and maxima --------------------------------------------------------------------------------------
 
 struct ProductOfThree {
   template <class Scalar>
@@ -423,8 +420,7 @@ void maxima_do_not_lose_nan(B& b) {
   }
 }
 
-// ---- products
-// ----------------------------------------------------------------------------------------------------
+// ---- products ---------------------------------------------------------------------------------------------
 
 /// gemm against a double loop: |C - exact|_ij <= c k eps (|alpha| |A| |B| + |beta C|)_ij.
 template <Backend B>
@@ -582,8 +578,7 @@ void outer_products_add(B& b) {
   check(5, 256, 7);
 }
 
-// ---- chunks
-// ------------------------------------------------------------------------------------------------------
+// ---- chunks -----------------------------------------------------------------------------------------------
 
 template <class Lane, class Where>
 void chunks_cover_the_batch_and_cut_no_sample(Where& where) {
@@ -691,8 +686,7 @@ void what_a_column_throws_arrives(B& b) {
   each_chunk_computes_the_whole_batch(b);  // and the backend still works
 }
 
-// ---- columns, factorisations
-// -------------------------------------------------------------------------------------
+// ---- columns, factorisations ------------------------------------------------------------------------------
 
 /// Each column j: u <- A^{-1} z by the verbs of the team, the factor made in one go and in two, and
 /// s_j <- (sum_i u_i, max(0, max_i u_i), rows factored in the first go and in all).
@@ -945,8 +939,7 @@ void eigenvalues_are_known_ones(B& b) {
   }
 }
 
-// ---- the suite
-// ---------------------------------------------------------------------------------------------------
+// ---- the suite --------------------------------------------------------------------------------------------
 
 /// All laws for one backend: a test case of its own subcases.
 template <Backend B>

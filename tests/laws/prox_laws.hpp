@@ -96,8 +96,7 @@ void updates_are_eq_20(P const& p) {
   check(ForwardBackward{.1}, Unroll<5>{});
 }
 
-// ---- units
-// -------------------------------------------------------------------------------------------------------
+// ---- units ------------------------------------------------------------------------------------------------
 
 /// The answer in other units: u and its bound times `scale`, all else to the last bit.
 template <Backend B>
