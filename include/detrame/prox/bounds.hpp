@@ -127,8 +127,9 @@ namespace detail {
 /// U = 0: the length of U_1. The rounding of the product, and of tied parameters, is added: at most (n + 8)
 /// eps of the terms |h||z| + |W~|(|u| + |z|) + |b| + |u|, for n entries in a row of W~.
 template <class Activation, Backend B, Structure Str>
-double longest_update(B& backend, char const* who, Recurrence<B, Str> const& recurrence, Matrix<B> const& S,
-                      Activation, ConstView<B> Z, std::optional<ConstView<B>> U) {
+typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str> const& recurrence,
+                                  Matrix<B> const& S, Activation, ConstView<B> Z,
+                                  std::optional<ConstView<B>> U = std::nullopt) {
   using Scalar = typename B::Scalar;
   auto const& structure = recurrence.structure;
   recurrence.check(who);
@@ -172,7 +173,7 @@ double longest_update(B& backend, char const* who, Recurrence<B, Str> const& rec
           eps * (std::abs(hz) + static_cast<double>(terms(i, j)) + std::abs(b_i) + std::abs(u_ij));
     }
   auto const s = in_double(positive_vector<B>(backend, who, "S", S, k));
-  return longest(s, step, structure.unit()) + longest(s, rounding, structure.unit());
+  return rounded_up<Scalar>(longest(s, step, structure.unit()) + longest(s, rounding, structure.unit()));
 }
 
 }  // namespace detail
@@ -190,9 +191,9 @@ template <class Activation, Backend B, Structure Str>
 std::optional<typename B::Scalar> a_priori_bound(B& backend, Recurrence<B, Str> const& recurrence,
                                                  Activation activation, Input<B> z, Index T) {
   auto const [S, kappa] = contraction(backend, recurrence);
-  auto const length = detail::longest_update<Activation, B>(backend, "a_priori_bound", recurrence, S,
-                                                            activation, z, std::nullopt);
-  return a_priori_bound(kappa, detail::rounded_up<typename B::Scalar>(length), T);
+  return a_priori_bound(
+      kappa, detail::longest_update<Activation, B>(backend, "a_priori_bound", recurrence, S, activation, z),
+      T);
 }
 
 /// The number of updates after which that bound is at most `tolerance`.                                  (C2)
@@ -200,9 +201,9 @@ template <class Activation, Backend B, Structure Str>
 std::optional<Index> steps_for(B& backend, Recurrence<B, Str> const& recurrence, Activation activation,
                                Input<B> z, typename B::Scalar tolerance) {
   auto const [S, kappa] = contraction(backend, recurrence);
-  auto const length =
-      detail::longest_update<Activation, B>(backend, "steps_for", recurrence, S, activation, z, std::nullopt);
-  return steps_for(kappa, detail::rounded_up<typename B::Scalar>(length), tolerance);
+  return steps_for(kappa,
+                   detail::longest_update<Activation, B>(backend, "steps_for", recurrence, S, activation, z),
+                   tolerance);
 }
 
 /// How far any u is from the fixed point, from one more update: of a layer's output, say.                (C3)
@@ -218,9 +219,10 @@ template <class Activation, Backend B, Structure Str>
 std::optional<typename B::Scalar> a_posteriori_bound(B& backend, Recurrence<B, Str> const& recurrence,
                                                      Activation activation, Input<B> z, Input<B> u) {
   auto const [S, kappa] = contraction(backend, recurrence);
-  auto const length =
-      detail::longest_update<Activation, B>(backend, "a_posteriori_bound", recurrence, S, activation, z, u);
-  return a_priori_bound(kappa, detail::rounded_up<typename B::Scalar>(length), 0);
+  return a_priori_bound(
+      kappa,
+      detail::longest_update<Activation, B>(backend, "a_posteriori_bound", recurrence, S, activation, z, u),
+      0);
 }
 
 /// The a-priori bound of T updates on a problem, over all samples of z, in the norm of S.                (C2)
@@ -230,11 +232,10 @@ std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const
                                                  R const& recursion, Index T) {
   using Activation = typename P::Activation;
   detail::check_problem("a_priori_bound", Q, psi, ConstView<B>(z));
-  auto const [S, kappa] = contraction(backend, Q, psi, recursion);
-  auto const tied = tie(backend, Q, psi, recursion.tied_step(backend, Q));
-  auto const length = detail::longest_update<Activation, B>(backend, "a_priori_bound", tied, S, Activation(),
-                                                            z, std::nullopt);
-  return a_priori_bound(kappa, detail::rounded_up<typename B::Scalar>(length), T);
+  auto const [tied, known] = detail::tied_contraction(backend, Q, psi, recursion);
+  return a_priori_bound(
+      known.kappa,
+      detail::longest_update<Activation, B>(backend, "a_priori_bound", tied, known.S, Activation(), z), T);
 }
 
 /// The number of updates after which that bound is at most `tolerance`.                                  (C2)
@@ -243,11 +244,10 @@ std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, Input<B> z,
                                typename B::Scalar tolerance) {
   using Activation = typename P::Activation;
   detail::check_problem("steps_for", Q, psi, ConstView<B>(z));
-  auto const [S, kappa] = contraction(backend, Q, psi, recursion);
-  auto const tied = tie(backend, Q, psi, recursion.tied_step(backend, Q));
-  auto const length =
-      detail::longest_update<Activation, B>(backend, "steps_for", tied, S, Activation(), z, std::nullopt);
-  return steps_for(kappa, detail::rounded_up<typename B::Scalar>(length), tolerance);
+  auto const [tied, known] = detail::tied_contraction(backend, Q, psi, recursion);
+  return steps_for(
+      known.kappa,
+      detail::longest_update<Activation, B>(backend, "steps_for", tied, known.S, Activation(), z), tolerance);
 }
 
 }  // namespace detrame

@@ -100,13 +100,15 @@ HostMatrix<typename B::Scalar> step_metric(B& backend, Step<B> const& step, P co
       Theta.rows(), 1, [&](Index i, Index) { return Theta(i, 0) + step.gamma * beta(i, 0); });
 }
 
-}  // namespace detail
+/// A recursion of the form (20) with its tied parameters, and what is known of it.
+template <Backend B, class Str>
+struct TiedContraction {
+  Recurrence<B, Str> recurrence;
+  Contraction<B> known;
+};
 
-/// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.          (C1)
-///
-/// Ensures   S = Theta + gamma beta; kappa allows for the rounding of W~.
 template <Backend B, Metric M, Penalty P, class R>
-Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
+auto tied_contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
   static_assert(
       TiedRecursion<R, M>,
       "contraction: only a recursion of the form (20) has a kappa, and bounds that follow from it; for "
@@ -114,16 +116,27 @@ Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recurs
   if constexpr (TiedRecursion<R, M>) {
     using Scalar = typename B::Scalar;
     Step<B> const step = recursion.tied_step(backend, Q);
-    auto const tied = tie(backend, Q, psi, step);
-    Matrix<B> S = to_device(backend, detail::step_metric(backend, step, psi));
+    auto tied = tie(backend, Q, psi, step);
+    Matrix<B> S = to_device(backend, step_metric(backend, step, psi));
     // An entry of W~ is rounded to 3 eps of itself and eps / 2 of theta / s <= 1; a row of n entries has a
     // sum of magnitudes of at most sqrt(n) its length.
     double const kappa = static_cast<double>(contraction_factor(backend, tied, S)),
                  n = static_cast<double>(tied.W_tilde.rows() * tied.structure.taps());
     double const rounding =
         4 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * (1 + std::sqrt(n) * kappa);
-    return {std::move(S), kappa == 0 ? Scalar(0) : detail::rounded_up<Scalar>(kappa + rounding)};
+    Scalar const from_above = kappa == 0 ? Scalar(0) : rounded_up<Scalar>(kappa + rounding);
+    return TiedContraction<B, decltype(tied.structure)>{std::move(tied), {std::move(S), from_above}};
   }
+}
+
+}  // namespace detail
+
+/// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.          (C1)
+///
+/// Ensures   S = Theta + gamma beta; kappa allows for the rounding of W~.
+template <Backend B, Metric M, Penalty P, class R>
+Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
+  return detail::tied_contraction(backend, Q, psi, recursion).known;
 }
 
 namespace detail {

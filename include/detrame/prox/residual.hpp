@@ -9,6 +9,7 @@
 #include "detrame/metric/entries.hpp"
 #include "detrame/prox/per_sample.hpp"
 #include "detrame/prox/status.hpp"
+#include "detrame/prox/watch.hpp"
 
 namespace detrame {
 
@@ -20,6 +21,15 @@ void metric_gradient(Lane& lane, M const& Q, ConstView U, ConstView Z, View V) {
   View const E = lane.scratch(U.rows(), U.cols());  // k x n
   each(lane, formula::StoreDifference{}, E, U, Z);
   Q.apply(lane, ConstView(E), V);
+}
+
+/// |r|_2 of each sample of a chunk, r the minimum-norm subgradient at U, where V is the gradient of the
+/// smooth part less beta u.
+template <Backend B, Penalty P>
+void subgradient_norms(typename B::Lane& lane, Columns c, PerSample<B>& samples, View<B> out, P const& psi,
+                       Input<B> U, Input<B> V) {
+  samples.norms(lane, out, c, formula::Subgradient<typename P::Activation>{}, U, V, PerRow{psi.lambda()},
+                PerRow{psi.beta()});
 }
 
 /// Refuses a problem whose parts do not fit.
@@ -92,8 +102,7 @@ class MetricProblem {
 
   void residuals(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U,
                  ConstView<B> V) const {
-    samples.norms(lane, out, c, formula::Subgradient<typename P::Activation>{}, U, V, PerRow{psi_.lambda()},
-                  PerRow{psi_.beta()});
+    subgradient_norms(lane, c, samples, out, psi_, U, V);
   }
 
   void terms(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U) const {
@@ -109,11 +118,7 @@ class MetricProblem {
     samples.maxima(lane, out, c, formula::Magnitude{}, columns(Z_, c));
   }
 
-  /// Of a sum of as many terms as a row of Q has, errors as a random walk; see docs/maths.md.            (U1)
-  Scalar rounding() const {
-    auto const n = static_cast<Scalar>(magnitudes_.rows() * Q_.structure().taps());
-    return (Scalar(2) + std::sqrt(n)) * std::numeric_limits<Scalar>::epsilon();
-  }
+  Scalar rounding() const { return rounding_of<Scalar>(magnitudes_.rows() * Q_.structure().taps()); }
   Scalar slope() const { return slope_; }
   Scalar reach_divisor() const { return modulus_ * std::sqrt(std::numeric_limits<Scalar>::epsilon()); }
 
@@ -161,9 +166,8 @@ Matrix<B> subgradient_norm(B& backend, M const& Q, P const& psi, Input<B> z, Inp
   each_chunk(backend, Batch{Z.cols(), unit}, 4 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
     View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n
     detail::metric_gradient(lane, Q, columns(U, c), columns(Z, c), V);
-    per_sample.norms(lane, columns(row, per_sample.samples(c)), c,
-                     formula::Subgradient<typename P::Activation>{}, columns(U, c), ConstView<B>(V),
-                     PerRow{psi.lambda()}, PerRow{psi.beta()});
+    detail::subgradient_norms(lane, c, per_sample, columns(row, per_sample.samples(c)), psi, columns(U, c),
+                              V);
   });
   return r;
 }

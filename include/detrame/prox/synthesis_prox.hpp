@@ -75,8 +75,7 @@ class SynthesisProblem {
 
   void residuals(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U,
                  ConstView<B> V) const {
-    samples.norms(lane, out, c, formula::Subgradient<typename P::Activation>{}, U, V, PerRow{psi_.lambda()},
-                  PerRow{psi_.beta()});
+    subgradient_norms(lane, c, samples, out, psi_, U, V);
   }
 
   void terms(Lane& lane, Columns c, PerSample<B>& samples, View<B> out, ConstView<B> U) const {
@@ -97,9 +96,7 @@ class SynthesisProblem {
     samples.maxima(lane, out, c, formula::MagnitudeWhere{}, columns(X_, c), PerRow{ConstView<B>(seen_)});
   }
 
-  Scalar rounding() const {
-    return (Scalar(2) + std::sqrt(static_cast<Scalar>(Q_.dim()))) * std::numeric_limits<Scalar>::epsilon();
-  }
+  Scalar rounding() const { return rounding_of<Scalar>(Q_.dim()); }
   Scalar slope() const { return slope_; }
   Scalar reach_divisor() const { return modulus_ * std::sqrt(std::numeric_limits<Scalar>::epsilon()); }
 

@@ -99,11 +99,7 @@ class FixedPointProblem {
     samples.maxima(lane, out, c, formula::MagnitudeWhere{}, columns(Z_, c), PerRow{ConstView<B>(seen_)});
   }
 
-  /// As that of MetricProblem, of a row of W~.                                                          (U1)
-  Scalar rounding() const {
-    auto const n = static_cast<Scalar>(magnitudes_.rows() * structure_.taps());
-    return (Scalar(2) + std::sqrt(n)) * std::numeric_limits<Scalar>::epsilon();
-  }
+  Scalar rounding() const { return rounding_of<Scalar>(magnitudes_.rows() * structure_.taps()); }
   Scalar slope() const { return slope_; }
   Scalar reach_divisor() const { return std::numeric_limits<Scalar>::epsilon(); }
 

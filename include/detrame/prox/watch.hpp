@@ -27,6 +27,13 @@ enum WatchRow : Index {
   watch_rows
 };
 
+/// c eps, within which |r| is rounding where r_i is summed from n terms: c = 2 + sqrt(n), errors as a random
+/// walk.                                                                                                 (U1)
+template <class Scalar>
+Scalar rounding_of(Index n) {
+  return (Scalar(2) + std::sqrt(static_cast<Scalar>(n))) * limits::epsilon<Scalar>;
+}
+
 /// What row_active says: besides yes and no, that the host has to look closer (`Decide`).
 enum Activity : int { sample_at_rest, sample_active, sample_near_rounding, sample_like_a_cycle };
 
