@@ -70,19 +70,13 @@ SpectralRange<typename B::Scalar> spectral_range(B& backend,
   double const centre = (highest - below) / 2, half = (highest + below) / 2 * grid.inflation;
   double beyond[] = {half - centre, centre + half};  // of -W~ and of W~, from above
   for (int side : {0, 1}) {
-    double const sign = side == 0 ? -1 : 1, seen = side == 0 ? below : highest, threshold = sign * level;
-    if (!(seen < threshold && beyond[side] >= threshold)) continue;
-    for (double const share : detail::refined_shares) {
-      double const target = threshold - share * (threshold - seen);
-      auto const within = [&](Entries H, Index kg, double loss) {  // sign A < (target - loss) I
-        for (auto& entry : H) entry *= -sign;
-        for (Index i = 0; i < kg; ++i) H[static_cast<std::size_t>(i + i * kg)] += target - loss;
-        return detail::shown_definite(H, kg, 0);
-      };
-      if (!detail::shown_for_all(all, within)) continue;
-      beyond[side] = target;
-      break;
-    }
+    double const sign = side == 0 ? -1 : 1;
+    auto const below_c = [sign](Entries H, Index kg, double c) {  // sign A < c I
+      for (auto& entry : H) entry *= -sign;
+      for (Index i = 0; i < kg; ++i) H[static_cast<std::size_t>(i + i * kg)] += c;
+      return detail::shown_definite(H, kg, 0);
+    };
+    beyond[side] = detail::refined(all, side == 0 ? below : highest, beyond[side], sign * level, below_c);
   }
   return {detail::rounded_down<Scalar>(-beyond[0]), detail::rounded_up<Scalar>(beyond[1]),
           static_cast<Scalar>(-below)};
@@ -144,17 +138,9 @@ typename B::Scalar norm_bound(B& backend, ConvolutionalBlocksBy<Arithmetic> cons
       detail::raise(seen, std::sqrt(square) + symbol.rounding());
     });
   }
-  double bound = std::min(seen * grid.inflation, magnitudes);
-  if (seen < threshold && bound >= threshold)
-    for (double const share : detail::refined_shares) {
-      double const target = threshold - share * (threshold - seen);
-      auto const within = [&](Entries const& A, Index kg, double loss) {
-        return detail::norm_within(A, kg, target - loss);
-      };
-      if (!detail::shown_for_all(all, within)) continue;
-      bound = target;
-      break;
-    }
+  double const bound =
+      detail::refined(all, seen, std::min(seen * grid.inflation, magnitudes), threshold,
+                      [](Entries const& A, Index kg, double c) { return detail::norm_within(A, kg, c); });
   return detail::rounded_up<Scalar>(std::ldexp(bound, exponent));
 }
 

@@ -193,6 +193,22 @@ bool shown_for_all(std::vector<Symbol>& symbols, Holds const& holds) {
   return true;
 }
 
+/// A bound of what is `seen` on the grid: `bound`, or, where that does not lie on the side of `threshold` on
+/// which the grid does, the first smaller one that below(A, kg, c) shows at every frequency.
+template <class Below>
+double refined(std::vector<Symbol>& symbols, double seen, double bound, double threshold,
+               Below const& below) {
+  if (!(seen < threshold && bound >= threshold)) return bound;
+  for (double const share : refined_shares) {
+    double const target = threshold - share * (threshold - seen);
+    auto const holds = [&](Symbol::Entries const& A, Index kg, double loss) {
+      return below(A, kg, target - loss);
+    };
+    if (shown_for_all(symbols, holds)) return target;
+  }
+  return bound;
+}
+
 /// The larger of both; NaN stays.
 inline void raise(double& largest, double x) {
   if (!(x <= largest) && largest == largest) largest = x;
