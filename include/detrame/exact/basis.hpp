@@ -227,10 +227,12 @@ class Basis {
 
   /// How many entries of x have lost their sign.
   DETRAME_HOST_DEVICE Index lost() const {
-    return static_cast<Index>(team.sum(size, [this](Index p) { return static_cast<Scalar>(has_lost(p)); }));
+    return static_cast<Index>(
+        team.sum(size, [this](Index p) { return static_cast<Scalar>(has_lost(x, p)); }));
   }
-  DETRAME_HOST_DEVICE bool has_lost(Index p) const {
-    return static_cast<Scalar>(sign[member(p)]) * x[p] < Scalar(0);
+  /// Whether the entry of v, by place in support, has another sign than the basis.
+  DETRAME_HOST_DEVICE bool has_lost(Scalar const* v, Index p) const {
+    return static_cast<Scalar>(sign[member(p)]) * v[p] < Scalar(0);
   }
 
   /// -df/du_i in the orthant of the basis.

@@ -28,10 +28,7 @@ DETRAME_HOST_DEVICE void certify(Team const& team, Activation activation, P cons
   using Scalar = typename Team::Scalar;
   Index const n = u.rows(), width = problem.width(team);
   Index const count = u.cols() - first < width ? u.cols() - first : width;
-  for (Index c = 0; c < count; ++c) {
-    int const by = problem.powers(team, first + c).code;
-    team.each(n, [=](Index i) { v[i + c * n] = scaled(u(i, first + c), by); });
-  }
+  load_codes(team, problem, MatrixView<Scalar const>(u), first, count, v);
   problem.gradient(team, first, count, beta, v, V, g, t);
   for (Index c = 0; c < count; ++c) {
     Index const j = first + c;

@@ -30,10 +30,7 @@ struct Margin {
     Scalar *const v = scratch, *const g = v + n * width, *const t = g + n * width,
                   *const known = t + n * width;
     problem.known.find(team, problem, first, count, known);
-    for (Index c = 0; c < count; ++c) {
-      int const by = problem.powers(team, first + c).code;
-      team.each(n, [=](Index i) { v[i + c * n] = scaled(u(i, first + c), by); });
-    }
+    load_codes(team, problem, u, first, count, v);
     problem.gradient(team, first, count, beta, v, known + width, g, t);
     for (Index c = 0; c < count; ++c) {
       Index const j = first + c;
@@ -86,7 +83,8 @@ template <Backend B, ColumnMetric M, Penalty Psi>
 Matrix<B> exact_margin(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u) {
   using Team = typename B::Team;
   using Measuring = exact::Margin<typename Psi::Activation>;
-  using Measure = exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, Measuring>;
+  using Form = exact::MetricColumns<typename B::Scalar>;
+  using Measure = exact::OnBlocks<Form, Measuring>;
   ConstView<B> const Z = z, U = u, weights = entries_of("exact_margin", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
   if (Z.rows() != k || U.rows() != k || psi.dim() != k || U.cols() != N)
@@ -99,8 +97,9 @@ Matrix<B> exact_margin(B& backend, M const& Q, Psi const& psi, Input<B> z, Input
   exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
   each_column(backend, (N + Team::width - 1) / Team::width * blocks,
-              Measuring::scratch_size(n, 3 * n, Team::width), Measure{{psi.activation()}, {metric.matrix}},
-              entry.beta, entry.lambda, U, margins, metric.weights, Z);
+              Measuring::scratch_size(n, Form::scratch_rows(n), Team::width),
+              Measure{{psi.activation()}, {metric.matrix}}, entry.beta, entry.lambda, U, margins,
+              metric.weights, Z);
   each_column(backend, N, 0, exact::SmallestOfColumn{}, ConstView<B>(margins), View<B>(out));
   return out;
 }
@@ -112,7 +111,8 @@ Matrix<B> exact_margin(B& backend, Synthesis<B> const& synthesis, Psi const& psi
   using Scalar = typename B::Scalar;
   using Team = typename B::Team;
   using Measuring = exact::Margin<typename Psi::Activation>;
-  using Measure = exact::OnBlocks<exact::SynthesisColumns<Scalar>, Measuring>;
+  using Form = exact::SynthesisColumns<Scalar>;
+  using Measure = exact::OnBlocks<Form, Measuring>;
   ConstView<B> const x = X, U = u, D = synthesis.D, d = synthesis.d;
   synthesis.check("exact_margin");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
@@ -125,7 +125,7 @@ Matrix<B> exact_margin(B& backend, Synthesis<B> const& synthesis, Psi const& psi
   exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
   each_column(backend, (N + Team::width - 1) / Team::width,
-              Measuring::scratch_size(k, m + 2 * k, Team::width),
+              Measuring::scratch_size(k, Form::scratch_rows(m, k), Team::width),
               Measure{{psi.activation()}, {atoms.alpha, atoms.matrix}}, entry.beta, entry.lambda, U,
               View<B>(out), atoms.D, d, x, atoms.norms);
   return out;
@@ -137,7 +137,8 @@ Matrix<B> exact_margin(B& backend, Synthesis<B> const& synthesis, Psi const& psi
 template <Backend B, Penalty Psi>
 Matrix<B> exact_margin(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Input<B> z, Input<B> u) {
   using Measuring = exact::Margin<typename Psi::Activation>;
-  using Measure = exact::OnBlocks<exact::MetricImages<typename B::Scalar>, Measuring>;
+  using Form = exact::MetricImages<typename B::Scalar>;
+  using Measure = exact::OnBlocks<Form, Measuring>;
   ConstView<B> const Z = z, U = u;
   ConvolutionalBlocks const shape = Q.structure();
   Index const k = Q.dim(), sites = shape.unit(), n = k * sites, N = Z.cols();
@@ -151,7 +152,7 @@ Matrix<B> exact_margin(B& backend, ConvolutionalMetric<B> const& Q, Psi const& p
   auto const frame = lane.frame();
   exact::ScaledMetric<B> const metric = exact::scaled_kernel<B>(backend, Q.weights());
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), sites, metric.matrix);
-  each_column(backend, N / sites, Measuring::scratch_size(n, n, 1),
+  each_column(backend, N / sites, Measuring::scratch_size(n, Form::scratch_rows(n), 1),
               Measure{{psi.activation()}, {shape, metric.matrix}}, entry.beta, entry.lambda,
               exact::by_image<B>(lane, U, sites, copy_u, backend), View<B>(out), metric.weights,
               exact::by_image<B>(lane, Z, sites, copy_z, backend));
@@ -165,7 +166,8 @@ template <Backend B, Penalty Psi>
 Matrix<B> exact_margin(B& backend, ConvolutionalSynthesis<B> const& synthesis, Psi const& psi, Input<B> X,
                        Input<B> u) {
   using Measuring = exact::Margin<typename Psi::Activation>;
-  using Measure = exact::OnBlocks<exact::SynthesisImages<typename B::Scalar>, Measuring>;
+  using Form = exact::SynthesisImages<typename B::Scalar>;
+  using Measure = exact::OnBlocks<Form, Measuring>;
   ConstView<B> const x = X, U = u, D = synthesis.D, d = synthesis.d;
   synthesis.check("exact_margin");
   Window const w = synthesis.window;
@@ -181,7 +183,7 @@ Matrix<B> exact_margin(B& backend, ConvolutionalSynthesis<B> const& synthesis, P
   auto const frame = lane.frame();
   exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), w.out_sites(), atoms.matrix);
-  each_column(backend, images, Measuring::scratch_size(n, 2 * m * w.sites() + D.rows(), 1),
+  each_column(backend, images, Measuring::scratch_size(n, Form::scratch_rows(w, m), 1),
               Measure{{psi.activation()}, {w, atoms.alpha, atoms.matrix}}, entry.beta, entry.lambda,
               exact::by_image<B>(lane, U, w.out_sites(), copy_u, backend), View<B>(out), atoms.D, d,
               exact::by_image<B>(lane, x, w.sites(), copy_x, backend));

@@ -48,7 +48,8 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
                 ExactOptions options = {}) {
   using Team = typename B::Team;
   using Solver = exact::ActiveSet<typename Psi::Activation>;
-  using Solve = exact::OnBlocks<exact::MetricColumns<typename B::Scalar>, Solver>;
+  using Form = exact::MetricColumns<typename B::Scalar>;
+  using Solve = exact::OnBlocks<Form, Solver>;
   ConstView<B> const Z = z, weights = entries_of("exact_prox", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
   if (Z.rows() != k || psi.dim() != k)
@@ -61,7 +62,7 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
   exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
   each_column(backend, (N + Team::width - 1) / Team::width * blocks,
-              Solver::template scratch_size<Team>(n, 3 * n),
+              Solver::template scratch_size<Team>(n, Form::scratch_rows(n)),
               Solve{{psi.activation(), warm, options.pivot_limit}, {metric.matrix}}, entry.beta, entry.lambda,
               View<B>(result.u), report, metric.weights, Z);
   exact::finish(backend, Q.lambda_min(), psi.beta(), report, result);
@@ -100,7 +101,8 @@ void exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Inp
                 ExactResult<B>& result, ExactOptions options = {}) {
   using Scalar = typename B::Scalar;
   using Solver = exact::SearchFaces<typename Psi::Activation>;
-  using Solve = exact::OnBlocks<exact::MetricImages<Scalar>, Solver>;
+  using Form = exact::MetricImages<Scalar>;
+  using Solve = exact::OnBlocks<Form, Solver>;
   ConstView<B> const Z = z;
   ConvolutionalBlocks const shape = Q.structure();
   Index const k = Q.dim(), sites = shape.unit(), n = k * sites;
@@ -114,7 +116,7 @@ void exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Inp
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), sites, metric.matrix);
   Matrix<B> copy;
   View<B> const report = lane.scratch(Index(exact::Report::count), Z.cols() / sites);
-  each_column(backend, Z.cols() / sites, Solver::scratch_size(n, n),
+  each_column(backend, Z.cols() / sites, Solver::scratch_size(n, Form::scratch_rows(n)),
               Solve{{psi.activation(), warm, options.pivot_limit}, {shape, metric.matrix}}, entry.beta,
               entry.lambda, View<B>(result.u).reshaped(n, Z.cols() / sites), report, metric.weights,
               exact::by_image<B>(lane, Z, sites, copy, backend));

@@ -23,7 +23,8 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
                   ConstView<B> beta, ConstView<B> lambda, Input<B> X, ExactResult<B>& result,
                   ExactOptions options) {
   using Solver = SearchFaces<Activation>;
-  using Solve = OnBlocks<SynthesisImages<typename B::Scalar>, Solver>;
+  using Form = SynthesisImages<typename B::Scalar>;
+  using Solve = OnBlocks<Form, Solver>;
   ConstView<B> const x = X;
   synthesis.check("exact_synthesis");
   Window const w = synthesis.window;
@@ -38,7 +39,7 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
   View<B> const report = lane.scratch(Index(Report::count), images);
   ScaledAtoms<B> const atoms(backend, synthesis.D, synthesis.alpha);
   EntryWeights<B> const entry(backend, beta, lambda, w.out_sites(), atoms.matrix);
-  each_column(backend, images, Solver::scratch_size(n, 2 * m * w.sites() + synthesis.D.rows()),
+  each_column(backend, images, Solver::scratch_size(n, Form::scratch_rows(w, m)),
               Solve{{activation, warm, options.pivot_limit}, {w, atoms.alpha, atoms.matrix}}, entry.beta,
               entry.lambda, View<B>(result.u).reshaped(n, images), report, atoms.D, ConstView<B>(synthesis.d),
               by_image<B>(lane, x, w.sites(), copy, backend));
@@ -66,7 +67,8 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
   using Scalar = typename B::Scalar;
   using Team = typename B::Team;
   using Solver = exact::ActiveSet<typename Psi::Activation>;
-  using Solve = exact::OnBlocks<exact::SynthesisColumns<Scalar>, Solver>;
+  using Form = exact::SynthesisColumns<Scalar>;
+  using Solve = exact::OnBlocks<Form, Solver>;
   ConstView<B> const x = X, D = synthesis.D, d = synthesis.d;
   synthesis.check("exact_synthesis");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
@@ -83,7 +85,8 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
   if (N > 0)
     each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
                 exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
-  each_column(backend, (N + Team::width - 1) / Team::width, Solver::template scratch_size<Team>(k, m + 2 * k),
+  each_column(backend, (N + Team::width - 1) / Team::width,
+              Solver::template scratch_size<Team>(k, Form::scratch_rows(m, k)),
               Solve{{psi.activation(), warm, options.pivot_limit}, {atoms.alpha, atoms.matrix}}, entry.beta,
               entry.lambda, View<B>(result.u), report, atoms.D, d, x, atoms.norms, ConstView<B>(Q));
   exact::finish(backend, synthesis.alpha, psi.beta(), report, result);

@@ -138,7 +138,8 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
   ConstView<B> const x_image = by_image<B>(lane, x, w.sites(), copy_x, backend);
   View<B> const v_image = View<B>(bar.v).reshaped(n, images);
   View<B> const Dv = View<B>(bar.X_bar).reshaped(m * w.sites(), images);
-  each_column(backend, images, Solve::products_scratch(n, 2 * m * w.sites() + D.rows()),
+  each_column(backend, images,
+              Solve::products_scratch(n, SynthesisImages<typename B::Scalar>::scratch_rows(w, m)),
               Solve{activation, {w, atoms.alpha, atoms.matrix}, limit}, entry.beta, u_image,
               by_image<B>(lane, U_bar, w.out_sites(), copy_u_bar, backend), v_image, atoms.D);
   each_column(backend, images, D.rows(), Synthesise{w}, D, ConstView<B>(v_image), Dv);

@@ -25,16 +25,12 @@ struct MetricColumns {
   DETRAME_HOST_DEVICE static constexpr Index width(Team const&) {
     return Team::width;
   }
-  DETRAME_HOST_DEVICE Index scratch_rows() const { return 3 * Q.rows(); }
+  DETRAME_HOST_DEVICE static constexpr Index scratch_rows(Index n) { return 3 * n; }
+  DETRAME_HOST_DEVICE Index scratch_rows() const { return scratch_rows(Q.rows()); }
 
-  /// What brings z into range: u and z have one unit.
   template <class Team>
   DETRAME_HOST_DEVICE Powers powers(Team const& team, Index j) const {
-    auto const point = z;
-    int const data = known.data
-                         ? known(j)
-                         : into_range(team.max(z.rows(), [=](Index i) { return std::abs(point(i, j)); }));
-    return {data, data, data + 2 * numbers.matrix};
+    return metric_powers(team, known, z, j, numbers.matrix);
   }
 
   template <class Team>

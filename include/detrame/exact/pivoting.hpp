@@ -214,7 +214,7 @@ class Pivoting {
       if (b_.lost() == 0) return true;
       team_.each(members, [this](Index p) {
         b_.error[p] = b_.x[p];
-        if (b_.has_lost(p)) b_.x[p] = Scalar(0);
+        if (b_.has_lost(b_.x, p)) b_.x[p] = Scalar(0);
       });
       b_.go_to_x_sharply();
       if (!(change() < Scalar(0))) step_to_first_zero();
@@ -226,12 +226,9 @@ class Pivoting {
 
   /// From `base` towards `error`, until the first entry is 0.
   DETRAME_HOST_DEVICE void step_to_first_zero() {
-    auto const has_lost = [this](Index p) {
-      return static_cast<Scalar>(b_.sign[b_.member(p)]) * b_.error[p] < Scalar(0);
-    };
     auto const speed = [=, this](Index p) {  // entry p is 0 at the step 1 / speed
       Scalar const from = std::abs(b_.base[p]);
-      return has_lost(p) ? (from + std::abs(b_.error[p])) / from : Scalar(0);
+      return b_.has_lost(b_.error, p) ? (from + std::abs(b_.error[p])) / from : Scalar(0);
     };
     Scalar const fastest = team_.max(b_.size, speed);
     team_.each(b_.size, [=, this](Index p) {

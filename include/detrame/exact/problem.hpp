@@ -21,7 +21,8 @@ namespace detrame::exact {
 ///
 ///   blocks(), block(b)          the problems of the diagonal blocks of Q, one after the other
 ///   width(team)                 how many columns are worked on side by side
-///   scratch_rows()              rows of scratch, of width(team) scalars each, that the verbs below need as V
+///   scratch_rows()              rows of scratch, of width(team) scalars each, that the verbs below need as
+///                               V; a static overload says so of sizes, before there is a problem
 ///   powers(team, j)             by what column j is scaled; `known.find` notes it for those that a task
 ///                               works on
 ///   linear(team, first, V, r)   r of the scaled columns, for the search: side by side, width(team) in a row
@@ -144,17 +145,6 @@ DETRAME_HOST_DEVICE Scalar dot(Scalar const* a, Scalar const* b, Index n) {
 }
 DETRAME_HOST_DEVICE constexpr Index dot_chain(Index n) { return n / 16 + 18; }
 
-/// By what a column of the synthesis form is scaled, whose D was times 2^matrix: what brings x into range,
-/// or, where x is small, the larger one of x and d.
-template <class Team, class Scalar>
-DETRAME_HOST_DEVICE int synthesis_power(Team const& team, MatrixView<Scalar const> x,
-                                        MatrixView<Scalar const> d, Index j, int matrix) {
-  Scalar largest = team.max(x.rows(), [=](Index i) { return std::abs(x(i, j)); });
-  if (into_range(largest) > 0 || largest == Scalar(0))
-    largest = team.max(d.rows(), [=](Index i) { return std::abs(scaled(d(i, 0), matrix)); }, largest);
-  return into_range(largest);
-}
-
 /// Powers of a few columns, found once.
 template <class Scalar>
 struct KnownPowers {
@@ -173,6 +163,43 @@ struct KnownPowers {
   }
   DETRAME_HOST_DEVICE int operator()(Index j) const { return static_cast<int>(data[j - first]); }
 };
+
+/// Powers of a column of the metric form, whose Q was times 4^matrix: what brings z into range; u and z have
+/// one unit.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE Powers metric_powers(Team const& team, KnownPowers<Scalar> const& known,
+                                         MatrixView<Scalar const> z, Index j, int matrix) {
+  int const data =
+      known.data ? known(j) : into_range(team.max(z.rows(), [=](Index i) { return std::abs(z(i, j)); }));
+  return {data, data, data + 2 * matrix};
+}
+
+/// Those of a column of the synthesis form, whose D was times 2^matrix: what brings x into range, or, where x
+/// is small, the larger one of x and d.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE Powers synthesis_powers(Team const& team, KnownPowers<Scalar> const& known,
+                                            MatrixView<Scalar const> x, MatrixView<Scalar const> d, Index j,
+                                            int matrix) {
+  auto const found = [&] {
+    Scalar largest = team.max(x.rows(), [=](Index i) { return std::abs(x(i, j)); });
+    if (into_range(largest) > 0 || largest == Scalar(0))
+      largest = team.max(d.rows(), [=](Index i) { return std::abs(scaled(d(i, 0), matrix)); }, largest);
+    return into_range(largest);
+  };
+  int const data = known.data ? known(j) : found();
+  return {data, data - matrix, data + matrix};
+}
+
+/// The codes of `count` columns from `first` on, scaled. v: n x count, by columns.
+template <class Team, class P, class Scalar>
+DETRAME_HOST_DEVICE void load_codes(Team const& team, P const& problem, MatrixView<Scalar const> u,
+                                    Index first, Index count, Scalar* v) {
+  Index const n = u.rows();
+  for (Index c = 0; c < count; ++c) {
+    int const by = problem.powers(team, first + c).code;
+    team.each(n, [=](Index i) { v[i + c * n] = scaled(u(i, first + c), by); });
+  }
+}
 
 /// A kernel of each_column on one diagonal block of a problem and a few of its columns: what stands beside
 /// the problem is cut to the rows of the block.

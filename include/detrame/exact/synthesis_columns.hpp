@@ -48,12 +48,12 @@ struct SynthesisColumns {
   DETRAME_HOST_DEVICE static constexpr Index width(Team const&) {
     return Team::width;
   }
-  DETRAME_HOST_DEVICE Index scratch_rows() const { return D.rows() + D.cols(); }
+  DETRAME_HOST_DEVICE static constexpr Index scratch_rows(Index m, Index n) { return m + n; }
+  DETRAME_HOST_DEVICE Index scratch_rows() const { return scratch_rows(D.rows(), D.cols()); }
 
   template <class Team>
   DETRAME_HOST_DEVICE Powers powers(Team const& team, Index j) const {
-    int const data = known.data ? known(j) : synthesis_power(team, x, d, j, numbers.matrix);
-    return {data, data - numbers.matrix, data + numbers.matrix};
+    return synthesis_powers(team, known, x, d, j, numbers.matrix);
   }
 
   template <class Team>

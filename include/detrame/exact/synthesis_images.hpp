@@ -99,13 +99,17 @@ struct SynthesisImages {
   DETRAME_HOST_DEVICE static constexpr Index width(Team const&) {
     return 1;
   }
-  /// Two images, and a patch.
-  DETRAME_HOST_DEVICE Index scratch_rows() const { return 2 * patches().image_size() + D.rows(); }
+  /// Two images, and a patch, of m channels.
+  DETRAME_HOST_DEVICE static constexpr Index scratch_rows(Window const& w, Index m) {
+    return m * (2 * w.sites() + w.taps());
+  }
+  DETRAME_HOST_DEVICE Index scratch_rows() const {
+    return scratch_rows(numbers.window, patches().channels());
+  }
 
   template <class Team>
   DETRAME_HOST_DEVICE Powers powers(Team const& team, Index j) const {
-    int const data = known.data ? known(j) : synthesis_power(team, x, d, j, numbers.matrix);
-    return {data, data - numbers.matrix, data + numbers.matrix};
+    return synthesis_powers(team, known, x, d, j, numbers.matrix);
   }
 
   template <class Team>
