@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "detrame/layer/concept.hpp"
@@ -40,6 +41,34 @@ struct DictionaryParameters {
             zeros(backend, 1, 1)};
   }
 };
+
+namespace detail {
+
+/// The problem of a dictionary layer's parameters; what else the problem has is the caller's.
+template <Backend B, class Problem>
+void take_parameters(B& backend, DictionaryParameters<B> const& theta, Problem& problem) {
+  auto& lane = backend.lane();
+  problem.D = theta.D;
+  problem.d = theta.d;
+  problem.lambda = max_to_host(lane, theta.lambda);
+  problem.alpha = max_to_host(lane, theta.alpha);
+  problem.beta = max_to_host(lane, theta.beta);
+}
+
+/// theta_bar += the cotangent of what the layer's problem was made of (SynthesisCotangent), each matrix as
+/// `taken` gives it in the memory and precision of theta_bar.
+template <Backend B, class Cotangent, class Taken = std::identity>
+void add_cotangent(B& backend, DictionaryParameters<B>& theta_bar, Cotangent const& bar,
+                   Taken const& taken = {}) {
+  auto& lane = backend.lane();
+  each(lane, formula::Add(), theta_bar.D, taken(bar.D_bar));
+  each(lane, formula::Add(), theta_bar.d, taken(bar.d_bar));
+  each(lane, formula::Add(), theta_bar.lambda, taken(bar.lambda_bar));
+  each(lane, formula::Add(), theta_bar.alpha, taken(bar.alpha_bar));
+  each(lane, formula::Add(), theta_bar.beta, taken(bar.beta_bar));
+}
+
+}  // namespace detail
 
 /// A layer of a deep dictionary with k atoms, u = M_D(x). `Solver` says how the problem is solved and
 /// differentiated: Exact (layer/dictionary_exact.hpp) or Unrolled<Recursion, Unroll<T>>
