@@ -74,9 +74,10 @@ void check_theorems(Digits const& digits) {
       "the column 3.1 is the largest difference. Theorem 4.1: the prox is the fixed point of solving one row "
       "at\n"
       "a time; the column 4.1 is how far the solution is from that. KKT is the residual of the optimality\n"
-      "conditions, recomputed from the data. The paper then updates all rows at once, eq. (20) with the "
-      "weights\n"
-      "of eq. (24): a contraction where kappa < 1, refused a certificate otherwise.\n\n");
+      "conditions, a share of the terms that it is summed from, recomputed from the data. The paper then\n"
+      "updates all rows at once, eq. (20) with the weights of eq. (24): a contraction where kappa < 1, "
+      "refused\n"
+      "a certificate otherwise.\n\n");
   B cpu;
   for (Index const k : {32, 64, 96})
     for (double const alpha : {0.01, 1.}) check_one(cpu, digits, k, alpha);

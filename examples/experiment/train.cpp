@@ -192,7 +192,7 @@ class Training {
 
   /// Counters are those of a run with these settings, on these images.
   void require_counters(Checkpoint const& from) const {
-    Index const n = train_.samples(), batches = n / s_.batch + (n % s_.batch > 0 ? 1 : 0);
+    Index const n = train_.samples(), batches = Batching{s_.batch}.batches(n);
     Index const most = at_.epoch == s_.epochs ? 0 : batches;
     bool const placed = at_.epoch >= 0 && at_.epoch <= s_.epochs && at_.position >= 0 &&
                         at_.position <= most && at_.step == from.step &&

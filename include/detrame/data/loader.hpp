@@ -29,6 +29,9 @@ struct Batching {
   Index size;              ///< samples in a batch; all where there are less; the last one has what is left
   std::uint64_t seed = 0;  ///< of the order of the samples
   bool shuffled = true;    ///< a random order for each epoch, else that of the data set
+
+  /// How many batches so many samples make.
+  Index batches(Index samples) const { return samples / size + (samples % size > 0 ? 1 : 0); }
 };
 
 /// The batches of a data set, epoch by epoch: while one is used, a thread prepares the next.
@@ -72,9 +75,7 @@ class Loader {
   }
 
   /// How many batches an epoch has.
-  Index batches() const {
-    return data_.samples() / batching_.size + (data_.samples() % batching_.size > 0 ? 1 : 0);
-  }
+  Index batches() const { return batching_.batches(data_.samples()); }
 
   /// Starts an epoch; what is left of the last one is dropped.
   void begin(std::uint64_t epoch) {
