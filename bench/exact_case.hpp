@@ -5,12 +5,16 @@
 
 #include <cmath>
 
+#include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 
 namespace bench {
 
 using detrame::Backend;
+using detrame::ConstView;
 using detrame::Index;
+using detrame::Matrix;
+using detrame::View;
 
 inline constexpr Index exact_k[] = {32, 128, 512}, exact_N[] = {1, 64};
 

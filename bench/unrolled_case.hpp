@@ -8,7 +8,10 @@
 namespace bench {
 
 using detrame::Backend;
+using detrame::ConstView;
 using detrame::Index;
+using detrame::Matrix;
+using detrame::View;
 
 /// Independent entries, uniform in (-scale, scale).
 template <Backend B>
