@@ -14,53 +14,18 @@
 namespace detrame {
 
 using namespace detrame::test;
-using laws::Answer;
 using laws::MetricNumbers;
 using laws::SynthesisNumbers;
 
 #define BACKENDS Cpu<double>, Cpu<float>, archetype::Loops<double>
 
-namespace {
-
-template <Backend B>
-Answer answer(B& b, ExactResult<B> const& result) {
-  auto const status = to_host(b, ConstView<B>(result.column_status)),
-             pivots = to_host(b, ConstView<B>(result.pivots));
-  Answer a{in_double(b, ConstView<B>(result.u)), {}, {}};
-  for (Index j = 0; j < status.cols(); ++j) {
-    a.status.push_back(static_cast<int>(status(0, j)));
-    a.counts.push_back(static_cast<Index>(pivots(0, j)));
-  }
-  CHECK(result.status == ExactStatus::optimal);
-  return a;
-}
-
-template <class Scalar>
-HostMatrix<Scalar> numbers(HostMatrix<double> const& A) {
-  return rounded<Scalar>(A);
-}
-
-/// 7 x 9: codes with zeros and not.
-template <class Scalar>
-SynthesisNumbers<Scalar> dictionary() {
-  auto const small = [](double v) { return .1 * v; };
-  return {unit_norm_dictionary<Scalar>(7, 9, seed(1)),
-          normal_matrix<Scalar>(7, 11, seed(2)),
-          numbers<Scalar>(mapped(small, normal_matrix<double>(9, 1, seed(3)))),
-          Scalar(.2),
-          uniform_matrix<Scalar>(9, 1, seed(4), .05, .3),
-          uniform_matrix<Scalar>(9, 1, seed(5), 0, .1)};
-}
-
-}  // namespace
-
 TEST_CASE_TEMPLATE("(U4) codes do not depend on the units of D, x, lambda, d", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   auto const solve = [&](auto psi_of) {
-    laws::scaling_laws(dictionary<Scalar>(), [&](SynthesisNumbers<Scalar> const& q) {
+    laws::scaling_laws(laws::dictionary<Scalar>(11), [&](SynthesisNumbers<Scalar> const& q) {
       Synthesis<B> const problem{to_device(b, q.D), q.alpha, Scalar(0), Scalar(0), to_device(b, q.d)};
-      return answer(b, exact_synthesis(b, problem, psi_of(q), to_device(b, q.x)));
+      return laws::answer(b, exact_synthesis(b, problem, psi_of(q), to_device(b, q.x)));
     });
   };
   solve([&](auto const& q) {
@@ -77,7 +42,7 @@ TEST_CASE_TEMPLATE("(U4) nor do codes of images", B, BACKENDS) {
   auto const small = [](double v) { return .1 * v; };
   SynthesisNumbers<Scalar> const p{normal_matrix<Scalar>(w.taps() * m, k, seed(10)),
                                    normal_matrix<Scalar>(m, 2 * w.sites(), seed(11)),
-                                   numbers<Scalar>(mapped(small, normal_matrix<double>(k, 1, seed(12)))),
+                                   rounded<Scalar>(mapped(small, normal_matrix<double>(k, 1, seed(12)))),
                                    Scalar(.3),
                                    uniform_matrix<Scalar>(k, 1, seed(13), .5, 2),
                                    uniform_matrix<Scalar>(k, 1, seed(14), 0, .1)};
@@ -87,7 +52,7 @@ TEST_CASE_TEMPLATE("(U4) nor do codes of images", B, BACKENDS) {
     ElasticNet<B> const psi(b, to_device(b, q.lambda), to_device(b, q.beta));
     ExactResult<B> result;
     exact_synthesis(b, problem, psi, to_device(b, q.x), result);
-    return answer(b, result);
+    return laws::answer(b, result);
   });
 }
 
@@ -100,7 +65,7 @@ TEST_CASE_TEMPLATE("(U4) proximity operators do not depend on the units of Q, z,
   auto const Q = definite_matrix<Scalar>(8, 30, seed(23));
   auto const run = [&](auto const& p, auto psi_of, auto metric) {
     laws::scaling_laws(p, [&](MetricNumbers<Scalar> const& q) {
-      return answer(b, exact_prox(b, metric(to_device(b, q.Q)), psi_of(q), to_device(b, q.z)));
+      return laws::answer(b, exact_prox(b, metric(to_device(b, q.Q)), psi_of(q), to_device(b, q.z)));
     });
   };
   auto const nonnegative = [&](auto const& q) {
