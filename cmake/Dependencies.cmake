@@ -62,17 +62,11 @@ if(NOT TARGET Eigen3::Eigen)
   endif()
 endif()
 
-# --- OpenMP, for threads, where the compiler offers it ------------------------------------------------------
-if(DETRAME_OPENMP)
-  find_package(OpenMP QUIET COMPONENTS CXX)
-  if(NOT OpenMP_CXX_FOUND)
-    message(STATUS "detrame: no OpenMP with this compiler (for clang, install libomp-dev): one thread will compute")
-  endif()
-endif()
-
-# --- zlib, libmatio and threads, for detrame::data ----------------------------------------------------------
+# --- Threads ------------------------------------------------------------------------------------------------
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads QUIET)
+
+# --- zlib and libmatio, for detrame::data -------------------------------------------------------------------
 if(NOT TARGET ZLIB::ZLIB)
   find_package(ZLIB QUIET)
 endif()

@@ -24,9 +24,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     list(APPEND own_flags -Wno-uninitialized)
   endif()
 endif()
-if(NOT OpenMP_CXX_FOUND)
-  list(APPEND own_flags -Wno-unknown-pragmas)
-endif()
 if(DETRAME_WERROR)
   list(APPEND own_flags -Werror)
 endif()
@@ -67,8 +64,7 @@ function(detrame_unoptimised name)
   endif()
 endfunction()
 
-# Registers a test that runs at the root of the repository. Waiting threads sleep: tests run side by side.
+# Registers a test that runs at the root of the repository.
 function(detrame_test name)
   add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
 endfunction()

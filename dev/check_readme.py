@@ -45,7 +45,7 @@ def compile_program(compiler, source, output, *flags):
     unit.write_text(source, encoding="utf-8")
     eigen = subprocess.run(["pkg-config", "--cflags-only-I", "eigen3"], capture_output=True, text=True, check=False)
     system = eigen.stdout.replace("-I", "-isystem ").split() or ["-isystem", "/usr/include/eigen3"]
-    command = [compiler, "-std=c++20", *flags, f"-I{ROOT / 'include'}", *system, "-fopenmp", str(unit),
+    command = [compiler, "-std=c++20", *flags, f"-I{ROOT / 'include'}", *system, "-pthread", str(unit),
                "-o", str(output)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 

@@ -43,7 +43,7 @@ def compile_once(command, folder, depth):
 
 def main():
     compiler = sys.argv[1:] or ["g++", "-isystem", "/usr/include/eigen3"]
-    command = compiler + ["-std=c++20", "-O2", "-fopenmp", f"-I{ROOT / 'include'}"]
+    command = compiler + ["-std=c++20", "-O2", f"-I{ROOT / 'include'}"]
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         for depth in (SHALLOW, DEEP):

@@ -2,8 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
-#include <thread>
 
+#include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/core/version.hpp"
 #include "inspect.hpp"
 #include "ranges.hpp"
@@ -17,14 +17,6 @@ std::string data_set_text() {
   for (DataSet const& set : data_sets())
     text += "\n  " + std::string(set.name) + ": " + std::string(set.files);
   return text;
-}
-
-int all_threads() {
-#if defined(_OPENMP)
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-#else
-  return 1;
-#endif
 }
 
 /// The check of an option that is a number, by the one function of ranges.
@@ -122,7 +114,7 @@ int run(int argc, char** argv) {
   Settings settings;
   Inspected asked;
   TableChoices table;
-  settings.place.threads = asked.place.threads = all_threads();
+  settings.place.threads = asked.place.threads = detrame::Cpu<float>::available_threads();
   CLI::App app("Trains the networks of arXiv 2002.07898v2 and looks at them.", "detrame-experiment");
   app.require_subcommand(1);
   app.set_version_flag("--version", message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR,

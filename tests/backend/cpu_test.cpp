@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 #include <thread>
 
 #include "allocation_counter.hpp"
@@ -90,7 +94,7 @@ TEST_CASE_TEMPLATE("Cpu: 1, 2 and 3 threads give the same bits", Scalar, float, 
   if (sizeof(Scalar) == 4) check_threads<Scalar>(1536, 130);
 }
 
-#if defined(_OPENMP)
+#if defined(_OPENMP)  // in a user's program: there Eigen's own products take threads
 TEST_CASE("Cpu: a large product on a lane does not depend on the threads that Eigen would take") {
   int const before = omp_get_max_threads();
   for (Index k : {1024, 1536}) {
@@ -155,7 +159,7 @@ TEST_CASE("Cpu: the exception of the first chunk that throws arrives, and the ot
     std::atomic<int> ran = 0;
     check_throws_with<std::runtime_error>(
         [&] {
-          b.run(100, [&](CpuLane<double>&, Index i) {
+          b.run(100, Work{1e9}, [&](CpuLane<double>&, Index i) {
             ++ran;
             if (i >= 40 && i % 10 == 0) throw std::runtime_error(message("task ", i));
           });
@@ -169,7 +173,7 @@ TEST_CASE("Cpu: without a thread there is no Cpu") {
   check_throws_with<DomainError>([] { Cpu<float> b(0); }, "Cpu: threads = 0, must be >= 1");
   check_throws_with<DomainError>([] { Cpu<float> b(-3); }, "Cpu: threads = -3, must be >= 1");
   CHECK(Cpu<float>().threads() == Cpu<float>::available_threads());
-  CHECK(Cpu<float>(3).threads() == 3);
+  CHECK(Cpu<float>(3).threads() == (Cpu<float>::has_threads ? 3 : 1));
 }
 
 TEST_CASE("Arena: what is taken is aligned, apart from the rest, and given back by its frame") {

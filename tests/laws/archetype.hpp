@@ -705,7 +705,8 @@ class Team {
 
 /// Last column first. Kernels get raw views.
 template <class Scalar, class F, class... Views>
-void each_column(Loops<Scalar>&, Index N, Index scratch_size, F&& f, Views&&... views) {
+void each_column(Loops<Scalar>&, Tasks tasks, Index scratch_size, F&& f, Views&&... views) {
+  Index const N = tasks.count;
   require(N >= 0 && scratch_size >= 0, "each_column: ", N, " columns, ", scratch_size, " scalars of scratch");
   for (Index j = N - 1; j >= 0; --j) {
     std::vector<Scalar> scratch(static_cast<std::size_t>(scratch_size),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Succeeds if `source` is refused by the compiler with the sentence of its first line, "// expect: <sentence>".
-# Given with -D: compiler, source, include, system (directories of dependencies, "::" between them), openmp.
+# Given with -D: compiler, source, include, system (directories of dependencies, "::" between them).
 
 file(STRINGS ${source} first_line LIMIT_COUNT 1)
 if(NOT first_line MATCHES "^// expect: (.*[^ ])")
@@ -10,9 +10,8 @@ set(sentence "${CMAKE_MATCH_1}")
 
 string(REPLACE "::" ";" system "${system}")
 list(TRANSFORM system PREPEND "-isystem")
-separate_arguments(openmp UNIX_COMMAND "${openmp}")
 execute_process(
-  COMMAND ${compiler} -std=c++20 -fsyntax-only -fmessage-length=0 -I${include} ${system} ${openmp} ${source}
+  COMMAND ${compiler} -std=c++20 -fsyntax-only -fmessage-length=0 -I${include} ${system} ${source}
   RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
 
 if(status EQUAL 0)

@@ -177,7 +177,7 @@ concept team =
     };
 
 template <class B>
-concept columns = requires(B& b, View<B> y) { each_column(b, Index{}, Index{}, Kernel{}, y); };
+concept columns = requires(B& b, View<B> y) { each_column(b, Tasks(0), Index{}, Kernel{}, y); };
 
 template <class B>
 concept factorisations = requires(B& b, ConstView<B> A, View<B> out) {

@@ -54,6 +54,11 @@ auto reader(PerColumn<View> v) {
   return ColumnReader<std::remove_cvref_t<decltype(view(0, 0))>>{view};
 }
 
+template <class View>
+double entries(View const& v) {
+  return static_cast<double>(v.rows()) * static_cast<double>(v.cols());
+}
+
 /// The reader of an argument of a verb on a lane of `Scalar`.
 template <class Scalar, class Arg>
 auto argument(Arg& arg) {

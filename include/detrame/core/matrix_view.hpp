@@ -16,10 +16,28 @@ using Index = std::ptrdiff_t;
 
 /// A batch: how many columns, how many neighbouring columns belong to one sample (its sites), and how many a
 /// chunk should have at least to be worked on at full speed, where the batch is large.
+///
+/// flops: of one column, where they are more than its memory tells. They decide whether threads are worth it,
+/// never what is computed.
 struct Batch {
   Index columns;
   Index unit = 1;
   Index wanted = 1;
+  double flops = 0;
+};
+
+/// Tasks of one kernel, and the flops of one, as in Batch.
+struct Tasks {
+  Index count;
+  double flops;
+  constexpr Tasks(Index count_, double flops_ = 0) : count(count_), flops(flops_) {}
+};
+
+/// What something costs, counted low: floating-point operations, and bytes that are read or written.
+struct Work {
+  double flops = 0, bytes = 0;
+  /// On a fast processor.
+  constexpr double microseconds() const { return flops / 100e3 + bytes / 30e3; }
 };
 
 /// A range of neighbouring columns of a batch: [first, first + count).

@@ -89,7 +89,7 @@ struct Dense {
                               F const& also) {
       check("W_bar", "c_bar", theta_bar);
       std::array<View<B>, 2> const sums{View<B>(theta_bar.W), View<B>(theta_bar.c)};
-      sum_chunks(backend, Batch{y_bar.cols()}, k + in.channels, sums,
+      sum_chunks(backend, Batch{y_bar.cols(), 1, 1, 2. * k * in.channels}, k + in.channels, sums,
                  [=](auto& lane, Columns chunk, std::array<View<B>, 2> const& partial) {
                    ConstView<B> const z_bar = columns(y_bar, chunk);
                    add_outer_product(lane, z_bar, columns(x, chunk), 1, partial[0]);

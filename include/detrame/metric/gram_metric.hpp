@@ -13,7 +13,8 @@ namespace detrame {
 template <Backend B>
 void gram(B& backend, ConstView<B> D, typename B::Scalar alpha, View<B> Q) {
   using Scalar = typename B::Scalar;
-  each_chunk(backend, Batch{D.cols()}, D.rows() + D.cols(), [=](typename B::Lane& lane, Columns c) {
+  Batch const atoms{D.cols(), 1, 1, 2. * static_cast<double>(D.rows()) * static_cast<double>(D.cols())};
+  each_chunk(backend, atoms, D.rows() + D.cols(), [=](typename B::Lane& lane, Columns c) {
     gemm(lane, 1, D, Op::transposed, columns(D, c), Op::none, 0, columns(Q, c));
   });
   each_indexed(backend.lane(), formula::ShiftDiagonal<Scalar>{alpha}, Q);
@@ -24,7 +25,8 @@ void gram(B& backend, ConstView<B> D, typename B::Scalar alpha, View<B> Q) {
 /// the diagonal of Q_bar.
 template <Backend B>
 void gram_pullback(B& backend, ConstView<B> D, ConstView<B> Q_bar, View<B> D_bar) {
-  each_chunk(backend, Batch{D.cols()}, D.rows() + D.cols(), [=](typename B::Lane& lane, Columns c) {
+  Batch const atoms{D.cols(), 1, 1, 2. * static_cast<double>(D.rows()) * static_cast<double>(D.cols())};
+  each_chunk(backend, atoms, D.rows() + D.cols(), [=](typename B::Lane& lane, Columns c) {
     gemm(lane, 2, D, Op::none, columns(Q_bar, c), Op::none, 1, columns(D_bar, c));
   });
 }

@@ -85,6 +85,15 @@ template <class S, class B>
 concept StructureOn = Structure<S> && Backend<B> && has::map<S, B> && has::gradient<S, B> &&
                       has::prepare<S, B> && has::zero_diagonal<S, B> && has::dense_form<S, B>;
 
+/// N columns of k rows, each of which is to be multiplied `products` times.
+template <Structure S>
+Batch batch_of(S const& structure, Index k, Index N, Index products) {
+  Batch batch = structure.batch(N);
+  batch.flops = 2. * static_cast<double>(products) * static_cast<double>(structure.weight_rows(k)) *
+                static_cast<double>(structure.weight_cols(k));
+  return batch;
+}
+
 /// Weights that a backend has prepared, group by group.
 template <class K>
 concept Prepared = requires(K const& K_) { K_.group(Index{}); };

@@ -31,15 +31,16 @@ Matrix<B> lambda_max(B& backend, M const& Q, P const&, Input<B> z) {
   Matrix<B> out;
   resize(backend, out, 1, Z.cols() / unit);
   View<B> const row = out;
-  each_chunk(backend, Batch{Z.cols(), unit}, 2 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
-    View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n, Q Z
-    Q.apply(lane, columns(Z, c), V);
-    View<B> const largest = columns(row, per_sample.samples(c));
-    if constexpr (P::Activation::two_sided)
-      per_sample.maxima(lane, largest, c, formula::Magnitude{}, ConstView<B>(V));
-    else
-      per_sample.maxima(lane, largest, c, formula::Identity{}, ConstView<B>(V));
-  });
+  each_chunk(backend, batch_of(Q.structure(), Q.dim(), Z.cols(), 1), 2 * Q.dim(),
+             [&](typename B::Lane& lane, Columns c) {
+               View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n, Q Z
+               Q.apply(lane, columns(Z, c), V);
+               View<B> const largest = columns(row, per_sample.samples(c));
+               if constexpr (P::Activation::two_sided)
+                 per_sample.maxima(lane, largest, c, formula::Magnitude{}, ConstView<B>(V));
+               else
+                 per_sample.maxima(lane, largest, c, formula::Identity{}, ConstView<B>(V));
+             });
   return out;
 }
 

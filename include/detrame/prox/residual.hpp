@@ -92,7 +92,7 @@ class MetricProblem {
   }
 
   Index rows() const { return Z_.rows(); }
-  Batch batch() const { return {Z_.cols(), Q_.structure().unit()}; }
+  Batch batch() const { return batch_of(Q_.structure(), Z_.rows(), Z_.cols(), 1); }
   Index working_set() const { return 6 * Z_.rows(); }
   Scalar modulus() const { return modulus_; }
 
@@ -163,12 +163,13 @@ Matrix<B> subgradient_norm(B& backend, M const& Q, P const& psi, Input<B> z, Inp
   detail::PerSample<B> per_sample(backend, unit, Z.cols());
   resize(backend, r, 1, Z.cols() / unit);
   View<B> const row = r;
-  each_chunk(backend, Batch{Z.cols(), unit}, 4 * Q.dim(), [&](typename B::Lane& lane, Columns c) {
-    View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n
-    detail::metric_gradient(lane, Q, columns(U, c), columns(Z, c), V);
-    detail::subgradient_norms(lane, c, per_sample, columns(row, per_sample.samples(c)), psi, columns(U, c),
-                              V);
-  });
+  each_chunk(backend, batch_of(Q.structure(), Q.dim(), Z.cols(), 1), 4 * Q.dim(),
+             [&](typename B::Lane& lane, Columns c) {
+               View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n
+               detail::metric_gradient(lane, Q, columns(U, c), columns(Z, c), V);
+               detail::subgradient_norms(lane, c, per_sample, columns(row, per_sample.samples(c)), psi,
+                                         columns(U, c), V);
+             });
   return r;
 }
 

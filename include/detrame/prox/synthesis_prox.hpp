@@ -64,7 +64,7 @@ class SynthesisProblem {
   }
 
   Index rows() const { return right_.rows(); }
-  Batch batch() const { return {X_.cols()}; }
+  Batch batch() const { return batch_of(Q_.structure(), Q_.dim(), X_.cols(), 1); }
   Index working_set() const { return 6 * Q_.dim() + X_.rows(); }
   Scalar modulus() const { return modulus_; }
 

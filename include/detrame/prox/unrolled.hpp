@@ -108,17 +108,19 @@ void unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_ti
   Index const k = Z.rows(), N = Z.cols();
   auto const frame = backend.lane().frame();
   auto const K = structure.prepare(backend, W_tilde, Op::none);
-  each_chunk(backend, structure.batch(N), detail::unrolled_working_set(k), [&](Lane& lane, Columns c) {
-    View<B> const U_T = columns(U, c);  // k x n, the columns of this chunk
-    if (T == 0)
-      each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
-    else if (states.cols() == 0)
-      detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, U_T);
-    else
-      detail::unroll_chunk<Activation>(lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View<B> {
-        return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : U_T;
-      });
-  });
+  each_chunk(backend, batch_of(structure, k, N, T), detail::unrolled_working_set(k),
+             [&](Lane& lane, Columns c) {
+               View<B> const U_T = columns(U, c);  // k x n, the columns of this chunk
+               if (T == 0)
+                 each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
+               else if (states.cols() == 0)
+                 detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, U_T);
+               else
+                 detail::unroll_chunk<Activation>(
+                     lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View<B> {
+                       return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : U_T;
+                     });
+             });
 }
 
 /// The same map, for T >= 1, as a function of a lane: map(lane, Z, U). It is prepared for many calls and

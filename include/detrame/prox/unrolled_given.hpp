@@ -23,7 +23,7 @@ void unrolled_given(B& backend, S const& structure, Activation, ConstView<B> W_t
   DETRAME_ASSERT(T >= 1 && U.cols() == N && states.cols() == StoreStates::columns(T, N));
   auto const frame = backend.lane().frame();
   auto const K = structure.prepare(backend, W_tilde, Op::none);
-  each_chunk(backend, structure.batch(N), detail::unrolled_working_set(G.rows()),
+  each_chunk(backend, batch_of(structure, G.rows(), N, T), detail::unrolled_working_set(G.rows()),
              [&](typename B::Lane& lane, Columns c) {
                auto const state = [&](Index t) -> View<B> {
                  return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : columns(U, c);
@@ -51,7 +51,7 @@ void unrolled_given_pullback(B& backend, S const& structure, Activation, ConstVi
   auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);
   auto const gradient = structure.gradient(backend, W_tilde_bar);
   std::array<View<B>, 2> const sums{gradient.sum, b_bar};
-  sum_chunks(backend, structure.batch(N), detail::unrolled_working_set(U.rows()), sums,
+  sum_chunks(backend, batch_of(structure, U.rows(), N, 2 * T), detail::unrolled_working_set(U.rows()), sums,
              [&](typename B::Lane& lane, Columns c, std::array<View<B>, 2> const& sum) {
                auto const state = [&](Index t) -> ConstView<B> {
                  return columns(states, {(t - 1) * N + c.first, c.count});

@@ -30,7 +30,7 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation, ConstView<B> 
   detail::require_shape_of(who, "dU", dU, "Z", Z);
   Index const k = Z.rows();
   each_chunk(
-      backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k),
+      backend, batch_of(structure, k, Z.cols(), 4 * T), detail::unrolled_working_set(k),
       [&](Lane& lane, Columns c) {
         ConstView<B> const Z_c = columns(Z, c), dZ_c = columns(dZ, c);  // k x n, the columns of this chunk
         View<B> const G = lane.scratch(k, c.count), dG = lane.scratch(k, c.count);  // k x n

@@ -80,7 +80,7 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, ConstVie
   auto const gradient = structure.gradient(backend, W_tilde_bar);
   std::array<View<B>, 3> const sums{gradient.sum, h_bar, b_bar};
   sum_chunks(
-      backend, structure.batch(N), detail::unrolled_working_set(k), sums,
+      backend, batch_of(structure, k, N, 3 * T), detail::unrolled_working_set(k), sums,
       [&](Lane& lane, Columns c, std::array<View<B>, 3> const& sum) {
         ConstView<B> const Z_c = columns(Z, c), U_c = columns(U, c);  // k x n, the columns of this chunk
         if (T == 0) return each(lane, formula::Fill<Scalar>{Scalar(0)}, columns(Z_bar, c));

@@ -72,7 +72,7 @@ class FixedPointProblem {
   }
 
   Index rows() const { return Z_.rows(); }
-  Batch batch() const { return structure_.batch(Z_.cols()); }
+  Batch batch() const { return batch_of(structure_, Z_.rows(), Z_.cols(), 1); }
   Index working_set() const { return unrolled_working_set(Z_.rows()); }
 
   void evaluate(Lane& lane, Columns c, ConstView<B> U, View<B> V) const {

@@ -24,6 +24,13 @@ Index chunk_columns(Batch batch, Index scalars_per_column, Index parts) {
   return std::max<Index>(width / batch.unit, 1) * batch.unit;
 }
 inline constexpr Index fewest_chunks = 4;
+
+/// Of a whole batch.
+template <class Scalar>
+Work work_of(Batch batch, Index scalars_per_column) {
+  auto const columns = static_cast<double>(batch.columns);
+  return {columns * batch.flops, columns * static_cast<double>(scalars_per_column * Index{sizeof(Scalar)})};
+}
 }  // namespace detail
 
 /// f(lane, columns) over chunks that together are the batch; a sample is never cut.
@@ -32,7 +39,8 @@ inline constexpr Index fewest_chunks = 4;
 template <class Scalar, class F>
 void each_chunk(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column, F&& f) {
   Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column, detail::fewest_chunks);
-  backend.run((batch.columns + width - 1) / width, [&](CpuLane<Scalar>& lane, Index i) {
+  Work const work = detail::work_of<Scalar>(batch, scalars_per_column);
+  backend.run((batch.columns + width - 1) / width, work, [&](CpuLane<Scalar>& lane, Index i) {
     auto const frame = lane.frame();
     f(lane, Columns{i * width, std::min(width, batch.columns - i * width)});
   });
@@ -65,24 +73,26 @@ void sum_chunks(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column,
 
   auto const frame = backend.partial_sums().frame();
   Scalar* const partials = backend.partial_sums().template take<Scalar>(groups * size);
-  backend.run(groups, [&](CpuLane<Scalar>& lane, Index g) {
-    Scalar* const memory = partials + g * size;
-    std::fill_n(memory, size, Scalar(0));
-    std::array<MatrixView<Scalar>, n> partial;
-    Index offset = 0;
-    for (std::size_t s = 0; s < n; ++s) {
-      partial[s] = {memory + offset, sums[s].rows(), sums[s].cols(), sums[s].rows()};
-      offset += sums[s].rows() * sums[s].cols();
-    }
-    for (Index i = g * chunks / groups; i < (g + 1) * chunks / groups; ++i) {
-      auto const chunk_frame = lane.frame();
-      f(lane, Columns{i * width, std::min(width, batch.columns - i * width)}, partial);
-    }
-  });
+  backend.run(groups, detail::work_of<Scalar>(batch, scalars_per_column),
+              [&](CpuLane<Scalar>& lane, Index g) {
+                Scalar* const memory = partials + g * size;
+                std::fill_n(memory, size, Scalar(0));
+                std::array<MatrixView<Scalar>, n> partial;
+                Index offset = 0;
+                for (std::size_t s = 0; s < n; ++s) {
+                  partial[s] = {memory + offset, sums[s].rows(), sums[s].cols(), sums[s].rows()};
+                  offset += sums[s].rows() * sums[s].cols();
+                }
+                for (Index i = g * chunks / groups; i < (g + 1) * chunks / groups; ++i) {
+                  auto const chunk_frame = lane.frame();
+                  f(lane, Columns{i * width, std::min(width, batch.columns - i * width)}, partial);
+                }
+              });
 
   Index offset = 0;
   for (auto const& sum : sums) {
-    backend.run(sum.cols(), [&](CpuLane<Scalar>&, Index j) {
+    Work const work{0, static_cast<double>((groups + 2) * sum.rows() * sum.cols() * Index{sizeof(Scalar)})};
+    backend.run(sum.cols(), work, [&](CpuLane<Scalar>&, Index j) {
       Scalar* const total = sum.data() + j * sum.stride();
       for (Index g = 0; g < groups; ++g) {
         Scalar const* const partial = partials + g * size + offset + j * sum.rows();

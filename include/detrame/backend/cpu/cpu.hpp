@@ -3,15 +3,13 @@
 
 #include <Eigen/Core>
 #include <algorithm>
-#include <atomic>
 #include <exception>
 #include <memory>
+#include <utility>
 #include <vector>
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 
 #include "detrame/backend/cpu/arena.hpp"
+#include "detrame/backend/cpu/workers.hpp"
 #include "detrame/core/errors.hpp"
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/matrix_view.hpp"
@@ -65,7 +63,8 @@ class CpuTeam;
 /// The CPU: an object of this type owns its threads' scratch memory, and is passed explicitly to whatever
 /// computes. Several live side by side; one object serves one caller at a time.
 ///
-/// Results do not depend on the number of threads, bit for bit.
+/// Results do not depend on the number of threads, bit for bit. The caller is one of them; the others are
+/// shared by all objects of the process, and asked only where their help is worth it     (docs/threads.md).
 template <class Scalar_>
 class Cpu {
  public:
@@ -77,22 +76,16 @@ class Cpu {
   using Lane = CpuLane<Scalar>;
   using Team = CpuTeam<Scalar>;
 
-  /// The number of threads that OpenMP would use, 1 without OpenMP.
-  static int available_threads() {
-#if defined(_OPENMP)
-    return omp_get_max_threads();
-#else
-    return 1;
-#endif
-  }
+  /// Whether this program has threads. Without them a Cpu has one, whatever it was asked for.
+  static constexpr bool has_threads = detail::has_threads;
+
+  /// OMP_NUM_THREADS, which users of numerical programs set for all of them; else the processors that this
+  /// process may run on; 1 without threads.
+  static int available_threads() { return detail::available_threads(); }
 
   explicit Cpu(int threads = available_threads()) {
     require_at_least("Cpu", "threads", threads, 1);
-#if !defined(_OPENMP)
-    if (threads > 1)
-      throw DomainError(message("Cpu: threads = ", threads, ", but this program is built without OpenMP"));
-#endif
-    for (int i = 0; i < threads; ++i) lanes_.push_back(std::make_unique<Lane>());
+    for (int i = 0; i < (has_threads ? threads : 1); ++i) lanes_.push_back(std::make_unique<Lane>());
   }
 
   int threads() const { return static_cast<int>(lanes_.size()); }
@@ -106,13 +99,15 @@ class Cpu {
   /// task(lane, i) for i = 0, ..., count - 1, each once, in any order, on any lane. An exception that a task
   /// throws is rethrown here, that of the smallest i.
   ///
-  /// The team is all threads even where there are fewer tasks: when a team shrinks and grows again, OpenMP
-  /// ends and starts threads. Afterwards each lane has room for the largest task, whoever was given it.
+  /// work: of all tasks, counted low rather than high: it decides who is asked for help, and nothing else.
+  /// Where it can grow into something worth it, each lane has room for the largest task afterwards, whoever
+  /// was given it.
   template <class Task>
-  void run(Index count, Task&& task) {
-    run_tasks(count, TaskReference{&task, [](void const* object, Lane& lane, Index i) {
-                                     (*static_cast<std::remove_reference_t<Task> const*>(object))(lane, i);
-                                   }});
+  void run(Index count, Work work, Task&& task) {
+    run_tasks(count, work, TaskReference{&task, [](void const* object, Lane& lane, Index i) {
+                                           (*static_cast<std::remove_reference_t<Task> const*>(object))(lane,
+                                                                                                        i);
+                                         }});
   }
 
  private:
@@ -123,37 +118,94 @@ class Cpu {
     void operator()(Lane& lane, Index i) const { call(object, lane, i); }
   };
 
-  void run_tasks(Index count, TaskReference task) {
-    if (threads() == 1 || count <= 1) {
-      for (Index i = 0; i < count; ++i) task(lane(), i);
+  void run_tasks(Index count, Work work, TaskReference task) {
+#if DETRAME_HAS_THREADS
+    if (threads() > 1 && count > 1 && work.microseconds() >= negligible) {
+      for (auto const& lane : lanes_) lane->arena().watch();
+      if (!std::exchange(helped_, true)) detail::Workers::of_process().start(threads() - 1);
+      SharedRun run(lanes_, count, task);
+      run.with_help(work.microseconds());
+      run.rethrow();
+      std::size_t most = 0;
+      for (auto const& lane : lanes_) most = std::max(most, lane->arena().watched());
+      for (auto const& lane : lanes_) lane->arena().reserve(most);
       return;
     }
-#if defined(_OPENMP)
-    std::exception_ptr thrown;
-    Index thrower = count;
-    for (auto const& lane : lanes_) lane->arena().watch();
-    std::atomic<Index> next = 0;
-#pragma omp parallel num_threads(threads())
-    for (Index i; (i = next++) < count;) {  // a dynamic schedule, but LLVM's allocates
+#endif
+    for (Index i = 0; i < count; ++i) task(lane(), i);
+  }
+
+#if DETRAME_HAS_THREADS
+  /// The tasks of one `run`, taken by the caller and by those who help it.
+  class SharedRun {
+   public:
+    SharedRun(std::vector<std::unique_ptr<Lane>> const& lanes, Index count, TaskReference task)
+        : lanes_(lanes), count_(count), task_(task), thrower_(count) {}
+
+    /// The caller's part. Helpers are asked once what is left is worth it: by the count of the work, or by the
+    /// clock, which is looked at after 1, 4, 16, ... tasks.
+    void with_help(double microseconds) {
+      int const others = static_cast<int>(lanes_.size()) - 1;
+      detail::Workers* workers = nullptr;
+      detail::Workers::Job job{this, [](void* run, int seat) {
+                                 while (static_cast<SharedRun*>(run)->one_task(seat)) {
+                                 }
+                               }};
+      auto const ask = [&](double left, Index tasks_left) {
+        Index const worth = std::min({static_cast<Index>(left / grain), tasks_left, Index{others} + 1});
+        if (left < 2 * grain || worth - 1 <= job.seats) return;
+        if (workers == nullptr) workers = &detail::Workers::of_process();
+        workers->offer(job, static_cast<int>(worth) - 1);
+      };
+      ask(microseconds, count_);
+      double const start = detail::now();
+      for (Index done = 1, look = 1; one_task(0); ++done) {
+        if (done != look || job.seats == others) continue;
+        look *= 4;
+        Index const left = count_ - std::min(count_, next_.load(std::memory_order_relaxed));
+        ask((detail::now() - start) / static_cast<double>(done) * static_cast<double>(left), left);
+      }
+      if (workers != nullptr) workers->close(job);
+    }
+
+    void rethrow() const {
+      if (thrown_) std::rethrow_exception(thrown_);
+    }
+
+   private:
+    /// Takes the next task; whether there was one.
+    bool one_task(int seat) {
+      Index const i = next_.fetch_add(1, std::memory_order_relaxed);
+      if (i >= count_) return false;
       try {
-        task(*lanes_[static_cast<std::size_t>(omp_get_thread_num())], i);
+        task_(*lanes_[static_cast<std::size_t>(seat)], i);
       } catch (...) {
-#pragma omp critical(detrame_cpu_run)
-        if (i < thrower) {
-          thrown = std::current_exception();
-          thrower = i;
+        std::lock_guard const lock(mutex_);
+        if (i < thrower_) {
+          thrown_ = std::current_exception();
+          thrower_ = i;
         }
       }
+      return true;
     }
-    if (thrown) std::rethrow_exception(thrown);
-    std::size_t most = 0;
-    for (auto const& lane : lanes_) most = std::max(most, lane->arena().watched());
-    for (auto const& lane : lanes_) lane->arena().reserve(most);
+
+    std::vector<std::unique_ptr<Lane>> const& lanes_;
+    Index count_;
+    TaskReference task_;
+    std::atomic<Index> next_{0};
+    std::mutex mutex_;
+    std::exception_ptr thrown_;
+    Index thrower_;
+  };
+
+  /// A member of a team has this much to do at least, in microseconds: about ten times what it costs to wake
+  /// one. Work that is counted as `negligible` is far below it, however wrong the count is.
+  static constexpr double grain = 50, negligible = 1;
 #endif
-  }
 
   std::vector<std::unique_ptr<Lane>> lanes_;
   Arena partial_sums_;
+  [[maybe_unused]] bool helped_ = false;  // threads start with the first run that may want them
 };
 
 /// The host's entries, in a matrix of this backend.

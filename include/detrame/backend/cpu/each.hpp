@@ -42,7 +42,10 @@ void each_indexed(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
 /// Here an item is a task of one thread.
 template <class Scalar, class F, class... Views>
 void each_of(Cpu<Scalar>& backend, std::span<Item<F, Views...> const> items) {
-  backend.run(static_cast<Index>(items.size()), [&](CpuLane<Scalar>& lane, Index n) {
+  double entries = 0;
+  for (auto const& item : items) entries += detail::entries(std::get<0>(item.views));
+  Work const work{0, entries * static_cast<double>(sizeof...(Views) * sizeof(Scalar))};
+  backend.run(static_cast<Index>(items.size()), work, [&](CpuLane<Scalar>& lane, Index n) {
     auto const& item = items[static_cast<std::size_t>(n)];
     F const f = item.f;  // a copy, which no entry can overwrite
     std::apply([&](auto const&... views) { each_indexed(lane, f, views...); }, item.views);

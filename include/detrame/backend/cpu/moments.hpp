@@ -51,7 +51,8 @@ void row_moments(Cpu<Scalar>& backend, std::type_identity_t<MatrixView<Scalar co
   MatrixView<Scalar> const of_pieces(backend.partial_sums().template take<Scalar>(2 * pieces * rows), rows,
                                      2 * pieces, rows);
   Scalar const* const first = x.data();
-  backend.run(pieces, [&](CpuLane<Scalar>&, Index p) {
+  Work const work{0, static_cast<double>(2 * rows * N * Index{sizeof(Scalar)})};
+  backend.run(pieces, work, [&](CpuLane<Scalar>&, Index p) {
     MatrixView<Scalar const> const piece = x.middle_cols(p * width, count(p));
     Scalar *const m = &of_pieces(0, 2 * p), *const squares = &of_pieces(0, 2 * p + 1);
     std::fill_n(m, 2 * rows, Scalar(0));

@@ -11,13 +11,15 @@ namespace detrame {
 
 namespace detail {
 
-/// f(i) for i = 0, ..., count - 1: on all threads of a backend, or on one lane.
+/// f(i) for i = 0, ..., count - 1: on the threads of a backend, or on one lane. scalars: what one reads and
+/// writes.
 template <class Scalar, class F>
-void for_each_task(Cpu<Scalar>& backend, Index count, F&& f) {
-  backend.run(count, [&](CpuLane<Scalar>&, Index i) { f(i); });
+void for_each_task(Cpu<Scalar>& backend, Index count, Index scalars, F&& f) {
+  Work const work{0, static_cast<double>(count) * static_cast<double>(scalars * Index{sizeof(Scalar)})};
+  backend.run(count, work, [&](CpuLane<Scalar>&, Index i) { f(i); });
 }
 template <class Scalar, class F>
-void for_each_task(CpuLane<Scalar>&, Index count, F&& f) {
+void for_each_task(CpuLane<Scalar>&, Index count, Index, F&& f) {
   for (Index i = 0; i < count; ++i) f(i);
 }
 template <class Scalar>
@@ -90,7 +92,8 @@ void pack_panel(PackedMatrix<Scalar> const& to, Index panel, Index panel_rows, A
 template <class Where, class Scalar, class At>
 void pack(Where& where, PackedMatrix<Scalar> const& to, At const& at) {
   Index const packets = PackedMatrix<Scalar>::packets(to.rows);
-  for_each_task(where, (packets + tile_rows - 1) / tile_rows, [&](Index i) {  // the panels of for_each_panel
+  Index const panels = (packets + tile_rows - 1) / tile_rows;  // those of for_each_panel
+  for_each_task(where, panels, 2 * tile_rows * lanes<Scalar> * to.depth, [&](Index i) {
     pack_panel(to, tile_rows * i, std::min<Index>(tile_rows, packets - tile_rows * i), at);
   });
 }

@@ -124,8 +124,12 @@ class CpuTeam {
 /// a MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run
 /// in any order.
 template <class Scalar, class F, class... Views>
-void each_column(Cpu<Scalar>& backend, Index N, Index scratch_size, F&& f, Views&&... views) {
-  backend.run(N, [&](CpuLane<Scalar>& lane, Index j) {
+void each_column(Cpu<Scalar>& backend, Tasks N, Index scratch_size, F&& f, Views&&... views) {
+  auto const tasks = static_cast<double>(N.count);
+  double const entries =
+      tasks * static_cast<double>(scratch_size) + (detail::entries(detail::reader(views).view) + ... + 0.);
+  Work const work{tasks * N.flops, entries * static_cast<double>(sizeof(Scalar))};
+  backend.run(N.count, work, [&](CpuLane<Scalar>& lane, Index j) {
     auto const frame = lane.frame();
     f(CpuTeam<Scalar>(), j, lane.arena().template take<Scalar>(scratch_size), detail::reader(views).view...);
   });

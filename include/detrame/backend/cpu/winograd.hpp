@@ -38,7 +38,7 @@ void pack_weights(Where& where, WinogradKernel<Scalar, m> const& kernel, MatrixV
   constexpr int points = Winograd<m>::points;
   constexpr Index L = lanes<Scalar>;
   Index const c = W.cols() / 9;
-  for_each_task(where, kernel.channels, [&](Index i) {
+  for_each_task(where, kernel.channels, (points * points + 9) * kernel.out_channels, [&](Index i) {
     for_each_panel(kernel.out_packets(), [&](Index panel, Index rows) {
       for (Index r = 0; r < rows; ++r) {
         Index const o = (panel + r) * L, n = std::min(L, kernel.out_channels - o);
@@ -170,7 +170,7 @@ void finish_winograd_gradient(Cpu<Scalar>& backend, MatrixView<Scalar const> sum
   constexpr int points = Winograd<m>::points;
   constexpr Index L = lanes<Scalar>;
   Index const channels = W_bar.cols() / 9, step = sum.cols() / (points * points) * sum.stride();
-  for_each_task(backend, channels, [&](Index i) {
+  for_each_task(backend, channels, (points * points + 9) * W_bar.rows(), [&](Index i) {
     for (Index o = 0; o < W_bar.rows(); o += L) {
       Scalar const* const from = sum.data() + i * sum.stride() + o;
       Packet<Scalar> half[points * 3];

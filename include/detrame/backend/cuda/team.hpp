@@ -155,7 +155,8 @@ __global__ void __launch_bounds__(CudaTeam<Scalar>::threads, 1)
 /// a MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run
 /// in any order.
 template <class Scalar, class F, class... Views>
-void each_column(Cuda<Scalar>& backend, Index N, Index scratch_size, F const& f, Views&&... views) {
+void each_column(Cuda<Scalar>& backend, Tasks tasks, Index scratch_size, F const& f, Views&&... views) {
+  Index const N = tasks.count;
   if (N == 0) return;
   constexpr int threads = CudaTeam<Scalar>::threads;
   CudaLane<Scalar>& lane = backend.lane();
