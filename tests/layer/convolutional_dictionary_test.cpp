@@ -58,6 +58,25 @@ TEST_CASE("(K4) |u_T - u_star| <= (1 - (alpha + beta) / L)^T |u_star|, also wher
   CHECK(distance <= std::pow(1 - s / L, 60) * start);
 }
 
+TEST_CASE("(K4) an infinite beta holds the code at 0, but for NaN, however it is solved") {
+  double const infinity = std::numeric_limits<double>::infinity();
+  auto const check = [&](auto&& layer, double lambda) {
+    LayerAt<double> at(layer, 3, 2);
+    at.theta[2](0, 0) = lambda;
+    at.theta[4](0, 0) = infinity;
+    at.x(0, 31) = std::numeric_limits<double>::quiet_NaN();  // of the second image of three
+    Host u = at.outcome().y;
+    CHECK(std::isnan(u(0, 9)));
+    for (Index j = 9; j < 18; ++j)
+      for (Index i = 0; i < u.rows(); ++i) u(i, j) = 0;
+    CHECK(test::max_abs(u) == 0);
+  };
+  for (double lambda : {.1, infinity}) {
+    check(Coding<Exact>(), lambda);
+    check(Coding<ImplicitUnroll<8>>(), lambda);
+  }
+}
+
 TEST_CASE("(K4) the code is nonnegative, and satisfies the optimality conditions written out") {
   Coding<Exact> layer;
   LayerAt<double> const at(layer, 2, 1);

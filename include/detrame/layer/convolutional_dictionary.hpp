@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/layer/convolution.hpp"
@@ -119,7 +121,8 @@ struct ConvolutionalDictionary {
       transpose(backend, ConstView<B>(tape.synthesis.D), View<B>(tape.D_T));
       resize(backend, tape.code.u, k, x.cols() / window.sites() * window.out_sites());
       Scalar const s = tape.synthesis.alpha + tape.synthesis.beta;
-      formula::SynthesisStep<Scalar> const step{s, tape.synthesis.lambda,
+      bool const held = std::isinf(s);  // by an infinite beta, whatever lambda is
+      formula::SynthesisStep<Scalar> const step{s, held ? Scalar(0) : tape.synthesis.lambda,
                                                 largest_row_sum(backend, tape.D_T) + s};
       ConstView<B> const W = tape.D_T, d = tape.synthesis.d;
       View<B> const u = tape.code.u;

@@ -49,7 +49,7 @@ class SynthesisProblem {
       shrinkage(i, 0) = two_sided ? lambda(i, 0) : lambda(i, 0) + down;
       if (d_i != d_i) share(i, 0) = d_i;
       weight(i, 0) = Q.alpha() + beta(i, 0);
-      Scalar row = weight(i, 0);
+      Scalar row = std::isinf(beta(i, 0)) ? Scalar(0) : weight(i, 0);  // where u_i is held at 0
       for (Index l = 0; l < m; ++l) row += sizes(l, i) * sums(l, 0);
       slope_ = std::max(slope_, row);
     }

@@ -19,14 +19,14 @@ struct StepVectors {
     HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);  // k x 1
     HostMatrix<Scalar> const lambda = to_host(backend, psi.lambda()),
                              beta = to_host(backend, psi.beta());  // k x 1
-    auto const over_S = [&](auto const& numerator) {
+    auto const column = [&](auto const& entry) {
       return to_device(backend, host_matrix<Scalar>(Theta.rows(), 1, [&](Index i, Index) {
-                         return numerator(i) / (Theta(i, 0) + step.gamma * beta(i, 0));
+                         return entry(i, Theta(i, 0) + step.gamma * beta(i, 0));
                        }));
     };
-    h = over_S([&](Index i) { return Theta(i, 0); });
-    s = over_S([&](Index) { return step.gamma; });
-    b = over_S([&](Index i) { return step.gamma * lambda(i, 0); });
+    h = column([&](Index i, Scalar S) { return Theta(i, 0) / S; });
+    s = column([&](Index, Scalar S) { return step.gamma / S; });
+    b = column([&](Index i, Scalar S) { return formula::tied_threshold(step.gamma * lambda(i, 0), S); });
   }
 };
 
@@ -98,7 +98,7 @@ struct SweepColumn {
       Scalar* const change = scratch + i % 2;
       team.once([=] {
         Scalar const q_ii = Q(i - first, i), s = q_ii + beta(i, 0), u = U(i, j);
-        U(i, j) = Activation{}((q_ii * u - V(i, j)) / s, lambda(i, 0) / s);
+        U(i, j) = Activation{}((q_ii * u - V(i, j)) / s, formula::tied_threshold(lambda(i, 0), s));
         *change = U(i, j) - u;
       });
       if (*change == Scalar(0)) continue;

@@ -127,12 +127,13 @@ struct AcceleratedStep {
 };
 
 /// A proximal gradient step of a synthesis problem, fused to v = (D^T (D u - x))_i, of length 1 / L:
-/// u <- (u - (v + shift u + d + lambda) / L)_+
+/// u <- (u - (v + shift u + d + lambda) / L)_+. An infinite shift of u = 0 counts nothing.
 template <class Scalar>
 struct SynthesisStep {
   Scalar shift, lambda, L;
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u, Scalar d) const {
-    u = relu(u - (v + shift * u + d + lambda) / L);
+    Scalar const shifted = u == Scalar(0) ? u : shift * u;
+    u = relu(u - (v + shifted + d + lambda) / L);
   }
 };
 
