@@ -31,6 +31,8 @@ namespace detrame {
 ///   A.scaled(power)                the rule of 2^power rho(u 2^-power), that of codes in another unit:
 ///                                  bounds times 2^power, weights as they are
 ///
+/// Recursions know A by its type: theirs has no data.
+///
 /// Laws: tests/exact/penalty_test.cpp runs them on both of penalty.hpp and on a box.
 namespace has {
 

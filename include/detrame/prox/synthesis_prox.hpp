@@ -18,6 +18,11 @@ namespace detail {
 ///   with u >= 0 the share of d is max(-d, 0), the shrinkage lambda + max(d, 0); else |d| and lambda
 template <Backend B_, Penalty P>
 class SynthesisProblem {
+  static_assert(
+      Shrinkage<P>,
+      "synthesis_prox: takes penalties whose only kink is 0 (Shrinkage: lambda |u|, perhaps on u >= "
+      "0), whose Activation says two_sided");
+
  public:
   using Backend = B_;
   using B = B_;

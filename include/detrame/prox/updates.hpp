@@ -12,7 +12,7 @@ namespace detrame::detail {
 template <Penalty P>
 struct StepVectors {
   using B = typename P::Backend;
-  using Scalar = typename P::Scalar;
+  using Scalar = typename B::Scalar;
   Matrix<B> h, s, b;  // k x 1
 
   StepVectors(B& backend, P const& psi, Step<B> const& step) {
@@ -55,7 +55,7 @@ template <Penalty P>
 class AcceleratedUpdates {
  public:
   using B = typename P::Backend;
-  using Scalar = typename P::Scalar;
+  using Scalar = typename B::Scalar;
 
   AcceleratedUpdates(B& backend, P const& psi, Step<B> const& step, Index N)
       : vectors_(backend, psi, step),
@@ -86,6 +86,7 @@ class AcceleratedUpdates {
 /// Scratch: two scalars, the changes of this row and of the last.
 template <class Activation>
 struct SweepColumn {
+  using Rule = typename formula::RuleByType<Activation>::Rule;
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar const> lambda, MatrixView<Scalar const> beta,
@@ -98,7 +99,7 @@ struct SweepColumn {
       Scalar* const change = scratch + i % 2;
       team.once([=] {
         Scalar const q_ii = Q(i - first, i), s = q_ii + beta(i, 0), u = U(i, j);
-        U(i, j) = Activation{}((q_ii * u - V(i, j)) / s, formula::tied_threshold(lambda(i, 0), s));
+        U(i, j) = Rule{}((q_ii * u - V(i, j)) / s, formula::tied_threshold(lambda(i, 0), s));
         *change = U(i, j) - u;
       });
       if (*change == Scalar(0)) continue;

@@ -25,10 +25,11 @@ struct PenaltyTerm {
 /// an infinite lambda does.
 template <class Activation>
 struct Subgradient {
+  using Rule = typename RuleByType<Activation>::Rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar lambda, Scalar beta) const {
-    if (beta > limits::largest<Scalar>) return Activation::subgradient(u, v, beta);
-    return Activation::subgradient(u, v + beta * u, lambda);
+    if (beta > limits::largest<Scalar>) return Rule{}.subgradient(u, v, beta);
+    return Rule{}.subgradient(u, v + beta * u, lambda);
   }
 };
 
