@@ -2,10 +2,14 @@
 #include "inspect.hpp"
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <map>
 
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/core/parameters.hpp"
 #include "detrame/io/safetensors.hpp"
+#include "detrame/prox/bounds.hpp"
 
 namespace experiment {
 
@@ -155,11 +159,51 @@ void print_info(Entry const& entry) {
                 static_cast<int>(p.kind.size()), p.kind.data());
 }
 
+namespace {
+
+/// kappa of free parameters (C7), whose sizes say the structure: W~ is kg x (taps k). It holds for images of
+/// every size.
+float kappa_of(HostMatrix<float> const& W_tilde, Index k) {
+  Cpu<float> cpu;
+  Index const taps = W_tilde.cols() / k, groups = k / W_tilde.rows();
+  auto const column = [&] { return zeros(cpu, k, 1); };
+  auto const W = to_device(cpu, W_tilde);
+  if (taps == 1)
+    return contraction(cpu, Recurrence<Cpu<float>>{DenseBlocks{groups}, W, column(), column()}).kappa;
+  auto const kernel = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(taps))));
+  ConvolutionalBlocks const structure{kernel, kernel, kernel, groups};
+  return contraction(cpu, Recurrence<Cpu<float>, ConvolutionalBlocks>{structure, W, column(), column()})
+      .kappa;
+}
+
+/// Of each recurrent layer: kappa, and the T with kappa^T <= 1/100 and 1/10000.                          (C2)
+void print_contractions(AnyNetwork const& network, TensorFile const& file) {
+  bool first = true;
+  for (ParameterInfo const& p : network.parameters()) {
+    if (p.kind != name(Kind::W_tilde)) continue;
+    if (first)
+      std::printf(
+          "  recurrent layers: kappa, and the T for |U_T - U*| <= |U*| / 100 and / 10000, if kappa < 1\n");
+    first = false;
+    std::string const h = p.name.substr(0, p.name.size() - name(Kind::W_tilde).size()) + "h";
+    Index const k = file.tensors.at(h).shape.at(0);
+    float const kappa = kappa_of(host_matrix<float>(file.tensors.at(p.name), p.name), k);
+    std::printf("    %-40s %10.4g", p.name.c_str(), static_cast<double>(kappa));
+    for (float const share : {1e-2f, 1e-4f})
+      if (auto const T = steps_for(kappa, 1 - kappa, share))  // (1 - kappa) / (1 - kappa) kappa^T
+        std::printf("  %8td", *T);
+    std::printf("\n");
+  }
+}
+
+}  // namespace
+
 void print_info(std::filesystem::path const& checkpoint) {
   TensorFile const file = read_safetensors(checkpoint);
   Model const model = model_of(file, {});
   for (auto const& [key, text] : file.metadata) std::printf("%-12s %s\n", key.c_str(), text.c_str());
   print_info(*model.entry);
+  print_contractions(*model.network, file);
 }
 
 void print_networks() {

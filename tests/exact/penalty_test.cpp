@@ -9,6 +9,8 @@
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
+#include "detrame/metric/dense_metric.hpp"
+#include "detrame/prox/metric_prox.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 
@@ -68,6 +70,28 @@ template <Backend B>
 Box<B> box(B& b, Index k, double low, double high, double beta) {
   return {{low, high}, to_device(b, HostMatrix<double>(k, 1, beta)), zeros(b, k, 1)};
 }
+
+/// The box [0, 1]: a rule without data, whose members are not static.
+struct UnitBoxRule {
+  UnitBoxRule scaled(int) const { return {}; }
+  double operator()(double t, double) const { return std::clamp(t, 0., 1.); }
+  double slope(double u) const { return BoxRule<double>(0, 1).slope(u); }
+  double subgradient(double u, double g, double lambda) const {
+    return BoxRule<double>(0, 1).subgradient(u, g, lambda);
+  }
+  double kink(double u, double p) const { return BoxRule<double>(0, 1).kink(u, p); }
+  double margin(double u, double g, double lambda) const {
+    return BoxRule<double>(0, 1).margin(u, g, lambda);
+  }
+};
+
+template <Backend B>
+struct UnitBox : ElasticNet<B> {
+  using Activation = UnitBoxRule;
+  UnitBox(B& b, Index k, double beta) : ElasticNet<B>(b, k, 0, beta) {}
+  Activation activation() const { return {}; }
+};
+static_assert(Penalty<UnitBox<Cpu<double>>>);
 
 /// u by many projected gradient steps, from Q and z alone.
 HostMatrix<double> by_projection(HostMatrix<double> const& Q, HostMatrix<double> const& z, double low,
@@ -223,6 +247,28 @@ TEST_CASE_TEMPLATE("(M1) (A3) (K4) a box on the codes of images", B, BACKENDS) {
   };
   CHECK(inner(to_host(b, ConstView<B>(bar.X_bar)), dx) ==
         doctest::Approx((at(h) - at(-h)) / (2 * h)).epsilon(1e-6));
+}
+
+TEST_CASE_TEMPLATE("(M3) (M4) recursions take any rule without data: the box [0, 1]", B, BACKENDS) {
+  B b;
+  auto const Q = definite_matrix<double>(6, 10, seed(50));
+  auto const z = mapped([](double t) { return 2 * t; }, normal_matrix<double>(6, 5, seed(51)));
+  auto const u_star = by_projection(Q, z, 0, 1, .05);
+  Index inside = 0, at_0 = 0, at_1 = 0;
+  for (Index j = 0; j < 5; ++j)
+    for (Index i = 0; i < 6; ++i) ++(u_star(i, j) == 0 ? at_0 : u_star(i, j) == 1 ? at_1 : inside);
+  REQUIRE((inside > 2 && at_0 > 2 && at_1 > 2));
+  DenseMetric<B> const metric(b, to_device(b, Q));
+  UnitBox<B> const psi(b, 6, .05);
+  auto const check = [&](auto const& recursion) {
+    auto const result = metric_prox(b, metric, psi, to_device(b, z), recursion);
+    CHECK(result.status == Status::residual_reached);
+    CHECK(max_abs_difference(to_host(b, ConstView<B>(result.u)), u_star) <= result.bound + 1e-12);
+    CHECK(result.bound < 1e-8);
+  };
+  check(Gershgorin{});
+  check(GaussSeidel{});
+  check(Fista{});
 }
 
 }  // namespace detrame

@@ -276,6 +276,12 @@ def refusals(work):
         assert status == 1 and output.startswith("detrame-experiment: "), output
 
 
+def contractions(text):
+    """What info says of the recurrent layers of a model: kappa, and the T where there are some."""
+    rows = [line.split() for line in text.partition("recurrent layers")[2].splitlines()[1:]]
+    return {row[0]: [float(number) for number in row[1:]] for row in rows}
+
+
 def predicts(work):
     """predict gives the logits that evaluate counts; threads change nothing; info and depth and table say what they should."""
     succeed("train", *TWIN[:-6], "--epochs", "6", "--lr", "0.05", "--threads", "1", "--out", work / "one")
@@ -300,7 +306,22 @@ def predicts(work):
     assert status == 1 and "expected N x 1 x 8 x 8 of F32 or U8, found 1 x 8 x 8 of F32" in output, output
 
     assert "trained with this T" in succeed("depth", "--checkpoint", model)
-    assert "259842 parameters, 14695200 multiply-adds" in succeed("info", "--checkpoint", model)
+    info = succeed("info", "--checkpoint", model)
+    assert "259842 parameters, 14695200 multiply-adds" in info
+    tensors, metadata = read_safetensors(model)
+    kappas = contractions(info)
+    assert kappas.keys() == {name for name in tensors if name.endswith("W_tilde")} and len(kappas) > 0, info
+    for name, (kappa, *updates) in kappas.items():
+        assert kappa > 0 and len(updates) == (2 if kappa < 1 else 0), info
+        # half a cyclic shift of the channels of each group, in the middle tap: its norm is 1/2
+        dtype, (rows, columns), _ = tensors[name]
+        taps = columns // tensors[name.removesuffix("W_tilde") + "h"][1][0]
+        entries = [.5 * (j // rows % taps == taps // 2 and j % rows == (i + 1) % rows)
+                   for i in range(rows) for j in range(columns)]
+        tensors[name] = dtype, [rows, columns], struct.pack(f"<{rows * columns}f", *entries)
+    write_safetensors(work / "half.safetensors", tensors, metadata)
+    for kappa, *updates in contractions(succeed("info", "--checkpoint", work / "half.safetensors")).values():
+        assert abs(kappa - .5) <= 1e-3 and updates == [7, 14], (kappa, updates)
     table = succeed("table", "--results", work, "--images-per-second", "100")
     for text in ["93.05 +- 0.46", "not run here: 27.8 hours at 100 images/s", "12997.66", "0.1605", "Figure 2"]:
         assert text in table, text

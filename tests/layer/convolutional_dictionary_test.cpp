@@ -58,6 +58,25 @@ TEST_CASE("(K4) |u_T - u_star| <= (1 - (alpha + beta) / L)^T |u_star|, also wher
   CHECK(distance <= std::pow(1 - s / L, 60) * start);
 }
 
+TEST_CASE("(K4) an infinite beta holds the code at 0, but for NaN, however it is solved") {
+  double const infinity = std::numeric_limits<double>::infinity();
+  auto const check = [&](auto&& layer, double lambda) {
+    LayerAt<double> at(layer, 3, 2);
+    at.theta[2](0, 0) = lambda;
+    at.theta[4](0, 0) = infinity;
+    at.x(0, 31) = std::numeric_limits<double>::quiet_NaN();  // of the second image of three
+    Host u = at.outcome().y;
+    CHECK(std::isnan(u(0, 9)));
+    for (Index j = 9; j < 18; ++j)
+      for (Index i = 0; i < u.rows(); ++i) u(i, j) = 0;
+    CHECK(test::max_abs(u) == 0);
+  };
+  for (double lambda : {.1, infinity}) {
+    check(Coding<Exact>(), lambda);
+    check(Coding<ImplicitUnroll<8>>(), lambda);
+  }
+}
+
 TEST_CASE("(K4) the code is nonnegative, and satisfies the optimality conditions written out") {
   Coding<Exact> layer;
   LayerAt<double> const at(layer, 2, 1);
@@ -92,6 +111,86 @@ TEST_CASE("(K4) the code is nonnegative, and satisfies the optimality conditions
       active += u(o, j) > 0;
     }
   REQUIRE((active > 3 && active < 69));
+}
+
+namespace {
+
+struct Fallback {
+  Host u, predicted, x_bar, D_bar, d_bar, alpha_bar, lambda_bar;
+  std::vector<Index> again;
+};
+
+template <Backend B>
+Fallback fallback(B b, Host const& D, Host const& images, Host const& u_bar) {
+  using Layer = Bind<ConvolutionalDictionary<4, 3, Exact, Stride<2>>, Shape{2, 5, 6}, B>;
+  Layer const layer{};
+  DictionaryParameters<B> theta = layer.parameters(b), theta_bar = layer.parameters(b);
+  theta.D = test::in_memory_of(b, D);
+  theta.alpha = test::in_memory_of(b, Host(1, 1, .3));
+  Matrix<B> const x = test::in_memory_of(b, images), bar = test::in_memory_of(b, u_bar);
+  typename Layer::Tape tape{};
+  Fallback out;
+  out.u = test::in_double(b, layer.forward(b, theta, x, tape, Draw{}));
+  Matrix<B> u = zeros(b, u_bar.rows(), u_bar.cols());
+  layer.predict(b, theta, x, u);
+  out.predicted = test::in_double(b, ConstView<B>(u));
+  out.x_bar = test::in_double(b, layer.pullback(b, theta, tape, bar, theta_bar));
+  out.D_bar = test::in_double(b, ConstView<B>(theta_bar.D));
+  out.d_bar = test::in_double(b, ConstView<B>(theta_bar.d));
+  out.alpha_bar = test::in_double(b, ConstView<B>(theta_bar.alpha));
+  out.lambda_bar = test::in_double(b, ConstView<B>(theta_bar.lambda));
+  out.again = tape.solved_in_double.columns();
+  return out;
+}
+
+/// The columns of all images but one.
+Host without(Host const& A, Index image, Index sites) {
+  return host_matrix<double>(A.rows(), A.cols() - sites,
+                             [&](Index i, Index j) { return A(i, j < image * sites ? j : j + sites); });
+}
+
+}  // namespace
+
+TEST_CASE("(K4) (A3) images that float cannot certify are solved in double, and counted") {
+  Index const sites = 30, codes = 9, N = 3, tiny = 1;
+  Host const D = test::unit_norm_dictionary<double>(18, 4, test::seed(80));
+  Host x = test::normal_matrix<double>(2, N * sites, test::seed(81));
+  for (Index j = tiny * sites; j < (tiny + 1) * sites; ++j)
+    for (Index i = 0; i < 2; ++i) x(i, j) *= 3e-42;  // its code is subnormal in float
+  Host const u_bar = test::normal_matrix<double>(4, N * codes, test::seed(82));
+  Host const seen = test::rounded<double>(test::rounded<float>(x));
+  Fallback const wide = fallback(Cpu<double>(1), D, seen, u_bar);
+  Fallback const narrow = fallback(Cpu<float>(1), D, seen, u_bar);
+  CHECK(wide.again.empty());
+  CHECK(narrow.again == std::vector<Index>{tiny});
+  CHECK(test::max_abs_difference(narrow.predicted, narrow.u) == 0);
+  double largest = 0;
+  for (Index j = tiny * codes; j < (tiny + 1) * codes; ++j)
+    for (Index i = 0; i < 4; ++i) {  // but for the rounding of D and alpha
+      double const expected = wide.u(i, j), unit = std::numeric_limits<float>::denorm_min();
+      CHECK(std::abs(narrow.u(i, j) - expected) <= .51 * unit + 1e-4 * expected);
+      largest = std::max(largest, expected);
+    }
+  REQUIRE(largest > 0);
+  double const close = static_cast<double>(test::tolerance<float>(18, 40));
+  CHECK(test::max_abs_difference(narrow.x_bar, wide.x_bar) <= close);
+  CHECK(test::relative_difference(narrow.D_bar, wide.D_bar) <= close);
+  CHECK(test::relative_difference(narrow.d_bar, wide.d_bar) <= close);
+  CHECK(test::relative_difference(narrow.alpha_bar, wide.alpha_bar) <= close);
+  CHECK(test::relative_difference(narrow.lambda_bar, wide.lambda_bar) <= close);
+  // an image that is not finite goes through, hides nothing that failed, and leaves the others as they are
+  Host spoilt = x;
+  spoilt(1, 7) = std::numeric_limits<double>::quiet_NaN();
+  Fallback const both = fallback(Cpu<float>(1), D, spoilt, u_bar);
+  CHECK(std::isnan(both.u(0, 0)));
+  CHECK(both.again == std::vector<Index>{tiny});
+  CHECK(test::max_abs_difference(without(both.u, 0, codes), without(narrow.u, 0, codes)) == 0);
+  CHECK(test::max_abs_difference(without(both.x_bar, 0, sites), without(narrow.x_bar, 0, sites)) == 0);
+  // double has nothing wider to turn to
+  for (Index j = tiny * sites; j < (tiny + 1) * sites; ++j)
+    for (Index i = 0; i < 2; ++i) x(i, j) *= 1e-280;
+  test::check_throws_with<NotCertified>([&] { fallback(Cpu<double>(1), D, x, u_bar); },
+                                        "ConvolutionalDictionary: the exact solver ended with inaccurate");
 }
 
 }  // namespace detrame

@@ -245,4 +245,26 @@ TEST_CASE("(M5) refusals: shapes and T, by name and size") {
       "unrolled_prox_pullback: U_bar is 3 x 3, U is 3 x 2");
 }
 
+TEST_CASE("(M5) the states of T updates are counted, or refused where an Index cannot") {
+  constexpr Index most = std::numeric_limits<Index>::max();
+  static_assert(StoreStates::columns(5, 3) == 12);
+  CHECK(StoreStates::columns(0, most) == 0);
+  CHECK(StoreStates::columns(1, most) == 0);
+  CHECK(StoreStates::columns(2, most) == most);
+  CHECK(StoreStates::columns(most / 2 + 1, 2) == most - 1);
+  check_throws_with<ShapeError>([] { StoreStates::columns(most / 2 + 2, 2); },
+                                "StoreStates: 4611686018427387904 states of 2 columns, must be sizes >= 0");
+  check_throws_with<ShapeError>([] { StoreStates::columns(3, -1); }, "StoreStates: 2 states of -1 columns");
+  Cpu<double> backend(1);
+  Eigen::MatrixXd const W = Eigen::MatrixXd::Zero(2, 2), h = Eigen::MatrixXd::Zero(2, 1);
+  Eigen::MatrixXd U = W, states = W;
+  using V = ConstView<Cpu<double>>;
+  check_throws_with<ShapeError>(  // (T - 1) N = 2 in the arithmetic that wraps around
+      [&] {
+        unrolled_prox(backend, DenseBlocks{1}, NonnegativeShrinkage{}, V(W), V(h), V(h), V(W), most / 2 + 3,
+                      View<Cpu<double>>(U), View<Cpu<double>>(states));
+      },
+      "StoreStates: 4611686018427387905 states of 2 columns");
+}
+
 }  // namespace detrame

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
+#include "detrame/layer/solved_in_double.hpp"
 
 namespace detrame {
 
@@ -32,7 +35,8 @@ inline constexpr int steps_of<ImplicitUnroll<T>> = T;
 /// Shapes    x: channels x (sites samples).  u: k x (out_sites samples).  D: (K^2 channels) x k, a column an
 ///           atom.
 /// Requires  alpha > 0, beta >= 0, lambda >= 0, else DomainError: the constraints that Sgd keeps.
-/// Ensures   Exact: u is a prox; a solution without a certificate throws NotCertified.
+/// Ensures   Exact: u is a prox. Images that the scalar cannot certify are solved in double, as columns of
+///           Dictionary<k, Exact> are, and counted in the tape's `solved_in_double.columns()`.
 /// Adjoint   implicit, on the active set (A3).
 /// Cost      Exact: see exact_synthesis.  ImplicitUnroll<T>: 4 K^2 k channels T flops a code site; the
 ///           pullback solves a linear system by conjugate gradients.
@@ -64,6 +68,7 @@ struct ConvolutionalDictionary {
       Matrix<B> D_T{};  // k x patch
       ExactResult<B> code{};
       SynthesisCotangent<B> bar{};
+      detail::SolvedInDouble<B> solved_in_double{};
     };
 
     Parameters parameters(B& backend) const { return Parameters::zeros(backend, patch, k); }
@@ -76,9 +81,7 @@ struct ConvolutionalDictionary {
       tape.x = x;
       if constexpr (T == 0) {
         exact_synthesis(backend, tape.synthesis, x, tape.code);
-        auto const failed = detail::failed_columns(backend, tape.code);
-        if (!failed.empty())
-          detail::not_certified(backend, "ConvolutionalDictionary", tape.code, failed.front());
+        tape.solved_in_double.solve(backend, "ConvolutionalDictionary", tape.synthesis, x, tape.code);
       } else {
         unroll(backend, x, tape);
       }
@@ -95,8 +98,11 @@ struct ConvolutionalDictionary {
                           Parameters& theta_bar) const {
       require_cotangent("ConvolutionalDictionary", tape.code.u, u_bar);
       theta_bar.check(patch, k, "_bar");
-      exact_synthesis_pullback(backend, tape.synthesis, tape.x, tape.code.u, u_bar, tape.bar);
-      detail::add_cotangent(backend, theta_bar, tape.bar);
+      tape.solved_in_double.pull_back(backend, tape.synthesis, tape.x, tape.code.u, u_bar, theta_bar,
+                                      tape.bar, [&](ConstView<B> u, SynthesisCotangent<B>& bar) {
+                                        exact_synthesis_pullback(backend, tape.synthesis, tape.x, u, u_bar,
+                                                                 bar);
+                                      });
       return tape.bar.X_bar;
     }
 
@@ -115,7 +121,8 @@ struct ConvolutionalDictionary {
       transpose(backend, ConstView<B>(tape.synthesis.D), View<B>(tape.D_T));
       resize(backend, tape.code.u, k, x.cols() / window.sites() * window.out_sites());
       Scalar const s = tape.synthesis.alpha + tape.synthesis.beta;
-      formula::SynthesisStep<Scalar> const step{s, tape.synthesis.lambda,
+      bool const held = std::isinf(s);  // by an infinite beta, whatever lambda is
+      formula::SynthesisStep<Scalar> const step{s, held ? Scalar(0) : tape.synthesis.lambda,
                                                 largest_row_sum(backend, tape.D_T) + s};
       ConstView<B> const W = tape.D_T, d = tape.synthesis.d;
       View<B> const u = tape.code.u;

@@ -82,21 +82,12 @@ struct Dictionary<k, Exact> {
                           Parameters& theta_bar) const {
       require_cotangent("Dictionary", tape.code.u, u_bar);
       theta_bar.check(in.channels, k, "_bar");
-      auto const& again = tape.solved_in_double;
-      auto const pull_back = [&](ConstView<B> u) {
-        exact_synthesis_pullback(backend, tape.problem.synthesis, PenaltyOf{tape.problem}, tape.x, u, u_bar,
-                                 tape.bar);
-        detail::add_cotangent(backend, theta_bar, tape.bar);
-      };
-      if (again.columns().empty()) {
-        pull_back(tape.code.u);
-      } else {  // those columns have an empty support here, and cotangents of their own
-        Matrix<B> others = tape.code.u;
-        for (Index const j : again.columns())
-          each(backend.lane(), formula::Fill<Scalar>{0}, View<B>(others).middle_cols(j, 1));
-        pull_back(others);
-        again.pull_back(backend, u_bar, theta_bar, tape.bar.X_bar);
-      }
+      auto const& synthesis = tape.problem.synthesis;
+      tape.solved_in_double.pull_back(backend, synthesis, tape.x, tape.code.u, u_bar, theta_bar, tape.bar,
+                                      [&](ConstView<B> u, SynthesisCotangent<B>& bar) {
+                                        exact_synthesis_pullback(backend, synthesis, PenaltyOf{tape.problem},
+                                                                 tape.x, u, u_bar, bar);
+                                      });
       return tape.bar.X_bar;
     }
 
@@ -120,7 +111,7 @@ struct Dictionary<k, Exact> {
     static void solve(B& backend, Problem const& problem, ConstView<B> x, ExactResult<B>& code,
                       detail::SolvedInDouble<B>& again) {
       exact_synthesis(backend, problem.synthesis, PenaltyOf{problem}, x, code);
-      again.solve(backend, "Dictionary", problem.synthesis, x, code, detail::failed_columns(backend, code));
+      again.solve(backend, "Dictionary", problem.synthesis, x, code);
     }
   };
 };

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "detrame/backend/in_double.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/layer/dictionary.hpp"
+#include "detrame/metric/convolutional_synthesis.hpp"
+#include "detrame/metric/synthesis.hpp"
 
 /// What layers that solve their problem exactly do about codes without a certificate.
 namespace detrame::detail {
 
-/// The columns whose code has neither a certificate nor NaN, which goes through as in every layer.
+/// The columns, or images, whose code has neither a certificate nor NaN, which goes through as in every
+/// layer.
 template <Backend B>
 std::vector<Index> failed_columns(B& backend, ExactResult<B> const& code) {
   std::vector<Index> failed;
@@ -35,33 +38,56 @@ template <Backend B>
                              residual(0, 0), " of its terms"));
 }
 
-/// Columns of a batch whose code its scalar could not certify, and their problem, solved in double. Entered
-/// only for them.
+/// A matrix of B in double, in the memory of Wide.
+template <Backend Wide, Backend B>
+Matrix<Wide> in_double(Wide& wide, B& backend, ConstView<B> A) {
+  auto const host = to_host(backend, A);
+  return to_device(wide, host_matrix<double>(host.rows(), host.cols(), [&](Index i, Index j) {
+                     return static_cast<double>(host(i, j));
+                   }));
+}
+
+/// The data of a problem, a column each or an image each, in double.
+template <Backend Wide, Backend B>
+Synthesis<Wide> in_double(Wide& wide, B& backend, Synthesis<B> const& p) {
+  return {in_double(wide, backend, ConstView<B>(p.D)), static_cast<double>(p.alpha),
+          static_cast<double>(p.beta), static_cast<double>(p.lambda),
+          in_double(wide, backend, ConstView<B>(p.d))};
+}
+template <Backend Wide, Backend B>
+ConvolutionalSynthesis<Wide> in_double(Wide& wide, B& backend, ConvolutionalSynthesis<B> const& p) {
+  return {p.window,
+          in_double(wide, backend, ConstView<B>(p.D)),
+          static_cast<double>(p.alpha),
+          static_cast<double>(p.beta),
+          static_cast<double>(p.lambda),
+          in_double(wide, backend, ConstView<B>(p.d))};
+}
+
+/// Columns of a batch, or images where the dictionary is a convolution, whose code its scalar could not
+/// certify, solved in double. Work is done only for them.
 template <Backend B>
 class SolvedInDouble {
   using Scalar = typename B::Scalar;
-  using Wide = std::conditional_t<std::is_same_v<Scalar, double>, B, typename InDouble<B>::Backend>;
+  static constexpr bool is_widest = std::is_same_v<Scalar, double>;
+  using Wide = std::conditional_t<is_widest, B, typename InDouble<B>::Backend>;
 
  public:
+  /// Their numbers in the batch, of columns or of images.
   std::vector<Index> const& columns() const { return columns_; }
 
-  /// Writes the codes of `failed` columns over those of code.u.
-  /// NotCertified where double cannot do it either.
-  void solve(B& backend, char const* who, Synthesis<B> const& synthesis, ConstView<B> x, ExactResult<B>& code,
-             std::vector<Index> failed) {
-    columns_ = std::move(failed);
+  /// Writes their codes over those of code.u. NotCertified where double cannot do it either.
+  template <class Problem>
+  void solve(B& backend, char const* who, Problem const& synthesis, ConstView<B> x, ExactResult<B>& code) {
+    columns_ = failed_columns(backend, code);
     if (columns_.empty()) return;
-    if constexpr (std::is_same_v<Scalar, double>) {
+    problems_ = code.column_status.cols();
+    if constexpr (is_widest) {
       not_certified(backend, who, code, columns_.front());
     } else {
-      D_ = converted<double>(to_host(backend, ConstView<B>(synthesis.D)));
-      d_ = converted<double>(to_host(backend, ConstView<B>(synthesis.d)));
-      alpha_ = static_cast<double>(synthesis.alpha);
-      beta_ = static_cast<double>(synthesis.beta);
-      lambda_ = static_cast<double>(synthesis.lambda);
-      x_ = gathered(backend, x);
       Wide wide;
-      auto const again = exact_synthesis(wide, problem(wide), to_device(wide, x_));
+      auto const again =
+          exact_synthesis(wide, in_double(wide, backend, synthesis), gathered(wide, backend, x));
       auto const status = to_host(wide, ConstView<Wide>(again.column_status));
       for (Index n = 0; n < status.cols(); ++n)
         if (status(0, n) != 0) not_certified(wide, who, again, n);
@@ -70,45 +96,67 @@ class SolvedInDouble {
     }
   }
 
-  /// The adjoint of those columns: added to theta_bar, written over their X_bar.
-  void pull_back(B& backend, ConstView<B> u_bar, DictionaryParameters<B>& theta_bar, View<B> X_bar) const {
-    if constexpr (!std::is_same_v<Scalar, double>) {
+  /// The adjoint of the whole batch, for the problem and the x of `solve`: adds to theta_bar, assigns
+  /// bar.X_bar.
+  /// others(u, bar) is the layer's own adjoint at codes u, in its scalar.
+  template <class Problem, class Others>
+  void pull_back(B& backend, Problem const& synthesis, ConstView<B> x, ConstView<B> u, ConstView<B> u_bar,
+                 DictionaryParameters<B>& theta_bar, SynthesisCotangent<B>& bar, Others const& others) const {
+    if (columns_.empty()) {
+      others(u, bar);
+      add_cotangent(backend, theta_bar, bar);
+    } else if constexpr (!is_widest) {
+      Matrix<B> rest;
+      resize(backend, rest, u.rows(), u.cols());
+      each(backend.lane(), formula::Assign(), View<B>(rest), u);
+      for (Index const j : columns_)  // an empty support: no cotangent but what follows
+        each(backend.lane(), formula::Fill<Scalar>{0}, block(View<B>(rest), j));
+      others(rest, bar);
+      add_cotangent(backend, theta_bar, bar);
       Wide wide;
-      auto const bar = exact_synthesis_pullback(wide, problem(wide), to_device(wide, x_), to_device(wide, u_),
-                                                to_device(wide, gathered(backend, u_bar)));
-      add_cotangent(backend, theta_bar, bar, [&](Matrix<Wide> const& from) {
-        return to_device(backend, converted<Scalar>(to_host(wide, ConstView<Wide>(from))));
+      SynthesisCotangent<Wide> again;
+      exact_synthesis_pullback(wide, in_double(wide, backend, synthesis), gathered(wide, backend, x),
+                               to_device(wide, u_), gathered(wide, backend, u_bar), again);
+      add_cotangent(backend, theta_bar, again, [&](Matrix<Wide> const& from) {
+        return narrowed(backend, to_host(wide, ConstView<Wide>(from)));
       });
-      scatter(backend, to_host(wide, ConstView<Wide>(bar.X_bar)), X_bar);
+      scatter(backend, to_host(wide, ConstView<Wide>(again.X_bar)), bar.X_bar);
     }
   }
 
  private:
-  template <class To, class From>
-  static HostMatrix<To> converted(HostMatrix<From> const& A) {
-    return host_matrix<To>(A.rows(), A.cols(), [&](Index i, Index j) { return static_cast<To>(A(i, j)); });
+  static Matrix<B> narrowed(B& backend, HostMatrix<double> const& A) {
+    return to_device(backend, host_matrix<Scalar>(A.rows(), A.cols(), [&](Index i, Index j) {
+                       return static_cast<Scalar>(A(i, j));
+                     }));
   }
-  Synthesis<Wide> problem(Wide& wide) const {
-    return {to_device(wide, D_), alpha_, beta_, lambda_, to_device(wide, d_)};
+  /// The columns of the j-th problem in a matrix of the batch: one, or an image's sites.
+  template <class V>
+  V block(V A, Index j) const {
+    Index const width = A.cols() / problems_;
+    return A.middle_cols(j * width, width);
   }
-  HostMatrix<double> gathered(B& backend, ConstView<B> A) const {
+  Matrix<Wide> gathered(Wide& wide, B& backend, ConstView<B> A) const {
+    Index const width = A.cols() / problems_;
+    std::vector<Index> from;
+    for (Index const j : columns_)
+      for (Index s = 0; s < width; ++s) from.push_back(j * width + s);
     Matrix<B> some;
-    resize(backend, some, A.rows(), static_cast<Index>(columns_.size()));
-    gather_columns(backend.lane(), A, columns_, View<B>(some));
-    return converted<double>(to_host(backend, ConstView<B>(some)));
+    resize(backend, some, A.rows(), static_cast<Index>(from.size()));
+    gather_columns(backend.lane(), A, from, View<B>(some));
+    return in_double(wide, backend, ConstView<B>(some));
   }
   void scatter(B& backend, HostMatrix<double> const& from, View<B> to) const {
-    for (Index n = 0; n < from.cols(); ++n) {
-      auto const column = host_matrix<Scalar>(
-          from.rows(), 1, [&](Index i, Index) { return static_cast<Scalar>(from(i, n)); });
-      each(backend.lane(), formula::Assign(), to.middle_cols(columns_[static_cast<std::size_t>(n)], 1),
-           to_device(backend, column));
-    }
+    Matrix<B> const some = narrowed(backend, from);
+    Index const width = to.cols() / problems_;
+    for (std::size_t n = 0; n < columns_.size(); ++n)
+      each(backend.lane(), formula::Assign(), block(to, columns_[n]),
+           ConstView<B>(some).middle_cols(static_cast<Index>(n) * width, width));
   }
 
   std::vector<Index> columns_;
-  HostMatrix<double> D_{}, d_{}, x_{}, u_{};
-  double alpha_ = 0, beta_ = 0, lambda_ = 0;
+  Index problems_ = 0;  // in the batch
+  HostMatrix<double> u_{};
 };
 
 }  // namespace detrame::detail

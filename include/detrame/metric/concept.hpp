@@ -16,7 +16,8 @@ namespace detrame {
 ///
 ///   value(lane, U, out)            out_j = psi(u_j), infinity outside the domain; 0 times infinity counts 0
 ///   beta()                         k x 1, the curvature: with the metric's Q, H = Q + diag(beta) is that of
-///                                  the whole problem, and lambda_min(Q) + min beta its modulus
+///                                  the whole problem, and lambda_min(Q) + min beta its modulus; infinity
+///                                  holds u_i as an infinite lambda_i does
 ///   lambda()                       k x 1, the weights of rho; infinity holds u_i where rho is least
 ///   A(t, b)                        argmin_u 1/2 (u - t)^2 + b rho(u), b >= 0; b = 0 projects on the domain
 ///   A.slope(u)                     the derivative of that in t, as a function of the result: 1, at a kink 0.
@@ -29,6 +30,8 @@ namespace detrame {
 ///                                  unit of u where the slope is 1, else in that of g
 ///   A.scaled(power)                the rule of 2^power rho(u 2^-power), that of codes in another unit:
 ///                                  bounds times 2^power, weights as they are
+///
+/// Recursions know A by its type: theirs has no data.
 ///
 /// Laws: tests/exact/penalty_test.cpp runs them on both of penalty.hpp and on a box.
 namespace has {

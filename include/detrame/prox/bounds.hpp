@@ -131,6 +131,7 @@ typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str
                                   Matrix<B> const& S, Activation, ConstView<B> Z,
                                   std::optional<ConstView<B>> U = std::nullopt) {
   using Scalar = typename B::Scalar;
+  using Rule = typename formula::RuleByType<Activation>::Rule;
   auto const& structure = recurrence.structure;
   recurrence.check(who);
   Index const k = recurrence.dim(), N = Z.cols();
@@ -168,7 +169,7 @@ typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str
     for (Index i = 0; i < k; ++i) {
       double const hz = static_cast<double>(h(i, 0)) * static_cast<double>(z(i, j)),
                    b_i = static_cast<double>(b(i, 0)), u_ij = static_cast<double>(u(i, j));
-      step(i, j) = Activation{}(hz + static_cast<double>(v(i, j)), b_i) - u_ij;
+      step(i, j) = Rule{}(hz + static_cast<double>(v(i, j)), b_i) - u_ij;
       rounding(i, j) =
           eps * (std::abs(hz) + static_cast<double>(terms(i, j)) + std::abs(b_i) + std::abs(u_ij));
     }

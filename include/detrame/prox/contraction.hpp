@@ -92,12 +92,30 @@ typename B::Scalar contraction_factor(B& backend,
 
 namespace detail {
 
-/// S = Theta + gamma beta of a step.
+/// S = Theta + gamma beta of a step; s_i = theta_i where beta_i is infinite, in whose rows no two iterates
+/// differ.
 template <Backend B, Penalty P>
 HostMatrix<typename B::Scalar> step_metric(B& backend, Step<B> const& step, P const& psi) {
   auto const Theta = to_host(backend, ConstView<B>(step.Theta)), beta = to_host(backend, psi.beta());
-  return host_matrix<typename B::Scalar>(
-      Theta.rows(), 1, [&](Index i, Index) { return Theta(i, 0) + step.gamma * beta(i, 0); });
+  return host_matrix<typename B::Scalar>(Theta.rows(), 1, [&](Index i, Index) {
+    return std::isinf(beta(i, 0)) ? Theta(i, 0) : Theta(i, 0) + step.gamma * beta(i, 0);
+  });
+}
+
+/// The recurrence without the columns of W~ that multiply what an infinite beta_i holds at 0.
+template <Penalty P, Backend B, class Str>
+Recurrence<B, Str> on_free_entries(B& backend, P const& psi, Recurrence<B, Str> const& recurrence) {
+  auto const beta = to_host(backend, psi.beta());
+  auto const W = to_host(backend, ConstView<B>(recurrence.W_tilde));  // kg x (taps k)
+  Index const kg = W.rows(), taps = recurrence.structure.taps();
+  return {recurrence.structure,
+          to_device(backend,
+                    host_matrix<typename B::Scalar>(kg, W.cols(),
+                                                    [&](Index i, Index j) {
+                                                      Index const of_column = j / (taps * kg) * kg + j % kg;
+                                                      return std::isinf(beta(of_column, 0)) ? 0 : W(i, j);
+                                                    })),
+          recurrence.h, recurrence.b};
 }
 
 /// A recursion of the form (20) with its tied parameters, and what is known of it.
@@ -120,7 +138,8 @@ auto tied_contraction(B& backend, M const& Q, P const& psi, R const& recursion) 
     Matrix<B> S = to_device(backend, step_metric(backend, step, psi));
     // An entry of W~ is rounded to 3 eps of itself and eps / 2 of theta / s <= 1; a row of n entries has a
     // sum of magnitudes of at most sqrt(n) its length.
-    double const kappa = static_cast<double>(contraction_factor(backend, tied, S)),
+    double const kappa =
+                     static_cast<double>(contraction_factor(backend, on_free_entries(backend, psi, tied), S)),
                  n = static_cast<double>(tied.W_tilde.rows() * tied.structure.taps());
     double const rounding =
         4 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * (1 + std::sqrt(n) * kappa);
@@ -133,7 +152,8 @@ auto tied_contraction(B& backend, M const& Q, P const& psi, R const& recursion) 
 
 /// kappa and S of a recursion. Gauss-Seidel and FISTA are refused when the program is compiled.          (C1)
 ///
-/// Ensures   S = Theta + gamma beta; kappa allows for the rounding of W~.
+/// Ensures   S = Theta + gamma beta; kappa allows for the rounding of W~. Where beta_i is infinite, u_i is
+///           held at 0 and s_i = theta_i: kappa is that of the other rows, for points that are 0 in this one.
 template <Backend B, Metric M, Penalty P, class R>
 Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
   return detail::tied_contraction(backend, Q, psi, recursion).known;
@@ -141,8 +161,8 @@ Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recurs
 
 namespace detail {
 
-/// Whether kappa < 1 is known of a recursion; of none whose S is not a metric, such as where gamma beta is
-/// infinite.
+/// Whether kappa < 1 is known of a recursion; of none whose S is not a metric, such as where gamma beta
+/// overflows.
 template <Backend B, Metric M, Penalty P, class R>
 bool known_to_contract(B& backend, M const& Q, P const& psi, R const& recursion) {
   auto const S = step_metric(backend, Step<B>(recursion.tied_step(backend, Q)), psi);

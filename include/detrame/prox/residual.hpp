@@ -87,7 +87,8 @@ class MetricProblem {
     each(backend.lane(), formula::StoreMagnitude{}, View<B>(magnitudes_), weights);
     modulus_ = convexity_modulus(backend, Q, psi);
     auto const sums = to_host(backend, Q.absolute_row_sums(backend)), beta = to_host(backend, psi.beta());
-    for (Index i = 0; i < k; ++i) slope_ = std::max(slope_, sums(i, 0) + beta(i, 0));
+    for (Index i = 0; i < k; ++i)
+      slope_ = std::max(slope_, sums(i, 0) + (std::isinf(beta(i, 0)) ? Scalar(0) : beta(i, 0)));
     slope_ *= std::sqrt(static_cast<Scalar>(k * Q.structure().unit()));
   }
 

@@ -18,6 +18,11 @@ namespace detail {
 ///   with u >= 0 the share of d is max(-d, 0), the shrinkage lambda + max(d, 0); else |d| and lambda
 template <Backend B_, Penalty P>
 class SynthesisProblem {
+  static_assert(
+      Shrinkage<P>,
+      "synthesis_prox: takes penalties whose only kink is 0 (Shrinkage: lambda |u|, perhaps on u >= "
+      "0), whose Activation says two_sided");
+
  public:
   using Backend = B_;
   using B = B_;
@@ -49,7 +54,7 @@ class SynthesisProblem {
       shrinkage(i, 0) = two_sided ? lambda(i, 0) : lambda(i, 0) + down;
       if (d_i != d_i) share(i, 0) = d_i;
       weight(i, 0) = Q.alpha() + beta(i, 0);
-      Scalar row = weight(i, 0);
+      Scalar row = std::isinf(beta(i, 0)) ? Scalar(0) : weight(i, 0);  // where u_i is held at 0
       for (Index l = 0; l < m; ++l) row += sizes(l, i) * sums(l, 0);
       slope_ = std::max(slope_, row);
     }

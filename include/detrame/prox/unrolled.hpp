@@ -3,13 +3,21 @@
 
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/errors.hpp"
+#include "detrame/core/sizes.hpp"
 #include "detrame/operator/concept.hpp"
 
 namespace detrame {
 
 /// What a forward pass keeps for its pullback besides Z and U_T: all of U_1, ..., U_{T-1}, or nothing.
+/// ShapeError where they have more columns than an Index counts.
 struct StoreStates {
-  static constexpr Index columns(Index T, Index N) { return T > 1 ? (T - 1) * N : 0; }
+  static constexpr Index columns(Index T, Index N) {
+    auto const count = product_of_sizes({T > 1 ? T - 1 : 0, N});
+    if (!count)
+      throw ShapeError(message("StoreStates: ", T - 1, " states of ", N,
+                               " columns, must be sizes >= 0 whose product can be counted"));
+    return *count;
+  }
 };
 struct RecomputeStates {
   static constexpr Index columns(Index, Index) { return 0; }

@@ -12,21 +12,21 @@ namespace detrame::detail {
 template <Penalty P>
 struct StepVectors {
   using B = typename P::Backend;
-  using Scalar = typename P::Scalar;
+  using Scalar = typename B::Scalar;
   Matrix<B> h, s, b;  // k x 1
 
   StepVectors(B& backend, P const& psi, Step<B> const& step) {
     HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);  // k x 1
     HostMatrix<Scalar> const lambda = to_host(backend, psi.lambda()),
                              beta = to_host(backend, psi.beta());  // k x 1
-    auto const over_S = [&](auto const& numerator) {
+    auto const column = [&](auto const& entry) {
       return to_device(backend, host_matrix<Scalar>(Theta.rows(), 1, [&](Index i, Index) {
-                         return numerator(i) / (Theta(i, 0) + step.gamma * beta(i, 0));
+                         return entry(i, Theta(i, 0) + step.gamma * beta(i, 0));
                        }));
     };
-    h = over_S([&](Index i) { return Theta(i, 0); });
-    s = over_S([&](Index) { return step.gamma; });
-    b = over_S([&](Index i) { return step.gamma * lambda(i, 0); });
+    h = column([&](Index i, Scalar S) { return Theta(i, 0) / S; });
+    s = column([&](Index, Scalar S) { return step.gamma / S; });
+    b = column([&](Index i, Scalar S) { return formula::tied_threshold(step.gamma * lambda(i, 0), S); });
   }
 };
 
@@ -55,7 +55,7 @@ template <Penalty P>
 class AcceleratedUpdates {
  public:
   using B = typename P::Backend;
-  using Scalar = typename P::Scalar;
+  using Scalar = typename B::Scalar;
 
   AcceleratedUpdates(B& backend, P const& psi, Step<B> const& step, Index N)
       : vectors_(backend, psi, step),
@@ -86,6 +86,7 @@ class AcceleratedUpdates {
 /// Scratch: two scalars, the changes of this row and of the last.
 template <class Activation>
 struct SweepColumn {
+  using Rule = typename formula::RuleByType<Activation>::Rule;
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar const> lambda, MatrixView<Scalar const> beta,
@@ -98,7 +99,7 @@ struct SweepColumn {
       Scalar* const change = scratch + i % 2;
       team.once([=] {
         Scalar const q_ii = Q(i - first, i), s = q_ii + beta(i, 0), u = U(i, j);
-        U(i, j) = Activation{}((q_ii * u - V(i, j)) / s, lambda(i, 0) / s);
+        U(i, j) = Rule{}((q_ii * u - V(i, j)) / s, formula::tied_threshold(lambda(i, 0), s));
         *change = U(i, j) - u;
       });
       if (*change == Scalar(0)) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/limits.hpp"
@@ -104,12 +105,22 @@ struct SoftShrinkage {
   }
 };
 
+/// The rule of a recursion, whose formulas know it by its type.
+template <class Activation>
+struct RuleByType {
+  static_assert(std::is_empty_v<Activation>,
+                "a recursion knows the rule of its penalty by its type alone: one whose Activation has data "
+                "(the bounds of a box) is solved exactly, by exact_prox or exact_synthesis");
+  using Rule = Activation;
+};
+
 /// u <- A(t, b)
 template <class Activation>
 struct Activate {
+  using Rule = typename RuleByType<Activation>::Rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar t, Scalar b) const {
-    u = Activation{}(t, b);
+    u = Rule{}(t, b);
   }
 };
 

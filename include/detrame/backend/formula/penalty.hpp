@@ -21,12 +21,15 @@ struct PenaltyTerm {
 };
 
 /// The minimum-norm subgradient at u of  1/2 <u - z, Q (u - z)> + psi(u),  with v = (Q (u - z))_i. Outside
-/// the domain of psi it is infinite; where v is not finite, neither is it.
+/// the domain of psi it is infinite; where v is not finite, neither is it. An infinite beta holds u at 0, as
+/// an infinite lambda does.
 template <class Activation>
 struct Subgradient {
+  using Rule = typename RuleByType<Activation>::Rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar lambda, Scalar beta) const {
-    return Activation::subgradient(u, v + beta * u, lambda);
+    if (beta > limits::largest<Scalar>) return Rule{}.subgradient(u, v, beta);
+    return Rule{}.subgradient(u, v + beta * u, lambda);
   }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/backend/formula/activation.hpp"
 #include "detrame/backend/formula/terms.hpp"
 #include "detrame/core/host_device.hpp"
 
@@ -11,21 +12,23 @@ namespace detrame::formula {
 /// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
 template <class Activation>
 struct FirstUpdate {
+  using Rule = typename RuleByType<Activation>::Rule;
   static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar& u, Scalar z, Scalar h, Scalar b) const {
     g = h * z - v;
-    u = Activation{}(g, b);
+    u = Rule{}(g, b);
   }
 };
 
 /// Every further update, fused to v = (W~ u)_i: u_next <- A(v + g, b).
 template <class Activation>
 struct NextUpdate {
+  using Rule = typename RuleByType<Activation>::Rule;
   static constexpr bool on_packets = true;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u_next, Scalar g, Scalar b) const {
-    u_next = Activation{}(v + g, b);
+    u_next = Rule{}(v + g, b);
   }
 };
 
@@ -106,33 +109,36 @@ struct UpdateTangent {
 /// h, s, b = theta, gamma, gamma lambda, each over theta + gamma beta.
 template <class Activation>
 struct ProximalStep {
+  using Rule = typename RuleByType<Activation>::Rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar h, Scalar s, Scalar b,
                                       Scalar active) const {
-    u = active != Scalar(0) ? Activation{}(h * u - s * v, b) : u;
+    u = active != Scalar(0) ? Rule{}(h * u - s * v, b) : u;
   }
 };
 
 /// The same from y = u + momentum (u - u_last), whose gradient is affine: v + momentum (v - v_last).
 template <class Activation, class Scalar>
 struct AcceleratedStep {
+  using Rule = typename RuleByType<Activation>::Rule;
   Scalar momentum;
   DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar& u_last, Scalar v, Scalar& v_last, Scalar h, Scalar s,
                                       Scalar b, Scalar active) const {
     Scalar const y = u + momentum * (u - u_last), v_y = v + momentum * (v - v_last);
     u_last = u;
     v_last = v;
-    u = active != Scalar(0) ? Activation{}(h * y - s * v_y, b) : u;
+    u = active != Scalar(0) ? Rule{}(h * y - s * v_y, b) : u;
   }
 };
 
 /// A proximal gradient step of a synthesis problem, fused to v = (D^T (D u - x))_i, of length 1 / L:
-/// u <- (u - (v + shift u + d + lambda) / L)_+
+/// u <- (u - (v + shift u + d + lambda) / L)_+. An infinite shift of u = 0 counts nothing.
 template <class Scalar>
 struct SynthesisStep {
   Scalar shift, lambda, L;
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u, Scalar d) const {
-    u = relu(u - (v + shift * u + d + lambda) / L);
+    Scalar const shifted = u == Scalar(0) ? u : shift * u;
+    u = relu(u - (v + shifted + d + lambda) / L);
   }
 };
 

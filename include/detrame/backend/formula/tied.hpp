@@ -2,10 +2,18 @@
 #pragma once
 
 #include "detrame/core/host_device.hpp"
+#include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 /// From a metric and a penalty to W, c, W~, h, b, and back.
 namespace detrame::formula {
+
+/// The threshold gamma lambda / s of a row, s = theta + gamma beta: 0 where s is infinite, since u is 0 there
+/// for every lambda.
+template <class Scalar>
+DETRAME_HOST_DEVICE constexpr Scalar tied_threshold(Scalar gamma_lambda, Scalar s) {
+  return s > limits::largest<Scalar> ? Scalar(0) : gamma_lambda / s;
+}
 
 /// The constant part of a tied recursion, fused to v = (D^T x)_i: g <- gamma (v - d) / (theta + gamma beta)
 template <class Scalar>
@@ -45,7 +53,7 @@ struct TiedShrinkage {
   DETRAME_HOST_DEVICE void operator()(Scalar& h, Scalar& b, Scalar theta, Scalar lambda, Scalar beta) const {
     Scalar const s = theta + gamma * beta;
     h = theta / s;
-    b = gamma * lambda / s;
+    b = tied_threshold(gamma * lambda, s);
   }
 };
 
@@ -70,7 +78,7 @@ struct TiedWeightPullback {
 };
 
 /// The rest of the adjoint of a row of tied parameters, given w = w_bar_ii and r = sum_l w_bar_il q_il.
-/// gamma_bar is the row's share.
+/// gamma_bar is the row's share. Where lambda or beta is infinite, 0 times that counts 0.
 template <class Scalar>
 struct TiedRowPullback {
   Scalar gamma;
@@ -78,11 +86,13 @@ struct TiedRowPullback {
                                       Scalar& gamma_bar, Scalar theta, Scalar lambda, Scalar beta,
                                       Scalar h_bar, Scalar b_bar, Scalar w, Scalar r) const {
     Scalar const s = theta + gamma * beta;
-    Scalar const s_bar = -(theta * (w + h_bar) + gamma * (lambda * b_bar - r)) / (s * s);
+    bool const held = s > limits::largest<Scalar>;
+    Scalar const by_lambda = held || b_bar == Scalar(0) ? Scalar(0) : lambda * b_bar;
+    Scalar const s_bar = -(theta * (w + h_bar) + gamma * (by_lambda - r)) / (s * s);
     theta_bar = (w + h_bar) / s + s_bar;
     lambda_bar = gamma * b_bar / s;
     beta_bar = gamma * s_bar;
-    gamma_bar = (lambda * b_bar - r) / s + beta * s_bar;
+    gamma_bar = (by_lambda - r) / s + (s_bar == Scalar(0) ? s_bar : beta * s_bar);
   }
 };
 

@@ -1,0 +1,27 @@
+// expect: a recursion knows the rule of its penalty by its type alone: one whose Activation has data
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/detrame.hpp"
+
+using namespace detrame;
+
+struct BoxRule {
+  double low, high;
+  BoxRule scaled(int power) const { return {std::ldexp(low, power), std::ldexp(high, power)}; }
+  double operator()(double t, double) const { return t < low ? low : t > high ? high : t; }
+  double slope(double u) const { return u > low && u < high; }
+  double subgradient(double u, double g, double) const {
+    return (u <= low && g > 0) || (u >= high && g < 0) ? 0 : g;
+  }
+  double kink(double, double p) const { return p < 0 ? low : high; }
+  double margin(double u, double g, double) const {
+    return slope(u) == 0 ? std::abs(g) : std::min(u - low, high - u);
+  }
+};
+
+int main() {
+  Cpu<double> cpu;
+  Eigen::MatrixXd const W = Eigen::MatrixXd::Identity(2, 2), h = Eigen::MatrixXd::Ones(2, 1);
+  Eigen::MatrixXd U = W;
+  using V = ConstView<Cpu<double>>;
+  unrolled_prox(cpu, DenseBlocks{1}, BoxRule{0, 1}, V(W), V(h), V(h), V(W), 3, View<Cpu<double>>(U));
+}
