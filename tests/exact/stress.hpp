@@ -153,8 +153,13 @@ inline Real norm2(Reals const& v) {
   return std::sqrt(square);
 }
 
-/// c(m, k) of docs/maths.md.
-inline Real factor_of_terms(Problem const& p) { return 4 * static_cast<Real>(p.m() + p.k()); }
+/// c = (J + S) / 2 of (U5), half the longest chains of roundings of the judge and of the search.
+inline Real factor_of_terms(Problem const& p) {
+  Index const k = p.k(), m = p.m(), product = k / 4 + k % 4 + 3, dot = m / 16 + 18;
+  Index const judge = p.metric ? product + 4 : product + dot + 6;
+  Index const search = p.metric ? k + product + 4 : m + product + 6;
+  return static_cast<Real>(judge + search) / 2;
+}
 
 /// max_i |s_i| / t_i, NaN if anything is.
 inline Real relative_violation(Problem const& p, Form const& f, Reals const& u) {

@@ -192,6 +192,14 @@ std::uint64_t problems(char const* name, std::uint64_t otherwise) {
 
 }  // namespace
 
+TEST_CASE("(M3) a guess from which the search finds no end gives what none gives") {
+  std::array<Tally, static_cast<std::size_t>(stress::Family::count)> tallies;
+  run<double>(84518, tallies);  // pairs of equal atoms, alpha far below the rounding of D^T D
+  auto const& tally = tallies[static_cast<std::size_t>(stress::Family::lost_alpha)];
+  CHECK(tally.problems == 1);
+  CHECK(tally.warm_status == 0);
+}
+
 TEST_CASE_TEMPLATE("(M1) (M3) no random problem of a hard family gets a false status, none reaches the limit",
                    Scalar, float, double) {
   std::array<Tally, static_cast<std::size_t>(stress::Family::count)> tallies;

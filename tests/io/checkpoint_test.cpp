@@ -213,6 +213,33 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("checkpoint: a pair that another of its step replaced in part is read; a damaged one is not") {
+  TemporaryFolder const folder("checkpoint");
+  auto const model = folder / "step-5.model.safetensors", state = folder / "step-5.state.safetensors";
+  Checkpoint again = sample(5);
+  again.model.metadata["again"] = again.state.metadata["again"] = "yes";
+  auto const stop_at = [&](std::filesystem::path const& file, Checkpoint const& next) {
+    Bytes const before = read_all(file);
+    std::filesystem::remove(file);
+    std::filesystem::create_directory(file);
+    CHECK_THROWS_AS(write_checkpoint(folder.path(), next), std::filesystem::filesystem_error);
+    std::filesystem::remove(file);
+    write_bytes(file, before);
+  };
+  write_checkpoint(folder.path(), sample(5));
+  Bytes const first = read_all(state);
+  write_checkpoint(folder.path(), again);
+  stop_at(state, sample(5));  // the model is that of sample(5) by now
+  write_bytes(state, first);
+  check_reads(folder.path(), 5);
+
+  Bytes damaged = first;
+  damaged.back() ^= 1;
+  write_bytes(state, damaged);
+  stop_at(model, sample(5));
+  refuses(folder.path(), "step-5.state.safetensors: expected the checksum");
+}
+
 TEST_CASE("checkpoint: until `latest` is replaced, the pair from before is read") {
   TemporaryFolder const folder("checkpoint"), later("checkpoint");
   write_checkpoint(folder.path(), sample(1));

@@ -11,7 +11,8 @@ namespace detrame::exact {
 
 /// Solves one diagonal block of Q for the columns first, first + 1, ... side by side, and certifies.
 ///
-/// u, report: the rows of this block, all columns. warm: u holds a guess on entry.
+/// u, report: the rows of this block, all columns. warm: u holds a guess on entry; a column whose search
+/// finds no end from it is solved as without it.
 template <class Activation>
 struct ActiveSet {
   static_assert(
@@ -79,10 +80,20 @@ struct ActiveSet {
       problem.linear_terms(team, first + c, V, terms);
       Basis<Activation::two_sided, Team> basis(team, Q, beta, MatrixView<Scalar const>(lambda_c, n, 1, n),
                                                root, r_c, u_c, slack, terms, column + 5 * Team::padded(n));
-      auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit);
+      Index pivots = 0;
+      ExactStatus status{};
+      for (bool guess = warm;; guess = false) {
+        auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit - pivots, guess);
+        pivots += end.pivots;
+        status = end.status;
+        if (end.found || !guess || pivots >= pivot_limit) break;
+        team.each(n * width, [=](Index p) { g[p] = Scalar(0); });
+        Seed<Activation, Team>::sweep(team, sweeps, Q, beta, weights, r, g, rows);
+        team.each(n, [=](Index i) { u_c[i] = g[i * width + c]; });
+      }
       int const back = -problem.powers(team, first + c).code;
       team.each(n, [=](Index i) { u(i, first + c) = scaled(u_c[i], back); });
-      enter(team, report, first + c, end.status, end.pivots);
+      enter(team, report, first + c, status, pivots);
     }
     certify(team, activation, problem, beta, lambda, first, U, V, g, r, u, report);
   }

@@ -33,7 +33,8 @@ namespace detrame::exact {
 /// makes H + shift diag(H) diagonally dominant; there are no more. pivot_limit bounds the steps all the same.
 /// At the end u is the point of the least f so far, and the certificate says what was reached.
 ///
-/// The last point is computed from its basis alone, in one way: so it does not depend on the guess.
+/// The last point is computed from its basis alone, in one way: so it does not depend on the guess. A search
+/// from a caller's guess does not begin again at 0: where it finds no end, the caller searches without it.
 template <bool two_sided, class Team>
 class Pivoting {
  public:
@@ -41,20 +42,21 @@ class Pivoting {
   struct End {
     ExactStatus status;  ///< unless the certificate says `optimal`
     Index pivots;
+    bool found;  ///< whether the search ended, by itself, at a point without violations
   };
 
   DETRAME_HOST_DEVICE explicit Pivoting(Basis<two_sided, Team>& basis) : b_(basis), team_(basis.team) {}
 
-  /// basis.u: the guess on entry, what was reached at the end.
-  DETRAME_HOST_DEVICE End run(Index pivot_limit) {
+  /// basis.u: the guess on entry, what was reached at the end. warm: the guess is a caller's.
+  DETRAME_HOST_DEVICE End run(Index pivot_limit, bool warm) {
     limit_ = pivot_limit;
     if (!guess_is_finite() || zero_is_optimal()) team_.each(b_.n, [this](Index i) { b_.u[i] = Scalar(0); });
     team_.each(b_.n, [this](Index i) { b_.old_u[i] = b_.u[i]; });
-    bool const ended = (block_pivoting() && confirm()) || descents();
+    bool const ended = (block_pivoting() && confirm()) || descents(warm);
     if (!ended) team_.each(b_.n, [this](Index i) { b_.u[i] = b_.old_u[i]; });
     return {ended || pivots_ < limit_ ? (singular_ ? ExactStatus::singular : ExactStatus::inaccurate)
                                       : ExactStatus::iteration_limit,
-            pivots_};
+            pivots_, ended};
   }
 
  private:
@@ -121,11 +123,13 @@ class Pivoting {
     return error;
   }
 
-  /// Descent from the guess, then from 0, with the first shift for which it ends at a minimiser.
-  DETRAME_HOST_DEVICE bool descents() {
+  /// Descent from the guess, then, unless that is a caller's, from 0, with the first shift for which it ends
+  /// at a minimiser.
+  DETRAME_HOST_DEVICE bool descents(bool warm) {
     Scalar const n = static_cast<Scalar>(b_.n);
     for (bool guess = true; pivots_ < limit_; guess = false) {
       if (descent(guess)) return true;
+      if (guess && warm) return false;
       if (guess) continue;
       singular_ = true;
       if (b_.shift > n) return false;
