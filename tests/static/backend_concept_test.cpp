@@ -11,6 +11,7 @@
 namespace stub {
 
 using detrame::Batch;
+using detrame::Tasks;
 using detrame::Columns;
 using detrame::HostMatrix;
 using detrame::Index;
@@ -318,7 +319,7 @@ void finish_gradient(Backend<m>&, Gradient<m>, View<m>);
 
 template <Clause m, class F>
   requires(m != Clause::each_column)
-void each_column(Backend<m>&, Index, Index, F&&, View<m>);
+void each_column(Backend<m>&, Tasks, Index, F&&, View<m>);
 template <Clause m>
   requires(m != Clause::definite_solve)
 bool definite_solve(Backend<m>&, ConstView<m>, ConstView<m>, View<m>);
