@@ -3,8 +3,8 @@
 //
 //   bench_threads_bench [--busy] [--calls N] [FILTER]
 //
-// For each verb and size: the median time of N (200) calls with one thread and with the default, by turns, and
-// their ratio; with --busy beside a program that burns every core. FILTER: part of the names.
+// For each verb and size: the median time of N (200) calls with one thread and with the default, by turns,
+// and their ratio; with --busy beside a program that burns every core. FILTER: part of the names.
 #include <sys/wait.h>
 #include <unistd.h>
 

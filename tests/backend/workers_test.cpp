@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cfenv>
 #include <set>
 
 #include "detrame/backend/cpu/backend.hpp"
@@ -154,6 +155,42 @@ TEST_CASE("Cpu: a helper that lost its processor is not asked again at once") {
   Seen seen;
   b.run(10, much, [&](auto&, Index) { seen.me(); });
   CHECK(seen.only_me());
+}
+
+TEST_CASE("Cpu: work without end is shared as any") {
+  Cpu<double> b(2);
+  std::atomic<int> ran = 0;
+  for (double flops : {1e30, std::numeric_limits<double>::infinity()})
+    for (int repetition = 0; repetition < 20; ++repetition)
+      b.run(20, Work{flops}, [&](auto&, Index) { ++ran; });
+  CHECK(ran == 800);
+}
+
+TEST_CASE("Cpu: helpers round as their caller does") {
+  Cpu<double> one(1), two(2);
+  int const before = std::fegetround();
+  std::fesetround(FE_UPWARD);
+  Index differing = 0;
+  std::size_t most = 0;
+  for (int attempt = 0; attempt < 200 && most < 2; ++attempt) {
+    auto const thirds = [](Cpu<double>& b, std::vector<double>& out, Seen& seen) {
+      b.run(static_cast<Index>(out.size()), much, [&](auto&, Index i) {
+        seen.me();
+        double const volatile divisor = 3;
+        out[static_cast<std::size_t>(i)] = static_cast<double>(i + 1) / divisor;
+        sleep(1);
+      });
+    };
+    std::vector<double> alone(20), shared(20);
+    Seen mine, ours;
+    thirds(one, alone, mine);
+    thirds(two, shared, ours);
+    most = std::max(most, ours.count());
+    for (std::size_t i = 0; i < 20; ++i) differing += alone[i] != shared[i];
+  }
+  std::fesetround(before);
+  CHECK(most == 2);
+  CHECK(differing == 0);
 }
 
 TEST_CASE("Cpu: neither nested runs nor several objects multiply threads") {

@@ -160,13 +160,11 @@ TEST_CASE("(M3) the bits do not depend on the number of threads, nor z on the ca
   for (By recursion : safe_recursions) {
     auto const u = p.solve(recursion, Until{.limit = 20});
     for (int threads : {2, 3}) {
-#if defined(_OPENMP)
       Cpu<double> team(threads);
       auto const v = Problem<Cpu<double>, NonnegativeShrinkage>(team, p.Q_host, p.z_host, p.lambda, p.beta)
                          .solve(recursion, Until{.limit = 20});
       CHECK(u.u == v.u);
       CHECK(u.residual == v.residual);
-#endif
     }
   }
   CHECK(to_host(one, Cpu<double>::ConstView(p.z)) == z_before);

@@ -187,14 +187,12 @@ TEST_CASE("(M5) (A1) the bits do not depend on the number of threads") {
     auto const U = alone.forward();
     auto const bar = alone.pullback(true);
     REQUIRE(max_abs(U) > 0);
-#if defined(_OPENMP)
     for (int threads : {2, 3}) {
       Cpu<float> team(threads);
       Unrolled<Cpu<float>, NonnegativeShrinkage> const together(team, d);
       CHECK(together.forward() == U);
       CHECK(together.pullback(true) == bar);
     }
-#endif
   }
 }
 

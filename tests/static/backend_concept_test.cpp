@@ -11,7 +11,6 @@
 namespace stub {
 
 using detrame::Batch;
-using detrame::Tasks;
 using detrame::Columns;
 using detrame::HostMatrix;
 using detrame::Index;
@@ -19,6 +18,7 @@ using detrame::Item;
 using detrame::Op;
 using detrame::PerColumn;
 using detrame::PerRow;
+using detrame::Tasks;
 using detrame::Window;
 
 enum class Clause {

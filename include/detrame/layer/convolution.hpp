@@ -158,7 +158,9 @@ struct Convolution {
       finish_gradient(backend, gradient, theta_bar.W);
     }
 
-    static Batch batch(Index columns) { return {columns, in.sites(), wanted_columns<Arithmetic>, 2. * k * window.taps() * in.channels}; }
+    static Batch batch(Index columns) {
+      return {columns, in.sites(), wanted_columns<Arithmetic>, 2. * k * window.taps() * in.channels};
+    }
 
     static void check(char const* W, char const* c, Parameters const& theta) {
       require_shape("Convolution", W, theta.W, k, window.taps() * in.channels);

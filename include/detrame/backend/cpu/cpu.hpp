@@ -123,7 +123,7 @@ class Cpu {
     if (threads() > 1 && count > 1 && work.microseconds() >= negligible) {
       for (auto const& lane : lanes_) lane->arena().watch();
       if (!std::exchange(helped_, true)) detail::Workers::of_process().start(threads() - 1);
-      SharedRun run(lanes_, count, task);
+      SharedRun run(lanes_, count, work.microseconds(), task);
       run.with_help(work.microseconds());
       run.rethrow();
       std::size_t most = 0;
@@ -139,29 +139,37 @@ class Cpu {
   /// The tasks of one `run`, taken by the caller and by those who help it.
   class SharedRun {
    public:
-    SharedRun(std::vector<std::unique_ptr<Lane>> const& lanes, Index count, TaskReference task)
-        : lanes_(lanes), count_(count), task_(task), thrower_(count) {}
+    SharedRun(std::vector<std::unique_ptr<Lane>> const& lanes, Index count, double microseconds,
+              TaskReference task)
+        : lanes_(lanes), count_(count), task_(task), thrower_(count) {
+      auto const tasks = static_cast<double>(count), members = static_cast<double>(lanes.size());
+      // About a microsecond, and for each member eight times.
+      block_ = static_cast<Index>(std::clamp(std::min(tasks / microseconds, tasks / (8 * members)), 1., 16.));
+    }
 
-    /// The caller's part. Helpers are asked once what is left is worth it: by the count of the work, or by the
-    /// clock, which is looked at after 1, 4, 16, ... tasks.
+    /// The caller's part. Helpers are asked once what is left is worth it: by the count of the work, or by
+    /// the clock, which is looked at after 1, 4, 16, ... tasks.
     void with_help(double microseconds) {
       int const others = static_cast<int>(lanes_.size()) - 1;
       detail::Workers* workers = nullptr;
       detail::Workers::Job job{this, [](void* run, int seat) {
-                                 while (static_cast<SharedRun*>(run)->one_task(seat)) {
+                                 while (static_cast<SharedRun*>(run)->next_tasks(seat)) {
                                  }
                                }};
       auto const ask = [&](double left, Index tasks_left) {
-        Index const worth = std::min({static_cast<Index>(left / grain), tasks_left, Index{others} + 1});
-        if (left < 2 * grain || worth - 1 <= job.seats) return;
+        if (!(left >= 2 * grain)) return;
+        Index const worth = std::min(static_cast<Index>(std::min(left / grain, others + 1.)), tasks_left);
+        if (worth - 1 <= job.seats) return;
         if (workers == nullptr) workers = &detail::Workers::of_process();
         workers->offer(job, static_cast<int>(worth) - 1);
       };
       ask(microseconds, count_);
       double const start = detail::now();
-      for (Index done = 1, look = 1; one_task(0); ++done) {
-        if (done != look || job.seats == others) continue;
-        look *= 4;
+      Index done = 0, look = 1;
+      while (Index const took = next_tasks(0)) {
+        done += took;
+        if (done < look || job.seats == others) continue;
+        look = 4 * done;
         Index const left = count_ - std::min(count_, next_.load(std::memory_order_relaxed));
         ask((detail::now() - start) / static_cast<double>(done) * static_cast<double>(left), left);
       }
@@ -173,26 +181,28 @@ class Cpu {
     }
 
    private:
-    /// Takes the next task; whether there was one.
-    bool one_task(int seat) {
-      Index const i = next_.fetch_add(1, std::memory_order_relaxed);
-      if (i >= count_) return false;
-      try {
-        task_(*lanes_[static_cast<std::size_t>(seat)], i);
-      } catch (...) {
-        std::lock_guard const lock(mutex_);
-        if (i < thrower_) {
-          thrown_ = std::current_exception();
-          thrower_ = i;
+    /// Takes the next tasks, a few where they are tiny; how many there were.
+    Index next_tasks(int seat) {
+      Index const first = next_.fetch_add(block_, std::memory_order_relaxed);
+      Index const last = std::min(count_, first + block_);
+      for (Index i = first; i < last; ++i) {
+        try {
+          task_(*lanes_[static_cast<std::size_t>(seat)], i);
+        } catch (...) {
+          std::lock_guard const lock(mutex_);
+          if (i < thrower_) {
+            thrown_ = std::current_exception();
+            thrower_ = i;
+          }
         }
       }
-      return true;
+      return std::max<Index>(last - first, 0);
     }
 
     std::vector<std::unique_ptr<Lane>> const& lanes_;
-    Index count_;
+    Index count_, block_ = 1;
     TaskReference task_;
-    std::atomic<Index> next_{0};
+    alignas(64) std::atomic<Index> next_{0};
     std::mutex mutex_;
     std::exception_ptr thrown_;
     Index thrower_;

@@ -9,12 +9,14 @@
     (!defined(__GLIBCXX__) || defined(_GLIBCXX_HAS_GTHREADS))
 #define DETRAME_HAS_THREADS 1
 #include <atomic>
+#include <cfenv>
 #include <chrono>
 #include <ctime>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #if __has_include(<unistd.h>)
+#include <signal.h>
 #include <unistd.h>
 #endif
 #if defined(__linux__)
@@ -73,8 +75,8 @@ inline double processor_time() {
 /// A process that was forked has none of its parent's helpers: it begins anew.
 class Workers {
  public:
-  /// What can be joined. `work(object, seat)` returns when there is nothing left to begin; seats count from 1,
-  /// 0 is the caller's.
+  /// What can be joined. `work(object, seat)` returns when there is nothing left to begin; seats count from
+  /// 1, 0 is the caller's.
   struct Job {
     void* object;
     void (*work)(void* object, int seat);
@@ -83,6 +85,7 @@ class Workers {
     int working = 0;  ///< how many of those still are
     double away = 0;  ///< the longest time that one of them was without a processor, in microseconds
     Job* next = nullptr;
+    std::fenv_t arithmetic{};  ///< the caller's rounding and treatment of subnormals: helpers take them
   };
 
   /// Those of this process.
@@ -104,9 +107,10 @@ class Workers {
   void start(int helpers) {
     if (started_.load(std::memory_order_relaxed) >= helpers) return;
     std::lock_guard const lock(mutex_);
+    NoSignals const none;
     try {
       for (int n = started_; n < helpers; started_ = ++n) std::thread([this] { help(); }).detach();
-    } catch (std::system_error const&) {  // then those who are there, or the caller alone
+    } catch (...) {  // no thread or no memory: then those who are there, or the caller alone
       started_ = helpers;
     }
   }
@@ -114,10 +118,11 @@ class Workers {
   /// From now until `close`, as many as `seats` helpers may join, those who have among them. Nothing where
   /// the processors were too busy of late.
   void offer(Job& job, int seats) {
-    if (now() < alone_until_.load(std::memory_order_relaxed)) return;
+    if (seats <= job.seats || now() < alone_until_.load(std::memory_order_relaxed)) return;
     start(seats);  // a process that was forked has none
     int const more = seats - job.seats;
     {
+      if (job.seats == 0) std::fegetenv(&job.arithmetic);
       std::lock_guard const lock(mutex_);
       if (job.seats == 0) {
         job.next = jobs_;
@@ -145,7 +150,7 @@ class Workers {
       std::lock_guard const lock(mutex_);
       if (job.working == 0) break;
     }
-    double const end = now(), lost = std::min(end - start, job.away);
+    double const end = now(), lost = std::min({end - start, job.away, longest});
     if (lost > awake) alone_until_.store(end + 20 * lost, std::memory_order_relaxed);
   }
 
@@ -161,12 +166,33 @@ class Workers {
     return workers;
   }
 
+  /// While it lives, threads start that leave the program's signals to the program's own threads; not those
+  /// that a thread's own instructions raise, nor a profiler's.
+  struct NoSignals {
+#if __has_include(<unistd.h>) && defined(SIG_SETMASK)
+    NoSignals() {
+      sigset_t all;
+      sigfillset(&all);
+      for (int const own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF})
+        sigdelset(&all, own);
+      pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    NoSignals(NoSignals const&) = delete;
+    NoSignals& operator=(NoSignals const&) = delete;
+    ~NoSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+   private:
+    sigset_t before_;
+#endif
+  };
+
   /// A helper's life.
   void help() {
     for (unsigned seen = 0;; changed(offered_, seen)) {
       seen = offered_.load(std::memory_order_acquire);
       int seat = 0;
       while (Job* const job = join(seat)) {
+        std::fesetenv(&job->arithmetic);
         double const begin = now() - processor_time();
         job->work(job->object, seat);
         leave(*job, now() - processor_time() - begin);
@@ -216,7 +242,8 @@ class Workers {
 #endif
   }
 
-  static constexpr double awake = 20;  // microseconds
+  static constexpr double awake = 20;      // microseconds
+  static constexpr double longest = 50e3;  // beyond it, the process was stopped: a shell, a debugger
 
   std::mutex mutex_;
   Job* jobs_ = nullptr;
