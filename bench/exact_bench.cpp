@@ -5,6 +5,8 @@
 //       the benchmarks
 //   bench_exact_bench solve PROBLEM SOLUTION THREADS ROUNDS
 //       for compare_exact.py: solves a file, prints seconds
+//   bench_exact_bench encode PROBLEM SOLUTION THREADS ROUNDS nonnegative|signed double|float
+//       for compare_sparse.py: the codes alone, and how many columns are not optimal
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -94,6 +96,34 @@ int solve(std::string const& problem, std::string const& solution, int threads, 
   return file ? 0 : 1;
 }
 
+template <class Scalar>
+int encode(std::string const& problem, std::string const& solution, int threads, int rounds, bool is_signed) {
+  using Backend = Cpu<Scalar>;
+  Backend cpu(threads);
+  Problem const p = read(problem);
+  auto const weight = static_cast<Scalar>(p.synthesis.lambda), beta = static_cast<Scalar>(p.synthesis.beta);
+  Index const k = p.synthesis.D.cols();
+  Synthesis<Backend> const synthesis{p.synthesis.D.template cast<Scalar>(),
+                                     static_cast<Scalar>(p.synthesis.alpha), beta, weight,
+                                     Backend::Matrix::Zero(k, 1)};
+  typename Backend::Matrix const X = p.X.template cast<Scalar>();
+  NonnegativeElasticNet<Backend> const nonnegative(cpu, k, weight, beta);
+  ElasticNet<Backend> const two_sided(cpu, k, weight, beta);
+  ExactResult<Backend> result;
+  print_seconds("encode", rounds, [&] {
+    if (is_signed)
+      exact_synthesis(cpu, synthesis, two_sided, X, result);
+    else
+      exact_synthesis(cpu, synthesis, nonnegative, X, result);
+  });
+  std::cout << "not_optimal " << (result.column_status.array() != Scalar(0)).count() << '\n';
+  std::ofstream file(solution, std::ios::binary);
+  Matrix const u = result.u.template cast<double>();
+  file.write(reinterpret_cast<char const*>(u.data()),
+             static_cast<std::streamsize>(sizeof(double)) * u.size());
+  return file ? 0 : 1;
+}
+
 void add(std::string const& name, void (*run)(benchmark::State&, Index, Index, int), Index k, Index N,
          int threads) {
   auto const full =
@@ -108,6 +138,11 @@ void add(std::string const& name, void (*run)(benchmark::State&, Index, Index, i
 int main(int count, char** words) {
   if (count == 6 && std::string(words[1]) == "solve")
     return solve(words[2], words[3], std::atoi(words[4]), std::atoi(words[5]));
+  if (count == 8 && std::string(words[1]) == "encode") {
+    auto const run = std::string(words[7]) == "float" ? encode<float> : encode<double>;
+    return run(words[2], words[3], std::atoi(words[4]), std::atoi(words[5]),
+               std::string(words[6]) == "signed");
+  }
   for (Index k : exact_k)
     for (Index N : exact_N)
       for (int threads : {1, 2}) {

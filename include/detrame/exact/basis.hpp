@@ -33,8 +33,8 @@ class Basis {
   Team const& team;
   Index n;
   MatrixView<Scalar const> Q, beta, lambda;
-  Scalar const* root;       ///< sqrt(h_ii)
-  Scalar const* magnitude;  ///< bounds of the terms that the r_i were summed from
+  Scalar const* root;  ///< sqrt(h_ii)
+  Scalar* magnitude;   ///< bounds of the terms that the r_i were summed from
   Scalar const* r;
   Scalar *u, *slack;          ///< a point, and r - H u there
   Scalar *old_u, *old_slack;  ///< another one
@@ -52,7 +52,7 @@ class Basis {
 
   DETRAME_HOST_DEVICE Basis(Team const& team_, MatrixView<Scalar const> Q_, MatrixView<Scalar const> beta_,
                             MatrixView<Scalar const> lambda_, Scalar const* root_, Scalar const* r_,
-                            Scalar* u_, Scalar* slack_, Scalar const* magnitude_, Scalar* scratch)
+                            Scalar* u_, Scalar* slack_, Scalar* magnitude_, Scalar* scratch)
       : team(team_),
         n(Q_.rows()),
         Q(Q_),
@@ -85,6 +85,22 @@ class Basis {
     size = kept_rows = 0;
     team.each(n, [this](Index i) { sign[i] = 0; });
     exchange();
+  }
+
+  /// No member. With it `enter` costs what its members are, not n.
+  DETRAME_HOST_DEVICE void clear() {
+    size = kept_rows = 0;
+    team.each(n, [this](Index i) { sign[i] = 0; });
+  }
+  /// i joins a basis that is not factored, behind its other members, with the sign s.
+  DETRAME_HOST_DEVICE void enter(int i, int s) {
+    support[size++] = i;
+    sign[i] = s;
+  }
+  /// No member, by the members.
+  DETRAME_HOST_DEVICE void leave() {
+    for (Index p = 0; p < size; ++p) sign[member(p)] = 0;
+    size = kept_rows = 0;
   }
 
   /// H_AA = L L^T. How many rows of A are factored: all, or those before the first whose pivot
@@ -149,9 +165,24 @@ class Basis {
     team.each(n, [this](Index i) { slack[i] += low[i]; });
   }
 
-  /// sum_i root_i |u_i|, so that root_i times it bounds the terms of (H u)_i.
+  /// u and slack on A alone, from x.
+  DETRAME_HOST_DEVICE void go_to_x_on_support() {
+    team.each(size, [this](Index p) {
+      Index const i = member(p);
+      Scalar const* const column = &Q(0, i);
+      Scalar sum[4] = {};
+      Index q = 0;
+      for (; q + 4 <= size; q += 4)
+        for (Index c = 0; c < 4; ++c) sum[c] += column[member(q + c)] * x[q + c];
+      for (Index c = 0; q < size; ++q, ++c) sum[c] += column[member(q)] * x[q];
+      u[i] = x[p];
+      slack[i] = (r[i] - diagonal(i) * x[p]) - ((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    });
+  }
+
+  /// sum_i root_i |u_i| of a point that is 0 off A, so that root_i times it bounds the terms of (H u)_i.
   DETRAME_HOST_DEVICE Scalar size_of_u() const {
-    return team.sum(n, [this](Index i) { return root[i] * std::abs(u[i]); });
+    return team.sum(size, [this](Index p) { return root[member(p)] * std::abs(u[member(p)]); });
   }
   /// A bound of the terms that slack_i and its distance to lambda_i are summed from.
   DETRAME_HOST_DEVICE Scalar terms(Index i, Scalar size_of_u) const {
@@ -223,6 +254,16 @@ class Basis {
     return team.max(size, [this, size_here](Index p) {
       return error[p] == Scalar(0) ? Scalar(0) : std::abs(error[p]) / terms(member(p), size_here);
     });
+  }
+
+  /// At x, where all of A is factored: whether its equations hold without refinement.
+  DETRAME_HOST_DEVICE bool equations_hold() {
+    go_to_x_on_support();
+    Scalar const size_here = size_of_u(), tolerance = 2 * limits::epsilon<Scalar>;
+    return team.max(size, [=, this](Index p) {
+      Index const i = member(p);
+      return std::abs(excess(i)) <= tolerance * terms(i, size_here) ? Scalar(0) : Scalar(1);
+    }) == Scalar(0);
   }
 
   /// How many entries of x have lost their sign.

@@ -3,12 +3,11 @@
 
 #include <utility>
 
-#include "detrame/exact/active_set.hpp"
+#include "detrame/exact/column_solver.hpp"
 #include "detrame/exact/face_search.hpp"
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
-#include "detrame/exact/scaling.hpp"
 #include "detrame/metric/entries.hpp"
 
 namespace detrame {
@@ -39,17 +38,16 @@ namespace detrame {
 ///           (8) N = 0 returns at once, optimal with residual 0. A result that is used again is not allocated
 ///               again.
 /// Adjoint   exact_prox_pullback (A2)
-/// Cost      a column: about 12 k^2 multiply-adds for guess and certificate, |A|^3 / 6 for the first factor
-///           of its support A and little for the next ones, k |A| a pivot; scratch k^2 / 2 scalars a thread.
-/// Source    docs/maths.md (M3), (C4); the search for the support in exact/pivoting.hpp.
-/// Tested    tests/exact/active_set_test.cpp, tests/exact/theorems_test.cpp
+/// Cost      on a CPU, a column whose support A has up to 48 members: 2 k^2 multiply-adds for Q z and the
+///           certificate, k |A| a round and 2 |A|^2 an exchange of the search, |A|^3 / 6 for the factor. Else
+///           10 k^2 more for the guess, and k |A| a pivot. Once a call k^2 floats; scratch k^2 / 2 scalars a
+///           thread.
+/// Source    docs/maths.md (M3), (C4); the search for the support in exact/support_search.hpp and pivoting.hpp.
+/// Tested    tests/exact/active_set_test.cpp, tests/exact/support_set_test.cpp, tests/exact/theorems_test.cpp
 template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<B>& result,
                 ExactOptions options = {}) {
-  using Team = typename B::Team;
-  using Solver = exact::ActiveSet<typename Psi::Activation>;
   using Form = exact::MetricColumns<typename B::Scalar>;
-  using Solve = exact::OnBlocks<Form, Solver>;
   ConstView<B> const Z = z, weights = entries_of("exact_prox", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
   if (Z.rows() != k || psi.dim() != k)
@@ -61,10 +59,11 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
   View<B> const report = lane.scratch(blocks * Index(exact::Report::count), N);
   exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
-  each_column(backend, (N + Team::width - 1) / Team::width * blocks,
-              Solver::template scratch_size<Team>(n, Form::scratch_rows(n)),
-              Solve{{psi.activation(), warm, options.pivot_limit}, {metric.matrix}}, entry.beta, entry.lambda,
-              View<B>(result.u), report, metric.weights, Z);
+  View<B> const roots = lane.scratch(k, 1);
+  each_column(backend, k, 0, exact::DiagonalRoots{}, metric.weights, roots);
+  exact::solve_columns<Form>(backend, psi.activation(), warm, options.pivot_limit, {metric.matrix},
+                             Form::scratch_rows(n), entry, metric.weights, View<B>(result.u), report,
+                             metric.weights, Z, ConstView<B>(roots));
   exact::finish(backend, Q.lambda_min(), psi.beta(), report, result);
 }
 

@@ -3,11 +3,10 @@
 
 #include <utility>
 
-#include "detrame/exact/active_set.hpp"
+#include "detrame/exact/column_solver.hpp"
 #include "detrame/exact/face_search.hpp"
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_images.hpp"
-#include "detrame/exact/scaling.hpp"
 #include "detrame/exact/synthesis_columns.hpp"
 #include "detrame/exact/synthesis_images.hpp"
 #include "detrame/metric/convolutional_synthesis.hpp"
@@ -59,16 +58,15 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
 ///           goes through D twice, not through D^T D. In t, |D_i| |x| + |d_i| stands for the terms of Q z. D
 ///           may have no row: then u is the code of -d alone.
 /// Adjoint   exact_synthesis_pullback (A3)
-/// Cost      m k^2 multiply-adds for D^T D, once a call; then as exact_prox.
-/// Tested    tests/exact/active_set_test.cpp, tests/exact/theorems_test.cpp
+/// Cost      m k^2 multiply-adds for D^T D, once a call; then as exact_prox, with 2 m k for D^T x and the
+///           certificate.
+/// Tested    tests/exact/active_set_test.cpp, tests/exact/support_set_test.cpp, tests/exact/theorems_test.cpp
 template <Backend B, Penalty Psi>
 void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
                      ExactResult<B>& result, ExactOptions options = {}) {
   using Scalar = typename B::Scalar;
   using Team = typename B::Team;
-  using Solver = exact::ActiveSet<typename Psi::Activation>;
   using Form = exact::SynthesisColumns<Scalar>;
-  using Solve = exact::OnBlocks<Form, Solver>;
   ConstView<B> const x = X, D = synthesis.D, d = synthesis.d;
   synthesis.check("exact_synthesis");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
@@ -85,10 +83,9 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
   if (N > 0)
     each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
                 exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
-  each_column(backend, (N + Team::width - 1) / Team::width,
-              Solver::template scratch_size<Team>(k, Form::scratch_rows(m, k)),
-              Solve{{psi.activation(), warm, options.pivot_limit}, {atoms.alpha, atoms.matrix}}, entry.beta,
-              entry.lambda, View<B>(result.u), report, atoms.D, d, x, atoms.norms, ConstView<B>(Q));
+  exact::solve_columns<Form>(backend, psi.activation(), warm, options.pivot_limit,
+                             {atoms.alpha, atoms.matrix}, Form::scratch_rows(m, k), entry, ConstView<B>(Q),
+                             View<B>(result.u), report, atoms.D, d, x, atoms.norms, ConstView<B>(Q));
   exact::finish(backend, synthesis.alpha, psi.beta(), report, result);
 }
 

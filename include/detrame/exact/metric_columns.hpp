@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/exact/code_entries.hpp"
 #include "detrame/exact/problem.hpp"
 
 namespace detrame::exact {
+
+/// sqrt(q_ii) of blocks side by side; a task an entry. A kernel of each_column.
+struct DiagonalRoots {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index i, Scalar*, MatrixView<Scalar const> Q,
+                                      MatrixView<Scalar> roots) const {
+    Scalar const q_ii = Q(i % Q.rows(), i);
+    team.once([=] { roots(i, 0) = std::sqrt(q_ii); });
+  }
+};
 
 /// Columns of the metric form, 1/2 |u - z|_Q^2: r = Q z.                                                (M3)
 template <class Scalar>
@@ -12,14 +23,16 @@ struct MetricColumns {
     int matrix = 0;  ///< Q is the caller's times 4^matrix
   };
   Numbers numbers;
-  MatrixView<Scalar const> Q;    // n x k, the blocks side by side
-  MatrixView<Scalar const> z{};  // k x N
+  MatrixView<Scalar const> Q;        // n x k, the blocks side by side
+  MatrixView<Scalar const> z{};      // k x N
+  MatrixView<Scalar const> roots{};  // k x 1, by DiagonalRoots: for search and certificate alone
   KnownPowers<Scalar> known{};
 
   DETRAME_HOST_DEVICE Index blocks() const { return Q.cols() / Q.rows(); }
   DETRAME_HOST_DEVICE MetricColumns block(Index b) const {
     Index const n = Q.rows();
-    return {numbers, Q.middle_cols(b * n, n), z.middle_rows(b * n, n), known};
+    return {numbers, Q.middle_cols(b * n, n), z.middle_rows(b * n, n),
+            roots.data() == nullptr ? roots : roots.middle_rows(b * n, n), known};
   }
   template <class Team>
   DETRAME_HOST_DEVICE static constexpr Index width(Team const&) {
@@ -39,14 +52,20 @@ struct MetricColumns {
     exact::multiply(team, Q, Z, r);
   }
   template <class Team>
-  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar* V, Scalar* out) const {
-    auto const point = z, metric = Q;
-    int const data = powers(team, j).data;
-    team.each(z.rows(), [=](Index i) { V[i] = std::sqrt(metric(i, i)); });
-    Scalar const sum =
-        team.sum(z.rows(), [=](Index l) { return V[l] * std::abs(scaled(point(l, j), data)); });
-    team.each(z.rows(), [=](Index i) { out[i] = V[i] * sum; });
+  DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar*, Scalar* out) const {
+    auto const data = *this;
+    Powers const by = powers(team, j);
+    Scalar const size = linear_size(team, j);
+    team.each(z.rows(), [=](Index i) { out[i] = data.linear_term(i, size, by); });
   }
+  /// The same by entry: what all entries of a column share, and the bound of entry i.
+  template <class Team>
+  DETRAME_HOST_DEVICE Scalar linear_size(Team const& team, Index j) const {
+    auto const point = z, root = roots;
+    int const by = powers(team, j).data;
+    return team.sum(z.rows(), [=](Index l) { return root(l, 0) * std::abs(scaled(point(l, j), by)); });
+  }
+  DETRAME_HOST_DEVICE Scalar linear_term(Index i, Scalar size, Powers) const { return roots(i, 0) * size; }
 
   /// g = Q (u - z) + beta u,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + sqrt(q_ii) sum_l sqrt(q_ll) |z_l|
   template <class Team>
@@ -75,9 +94,53 @@ struct MetricColumns {
       team.each(n, [=](Index i) { g[i + c * n] += beta(i, 0) * u[i + c * n]; });
   }
 
-  /// The judge: u - z, a product, beta u, lambda. The search: Q z one after the other, r - H u, and u itself.
+  /// The same of a block of columns side by side, row by row.
+  template <Index width>
+  struct Judged {
+    MetricColumns const& problem;
+    MatrixView<Scalar const> beta;
+    Scalar of_u[width], of_z[width];
+
+    /// g: Q (u - z) on entry
+    template <class Team>
+    void row(Team const& team, Index i, Scalar const* u, Scalar* g, Scalar* t) const {
+      Scalar const own = beta(i, 0), root_q = problem.roots(i, 0);
+      Scalar const root_h = std::sqrt(root_q * root_q + own);
+      team.abreast([&](Index c) { g[c] += own * u[c]; });
+      team.abreast([&](Index c) { t[c] = root_h * of_u[c] + root_q * of_z[c]; });
+    }
+  };
+
+  /// u: its entries that are not 0. products: Q (u - z), side by side. For teams on a CPU.
+  template <class Team>
+  Judged<Team::width> judge(Team const& team, Index first, Index count, MatrixView<Scalar const> beta,
+                            CodeEntries<Scalar> const& u, Scalar* V, Scalar* products) const {
+    constexpr Index width = Team::width;
+    Index const n = Q.rows();
+    Judged<width> judged{*this, beta, {}, {}};
+    auto const data = *this;
+    load_columns(team, z, first, [&](Index j) { return powers(team, j).data; }, V);
+    for (Index i = 0; i < n; ++i) {
+      Scalar const root = roots(i, 0);
+      Scalar* const v = V + i * width;
+      team.abreast([&](Index c) { judged.of_z[c] += root * std::abs(v[c]); });
+      team.abreast([&](Index c) { v[c] = -v[c]; });
+    }
+    for (Index c = 0; c < count; ++c)
+      judged.of_u[c] = u.sum(c, [=](Index i, Scalar v) {
+        V[i * width + c] += v;
+        Scalar const root_q = data.roots(i, 0);
+        return std::sqrt(root_q * root_q + beta(i, 0)) * std::abs(v);
+      });
+    team.judged_products(column_of(Q, 0), Q.stride(), n, n, V, products);
+    return judged;
+  }
+
+  /// The judge: u - z, a product, which on a CPU is that of a dictionary, beta u, lambda. The search: Q z one
+  /// after the other, r - H u, and u itself.
   DETRAME_HOST_DEVICE Index roundings() const {
-    return (product_chain(Q.rows()) + 4) + (Q.rows() + product_chain(Q.rows()) + 4);
+    Index const n = Q.rows(), product = product_chain(n) > dot_chain(n) ? product_chain(n) : dot_chain(n);
+    return (product + 4) + (n + product_chain(n) + 4);
   }
 };
 

@@ -97,7 +97,7 @@ class Pivoting {
   /// The point of the basis has no violation and its equations hold: as it is, or else with the equations
   /// solved sharply.
   DETRAME_HOST_DEVICE bool confirm() {
-    if (b_.equation_error() <= 2 * limits::epsilon<Scalar> && b_.violations() == 0) return true;
+    if (b_.equations_hold() && b_.violations() == 0) return true;
     return sharpen() <= solved && b_.violations() == 0;
   }
 

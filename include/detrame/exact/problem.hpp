@@ -84,10 +84,16 @@ DETRAME_HOST_DEVICE Scalar* column_of(MatrixView<Scalar> A, Index j) {
 template <class Team, class Scalar, class Power>
 DETRAME_HOST_DEVICE void load_columns(Team const& team, MatrixView<Scalar const> A, Index first,
                                       Power const& power, Scalar* out) {
-  team.each(A.rows(), [=](Index i) {
-    for (Index c = 0; c < Team::width; ++c)
-      out[i * Team::width + c] = first + c < A.cols() ? A(i, first + c) : Scalar(0);
-  });
+  if (first + Team::width <= A.cols())
+    team.each(A.rows(), [=](Index i) {
+      for (Index c = 0; c < Team::width; ++c)
+        out[i * Team::width + c] = A.data()[i + (first + c) * A.stride()];
+    });
+  else
+    team.each(A.rows(), [=](Index i) {
+      for (Index c = 0; c < Team::width; ++c)
+        out[i * Team::width + c] = first + c < A.cols() ? A(i, first + c) : Scalar(0);
+    });
   for (Index c = 0; c < Team::width && first + c < A.cols(); ++c)
     if (int const by = power(first + c); by != 0)
       team.each(A.rows(), [=](Index i) { out[i * Team::width + c] = scaled(A(i, first + c), by); });
@@ -201,6 +207,15 @@ DETRAME_HOST_DEVICE void load_codes(Team const& team, P const& problem, MatrixVi
   }
 }
 
+/// What a kernel is on block b: itself, unless it says so.
+template <class Kernel>
+DETRAME_HOST_DEVICE Kernel on_block(Kernel const& kernel, Index b) {
+  if constexpr (requires { kernel.block(b); })
+    return kernel.block(b);
+  else
+    return kernel;
+}
+
 /// A kernel of each_column on one diagonal block of a problem and a few of its columns: what stands beside
 /// the problem is cut to the rows of the block.
 template <class Problem, class Kernel>
@@ -215,9 +230,9 @@ struct OnBlocks {
     Problem const problem{numbers, views...};
     Index const blocks = problem.blocks(), block = task % blocks, n = u.rows() / blocks,
                 rows = out.rows() / blocks;
-    kernel(team, problem.block(block), task / blocks * problem.width(team), scratch,
-           beta.middle_rows(block * n, n), lambda.middle_rows(block * n, n), u.middle_rows(block * n, n),
-           out.middle_rows(block * rows, rows));
+    on_block(kernel, block)(team, problem.block(block), task / blocks * problem.width(team), scratch,
+                            beta.middle_rows(block * n, n), lambda.middle_rows(block * n, n),
+                            u.middle_rows(block * n, n), out.middle_rows(block * rows, rows));
   }
 };
 

@@ -21,6 +21,12 @@ DETRAME_HOST_DEVICE void enter(Team const& team, MatrixView<Scalar> report, Inde
   });
 }
 
+/// The same, where the pivots stand already.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE void enter(Team const& team, MatrixView<Scalar> report, Index j, ExactStatus status) {
+  team.once([=] { report(Index(Report::status), j) = static_cast<Scalar>(static_cast<int>(status)); });
+}
+
 /// The reports of all blocks of Q become one a column; a kernel of each_column.
 struct Combine {
   template <class Team, class Scalar>

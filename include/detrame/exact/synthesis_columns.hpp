@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/exact/code_entries.hpp"
 #include "detrame/exact/problem.hpp"
 
 namespace detrame::exact {
@@ -48,7 +49,7 @@ struct SynthesisColumns {
   DETRAME_HOST_DEVICE static constexpr Index width(Team const&) {
     return Team::width;
   }
-  DETRAME_HOST_DEVICE static constexpr Index scratch_rows(Index m, Index n) { return m + n; }
+  DETRAME_HOST_DEVICE static constexpr Index scratch_rows(Index m, Index n) { return 2 * m + n; }
   DETRAME_HOST_DEVICE Index scratch_rows() const { return scratch_rows(D.rows(), D.cols()); }
 
   template <class Team>
@@ -61,6 +62,16 @@ struct SynthesisColumns {
     load_columns(team, x, first, [&](Index j) { return powers(team, j).data; }, X);
     exact::multiply(team, D, X, r);
     auto const shift = d;
+    bool plain = true;
+    for (Index c = 0; c < Team::width && first + c < x.cols(); ++c)
+      plain = plain && powers(team, first + c).weights == 0;
+    if (plain) {
+      team.each(D.cols(), [=](Index i) {
+        Scalar const d_i = shift(i, 0);
+        for (Index c = 0; c < Team::width; ++c) r[i * Team::width + c] -= d_i;
+      });
+      return;
+    }
     for (Index c = 0; c < Team::width && first + c < x.cols(); ++c) {
       int const by = powers(team, first + c).weights;
       team.each(D.cols(), [=](Index i) { r[i * Team::width + c] -= scaled(shift(i, 0), by); });
@@ -70,10 +81,18 @@ struct SynthesisColumns {
   DETRAME_HOST_DEVICE void linear_terms(Team const& team, Index j, Scalar*, Scalar* out) const {
     auto const data = *this;
     Powers const by = powers(team, j);
-    Scalar const length = norm(team, D.rows(), [=](Index l) { return scaled(data.x(l, j), by.data); });
-    team.each(D.cols(), [=](Index i) {
-      out[i] = data.norms(i, 0) * length + std::abs(scaled(data.d(i, 0), by.weights));
-    });
+    Scalar const size = linear_size(team, j);
+    team.each(D.cols(), [=](Index i) { out[i] = data.linear_term(i, size, by); });
+  }
+  /// The same by entry: what all entries of a column share, and the bound of entry i.
+  template <class Team>
+  DETRAME_HOST_DEVICE Scalar linear_size(Team const& team, Index j) const {
+    auto const data = *this;
+    int const by = powers(team, j).data;
+    return norm(team, D.rows(), [=](Index l) { return scaled(data.x(l, j), by); });
+  }
+  DETRAME_HOST_DEVICE Scalar linear_term(Index i, Scalar size, Powers by) const {
+    return norms(i, 0) * size + std::abs(scaled(d(i, 0), by.weights));
   }
 
   /// g = D^T (D u - x) + (alpha + beta) u + d,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i|
@@ -104,6 +123,62 @@ struct SynthesisColumns {
         t[l + c * n] = root[l] * of_u + data.norms(l, 0) * length + std::abs(shift);
       });
     }
+  }
+
+  /// The same of a block of columns side by side, row by row; by[c]: the powers of its columns.
+  template <Index width>
+  struct Judged {
+    SynthesisColumns const& problem;
+    MatrixView<Scalar const> beta;
+    Scalar of_u[width], of_x[width];
+    int by[width];
+    bool plain;  ///< by is 0
+
+    /// g: D^T (D u - x) on entry
+    template <class Team>
+    void row(Team const& team, Index i, Scalar const* u, Scalar* g, Scalar* t) const {
+      Scalar const length = problem.norms(i, 0), own = problem.numbers.alpha + beta(i, 0);
+      Scalar const root = std::sqrt(length * length + own), d_i = problem.d(i, 0);
+      Scalar shift[width];
+      team.abreast([&](Index c) { shift[c] = d_i; });
+      if (!plain)
+        for (Index c = 0; c < width; ++c) shift[c] = scaled(d_i, by[c]);
+      team.abreast([&](Index c) { g[c] = g[c] + own * u[c] + shift[c]; });
+      team.abreast([&](Index c) { t[c] = root * of_u[c] + length * of_x[c] + std::abs(shift[c]); });
+    }
+  };
+
+  /// u: its entries that are not 0. products: D^T (D u - x), side by side. For teams on a CPU.
+  template <class Team>
+  Judged<Team::width> judge(Team const& team, Index first, Index count, MatrixView<Scalar const> beta,
+                            CodeEntries<Scalar> const& u, Scalar* V, Scalar* products) const {
+    constexpr Index width = Team::width;
+    Index const m = D.rows();
+    Scalar *const E = V, *const residual = E + m * width;  // E: m x width, D u - x
+    Judged<width> judged{*this, beta, {}, {}, {}, true};
+    auto const data = *this;
+    for (Index c = 0; c < width; ++c) {
+      if (c >= count) {
+        for (Index l = 0; l < m; ++l) E[l * width + c] = Scalar(0);
+        continue;
+      }
+      Powers const power = powers(team, first + c);
+      judged.by[c] = power.weights;
+      judged.plain = judged.plain && power.weights == 0;
+      Scalar const* const x_c = column_of(x, first + c);
+      for (Index l = 0; l < m; ++l) residual[l] = -x_c[l];
+      if (power.data != 0)
+        for (Index l = 0; l < m; ++l) residual[l] = -scaled(x_c[l], power.data);
+      judged.of_x[c] = norm(team, m, [=](Index l) { return residual[l]; });
+      u.add_product(team, D, c, residual);
+      for (Index l = 0; l < m; ++l) E[l * width + c] = residual[l];
+      judged.of_u[c] = u.sum(c, [=](Index i, Scalar v) {
+        Scalar const length = data.norms(i, 0);
+        return std::sqrt(length * length + (data.numbers.alpha + beta(i, 0))) * std::abs(v);
+      });
+    }
+    team.judged_products(column_of(D, 0), D.stride(), m, D.cols(), E, products);
+    return judged;
   }
 
   /// The judge: D u - x, a product with an atom, three more terms, lambda. The search: D^T x and D^T D one

@@ -75,5 +75,33 @@ template <class P>
 [[gnu::always_inline]] inline P multiply(P a, P b) {
   return Eigen::internal::pmul(a, b);
 }
+template <class P>
+[[gnu::always_inline]] inline P magnitude(P a) {
+  return Eigen::internal::pabs(a);
+}
+/// The larger one; either where one is NaN.
+template <class P>
+[[gnu::always_inline]] inline P larger(P a, P b) {
+  return Eigen::internal::pmax(a, b);
+}
+/// Whether some a_l >= b_l.
+template <class P>
+[[gnu::always_inline]] inline bool any_at_least(P a, P b) {
+  return Eigen::internal::predux_any(Eigen::internal::pcmp_le(b, a));
+}
+template <class P>
+[[gnu::always_inline]] inline bool any_negative(P a) {
+  return Eigen::internal::predux_any(Eigen::internal::pcmp_lt(a, Eigen::internal::pzero(a)));
+}
+/// Whether some a_l is not 0: NaN is not.
+template <class P>
+[[gnu::always_inline]] inline bool any_nonzero(P a) {
+  return Eigen::internal::predux_any(
+      Eigen::internal::pcmp_lt_or_nan(Eigen::internal::pzero(a), magnitude(a)));
+}
+template <class P>
+[[gnu::always_inline]] inline auto largest_lane(P a) {
+  return Eigen::internal::predux_max(a);
+}
 
 }  // namespace detrame::detail

@@ -2,7 +2,10 @@
 #pragma once
 
 #include "detrame/backend/cpu/cholesky.hpp"
+#include "detrame/backend/cpu/column_loops.hpp"
 #include "detrame/backend/cpu/each.hpp"
+#include "detrame/backend/cpu/register_tile.hpp"
+#include "detrame/backend/cpu/swept_inverse.hpp"
 
 namespace detrame {
 
@@ -20,6 +23,10 @@ class CpuTeam {
 
  public:
   using Scalar = Scalar_;
+  /// The team whose loops may guess for this one, in half the digits; a team that has one has the loops over
+  /// whole columns below as well.
+  using Coarse = CpuTeam<float>;
+  using Inverse = SweptInverse<Scalar>;
 
   /// How many columns of a batch are best worked on side by side.
   static constexpr Index width = 2 * lanes;
@@ -38,6 +45,15 @@ class CpuTeam {
   template <class F>
   DETRAME_HOST_DEVICE void each(Index n, F&& f) const {
     for (Index i = 0; i < n; ++i) f(i);
+  }
+
+  /// f(c) for c = 0, ..., width - 1, a step in each of the columns side by side.
+  ///
+  /// Here a loop that becomes packets: unrolled first, it would not.
+  template <class F>
+  void abreast(F&& f) const {
+#pragma GCC unroll 1
+    for (Index c = 0; c < width; ++c) f(c);
   }
 
   /// f() by one member.
@@ -63,11 +79,17 @@ class CpuTeam {
   /// max(least, max_i f(i)), NaN if any f(i) is.
   template <class F>
   DETRAME_HOST_DEVICE Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
-    Scalar partial[ways];
+    Scalar partial[ways], lost[ways] = {};  // NaN in a place of its own: two choices that vectorise
     for (Scalar& p : partial) p = least;
     Index i = 0;
     for (; i + ways <= n; i += ways)
-      for (Index w = 0; w < ways; ++w) partial[w] = larger(f(i + w), partial[w]);
+#pragma GCC unroll 1
+      for (Index w = 0; w < ways; ++w) {
+        Scalar const v = f(i + w);
+        partial[w] = v > partial[w] ? v : partial[w];
+        lost[w] = v != v ? v : lost[w];
+      }
+    for (Index w = 0; w < ways; ++w) partial[w] = lost[w] != lost[w] ? lost[w] : partial[w];
     for (; i < n; ++i) partial[i % ways] = larger(f(i), partial[i % ways]);
     Scalar largest = least;
     for (Scalar p : partial) largest = larger(p, largest);
@@ -104,6 +126,59 @@ class CpuTeam {
     }
   }
 
+  /// out_jc = sum_{l < n} A_lj X_lc for `count` columns j of A and `width` columns c of X, in runs of 16 rows
+  /// that are then added: dot_chain(n) roundings at most. A: by columns, `stride` apart. X, out: by rows,
+  /// `width` a row. For certificates: of the same meaning as inner_products, of which it shares nothing.
+  void judged_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
+                       Scalar* out) const {
+    detail::for_each_tile(count, [&](Index first, Index columns) {
+      detail::with_constant<detail::tile_cols, 4, 1>(columns, [&]<int cols>() {
+        judged_tile<cols>(A + first * stride, stride, n, X, out + first * width);
+      });
+    });
+  }
+
+  /// A column of n entries is filled up to whole blocks for the two loops that follow.
+  static constexpr Index column_block = detail::column_block<Scalar>;
+  static constexpr Index whole_blocks(Index n) {
+    return (n + column_block - 1) / column_block * column_block;
+  }
+
+  /// y = r - sum_{p < count} A_{member_p} x_p, whole blocks.
+  void subtract_columns(Scalar const* r, Scalar const* A, Index stride, int const* member, Scalar const* x,
+                        Index count, Index rows, Scalar* y) const {
+    detail::subtract_columns(r, A, stride, member, x, count, rows, y);
+  }
+
+  /// excess_i = c_i - share weight_i, or |c_i| - share weight_i; the largest, of those that are numbers.
+  template <bool magnitudes>
+  Scalar excesses(Scalar const* c, Scalar const* weight, Scalar share, Index rows, Scalar* excess) const {
+    return detail::excesses<magnitudes>(c, weight, share, rows, excess);
+  }
+
+  /// The first i with v_i >= least, in ascending order, up to `room` of them; how many.
+  Index places_of(Scalar const* v, Scalar least, Index rows, Index room, int* place) const {
+    return detail::places_of(v, least, rows, room, place);
+  }
+
+  /// All i with v_i != 0, in ascending order; how many. place: room for rows + 1.
+  Index places_of_nonzeros(Scalar const* v, Index rows, int* place) const {
+    return detail::places_of_nonzeros(v, rows, place);
+  }
+
+  /// y = v + t m, n entries and what is beyond them up to a whole packet. Whether sign_p y_p >= 0 for all p.
+  bool step(Scalar const* v, Scalar t, Scalar const* m, Scalar const* sign, Index n, Scalar* y) const {
+    return detail::step(v, t, m, sign, n, y);
+  }
+
+  /// That a column will be read soon.
+  void expect(Scalar const* column, Index rows) const { detail::expect(column, rows); }
+
+  /// The `width` columns of a matrix side by side, each `stride` behind the one before.
+  void split(Scalar const* side_by_side, Index rows, Scalar* out, Index stride) const {
+    detail::split_columns(side_by_side, width, rows, out, stride);
+  }
+
   /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how
   /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
   /// rounding, n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
@@ -113,6 +188,20 @@ class CpuTeam {
   void cholesky_solve(Scalar const* F, Index n, Scalar* x) const { Factor::solve(F, n, x); }
 
  private:
+  template <int cols>
+  static void judged_tile(Scalar const* A, Index stride, Index n, Scalar const* X, Scalar* out) {
+    constexpr Index run = 16;
+    detail::RegisterTile<Scalar, 2, cols> tile;
+    for (Index l = 0; l == 0 || l < n; l += run) {
+      tile.clear();
+      tile.add_product(std::min(run, n - l), X + l * width, lanes, width, A + l, 1, stride);
+      tile.for_each([&](Packet v, Index i, Index j) __attribute__((always_inline)) {
+        Scalar* const entry = out + j * width + i * lanes;
+        detail::store(entry, l == 0 ? v : detail::add(detail::load(entry), v));
+      });
+    }
+  }
+
   static constexpr Index ways = 8;  // independent chains, to hide the latency of an addition
 
   DETRAME_HOST_DEVICE static Scalar larger(Scalar v, Scalar largest) {

@@ -65,9 +65,9 @@ struct NonnegativeShrinkage {
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda) {
-    if (u > Scalar(0)) return g + lambda;
-    if (u < Scalar(0)) return limits::infinity<Scalar>;
-    return g + lambda > Scalar(0) ? g - g : g + lambda;
+    Scalar const slope = g + lambda, nothing = g - g;  // no branch: this vectorises
+    Scalar const at_zero = slope > Scalar(0) ? nothing : slope;
+    return u > Scalar(0) ? slope : u < Scalar(0) ? limits::infinity<Scalar> : at_zero;
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar kink(Scalar u, Scalar p) {
@@ -92,7 +92,8 @@ struct SoftShrinkage {
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda) {
-    return u > Scalar(0) ? g + lambda : u < Scalar(0) ? g - lambda : soft_threshold(g, lambda);
+    Scalar const up = g + lambda, down = g - lambda, at_zero = soft_threshold(g, lambda);
+    return u > Scalar(0) ? up : u < Scalar(0) ? down : at_zero;
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar kink(Scalar u, Scalar p) {

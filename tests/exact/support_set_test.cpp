@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/exact/support_set.hpp"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/metric/dense_metric.hpp"
+#include "detrame/metric/penalty.hpp"
+#include "laws/archetype.hpp"
+#include "support.hpp"
+
+namespace detrame {
+
+using namespace detrame::test;
+
+namespace {
+
+template <class Scalar>
+using Loops = archetype::Loops<Scalar>;  // whose team has no coarse one: ActiveSet
+
+template <Backend B>
+Synthesis<B> problem(B& b, HostMatrix<double> const& D, double alpha, double lambda) {
+  using Scalar = typename B::Scalar;
+  return {in_memory_of(b, D), static_cast<Scalar>(alpha), Scalar(0), static_cast<Scalar>(lambda),
+          zeros(b, D.cols(), 1)};
+}
+
+/// Atoms of which many are near each other, some equal, one 0.
+HostMatrix<double> awkward_atoms(Index m, Index k, std::uint64_t n) {
+  auto D = unit_norm_dictionary<double>(m, k, seed(n));
+  for (Index j = 1; j < k; ++j)
+    for (Index i = 0; i < m; ++i) {
+      if (j % 3 == 0) D(i, j) = .9 * D(i, j - 1) + .1 * D(i, j);
+      if (j % 7 == 0) D(i, j) = D(i, j - 1);
+      if (j == k / 2) D(i, j) = 0;
+    }
+  return D;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE(
+    "(M1) the supports are those of the active set: random, near and equal atoms, both penalties", Scalar,
+    double, float) {
+  Cpu<Scalar> b(1);
+  Loops<Scalar> loops;
+  Index members = 0;
+  for (Index m : {3, 8, 20})
+    for (Index k : {2, 9, 33, 70})
+      for (double lambda : {.02, .2, .6}) {
+        auto const D = awkward_atoms(m, k, static_cast<std::uint64_t>(m * k));
+        auto const X = in_memory_of(b, normal_matrix<double>(m, 11, seed(1)));
+        auto const here = problem(b, D, .05, lambda), there = problem<Loops<Scalar>>(loops, D, .05, lambda);
+        auto const compare = [&](auto const& psi, auto const& other) {
+          auto const u = exact_synthesis(b, here, psi, X);
+          auto const v = exact_synthesis(loops, there, other,
+                                         in_memory_of(loops, normal_matrix<double>(m, 11, seed(1))));
+          CHECK(u.status == ExactStatus::optimal);
+          REQUIRE(v.status == ExactStatus::optimal);
+          auto const u_here = in_double(b, ConstView<Cpu<Scalar>>(u.u)),
+                     u_there = in_double(loops, ConstView<Loops<Scalar>>(v.u));
+          double const condition = 2 / .05 * static_cast<double>(k);
+          CHECK(max_abs_difference(u_here, u_there) <=
+                static_cast<double>(tolerance<Scalar>(m + k, condition * max_abs(u_there))));
+          for (Index j = 0; j < 11; ++j)
+            for (Index i = 0; i < k; ++i) members += u_here(i, j) != 0;
+        };
+        compare(here.penalty(b), there.penalty(loops));
+        auto const weight = static_cast<Scalar>(lambda);
+        compare(ElasticNet<Cpu<Scalar>>(b, k, weight, 0), ElasticNet<Loops<Scalar>>(loops, k, weight, 0));
+      }
+  REQUIRE(members > 1000);
+}
+
+/// What a coarse search cannot tell apart: slacks within 1e-10 of lambda.
+TEST_CASE("(M8) what is decided beyond the digits of the coarse search is decided right") {
+  Cpu<double> b(1);
+  Index const k = 20;
+  auto const D = in_memory_of(b, identity<double>(k));
+  auto const X = in_memory_of(b, host_matrix<double>(k, 4, [](Index i, Index j) {
+                                double const sign = (i + j) % 2 == 0 ? 1 : -1;
+                                return i == j ? 2. : sign * .5 * (1 + (i % 3 == 0 ? 1 : -1) * 1e-10);
+                              }));
+  Synthesis<Cpu<double>> const s{D, .25, 0, .5, zeros(b, k, 1)};
+  auto const positive = exact_synthesis(b, s, X);
+  auto const any_sign = exact_synthesis(b, s, ElasticNet<Cpu<double>>(b, k, .5, 0), X);
+  CHECK(positive.status == ExactStatus::optimal);
+  CHECK(any_sign.status == ExactStatus::optimal);
+  for (Index j = 0; j < 4; ++j)
+    for (Index i = 0; i < k; ++i) {
+      double const t = X(i, j);
+      CHECK(std::abs(positive.u(i, j) - formula::relu(t - .5) / 1.25) <= tolerance<double>(4, 2));
+      CHECK(std::abs(any_sign.u(i, j) - formula::soft_threshold(t, .5) / 1.25) <= tolerance<double>(4, 2));
+      CHECK((any_sign.u(i, j) != 0) == (i == j || i % 3 == 0));
+    }
+}
+
+TEST_CASE_TEMPLATE(
+    "(M1) the bits of a column are its own: beside columns of any support, alone, on three threads", Scalar,
+    double, float) {
+  Index const m = 60, k = 130, N = 37;
+  auto const D = unit_norm_dictionary<double>(m, k, seed(20));
+  Cpu<Scalar> one(1);
+  auto const s = problem(one, D, .02, .05);
+  auto X = normal_matrix<double>(m, N, seed(21));
+  for (Index j = 0; j < N; ++j)
+    for (Index i = 0; i < m; ++i) {
+      if (j % 5 == 1) X(i, j) *= 1e-3;                                     // code 0
+      if (j % 5 == 2) X(i, j) *= 100;                                      // beyond the search
+      if (j % 5 == 3) X(i, j) = std::numeric_limits<double>::quiet_NaN();  // nothing
+      if (j % 5 == 4) X(i, j) = D(i, j % k) + .1 * D(i, (3 * j + 1) % k);  // sparse
+    }
+  auto const all = in_memory_of(one, X);
+  auto const result = exact_synthesis(one, s, all);
+  Index least = k, most = 0;
+  for (Index j = 0; j < N; ++j) {
+    Index size = 0;
+    for (Index i = 0; i < k; ++i) size += result.u(i, j) != Scalar(0);
+    if (j % 5 == 3) continue;
+    least = std::min(least, size);
+    most = std::max(most, size);
+  }
+  REQUIRE((least == 0 && most > 48));
+  Cpu<Scalar> three(3);
+  auto const threads = exact_synthesis(three, s, all);
+  for (Index j = 0; j < N; ++j) {
+    if (j % 5 == 3) {
+      CHECK(std::isnan(static_cast<double>(result.u(0, j))));
+      continue;
+    }
+    auto const alone = exact_synthesis(one, s, all.col(j));
+    CHECK(alone.u == result.u.col(j));
+    CHECK(threads.u.col(j) == result.u.col(j));
+    CHECK(alone.status == ExactStatus::optimal);
+    auto warm = alone;
+    exact_synthesis(one, s, s.penalty(one), all.col(j), warm, {.warm_start = true});
+    CHECK(warm.u == alone.u);
+  }
+}
+
+TEST_CASE("(M1) a support of 200 members, which no search of that kind holds") {
+  Cpu<double> b(1);
+  Index const k = 200;
+  DenseMetric<Cpu<double>> const Q(b, in_memory_of(b, definite_matrix<double>(k, 10, seed(30))));
+  NonnegativeElasticNet<Cpu<double>> const psi(b, k, 0, 0);
+  auto const z = uniform_matrix<double>(k, 3, seed(31), .5, 1);
+  auto const u = exact_prox(b, Q, psi, in_memory_of(b, z));
+  CHECK(u.status == ExactStatus::optimal);
+  CHECK(max_abs_difference(in_double(b, ConstView<Cpu<double>>(u.u)), z) <= tolerance<double>(k, 20));
+}
+
+TEST_CASE_TEMPLATE("(M1) pivot_limit counts what the search exchanges; at 0 nothing is searched", Scalar,
+                   double, float) {
+  Cpu<Scalar> b(1);
+  auto const s = problem(b, unit_norm_dictionary<double>(12, 30, seed(40)), .1, .05);
+  auto const X = in_memory_of(b, normal_matrix<double>(12, 5, seed(41)));
+  auto const whole = exact_synthesis(b, s, X);
+  REQUIRE(whole.status == ExactStatus::optimal);
+  REQUIRE(whole.iterations > 4);
+  for (Index limit : {0, 1, 3}) {
+    auto const cut = exact_synthesis(b, s, X, {.pivot_limit = limit});
+    CHECK(cut.status == ExactStatus::iteration_limit);
+    CHECK(cut.iterations <= limit);
+  }
+}
+
+/// Run by itself: on its own terms it ends, and its answer is right in its own scalar.
+TEST_CASE_TEMPLATE(
+    "(M1) the search ends, several atoms entering at once: no slack above its rounding, or it says so",
+    Scalar, double, float) {
+  using Team = CpuTeam<Scalar>;
+  using Search = exact::SupportSearch<true, Team>;
+  Team const team;
+  Index found = 0, given_up = 0;
+  for (std::uint64_t n = 0; n < 300; ++n) {
+    Index const m = 2 + static_cast<Index>(n % 17), k = 1 + static_cast<Index>(n * 7 % 60);
+    auto D = awkward_atoms(m, k, 50 + n);
+    double const alpha = n % 4 == 0 ? 0 : .01;
+    Index const rows = Team::whole_blocks(k), stride = rows + 16;
+    std::vector<Scalar> H(static_cast<std::size_t>(stride * k)), lambda(static_cast<std::size_t>(rows)),
+        r(static_cast<std::size_t>(rows)), scratch(static_cast<std::size_t>(Search::scratch_size(k)));
+    auto const x = normal_matrix<double>(m, 1, seed(500 + n));
+    auto const at = [](std::vector<Scalar>& v, Index i) -> Scalar& { return v[static_cast<std::size_t>(i)]; };
+    for (Index j = 0; j < rows; ++j) at(lambda, j) = j < k ? Scalar(.1) : limits::infinity<Scalar>;
+    for (Index j = 0; j < k; ++j)
+      for (Index l = 0; l < m; ++l) {
+        at(r, j) += static_cast<Scalar>(D(l, j) * x(l, 0) / 4);
+        for (Index i = 0; i < k; ++i) at(H, i + j * stride) += static_cast<Scalar>(D(l, i) * D(l, j));
+      }
+    for (Index j = 0; j < k; ++j) at(H, j + j * stride) += static_cast<Scalar>(alpha + (j == k / 2 ? 1 : 0));
+    Search search(team, {H.data(), stride, k, lambda.data()}, scratch.data());
+    auto const end = search.template run<Scalar>(r.data(), Scalar(1), nullptr, 1000);
+    CHECK(search.exchanges() < 200);
+    if (end != Search::End::found) {
+      given_up += end == Search::End::given_up;
+      continue;
+    }
+    ++found;
+    double size = 1;
+    for (Index p = 0; p < search.size(); ++p) size += std::abs(static_cast<double>(search.value(p)));
+    for (Index i = 0; i < k; ++i) {
+      double c = static_cast<double>(at(r, i)), own = 0;
+      for (Index p = 0; p < search.size(); ++p) {
+        double const v = static_cast<double>(search.value(p));
+        c -= static_cast<double>(at(H, i + search.member(p) * stride)) * v;
+        if (search.member(p) == i) own = v;
+      }
+      double const beyond = own == 0 ? std::max(std::abs(c) - .1, 0.) : std::abs(c - (own > 0 ? .1 : -.1));
+      double const rounding = static_cast<double>(tolerance<Scalar>(16, size)) / (alpha > 0 ? alpha : 1e-3);
+      CHECK(beyond <= (own == 0 ? static_cast<double>(tolerance<Scalar>(16, size)) : rounding));
+    }
+  }
+  REQUIRE(found > 200);
+  REQUIRE(given_up > 0);
+}
+
+TEST_CASE_TEMPLATE("a swept inverse is the inverse, whatever rows came and went", Scalar, double, float) {
+  using Inverse = SweptInverse<Scalar>;
+  Index const most = 21, pool = 30;
+  auto const A = definite_matrix<double>(pool, 4, seed(60));
+  std::vector<Scalar> scratch(static_cast<std::size_t>(Inverse::scratch_size(most))),
+      x(static_cast<std::size_t>(Inverse::room(most + 1))), w = x;
+  Inverse inverse(most, scratch.data());
+  std::vector<Index> members;
+  Random const random(seed(61), 0);
+  for (std::uint64_t step = 0; step < 200; ++step) {
+    Index const n = inverse.size();
+    auto const place = [](Index i) { return static_cast<std::size_t>(i); };
+    if (n == most || (n > 0 && random.uniform<double>(2 * step) < .4)) {
+      Index const q = static_cast<Index>(random.uniform<double>(2 * step + 1) * static_cast<double>(n));
+      inverse.remove(q);
+      members[place(q)] = members.back();
+      members.pop_back();
+    } else {
+      Index i = static_cast<Index>(random.uniform<double>(2 * step + 1) * static_cast<double>(pool));
+      while (std::find(members.begin(), members.end(), i) != members.end()) i = (i + 1) % pool;
+      double pivot = A(i, i);
+      for (Index p = 0; p < n; ++p) x[place(p)] = static_cast<Scalar>(A(i, members[place(p)]));
+      inverse.multiply(x.data(), w.data());
+      for (Index p = 0; p < n; ++p) pivot -= static_cast<double>(x[place(p)] * w[place(p)]);
+      inverse.append(w.data(), static_cast<Scalar>(pivot));
+      members.push_back(i);
+    }
+    for (Index c = 0; c < inverse.size(); ++c)
+      for (Index p = 0; p < inverse.size(); ++p) {
+        double sum = 0;
+        for (Index q = 0; q < inverse.size(); ++q)
+          sum += A(members[place(p)], members[place(q)]) * static_cast<double>(inverse.column(c)[q]);
+        CHECK(std::abs(sum - (p == c ? 1 : 0)) <= static_cast<double>(tolerance<Scalar>(200, 16)));
+      }
+  }
+}
+
+}  // namespace detrame
