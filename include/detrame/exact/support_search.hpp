@@ -68,12 +68,17 @@ class SupportSearch {
     limit_ = limit;
     clear();
     if (guess != nullptr && !begin_at(guess)) return End::outgrown;
+    bool looks_sparse = false;
     for (bool first = inverse_.size() == 0;; first = false) {
       Scalar const* const c = first ? r_ : slacks();
       Scalar const top = team_.template excesses<two_sided>(c, form_.lambda, share_, rows_, excess_);
       Scalar const least = tolerance();
       if (top <= least) return End::found;
       if (!(top <= limits::largest<Scalar>)) return End::given_up;
+      if (!looks_sparse && size() >= soon) {
+        looks_sparse = team_.count_of(excess_, least, rows_) <= many;
+        if (!looks_sparse) return End::outgrown;
+      }
       Index const before = exchanges_;
       Index left = team_.places_of(excess_, std::max(top * taken, least), rows_, candidates, candidate_);
       if (left <= 2 * at_once)
@@ -98,6 +103,9 @@ class SupportSearch {
 
  private:
   static constexpr Index candidates = 32, at_once = 4, places = Inverse::room(most + 1);
+  /// Where, with a third of the members that there is room for, twice as many atoms as that room are violated
+  /// still, the support will outgrow it. Of patches 31 at most were, of dense codes of 512 atoms 206 at least.
+  static constexpr Index soon = most / 3, many = 2 * most;
   static constexpr Scalar taken = Scalar(.5);             ///< of the largest violation, what enters with it
   static constexpr Scalar dependent = Scalar(1) / 65536;  ///< of h_ii, a pivot that is none
 
