@@ -14,10 +14,6 @@ namespace detrame::exact {
 /// u, report: the rows of this block, all columns. warm: u holds a guess on entry.
 template <class Activation>
 struct ActiveSet {
-  static_assert(
-      requires { Activation::two_sided; },
-      "exact: the active set takes penalties whose only kink is 0 (Shrinkage: lambda |u|, perhaps on "
-      "u >= 0); any other Penalty is solved in a ConvolutionalMetric or a ConvolutionalSynthesis");
   Activation activation;
   bool warm;
   Index pivot_limit;

@@ -95,7 +95,7 @@ struct SupportSet {
       Powers const by = problem.powers(team, j);
       Point basis = basis_of(c);
       if (c == 0) basis.clear();
-      end[c] = search_column(search, columns + c * room, largest[c], by, column_of(u, j), coarse_r);
+      end[c] = search_column(team, search, columns + c * room, largest[c], by, column_of(u, j), coarse_r);
       enter(team, report, j, ExactStatus::inaccurate, search.exchanges());
       bool const solved = end[c] == Search::End::found && finish(team, problem, search, basis, u, j);
       if (!solved && !(warm && end[c] == Search::End::not_begun))
@@ -149,10 +149,11 @@ struct SupportSet {
 
   /// The search for one column, in a unit in which its largest entry is about 1. u: its guess, where it has
   /// one.
-  typename Search::End search_column(Search& search, Scalar const* r, Scalar largest, Powers by,
-                                     Scalar const* u, Entry* coarse_r) const {
+  typename Search::End search_column(Team const& team, Search& search, Scalar const* r, Scalar largest,
+                                     Powers by, Scalar const* u, Entry* coarse_r) const {
     Index const n = coarse.n;
     search.clear();
+    team.expect(u, n);
     if (pivot_limit == 0 || !(largest <= limits::largest<Scalar>)) return Search::End::not_begun;
     int const unit = to_one(largest);
     Scalar const factor = scaled(Scalar(1), unit);
@@ -174,6 +175,9 @@ struct SupportSet {
       for (; q > 0 && search.member(place[q - 1]) > search.member(p); --q) place[q] = place[q - 1];
       place[q] = static_cast<int>(p);
     }
+    for (Index p = 0; 4 * size < coarse.n && p < size; ++p)
+      for (Index q = p; q < size; ++q)
+        team.expect(&problem.Q(search.member(place[q]), search.member(place[p])), 1);
     Scalar const of_r = problem.linear_size(team, j);
     for (Index p = 0; p < size; ++p) {
       int const i = search.member(place[p]);
