@@ -54,7 +54,8 @@ TEST_CASE_TEMPLATE(
       for (double lambda : {.02, .2, .6}) {
         auto const D = awkward_atoms(m, k, static_cast<std::uint64_t>(m * k));
         auto const X = in_memory_of(b, normal_matrix<double>(m, 11, seed(1)));
-        auto const here = problem(b, D, .05, lambda), there = problem<Loops<Scalar>>(loops, D, .05, lambda);
+        auto const here = problem(b, D, .05, lambda);
+        auto const there = problem(loops, D, .05, lambda);
         auto const compare = [&](auto const& psi, auto const& other) {
           auto const u = exact_synthesis(b, here, psi, X);
           auto const v = exact_synthesis(loops, there, other,
@@ -137,6 +138,9 @@ TEST_CASE_TEMPLATE(
     CHECK(threads.u.col(j) == result.u.col(j));
     CHECK(alone.status == ExactStatus::optimal);
     auto warm = alone;
+    exact_synthesis(one, s, s.penalty(one), all.col(j), warm, {.warm_start = true});
+    CHECK(warm.u == alone.u);
+    warm.u.setOnes();  // beyond the search: by sweeps and pivoting
     exact_synthesis(one, s, s.penalty(one), all.col(j), warm, {.warm_start = true});
     CHECK(warm.u == alone.u);
   }

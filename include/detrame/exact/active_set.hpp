@@ -15,10 +15,6 @@ namespace detrame::exact {
 /// finds no end from it is solved as without it.
 template <class Activation>
 struct ActiveSet {
-  static_assert(
-      requires { Activation::two_sided; },
-      "exact: the active set takes penalties whose only kink is 0 (Shrinkage: lambda |u|, perhaps on "
-      "u >= 0); any other Penalty is solved in a ConvolutionalMetric or a ConvolutionalSynthesis");
   Activation activation;
   bool warm;
   Index pivot_limit;

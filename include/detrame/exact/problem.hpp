@@ -68,7 +68,14 @@ concept MultipliedProblem =
       problem.spread(team, v, v, v);
     };
 
-/// A problem whose Q is a matrix, for the active set.
+/// A problem whose Q is a matrix, for the active set. On a CPU it owes besides, for blocks of columns,
+///
+///   linear_size(team, j), linear_term(i, size, by)
+///                               linear_terms by entry: what column j shares, and the bound of entry i
+///   judge(team, first, count, beta, u, V, products)
+///                               to its judge: the gradients of a block of columns side by side; `row` of what
+///                               it returns makes of a row of `products` that of the gradient, and bounds of
+///                               its terms
 template <class P, class Team>
 concept FactoredProblem = Problem<P, Team> && !MultipliedProblem<P, Team> && requires(P const& problem) {
   { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;

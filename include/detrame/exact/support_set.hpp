@@ -90,6 +90,7 @@ struct SupportSet {
       Powers const by = problem.powers(team, j);
       Point basis = basis_of(c);
       if (c == 0 || behind_pivoting) basis.clear();
+      team.expect(column_of(u, j), n);
       end[c] = search_column(search, columns + c * room, largest[c], by,
                              callers[c] ? column_of(u, j) : nullptr, coarse_r);
       enter(team, report, j, ExactStatus::inaccurate, before + search.exchanges());
@@ -197,6 +198,9 @@ struct SupportSet {
       for (; q > 0 && search.member(place[q - 1]) > search.member(p); --q) place[q] = place[q - 1];
       place[q] = static_cast<int>(p);
     }
+    for (Index p = 0; 4 * size < coarse.n && p < size; ++p)
+      for (Index q = p; q < size; ++q)
+        team.expect(&problem.Q(search.member(place[q]), search.member(place[p])), 1);
     Scalar const of_r = problem.linear_size(team, j);
     for (Index p = 0; p < size; ++p) {
       int const i = search.member(place[p]);

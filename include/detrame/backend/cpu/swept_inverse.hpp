@@ -45,22 +45,23 @@ class SweptInverse {
     }
   }
 
-  /// A gains the row (a, h), where w = M a and pivot = h - <a, w> > 0. w has room(n + 1) scalars, and is
-  /// written to.
+  /// A gains the row (a, h), where w = M a as `multiply` leaves it and pivot = h - <a, w> > 0. w has
+  /// room(n + 1) scalars, and is written to.
   void append(Scalar* w, Scalar pivot) {
-    if (n_ % lanes == 0)
-      for (Index c = 0; c < n_; ++c) std::fill_n(M_ + c * stride_ + n_, lanes, Scalar(0));
-    Index const rows = room(n_ + 1);
-    std::fill_n(M_ + n_ * stride_, rows, Scalar(0));
+    auto const zero = detail::broadcast(Scalar(0));
+    if (n_ % lanes == 0) {
+      for (Index c = 0; c < n_; ++c) detail::store(M_ + c * stride_ + n_, zero);
+      detail::store(w + n_, zero);
+    }
+    for (Index i = 0; i <= n_; i += lanes) detail::store(M_ + n_ * stride_ + i, zero);
     w[n_] = Scalar(-1);
-    std::fill(w + n_ + 1, w + rows, Scalar(0));
     ++n_;
     add_square(w, Scalar(1) / pivot);
   }
 
   /// A loses row q; the last one takes its place.
   void remove(Index q) {
-    std::copy_n(column(q), room(n_), vector_);
+    for (Index i = 0; i < n_; i += lanes) detail::store(vector_ + i, detail::load(column(q) + i));
     add_square(vector_, Scalar(-1) / vector_[q]);
     Index const last = n_ - 1;
     if (q != last) std::copy_n(column(last), room(n_), M_ + q * stride_);

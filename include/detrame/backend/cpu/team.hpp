@@ -194,11 +194,11 @@ class CpuTeam {
   template <int cols>
   static void judged_tile(Scalar const* A, Index stride, Index n, Scalar const* X, Scalar* out) {
     constexpr Index run = 16;
-    detail::RegisterTile<Scalar, 2, cols> tile;
+    detail::RegisterTile<Scalar, 2, cols> sums;
     for (Index l = 0; l == 0 || l < n; l += run) {
-      tile.clear();
-      tile.add_product(std::min(run, n - l), X + l * width, lanes, width, A + l, 1, stride);
-      tile.for_each([&](Packet v, Index i, Index j) __attribute__((always_inline)) {
+      sums.clear();
+      sums.add_product(std::min(run, n - l), X + l * width, lanes, width, A + l, 1, stride);
+      sums.for_each([&](Packet v, Index i, Index j) __attribute__((always_inline)) {
         Scalar* const entry = out + j * width + i * lanes;
         detail::store(entry, l == 0 ? v : detail::add(detail::load(entry), v));
       });
