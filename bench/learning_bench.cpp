@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One run of learn_dictionary for compare_learning.py: reads training and held-out samples, learns, and writes
+// One run of learn_dictionary for compare_learning.py: reads training and held-out samples, learns, writes
 // after each pass its number, the seconds learnt until then, the held-out objective, and atoms replaced. With
 // judge=FILE nothing is learnt: the held-out objective of that dictionary is written.
 //

@@ -64,7 +64,7 @@ TEST_CASE_TEMPLATE("(O2) a sweep is Algorithm 2 of Mairal et al., atom after ato
     for (bool const nonnegative : {false, true}) {
       Sums const s(m, k, 10, nonnegative);
       auto D = in_memory_of(b, s.D);
-      update_dictionary<B>(b, in_memory_of(b, s.AA), in_memory_of(b, s.XA), nonnegative, D);
+      update_dictionary(b, in_memory_of(b, s.AA), in_memory_of(b, s.XA), nonnegative, D);
       auto const expected = swept(s, s.D, nonnegative);
       // An atom's rounding, k terms of up to (AA_jj + AA_jl) / AA_jj, reaches those behind it; 30 for both.
       CHECK(max_abs_difference(in_double<B>(b, D), expected) <= 30 * tolerance<Scalar>(k, 1));
@@ -84,7 +84,7 @@ TEST_CASE_TEMPLATE(
     double const first = before;
     double const size = norm(s.XA) + norm(s.AA);
     for (int sweep = 0; sweep < 300; ++sweep) {
-      update_dictionary<B>(b, AA, XA, nonnegative, D);
+      update_dictionary(b, AA, XA, nonnegative, D);
       double const value = surrogate(in_double<B>(b, D), s);
       CHECK(value <= before + tolerance<Scalar>(12, size));
       before = value;
@@ -113,7 +113,7 @@ TEST_CASE_TEMPLATE("(O2) an atom that no code has used stays, bit for bit", B, C
   for (Index i = 0; i < 6; ++i) s.XA(i, 2) = 0;
   auto D = in_memory_of(b, s.D);
   auto const before = to_host(b, D);
-  update_dictionary<B>(b, in_memory_of(b, s.AA), in_memory_of(b, s.XA), false, D);
+  update_dictionary(b, in_memory_of(b, s.AA), in_memory_of(b, s.XA), false, D);
   auto const after = to_host(b, D);
   for (Index i = 0; i < 6; ++i) {
     CHECK(after(i, 2) == before(i, 2));
@@ -125,11 +125,11 @@ TEST_CASE("update_dictionary: what it refuses") {
   using B = Cpu<double>;
   B b;
   B::Matrix D = B::Matrix::Identity(3, 2), none(0, 2);
-  check_throws_with<ShapeError>([&] { update_dictionary<B>(b, B::Matrix(3, 2), B::Matrix(3, 2), false, D); },
+  check_throws_with<ShapeError>([&] { update_dictionary(b, B::Matrix(3, 2), B::Matrix(3, 2), false, D); },
                                 "update_dictionary: AA is 3 x 2, must be 2 x 2");
-  check_throws_with<ShapeError>([&] { update_dictionary<B>(b, B::Matrix(2, 2), B::Matrix(2, 2), false, D); },
+  check_throws_with<ShapeError>([&] { update_dictionary(b, B::Matrix(2, 2), B::Matrix(2, 2), false, D); },
                                 "update_dictionary: XA is 2 x 2, must be 3 x 2");
-  check_throws_with<ShapeError>([&] { update_dictionary<B>(b, B::Matrix(2, 2), none, false, none); },
+  check_throws_with<ShapeError>([&] { update_dictionary(b, B::Matrix(2, 2), none, false, none); },
                                 "update_dictionary: D is 0 x 2, must have a row");
 }
 

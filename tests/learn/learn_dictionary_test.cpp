@@ -155,7 +155,7 @@ TEST_CASE_TEMPLATE("(O1, O2) a step by hand: codes, sums, forgetting, the update
     add_outer_product(b.lane(), x, code.u, Scalar(1), XA);
     CHECK(max_abs_difference<B>(b, state.AA, AA) <= tolerance<Scalar>(100, 30));
     CHECK(max_abs_difference<B>(b, state.XA, XA) <= tolerance<Scalar>(100, 30));
-    for (int sweep = 0; sweep < 2; ++sweep) update_dictionary<B>(b, AA, XA, false, expected_D);
+    for (int sweep = 0; sweep < 2; ++sweep) update_dictionary(b, AA, XA, false, expected_D);
     CHECK(max_abs_difference<B>(b, state.synthesis.D, expected_D) <= 100 * tolerance<Scalar>(100, 1));
     expected_D = state.synthesis.D;  // so that roundings do not add up
     progress.push_back(p);
@@ -198,6 +198,7 @@ TEST_CASE_TEMPLATE("(O1) stopped after any step and gone on: the bits of a run w
   });
   Outcome<B> const expected(b, whole);
   REQUIRE(expected.steps == 15);
+  REQUIRE(replaced > 0);
   for (Index const stop : {0, 4, 7, 14}) {
     LearnedDictionary<B> state;
     learn_dictionary(b, X, options, state, [&](LearningProgress const& p) { return p.step < stop; });

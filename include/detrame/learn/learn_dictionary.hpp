@@ -259,9 +259,9 @@ Index replace_idle(B& backend, ConstView<B> x, ConstView<B> squares, LearningOpt
 /// Requires  atoms, batch, sweeps >= 1; passes, patience, lambda, forgetting >= 0, alpha > 0, else
 ///           DomainError; X of at least a row and a column, a state of its sizes, else ShapeError.
 /// Ensures   (1) every code learnt from is `optimal`; else NotConverged with its step, and the state is that
-///           of the step before. (2) |d_j| <= 1 up to rounding, d_j >= 0 exactly where asked. (3) The order of
-///           samples is a function of seed and pass, the result one of X, options and state: the same bits
-///           for any number of threads, and for a run that was stopped after any step and went on.
+///           of the step before. (2) |d_j| <= 1 up to rounding, d_j >= 0 exactly where asked. (3) The order
+///           of samples is a function of seed and pass, the result one of X, options and state: the same
+///           bits for any number of threads, and for a run that was stopped after any step and went on.
 /// Cost      a step: exact_synthesis of the minibatch, 2 (m + k) flops for each used entry of a code, twice
 ///           m for the objective, 4 m k^2 a sweep. Memory beyond the state: (m + k) batch + m k scalars.
 /// Source    docs/maths.md (O1, O2); Mairal et al., arXiv 0908.0050. Departures: codes are exact; forgetting
