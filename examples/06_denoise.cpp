@@ -72,10 +72,12 @@ Picture test_card() {
   constexpr int fine = 4;  // points a pixel, in either direction
   Index const n = static_cast<Index>(side);
   return {Shape{1, n, n}, host_matrix<float>(1, n * n, [&](Index, Index site) {
+            Index const row = site / n, col = site % n;
             double sum = 0;
-            for (int p = 0; p < fine * fine; ++p)
-              sum += brightness(static_cast<double>(site % n) + (p % fine + .5) / fine,
-                                static_cast<double>(site / n) + (p / fine + .5) / fine);
+            for (int y = 0; y < fine; ++y)
+              for (int x = 0; x < fine; ++x)
+                sum += brightness(static_cast<double>(col) + (x + .5) / fine,
+                                  static_cast<double>(row) + (y + .5) / fine);
             return static_cast<float>(sum / (fine * fine));
           })};
 }

@@ -101,6 +101,9 @@ TEST_CASE_TEMPLATE(
     CHECK(t > 40 - 5 * 6);
     CHECK(t < 40 + 5 * 6);
   }
+  std::set<double> alone;  // 600 draws of 1 of 60: none is missed but with probability .003
+  for (std::uint64_t n = 0; n < 600; ++n) alone.insert(firsts(1, n).front());
+  CHECK(alone.size() == 60);
 }
 
 TEST_CASE_TEMPLATE("patches: means are removed, kept and added again", B, ANY_BACKEND) {
