@@ -21,6 +21,7 @@ for folder in ["train", "robust"]:
 for folder in ["loss", "optim", "data", "io"]:
     MAY_INCLUDE[folder] = {"core", "backend"}
 MAY_INCLUDE["exact"] = {"core", "backend", "metric"}  # a verifier shares nothing with what it verifies
+MAY_INCLUDE["learn"] = MAY_INCLUDE["exact"] | {"exact"}
 
 TOP = {"detrame.hpp", "cuda.hpp"}
 NO_SUCH_FOLDER = {"utils", "util", "common", "detail", "helpers", "helper", "misc"}
@@ -114,6 +115,7 @@ GOOD = {
     "backend/cpu/a.hpp": '#include <Eigen/Core>\n#include "detrame/core/a.hpp"\n#pragma omp parallel\n',
     "operator/cpu/a.hpp": "#include <Eigen/Core>\n",
     "exact/a.hpp": '#include "detrame/metric/a.hpp"\n',
+    "learn/a.hpp": '#include "detrame/exact/a.hpp"\n',
     "layer/a.hpp": '#include "detrame/exact/a.hpp"\n#include "detrame/core/a.hpp"\n',
     "train/a.hpp": '// Eigen, CUDA and omp in a comment\n#include "detrame/optim/a.hpp"\n/* #ifdef */\n',
     "loss/a.hpp": "#include <Eigen/Core>  // layering: the test of the excuse\n",
@@ -124,6 +126,8 @@ BAD = {
     "prox/ must not include exact/": ("prox/a.hpp", '#include "detrame/exact/a.hpp"'),
     "exact/ must not include operator/": ("exact/a.hpp", '#include "detrame/operator/a.hpp"'),
     "exact/ must not include prox/": ("exact/a.hpp", '  #  include "detrame/prox/a.hpp"'),
+    "learn/ must not include prox/": ("learn/a.hpp", '#include "detrame/prox/a.hpp"'),
+    "exact/ must not include learn/": ("exact/a.hpp", '#include "detrame/learn/a.hpp"'),
     "network/ must not include loss/": ("network/a.hpp", '#include "detrame/loss/a.hpp"'),
     "loss/ must not include layer/": ("loss/a.hpp", '#include "detrame/layer/a.hpp"'),
     "data/ must not include train/": ("data/a.hpp", '#include "detrame/train/a.hpp"'),

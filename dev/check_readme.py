@@ -4,7 +4,8 @@
 
 The first ```cpp block is compiled against the headers and run; the ```text block after it is its output, letter for
 letter. Its commented line `// code;  // does not compile: sentence` is uncommented: then the compiler must refuse it,
-with that sentence if there is one. The two commands, of the demo and of the tests, stand on the first screen.
+with that sentence if there is one. Each later ```cpp block is compiled and run inside a main that has `cpu`, a Cpu<double>,
+and `image`, 1 x 4096. The two commands, of the demo and of the tests, stand on the first screen.
 """
 
 import argparse
@@ -83,6 +84,26 @@ def check_program(text, compiler, folder):
         raise Wrong(f"the refusal of the line {match[2]} lacks the sentence '{match[3]}':\n{built.stderr}")
 
 
+INSIDE = """#include <detrame/detrame.hpp>
+using namespace detrame;
+int main() {{
+  Cpu<double> cpu;
+  [[maybe_unused]] Eigen::MatrixXd const image = Eigen::MatrixXd::Random(1, 4096);
+{}}}
+"""
+
+
+def check_excerpts(text, compiler, folder):
+    for excerpt in [content for language, content in blocks(text) if language == "cpp"][1:]:
+        built = compile_program(compiler, INSIDE.format(excerpt), folder / "excerpt", "-O1", "-Wall", "-Wextra", "-Werror",
+                                "-Wno-unused-variable")
+        if built.returncode:
+            raise Wrong(f"this does not compile:\n{excerpt}{built.stderr}")
+        ran = subprocess.run([str(folder / "excerpt")], capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise Wrong(f"this exits with {ran.returncode}:\n{excerpt}{ran.stderr}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compiler", default=os.environ.get("CXX", "g++"))
@@ -93,6 +114,7 @@ def main():
         check_commands(text)
         with tempfile.TemporaryDirectory() as folder:
             check_program(text, arguments.compiler, Path(folder))
+            check_excerpts(text, arguments.compiler, Path(folder))
     except Wrong as wrong:
         print(f"README.md: {wrong}")
         return 1

@@ -25,6 +25,8 @@
 #include "detrame/layer/q_metric_relu.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/layer/reshape.hpp"
+#include "detrame/learn/learn_dictionary.hpp"
+#include "detrame/learn/patches.hpp"
 #include "detrame/loss/hinge.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/loss/squared_error.hpp"
