@@ -27,7 +27,9 @@ void solve_columns(B& backend, Activation activation, bool warm, Index pivot_lim
   using Team = typename B::Team;
   Index const n = Q.rows(), N = u.cols();
   if (n == 0 || N == 0) return;
-  Index const tasks = (N + Team::width - 1) / Team::width * (Q.cols() / n);
+  // At the least a product for r, and one for the certificate.
+  Tasks const tasks((N + Team::width - 1) / Team::width * (Q.cols() / n),
+                    2. * static_cast<double>(Team::width) * static_cast<double>(n) * static_cast<double>(n));
   if constexpr (GuessingTeam<Team>) {
     using Solver = SupportSet<Activation, Team>;
     Solver const solver{activation, warm, pivot_limit,
