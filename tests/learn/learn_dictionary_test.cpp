@@ -189,7 +189,7 @@ TEST_CASE_TEMPLATE("(O1) stopped after any step and gone on: the bits of a run w
   B b;
   Planted const planted(8, 10, 90, 2, false, false);
   auto const X = in_memory_of(b, planted.X);
-  LearningOptions options{.atoms = 12, .lambda = .05, .passes = 3, .batch = 20, .patience = 30, .seed = 5};
+  LearningOptions options{.atoms = 24, .lambda = .3, .passes = 3, .batch = 20, .patience = 20, .seed = 5};
   Index replaced = 0;
   LearnedDictionary<B> whole;
   learn_dictionary(b, X, options, whole, [&](LearningProgress const& p) {
