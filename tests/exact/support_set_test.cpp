@@ -80,7 +80,7 @@ TEST_CASE_TEMPLATE(
 /// What a coarse search cannot tell apart: slacks within 1e-10 of lambda.
 TEST_CASE("(M8) what is decided beyond the digits of the coarse search is decided right") {
   Cpu<double> b(1);
-  Index const k = 20;
+  Index const k = 50;
   auto const D = in_memory_of(b, identity<double>(k));
   auto const X = in_memory_of(b, host_matrix<double>(k, 4, [](Index i, Index j) {
                                 double const sign = (i + j) % 2 == 0 ? 1 : -1;

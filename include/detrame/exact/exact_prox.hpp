@@ -42,8 +42,9 @@ namespace detrame {
 ///           certificate, k |A| a round and 2 |A|^2 an exchange of the search, |A|^3 / 6 for the factor. Else
 ///           10 k^2 more for the guess, and k |A| a pivot. Once a call k^2 floats; scratch k^2 / 2 scalars a
 ///           thread.
-/// Source    docs/maths.md (M3), (C4); the search for the support in exact/support_search.hpp and pivoting.hpp.
-/// Tested    tests/exact/active_set_test.cpp, tests/exact/support_set_test.cpp, tests/exact/theorems_test.cpp
+/// Source    docs/maths.md (M3), (C4); the search for the support in exact/support_search.hpp, pivoting.hpp.
+/// Tested    tests/exact/active_set_test.cpp, tests/exact/support_set_test.cpp,
+///           tests/exact/theorems_test.cpp
 template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<B>& result,
                 ExactOptions options = {}) {

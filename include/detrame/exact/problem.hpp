@@ -73,8 +73,8 @@ concept MultipliedProblem =
 ///   linear_size(team, j), linear_term(i, size, by)
 ///                               linear_terms by entry: what column j shares, and the bound of entry i
 ///   judge(team, first, count, beta, u, V, products)
-///                               to its judge: the gradients of a block of columns side by side; `row` of what
-///                               it returns makes of a row of `products` that of the gradient, and bounds of
+///                               to its judge: gradients of a block of columns side by side; `row` of what it
+///                               returns makes of a row of `products` that of the gradient, and bounds of
 ///                               its terms
 template <class P, class Team>
 concept FactoredProblem = Problem<P, Team> && !MultipliedProblem<P, Team> && requires(P const& problem) {

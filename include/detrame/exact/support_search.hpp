@@ -20,12 +20,14 @@ namespace detrame::exact {
 ///
 /// which leaves the slacks of the others in A as they are and ends where that of i is right. At the first
 /// zero on the way that entry leaves A, and what is left of the way is gone along in the new A. So the
-/// objective falls with every step (Lawson and Hanson, with one direction in place of a solution). H_AA^{-1} is kept,
-/// and changed by one row at a time: |A|^2 multiply-adds. At the end of a round v is corrected by it.
+/// objective falls with every step (Lawson and Hanson, with one direction in place of a solution).
+/// H_AA^{-1} is kept, and changed by one row at a time: |A|^2 multiply-adds. At the end of a round v is
+/// corrected by it.
 ///
 /// Only the support and the signs of v are used, and by whoever checks them: this may be done in coarser
-/// arithmetic than the problem has, and it may give up: where the support outgrows `most`, an atom depends on
-/// A to working precision, or `limit` exchanges do not suffice. No step depends on another column.
+/// arithmetic than the problem has, and it may give up: where the support outgrows `most`, or is going to,
+/// four times as many being violated as are in A when those are `early`; where an atom depends on A to
+/// working precision, or `limit` exchanges do not suffice. No step depends on another column.
 template <bool two_sided, class Team>
 class SupportSearch {
  public:
@@ -68,16 +70,18 @@ class SupportSearch {
     limit_ = limit;
     clear();
     if (guess != nullptr && !begin_at(guess)) return End::outgrown;
-    bool looks_sparse = false;
+    bool unasked = true;
     for (bool first = inverse_.size() == 0;; first = false) {
       Scalar const* const c = first ? r_ : slacks();
       Scalar const top = team_.template excesses<two_sided>(c, form_.lambda, share_, rows_, excess_);
       Scalar const least = tolerance();
       if (top <= least) return End::found;
       if (!(top <= limits::largest<Scalar>)) return End::given_up;
-      if (!looks_sparse && size() >= soon) {
-        looks_sparse = team_.count_of(excess_, least, rows_) <= many;
-        if (!looks_sparse) return End::outgrown;
+      if (unasked && size() >= early) {
+        unasked = false;
+        Index violated = 0;
+        for (Index i = 0; i < rows_; ++i) violated += excess_[i] > least;
+        if (violated > 4 * size()) return End::outgrown;
       }
       Index const before = exchanges_;
       Index left = team_.places_of(excess_, std::max(top * taken, least), rows_, candidates, candidate_);
@@ -103,9 +107,9 @@ class SupportSearch {
 
  private:
   static constexpr Index candidates = 32, at_once = 4, places = Inverse::room(most + 1);
-  /// Where, with a third of the members that there is room for, twice as many atoms as that room are violated
-  /// still, the support will outgrow it. Of patches 31 at most were, of dense codes of 512 atoms 206 at least.
-  static constexpr Index soon = most / 3, many = 2 * most;
+  /// So many members that there is room for thrice as many; where four times as many atoms are violated still,
+  /// the support will outgrow it: of patches 31 at most were, of dense codes of 512 atoms 206 at least.
+  static constexpr Index early = 16;
   static constexpr Scalar taken = Scalar(.5);             ///< of the largest violation, what enters with it
   static constexpr Scalar dependent = Scalar(1) / 65536;  ///< of h_ii, a pivot that is none
 

@@ -72,14 +72,6 @@ Index places_of(Scalar const* v, Scalar least, Index rows, Index room, int* plac
   return count;
 }
 
-/// How many v_i >= least.
-template <class Scalar>
-Index count_of(Scalar const* v, Scalar least, Index rows) {
-  int count = 0;
-  for (int i = 0; i < static_cast<int>(rows); ++i) count += v[i] >= least ? 1 : 0;
-  return count;
-}
-
 /// All i with v_i != 0, NaN among them, in ascending order; how many. place: room for rows + 1.
 template <class Scalar>
 Index places_of_nonzeros(Scalar const* v, Index rows, int* place) {

@@ -161,9 +161,6 @@ class CpuTeam {
     return detail::places_of(v, least, rows, room, place);
   }
 
-  /// How many v_i >= least.
-  Index count_of(Scalar const* v, Scalar least, Index rows) const { return detail::count_of(v, least, rows); }
-
   /// All i with v_i != 0, in ascending order; how many. place: room for rows + 1.
   Index places_of_nonzeros(Scalar const* v, Index rows, int* place) const {
     return detail::places_of_nonzeros(v, rows, place);
