@@ -107,8 +107,8 @@ class SupportSearch {
 
  private:
   static constexpr Index candidates = 32, at_once = 4, places = Inverse::room(most + 1);
-  /// So many members that there is room for thrice as many; where four times as many atoms are violated still,
-  /// the support will outgrow it: of patches 31 at most were, of dense codes of 512 atoms 206 at least.
+  /// So many members that there is room for thrice as many; where four times as many atoms are violated
+  /// still, the support will outgrow it: of patches 31 at most were, of dense codes of 512 atoms 206.
   static constexpr Index early = 16;
   static constexpr Scalar taken = Scalar(.5);             ///< of the largest violation, what enters with it
   static constexpr Scalar dependent = Scalar(1) / 65536;  ///< of h_ii, a pivot that is none
