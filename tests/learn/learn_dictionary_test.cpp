@@ -331,6 +331,19 @@ TEST_CASE_TEMPLATE("(O1) the first atoms are samples of unit norm, none of them 
     }
 }
 
+TEST_CASE_TEMPLATE("(O1) atoms stay in the unit ball, and nonnegative where asked", Scalar, float, double) {
+  using B = Cpu<Scalar>;
+  B b;
+  auto const X = random_matrix(b, 5, 60, seed(9));
+  for (bool const nonnegative : {false, true}) {
+    LearningOptions const options{
+        .atoms = 9, .lambda = .2, .nonnegative_atoms = nonnegative, .passes = 3, .batch = 20, .patience = 30};
+    auto const D = learn_dictionary<SignedCodes>(b, X, options).synthesis.D;
+    CHECK((D.minCoeff() >= 0) == nonnegative);
+    CHECK(D.colwise().norm().maxCoeff() <= 1 + tolerance<Scalar>(5, 1));
+  }
+}
+
 TEST_CASE("(O1) codes that are not optimal are an error, and the state is that of the step before") {
   using B = Cpu<double>;
   B b;
