@@ -79,7 +79,7 @@ inline void write(std::string const& file, Picture const& p) {
 
 inline Picture read_png(std::string const& file) {
   throw detrame::FormatError(
-      detrame::message(file, ": not a PGM or PPM file, and this program was built without libpng"));
+      detrame::message(file, ": not a PGM or PPM file of bytes, and this program was built without libpng"));
 }
 #endif
 

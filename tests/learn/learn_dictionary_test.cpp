@@ -261,12 +261,23 @@ TEST_CASE_TEMPLATE("(O1) atoms out of use become the worst represented samples",
   LearnedDictionary<B> state;
   state.synthesis.D = in_memory_of(b, D);
   std::vector<Index> replaced;
-  LearningOptions options{.atoms = 3, .lambda = .1, .passes = 3, .batch = N, .patience = 2 * N - 1};
-  learn_dictionary(b, in_memory_of(b, x), options, state, [&](LearningProgress const& p) {
-    replaced.push_back(p.replaced);
-    return p.step < 1;
-  });
-  CHECK(replaced == std::vector<Index>{0, 2});  // after 12 samples not yet, after 24 both
+  LearningOptions const options{.atoms = 3, .lambda = .1, .passes = 4, .batch = N, .patience = 2 * N};
+  auto const until = [&](Index last) {
+    learn_dictionary(b, in_memory_of(b, x), options, state, [&](LearningProgress const& p) {
+      replaced.push_back(p.replaced);
+      return p.step < last;
+    });
+  };
+  until(1);
+  // As if atom 1 had been used before, beside atom 0.
+  auto sums = in_double<B>(b, state.AA), products = in_double<B>(b, state.XA);
+  sums(0, 1) = sums(1, 0) = .5;
+  sums(1, 1) = .25;
+  products(2, 1) = -1;
+  state.AA = in_memory_of(b, sums);
+  state.XA = in_memory_of(b, products);
+  until(2);
+  CHECK(replaced == std::vector<Index>{0, 0, 2});  // after 24 samples not yet, after 36 both
   auto const learnt = in_double<B>(b, state.synthesis.D);
   for (Index i = 0; i < 4; ++i) CHECK(learnt(i, 1) == (i == 1 ? 1 : 0));  // the worst: 3 e_1
   CHECK(std::abs(learnt(0, 2) - 1) <=
@@ -281,7 +292,7 @@ TEST_CASE_TEMPLATE("(O1) atoms out of use become the worst represented samples",
   }
   CHECK(AA(0, 0) > 0);
   CHECK(state.idle == std::vector<Index>{0, 0, 0});
-  learn_dictionary(b, in_memory_of(b, x), options, state);
+  until(3);
   CHECK(state.idle[1] == 0);  // in use now
 }
 
@@ -318,6 +329,19 @@ TEST_CASE_TEMPLATE("(O1) the first atoms are samples of unit norm, none of them 
         if (j < 15) CHECK(best > 1 - 1e-5);  // there are 15 samples, the other atoms are random
       }
     }
+}
+
+TEST_CASE_TEMPLATE("(O1) atoms stay in the unit ball, and nonnegative where asked", Scalar, float, double) {
+  using B = Cpu<Scalar>;
+  B b;
+  auto const X = random_matrix(b, 5, 60, seed(9));
+  for (bool const nonnegative : {false, true}) {
+    LearningOptions const options{
+        .atoms = 9, .lambda = .2, .nonnegative_atoms = nonnegative, .passes = 3, .batch = 20, .patience = 30};
+    auto const D = learn_dictionary<SignedCodes>(b, X, options).synthesis.D;
+    CHECK((D.minCoeff() >= 0) == nonnegative);
+    CHECK(D.colwise().norm().maxCoeff() <= 1 + tolerance<Scalar>(5, 1));
+  }
 }
 
 TEST_CASE("(O1) codes that are not optimal are an error, and the state is that of the step before") {
