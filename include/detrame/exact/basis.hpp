@@ -63,7 +63,8 @@ class Basis {
         r(r_),
         u(u_),
         slack(slack_) {
-    x = scratch;
+    factor = scratch;  // first, where memory is aligned as the caller's is
+    x = factor + Team::factor_size(n);
     error = x + Team::padded(n);
     old_u = error + Team::padded(n);
     old_slack = old_u + n;
@@ -76,7 +77,6 @@ class Basis {
     refused = reinterpret_cast<int*>(whole + 2 * integers(n));
     support = reinterpret_cast<int*>(whole + 3 * integers(n));
     shared = reinterpret_cast<int*>(whole + 4 * integers(n));
-    factor = whole + 4 * integers(n) + integers(2);
   }
 
   /// The basis of a point u.
