@@ -47,6 +47,25 @@ class Door {
   bool open_ = false;
 };
 
+/// A place that opens when `size` threads are there at once.
+class Gate {
+ public:
+  explicit Gate(int size) : size_(size) {}
+  /// Whether they came before this one lost patience, and left.
+  bool pass(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    if (++here_ == size_) open_.notify_all();
+    bool const full = open_.wait_for(lock, patience, [this] { return here_ == size_; });
+    if (!full) --here_;
+    return full;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable open_;
+  int size_, here_ = 0;
+};
+
 /// The threads that were seen in tasks.
 class Seen {
  public:
@@ -118,15 +137,12 @@ TEST_CASE("Cpu: a helper that is busy elsewhere is not waited for") {
   std::atomic<bool> held = false;
   std::thread other([&] {
     for (int attempt = 0; attempt < 100 && !held; ++attempt) {
-      Door full;
-      std::atomic<int> began = 0;
+      Gate gate(all);
       there.run(all, much, [&](auto&, Index) {
-        if (++began == all) {
-          held = true;
-          full.open();
-          taken.open();
-        }
-        if (full.pass(std::chrono::milliseconds(100))) over.pass();
+        if (!gate.pass(std::chrono::milliseconds(100))) return;
+        held = true;
+        taken.open();
+        over.pass();
       });
     }
   });
