@@ -121,7 +121,7 @@ TEST_CASE("Cpu: work that was counted low is shared once the clock tells") {
   bool shared = false;
   for (int attempt = 0; attempt < 200 && !shared; ++attempt) {
     Seen seen;
-    b.run(50, Work{2e5}, [&](auto&, Index) {
+    b.run(50, Work{1e6}, [&](auto&, Index) {
       seen.me();
       sleep(1);
     });

@@ -156,14 +156,14 @@ class Cpu {
                                  while (static_cast<SharedRun*>(run)->next_tasks(seat)) {
                                  }
                                }};
-      auto const ask = [&](double left, Index tasks_left) {
-        if (!(left >= 2 * grain)) return;
+      auto const ask = [&](double left, double least, Index tasks_left) {
+        if (!(left >= least)) return;
         Index const worth = std::min(static_cast<Index>(std::min(left / grain, others + 1.)), tasks_left);
         if (worth - 1 <= job.seats) return;
         if (workers == nullptr) workers = &detail::Workers::of_process();
         workers->offer(job, static_cast<int>(worth) - 1);
       };
-      ask(microseconds, count_);
+      ask(microseconds, 2 * grain, count_);
       double const start = detail::now();
       Index done = 0, look = 1;
       while (Index const took = next_tasks(0)) {
@@ -171,7 +171,7 @@ class Cpu {
         if (done < look || job.seats == others) continue;
         look = 4 * done;
         Index const left = count_ - std::min(count_, next_.load(std::memory_order_relaxed));
-        ask((detail::now() - start) / static_cast<double>(done) * static_cast<double>(left), left);
+        ask((detail::now() - start) / static_cast<double>(done) * static_cast<double>(left), late, left);
       }
       if (workers != nullptr) workers->close(job);
     }
@@ -208,9 +208,10 @@ class Cpu {
     Index thrower_;
   };
 
-  /// A member of a team has this much to do at least, in microseconds: about ten times what it costs to wake
-  /// one. Work that is counted as `negligible` is far below it, however wrong the count is.
-  static constexpr double grain = 50, negligible = 1;
+  /// A member of a team has this much to do at least, in microseconds: about what it costs to wake one whose
+  /// caches are cold. Who is asked `late`, by the clock, must be worth it though the caller goes on
+  /// meanwhile. Work that is counted as `negligible` is far below it, however wrong the count is.
+  static constexpr double grain = 50, late = 6 * grain, negligible = 3;
 #endif
 
   std::vector<std::unique_ptr<Lane>> lanes_;
