@@ -282,10 +282,7 @@ class Basis {
   }
 
  private:
-  DETRAME_HOST_DEVICE static constexpr Index integers(Index count) {
-    return static_cast<Index>((static_cast<std::size_t>(count) * sizeof(int) + sizeof(Scalar) - 1) /
-                              sizeof(Scalar));
-  }
+  DETRAME_HOST_DEVICE static constexpr Index integers(Index count) { return scalars_for<Scalar, int>(count); }
 
   /// Where the factor is continued.
   DETRAME_HOST_DEVICE Index first_row() const { return kept_rows - kept_rows % Team::tile; }

@@ -24,24 +24,19 @@ struct CoarseForm {
   static constexpr Index rows(Index n) { return Coarse::whole_blocks(n); }
   /// Columns lie apart by more than whole blocks, so that they do not share few sets of a cache.
   static constexpr Index stride(Index n) { return rows(n) + Coarse::column_block / 2; }
-  static constexpr Index scalars(std::size_t bytes) {
-    return static_cast<Index>((bytes + sizeof(Scalar) - 1) / sizeof(Scalar));
-  }
+  static constexpr Index entries(Index count) { return scalars_for<Scalar, Entry>(count); }
   /// Scalars of memory for k entries in blocks of n.
   static constexpr Index size(Index n, Index k) {
-    return 2 * k + scalars(static_cast<std::size_t>(k * stride(n)) * sizeof(Entry)) +
-           scalars(static_cast<std::size_t>(k / n * rows(n)) * sizeof(Entry)) +
-           scalars(static_cast<std::size_t>(k / n) * sizeof(int));
+    return 2 * k + entries(k * stride(n)) + entries(k / n * rows(n)) + scalars_for<Scalar, int>(k / n);
   }
 
   CoarseForm() = default;
   CoarseForm(Index n_, Index k, Scalar* memory) : scale(memory), root(memory + k), n(n_) {
     Scalar* const atoms = memory + 2 * k;
-    Scalar* const weights = atoms + scalars(static_cast<std::size_t>(k * stride(n)) * sizeof(Entry));
+    Scalar* const weights = atoms + entries(k * stride(n));
     H = reinterpret_cast<Entry*>(atoms);
     lambda = reinterpret_cast<Entry*>(weights);
-    power =
-        reinterpret_cast<int*>(weights + scalars(static_cast<std::size_t>(k / n * rows(n)) * sizeof(Entry)));
+    power = reinterpret_cast<int*>(weights + entries(k / n * rows(n)));
   }
 
   CoarseForm block(Index b) const {

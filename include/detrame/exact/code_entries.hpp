@@ -66,10 +66,7 @@ class CodeEntries {
   }
 
  private:
-  static constexpr Index integers(Index count) {
-    return static_cast<Index>((static_cast<std::size_t>(count) * sizeof(int) + sizeof(Scalar) - 1) /
-                              sizeof(Scalar));
-  }
+  static constexpr Index integers(Index count) { return scalars_for<Scalar, int>(count); }
 
   Scalar* values_;
   int *rows_, *ends_;

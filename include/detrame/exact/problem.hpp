@@ -81,6 +81,13 @@ concept FactoredProblem = Problem<P, Team> && !MultipliedProblem<P, Team> && req
   { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;
 };
 
+/// How many scalars hold `count` objects of T, in scratch that is handed out as scalars.
+template <class Scalar, class T>
+DETRAME_HOST_DEVICE constexpr Index scalars_for(Index count) {
+  return static_cast<Index>((static_cast<std::size_t>(count) * sizeof(T) + sizeof(Scalar) - 1) /
+                            sizeof(Scalar));
+}
+
 /// The entries of a column; a matrix without entries has no memory, and no place in it.
 template <class Scalar>
 DETRAME_HOST_DEVICE Scalar* column_of(MatrixView<Scalar> A, Index j) {

@@ -113,10 +113,7 @@ class SupportSearch {
   static constexpr Scalar taken = Scalar(.5);             ///< of the largest violation, what enters with it
   static constexpr Scalar dependent = Scalar(1) / 65536;  ///< of h_ii, a pivot that is none
 
-  static constexpr Index integers(Index count) {
-    return static_cast<Index>((static_cast<std::size_t>(count) * sizeof(int) + sizeof(Scalar) - 1) /
-                              sizeof(Scalar));
-  }
+  static constexpr Index integers(Index count) { return scalars_for<Scalar, int>(count); }
 
   Scalar const* column(Index i) const { return form_.H + i * form_.stride; }
   Scalar weight(Index i) const { return share_ * form_.lambda[i]; }

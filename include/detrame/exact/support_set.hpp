@@ -154,7 +154,7 @@ struct SupportSet {
   using Entries = CodeEntries<Scalar>;
 
   static constexpr Index search_size(Index n) {
-    return Form::scalars(static_cast<std::size_t>(Form::rows(n) + Search::scratch_size(n)) * sizeof(Entry));
+    return Form::entries(Form::rows(n) + Search::scratch_size(n));
   }
 
   /// max_i |r_ic| s_i of each column; NaN where an entry is not finite.
