@@ -124,7 +124,7 @@ class Cpu {
       for (auto const& lane : lanes_) lane->arena().watch();
       if (!std::exchange(helped_, true)) detail::Workers::of_process().start(threads() - 1);
       SharedRun run(lanes_, count, work.microseconds(), task);
-      run.with_help(work.microseconds());
+      run.with_help();
       run.rethrow();
       std::size_t most = 0;
       for (auto const& lane : lanes_) most = std::max(most, lane->arena().watched());
@@ -141,7 +141,7 @@ class Cpu {
    public:
     SharedRun(std::vector<std::unique_ptr<Lane>> const& lanes, Index count, double microseconds,
               TaskReference task)
-        : lanes_(lanes), count_(count), task_(task), thrower_(count) {
+        : lanes_(lanes), count_(count), microseconds_(microseconds), task_(task), thrower_(count) {
       auto const tasks = static_cast<double>(count), members = static_cast<double>(lanes.size());
       // About a microsecond, and for each member eight times.
       block_ = static_cast<Index>(std::clamp(std::min(tasks / microseconds, tasks / (8 * members)), 1., 16.));
@@ -149,7 +149,7 @@ class Cpu {
 
     /// The caller's part. Helpers are asked once what is left is worth it: by the count of the work, or by
     /// the clock, which is looked at after 1, 4, 16, ... tasks.
-    void with_help(double microseconds) {
+    void with_help() {
       int const others = static_cast<int>(lanes_.size()) - 1;
       detail::Workers* workers = nullptr;
       detail::Workers::Job job{this, [](void* run, int seat) {
@@ -163,7 +163,7 @@ class Cpu {
         if (workers == nullptr) workers = &detail::Workers::of_process();
         workers->offer(job, static_cast<int>(worth) - 1);
       };
-      ask(microseconds, 2 * grain, count_);
+      ask(microseconds_, 2 * grain, count_);
       double const start = detail::now();
       Index done = 0, look = 1;
       while (Index const took = next_tasks(0)) {
@@ -201,6 +201,7 @@ class Cpu {
 
     std::vector<std::unique_ptr<Lane>> const& lanes_;
     Index count_, block_ = 1;
+    double microseconds_;
     TaskReference task_;
     alignas(64) std::atomic<Index> next_{0};
     std::mutex mutex_;
