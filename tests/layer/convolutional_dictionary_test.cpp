@@ -2,6 +2,7 @@
 #include "detrame/layer/convolutional_dictionary.hpp"
 
 #include "laws/everywhere.hpp"
+#include "layer/fallback.hpp"
 
 namespace detrame {
 
@@ -115,32 +116,12 @@ TEST_CASE("(K4) the code is nonnegative, and satisfies the optimality conditions
 
 namespace {
 
-struct Fallback {
-  Host u, predicted, x_bar, D_bar, d_bar, alpha_bar, lambda_bar;
-  std::vector<Index> again;
-};
+using test::Fallback;
 
 template <Backend B>
 Fallback fallback(B b, Host const& D, Host const& images, Host const& u_bar) {
   using Layer = Bind<ConvolutionalDictionary<4, 3, Exact, Stride<2>>, Shape{2, 5, 6}, B>;
-  Layer const layer{};
-  DictionaryParameters<B> theta = layer.parameters(b), theta_bar = layer.parameters(b);
-  theta.D = test::in_memory_of(b, D);
-  theta.alpha = test::in_memory_of(b, Host(1, 1, .3));
-  Matrix<B> const x = test::in_memory_of(b, images), bar = test::in_memory_of(b, u_bar);
-  typename Layer::Tape tape{};
-  Fallback out;
-  out.u = test::in_double(b, layer.forward(b, theta, x, tape, Draw{}));
-  Matrix<B> u = zeros(b, u_bar.rows(), u_bar.cols());
-  layer.predict(b, theta, x, u);
-  out.predicted = test::in_double(b, ConstView<B>(u));
-  out.x_bar = test::in_double(b, layer.pullback(b, theta, tape, bar, theta_bar));
-  out.D_bar = test::in_double(b, ConstView<B>(theta_bar.D));
-  out.d_bar = test::in_double(b, ConstView<B>(theta_bar.d));
-  out.alpha_bar = test::in_double(b, ConstView<B>(theta_bar.alpha));
-  out.lambda_bar = test::in_double(b, ConstView<B>(theta_bar.lambda));
-  out.again = tape.solved_in_double.columns();
-  return out;
+  return test::fallback<Layer>(b, D, images, u_bar);
 }
 
 /// The columns of all images but one.

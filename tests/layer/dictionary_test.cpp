@@ -2,6 +2,7 @@
 #include "detrame/layer/dictionary_exact.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"
 #include "laws/everywhere.hpp"
+#include "layer/fallback.hpp"
 
 namespace detrame {
 
@@ -70,31 +71,11 @@ TEST_CASE_TEMPLATE("(M1) a dictionary layer depends on alpha and beta only throu
         test::tolerance<double>(160, 15));
 }
 
-struct Fallback {
-  Host u, predicted, x_bar, D_bar, alpha_bar, lambda_bar;
-  std::vector<Index> again;
-};
+using test::Fallback;
 
 template <Backend B>
 Fallback fallback(B b, Host const& D, Host const& samples, Host const& u_bar) {
-  using Layer = Bind<Dictionary<8, Exact>, Shape{5}, B>;
-  Layer const layer{};
-  DictionaryParameters<B> theta = layer.parameters(b), theta_bar = layer.parameters(b);
-  theta.D = test::in_memory_of(b, D);
-  theta.alpha = test::in_memory_of(b, Host(1, 1, .3));
-  Matrix<B> const x = test::in_memory_of(b, samples), bar = test::in_memory_of(b, u_bar);
-  typename Layer::Tape tape{};
-  Fallback out;
-  out.u = test::in_double(b, layer.forward(b, theta, x, tape, Draw{}));
-  Matrix<B> u = zeros(b, u_bar.rows(), u_bar.cols());
-  layer.predict(b, theta, x, u);
-  out.predicted = test::in_double(b, ConstView<B>(u));
-  out.x_bar = test::in_double(b, layer.pullback(b, theta, tape, bar, theta_bar));
-  out.D_bar = test::in_double(b, ConstView<B>(theta_bar.D));
-  out.alpha_bar = test::in_double(b, ConstView<B>(theta_bar.alpha));
-  out.lambda_bar = test::in_double(b, ConstView<B>(theta_bar.lambda));
-  out.again = tape.solved_in_double.columns();
-  return out;
+  return test::fallback<Bind<Dictionary<8, Exact>, Shape{5}, B>>(b, D, samples, u_bar);
 }
 
 TEST_CASE("(M1) (A3) what float cannot certify, Dictionary<k, Exact> solves in double, and counts it") {
