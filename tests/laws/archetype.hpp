@@ -629,15 +629,15 @@ void sum_chunks(Loops<Scalar>& backend, Batch batch, Index scalars_per_column,
 
 // ---- work by column, factorisations -----------------------------------------------------------------------
 
-/// Columns side by side, rows of a factor and their tiles come in odd numbers; a factor is packed row by row.
+/// Columns side by side and rows of a factor's tiles come in odd numbers.
 template <class Scalar_>
 class Team {
  public:
   using Scalar = Scalar_;
   static constexpr Index width = 3, height = 2, tile = 5;
 
-  static constexpr Index factor_size(Index n) { return n * (n + 1) / 2; }
-  static constexpr Index factor_place(Index i, Index j) { return i * (i + 1) / 2 + j; }
+  static constexpr Index factor_size(Index n) { return first_of((n + tile - 1) / tile); }
+  static constexpr Index factor_place(Index i, Index j) { return first_of(i / tile) + j * tile + i % tile; }
   static constexpr Index padded(Index n) { return n; }
 
   template <class F>
@@ -701,6 +701,9 @@ class Team {
       x[i] /= L(i, i);
     }
   }
+
+ private:
+  static constexpr Index first_of(Index t) { return tile * tile * (t * (t + 1) / 2); }
 };
 
 /// Last column first. Kernels get raw views.

@@ -26,7 +26,7 @@ namespace detrame::exact {
 ///
 /// Only the support and the signs of v are used, and by whoever checks them: this may be done in coarser
 /// arithmetic than the problem has, and it may give up: where the support outgrows `most`, or is going to,
-/// four times as many being violated as are in A when those are `early`; where an atom depends on A to
+/// half as many again being violated as are in A when those are `early`; where an atom depends on A to
 /// working precision, or `limit` exchanges do not suffice. No step depends on another column.
 template <bool two_sided, class Team>
 class SupportSearch {
@@ -81,7 +81,7 @@ class SupportSearch {
         unasked = false;
         Index violated = 0;
         for (Index i = 0; i < rows_; ++i) violated += excess_[i] > least;
-        if (violated > 4 * size()) return End::outgrown;
+        if (2 * violated > 3 * size()) return End::outgrown;
       }
       Index const before = exchanges_;
       Index left = team_.places_of(excess_, std::max(top * taken, least), rows_, candidates, candidate_);
@@ -107,8 +107,9 @@ class SupportSearch {
 
  private:
   static constexpr Index candidates = 32, at_once = 4, places = Inverse::room(most + 1);
-  /// So many members that there is room for thrice as many; where four times as many atoms are violated
-  /// still, the support will outgrow it: of patches 31 at most were, of dense codes of 512 atoms 206.
+  /// So many members that there is room for thrice as many. Where half as many again are violated still, the
+  /// support is large, and sweeps find it sooner: so were 2 in 1000 codes of patches that came here, and 93 in
+  /// 100 dense codes of 128 atoms.
   static constexpr Index early = 16;
   static constexpr Scalar taken = Scalar(.5);             ///< of the largest violation, what enters with it
   static constexpr Scalar dependent = Scalar(1) / 65536;  ///< of h_ii, a pivot that is none

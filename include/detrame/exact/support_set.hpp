@@ -7,7 +7,6 @@
 #include "detrame/exact/block_certificate.hpp"
 #include "detrame/exact/coarse_form.hpp"
 #include "detrame/exact/pivoting.hpp"
-#include "detrame/exact/seed.hpp"
 #include "detrame/exact/support_search.hpp"
 
 namespace detrame::exact {
@@ -38,10 +37,9 @@ struct SupportSet {
 
   /// `problem_rows`: the problem's scratch_rows().
   static constexpr Index scratch_size(Index n, Index problem_rows) {
-    Index const side_by_side =
-        2 * n + Team::height + std::max(problem_rows, 2 * n + Sweeps::scratch_rows) + 1;
-    return width * side_by_side + (width + 4) * Team::padded(n) + Point::scratch_size(n) +
-           Entries::scratch_size(n, width) + search_size(n);
+    Index const side_by_side = 2 * n + Team::height + 1;
+    return width * side_by_side + shared_size(n, problem_rows) + (width + 4) * Team::padded(n) +
+           Point::scratch_size(n) + Entries::scratch_size(n, width) + search_size(n);
   }
 
   SupportSet block(Index b) const { return {activation, warm, pivot_limit, coarse.block(b)}; }
@@ -52,7 +50,7 @@ struct SupportSet {
                   MatrixView<Scalar const> lambda, MatrixView<Scalar> u, MatrixView<Scalar> report) const {
     Index const n = u.rows(), count = std::min(u.cols() - first, width), room = Team::padded(n);
     Scalar* const V = scratch;  // the problem's; the sweeps'
-    Scalar* const r = V + std::max(problem.scratch_rows(), 2 * n + Sweeps::scratch_rows) * width;
+    Scalar* const r = V + shared_size(n, problem.scratch_rows());
     Scalar* const v = r + (n + Team::height) * width;  // n x width, side by side, as r is
     Scalar* const powers = v + n * width;
     Scalar* const columns = powers + width;  // n x width, by columns, `room` apart: r
@@ -120,7 +118,7 @@ struct SupportSet {
       if (end[c] == Search::End::found) return;
       typename Search::End only[width];
       for (Index other = 0; other < width; ++other) only[other] = other == c ? end[c] : Search::End::found;
-      sweep(team, problem, first, count, only, beta, lambda, r, V, v, u);
+      sweep(team, problem, first, count, only, columns, room, largest, V, u);
       pivot(c);
     };
 
@@ -128,7 +126,7 @@ struct SupportSet {
       callers[c] = warm;
       search_support(c, 0, false);
     }
-    sweep(team, problem, first, count, end, beta, lambda, r, V, v, u);
+    sweep(team, problem, first, count, end, columns, room, largest, V, u);
     for (Index c = 0; c < count; ++c)
       if (end[c] != Search::End::found) go_on(c);
 
@@ -147,12 +145,17 @@ struct SupportSet {
  private:
   static constexpr bool two_sided = Activation::two_sided;
   static constexpr Index width = Team::width;
-  static constexpr int sweeps = 10;
+  static constexpr int sweeps = 12;
+  static constexpr Entry omega = Entry(1.3);  ///< in (0, 2): no step increases the objective
   using Search = SupportSearch<two_sided, Coarse>;
   using Point = Basis<two_sided, Team>;
-  using Sweeps = Seed<Activation, Team>;
+  static_assert(Coarse::width == width);
   using Entries = CodeEntries<Scalar>;
 
+  /// Of V: the problem's, or for sweeps lambda, r and u side by side, and a few rows of H u.
+  static constexpr Index shared_size(Index n, Index problem_rows) {
+    return std::max(problem_rows * width, Form::entries((3 * n + Coarse::height) * width));
+  }
   static constexpr Index search_size(Index n) {
     return Form::entries(Form::rows(n) + Search::scratch_size(n));
   }
@@ -178,12 +181,20 @@ struct SupportSet {
     Index const n = coarse.n;
     search.clear();
     if (pivot_limit == 0 || !(largest <= limits::largest<Scalar>)) return Search::End::not_begun;
-    int const unit = to_one(largest);
-    Scalar const factor = scaled(Scalar(1), unit);
-    for (Index i = 0; i < n; ++i) coarse_r[i] = static_cast<Entry>((r[i] * coarse.scale[i]) * factor);
+    Scalar const factor = scaled(Scalar(1), to_one(largest));
+    for (Index i = 0; i < n; ++i) coarse_r[i] = coarse_entry(r, i, factor);
     for (Index i = n; i < Form::rows(n); ++i) coarse_r[i] = Entry(0);
-    Entry const share = scaled(Entry(1), std::clamp(by.weights + unit - *coarse.power, -120, 120));
-    return search.run(coarse_r, share, u, pivot_limit);
+    return search.run(coarse_r, share_of_lambda(largest, by), u, pivot_limit);
+  }
+  Entry coarse_entry(Scalar const* r, Index i, Scalar factor) const {
+    return static_cast<Entry>((r[i] * coarse.scale[i]) * factor);
+  }
+  Entry share_of_lambda(Scalar largest, Powers by) const {
+    return scaled(Entry(1), std::clamp(by.weights + to_one(largest) - *coarse.power, -120, 120));
+  }
+  /// Entry i of a code is v s_i times this, where v is that of the coarse code.
+  Scalar unit_of_code(Scalar largest, Powers by) const {
+    return scaled(Scalar(1), -to_one(largest) - by.code);
   }
 
   /// u becomes the point of the support that was found, where it is one. Whether it is.
@@ -218,37 +229,53 @@ struct SupportSet {
   /// u becomes the point where the search stopped.
   void write_guess(Search const& search, Scalar largest, Powers by, Scalar* u) const {
     std::fill_n(u, coarse.n, Scalar(0));
-    int const power = -to_one(largest) - by.code;
+    Scalar const unit = unit_of_code(largest, by);
     for (Index p = 0; p < search.size(); ++p) {
       Index const i = search.member(p);
-      u[i] = scaled(static_cast<Scalar>(search.value(p)) * coarse.scale[i], power);
+      u[i] = static_cast<Scalar>(search.value(p)) * coarse.scale[i] * unit;
     }
   }
 
-  /// Guesses for the columns whose supports outgrew the search, from where it stopped.
+  /// Guesses for the columns whose supports outgrew the search, from where it stopped: sweeps of over-relaxed
+  /// coordinate descent, as Seed does them. How many depends on no data. r: the columns, `room` apart.
   template <class P>
   void sweep(Team const& team, P const& problem, Index first, Index count,
-             typename Search::End const (&end)[width], MatrixView<Scalar const> beta,
-             MatrixView<Scalar const> lambda, Scalar const* r, Scalar* V, Scalar* U,
-             MatrixView<Scalar> u) const {
+             typename Search::End const (&end)[width], Scalar const* r, Index room,
+             Scalar const (&largest)[width], Scalar* V, MatrixView<Scalar> u) const {
     Index const n = u.rows();
-    Scalar *const weights = V, *const rows = V + n * width;
+    Entry *const weights = reinterpret_cast<Entry*>(V), *const R = weights + n * width,
+                 *const U = R + n * width, *const product = U + n * width;
     auto const outgrown = [&](Index c) { return c < count && end[c] == Search::End::outgrown; };
     bool any = false;
     for (Index c = 0; c < count; ++c) any = any || outgrown(c);
     if (!any) return;
-    for (Index c = 0; c < width; ++c) {
-      Powers const by = c < count ? problem.powers(team, first + c) : Powers();
-      for (Index i = 0; i < n; ++i) {
-        U[i * width + c] = outgrown(c) ? scaled(u(i, first + c), by.code) : Scalar(0);
-        weights[i * width + c] = scaled(lambda(i, 0), by.weights);
-      }
-    }
-    Sweeps::sweep(team, sweeps, problem.Q, beta, weights, r, U, rows);
+    std::fill_n(weights, 3 * n * width, Entry(0));
     for (Index c = 0; c < count; ++c) {
       if (!outgrown(c)) continue;
-      int const back = -problem.powers(team, first + c).code;
-      for (Index i = 0; i < n; ++i) u(i, first + c) = scaled(U[i * width + c], back);
+      Powers const by = problem.powers(team, first + c);
+      Scalar const factor = scaled(Scalar(1), to_one(largest[c])), unit = unit_of_code(largest[c], by);
+      Entry const share = share_of_lambda(largest[c], by);
+      for (Index i = 0; i < n; ++i) {
+        Scalar const u_i = u(i, first + c);
+        weights[i * width + c] = share * coarse.lambda[i];
+        R[i * width + c] = coarse_entry(r + c * room, i, factor);
+        if (u_i != Scalar(0)) U[i * width + c] = static_cast<Entry>(u_i / unit / coarse.scale[i]);
+      }
+    }
+    for (int s = 0; s < sweeps; ++s)
+      for (Index i = 0; i < n; i += Coarse::height) {
+        Index const rows = std::min(Coarse::height, n - i), at = i * width;
+        Entry const* const H = coarse.H + i * Form::stride(n);
+        Coarse().inner_products(H, Form::stride(n), n, rows, U, product);
+        Coarse().relax(activation, omega, H + i, Form::stride(n), rows, R + at, weights + at, product,
+                       U + at);
+      }
+    for (Index c = 0; c < count; ++c) {
+      if (!outgrown(c)) continue;
+      Powers const by = problem.powers(team, first + c);
+      Scalar const unit = unit_of_code(largest[c], by);
+      for (Index i = 0; i < n; ++i)
+        u(i, first + c) = static_cast<Scalar>(U[i * width + c]) * coarse.scale[i] * unit;
     }
   }
 };

@@ -57,7 +57,7 @@ class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::
   CpuInput(MatrixView<Scalar> v) : CpuInput(MatrixView<Scalar const>(v)) {}
 };
 
-template <class Scalar>
+template <class Scalar, Index packets = 2>
 class CpuTeam;
 
 /// The CPU: an object of this type owns its threads' scratch memory, and is passed explicitly to whatever

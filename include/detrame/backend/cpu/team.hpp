@@ -6,6 +6,7 @@
 #include "detrame/backend/cpu/each.hpp"
 #include "detrame/backend/cpu/register_tile.hpp"
 #include "detrame/backend/cpu/swept_inverse.hpp"
+#include "detrame/backend/formulas.hpp"
 
 namespace detrame {
 
@@ -15,7 +16,7 @@ namespace detrame {
 ///
 /// Here those that need no packets are marked for a device too, where nobody calls them: nvcc asks for it in
 /// units that use both backends.
-template <class Scalar_>
+template <class Scalar_, Index packets>
 class CpuTeam {
   using Factor = PackedCholesky<Scalar_>;
   using Packet = typename Eigen::internal::packet_traits<Scalar_>::type;
@@ -23,16 +24,19 @@ class CpuTeam {
 
  public:
   using Scalar = Scalar_;
-  /// The team whose loops may guess for this one, in half the digits; a team that has one has the loops over
-  /// whole columns below as well.
-  using Coarse = CpuTeam<float>;
+  /// How many columns of a batch are best worked on side by side: `packets` whole packets.
+  static constexpr Index width = packets * lanes;
+  /// How many columns of A `inner_products` takes at most: with `width`, the sums that hide the latency of a
+  /// multiply-add.
+  static constexpr Index height = 8 / packets;
+
+  /// The team whose loops may guess for this one, in half the digits, of as many columns side by side; a team
+  /// that has one has the loops over whole columns below as well.
+  using Coarse = CpuTeam<float, width / detail::lanes<float>>;
   using Inverse = SweptInverse<Scalar>;
 
-  /// How many columns of a batch are best worked on side by side.
-  static constexpr Index width = 2 * lanes;
-  /// How many columns of A `inner_products` takes at most.
-  static constexpr Index height = 4;
-  /// Where a Cholesky factor can be continued: at multiples of this.
+  /// Where a Cholesky factor can be continued: at multiples of this. From one to the next rows lie side by
+  /// side in a column, and have room above the diagonal.
   static constexpr Index tile = Factor::tile;
 
   /// How many scalars hold a symmetric matrix of n rows or its factor, and where entry (i, j), i >= j, lies.
@@ -104,26 +108,36 @@ class CpuTeam {
   [[gnu::noinline]] void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
                                         Scalar* out) const {
     using namespace Eigen::internal;
-    Scalar const* const a0 = A;
-    Scalar const* const a1 = A + std::min<Index>(1, count - 1) * stride;
-    Scalar const* const a2 = A + std::min<Index>(2, count - 1) * stride;
-    Scalar const* const a3 = A + (count - 1) * stride;
-    Packet sum[height][2];
-    for (auto& s : sum) s[0] = s[1] = pset1<Packet>(Scalar(0));
+    Scalar const* a[height];
+    for (Index h = 0; h < height; ++h) a[h] = A + std::min<Index>(h, count - 1) * stride;
+    Packet sum[height][packets];
+    for (auto& row : sum)
+      for (Packet& s : row) s = pset1<Packet>(Scalar(0));
     for (Index l = 0; l < n; ++l) {
-      Packet const x0 = detail::in_register(ploadu<Packet>(X + l * width));
-      Packet const x1 = detail::in_register(ploadu<Packet>(X + l * width + lanes));
-      Packet const a[height] = {pset1<Packet>(a0[l]), pset1<Packet>(a1[l]), pset1<Packet>(a2[l]),
-                                pset1<Packet>(a3[l])};
+      Packet x[packets];
+      for (Index p = 0; p < packets; ++p)
+        x[p] = detail::in_register(ploadu<Packet>(X + l * width + p * lanes));
       for (Index h = 0; h < height; ++h) {
-        sum[h][0] = pmadd(a[h], x0, sum[h][0]);
-        sum[h][1] = pmadd(a[h], x1, sum[h][1]);
+        Packet const entry = pset1<Packet>(a[h][l]);
+        for (Index p = 0; p < packets; ++p) sum[h][p] = pmadd(entry, x[p], sum[h][p]);
       }
     }
-    for (Index h = 0; h < height; ++h) {
-      pstoreu(out + h * width, sum[h][0]);
-      pstoreu(out + h * width + lanes, sum[h][1]);
-    }
+    for (Index h = 0; h < height; ++h)
+      for (Index p = 0; p < packets; ++p) pstoreu(out + h * width + p * lanes, sum[h][p]);
+  }
+
+  /// `count` <= height steps of coordinate descent, one after the other, in `width` columns side by side:
+  ///
+  ///   u_a <- f(u_a + s_a (r_a - p_a), s_a b_a),   p_h += A_ha (new u_a - u_a) for h > a
+  ///
+  /// s_a = omega / A_aa.  A: as above, from row a of column a on.  p: what inner_products left.
+  template <class F>
+  void relax(F const& f, Scalar omega, Scalar const* A, Index stride, Index count, Scalar const* r,
+             Scalar const* b, Scalar const* p, Scalar* u) const {
+    if (count == height)
+      relax_rows<true>(f, omega, A, stride, count, r, b, p, u);
+    else
+      relax_rows<false>(f, omega, A, stride, count, r, b, p, u);
   }
 
   /// out_jc = sum_{l < n} A_lj X_lc for `count` columns j of A and `width` columns c of X, in runs of 16 rows
@@ -188,10 +202,48 @@ class CpuTeam {
   void cholesky_solve(Scalar const* F, Index n, Scalar* x) const { Factor::solve(F, n, x); }
 
  private:
+  template <bool whole, class F>
+  static void relax_rows(F const& f, Scalar omega, Scalar const* A, Index stride, Index count,
+                         Scalar const* r, Scalar const* b, Scalar const* p, Scalar* u) {
+    Index const rows = whole ? height : count;
+    for (Index part = 0; part < width; part += lanes) {
+      Packet product[height];
+      for (Index a = 0; a < rows; ++a) product[a] = detail::load(p + a * width + part);
+#pragma GCC unroll 8
+      for (Index a = 0; a < rows; ++a) {
+        Index const at = a * width + part;
+        Scalar const s = omega / A[a * stride + a];
+        Packet const step = detail::broadcast(s), old = detail::load(u + at),
+                     rest = detail::subtract(detail::load(r + at), product[a]);
+        Packet const next =
+            apply(f, detail::multiply_add(step, rest, old), detail::multiply(step, detail::load(b + at)));
+        detail::store(u + at, next);
+        Packet const change = detail::subtract(next, old);
+#pragma GCC unroll 8
+        for (Index h = a + 1; h < rows; ++h)
+          product[h] = detail::multiply_add(detail::broadcast(A[a * stride + h]), change, product[h]);
+      }
+    }
+  }
+
+  /// f(t, b) in each lane
+  template <class F>
+  static Packet apply(F const& f, Packet t, Packet b) {
+    if constexpr (formula::on_packets<F>) {
+      return f(t, b);
+    } else {
+      alignas(64) Scalar entries[lanes], weights[lanes];
+      detail::store(entries, t);
+      detail::store(weights, b);
+      for (Index l = 0; l < lanes; ++l) entries[l] = f(entries[l], weights[l]);
+      return detail::load(entries);
+    }
+  }
+
   template <int cols>
   static void judged_tile(Scalar const* A, Index stride, Index n, Scalar const* X, Scalar* out) {
     constexpr Index run = 16;
-    detail::RegisterTile<Scalar, 2, cols> sums;
+    detail::RegisterTile<Scalar, int{packets}, cols> sums;
     for (Index l = 0; l == 0 || l < n; l += run) {
       sums.clear();
       sums.add_product(std::min(run, n - l), X + l * width, lanes, width, A + l, 1, stride);

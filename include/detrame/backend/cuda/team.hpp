@@ -26,7 +26,8 @@ class CudaTeam {
   static constexpr Index width = 1;
   /// How many columns of A `inner_products` takes at most.
   static constexpr Index height = warps;
-  /// Where a Cholesky factor can be continued: at multiples of this.
+  /// Where a Cholesky factor can be continued: at multiples of this. From one to the next rows lie side by
+  /// side in a column, and have room above the diagonal.
   static constexpr Index tile = 1;
 
   /// How many scalars hold a symmetric matrix of n rows or its factor, and where entry (i, j), i >= j, lies.

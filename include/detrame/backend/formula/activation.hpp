@@ -53,7 +53,7 @@ struct ReluPullback {
 ///                               least 0
 ///   scaled(power)               the rule of 2^power rho(u 2^-power): of the same penalty in another unit
 struct NonnegativeShrinkage {
-  static constexpr bool two_sided = false;
+  static constexpr bool two_sided = false, on_packets = true;
   DETRAME_HOST_DEVICE constexpr NonnegativeShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
@@ -80,7 +80,7 @@ struct NonnegativeShrinkage {
 };
 
 struct SoftShrinkage {
-  static constexpr bool two_sided = true;
+  static constexpr bool two_sided = true, on_packets = true;
   DETRAME_HOST_DEVICE constexpr SoftShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
