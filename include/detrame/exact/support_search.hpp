@@ -108,8 +108,8 @@ class SupportSearch {
  private:
   static constexpr Index candidates = 32, at_once = 4, places = Inverse::room(most + 1);
   /// So many members that there is room for thrice as many. Where half as many again are violated still, the
-  /// support is large, and sweeps find it sooner: so were 2 in 1000 codes of patches that came here, and 93 in
-  /// 100 dense codes of 128 atoms.
+  /// support is large, and sweeps find it sooner: so were 2 in 1000 codes of patches that came here, and 93
+  /// in 100 dense codes of 128 atoms.
   static constexpr Index early = 16;
   static constexpr Scalar taken = Scalar(.5);             ///< of the largest violation, what enters with it
   static constexpr Scalar dependent = Scalar(1) / 65536;  ///< of h_ii, a pivot that is none
