@@ -10,6 +10,7 @@
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
+#include "detrame/exact/sparse_coder.hpp"
 #include "detrame/exact/sparse_coding.hpp"
 #include "detrame/layer/batch_norm.hpp"
 #include "detrame/layer/check_pullback.hpp"
