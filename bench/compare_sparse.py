@@ -12,7 +12,8 @@ drawn here, or, with --data, of the gray CIFAR-10 images in that folder. Gaussia
 codes, alpha = beta = .01. Seeds are fixed. All in double, one thread unless --threads says otherwise, processor time (wall time
 with more threads); SPAMS and ours get the whole batch, the others the first --columns columns, one at a time where that is
 how they are called. Peers that are not installed are left out. residual: the largest natural residual
-|u - (u - g - lambda)_+|_i over the terms t_i that it is summed from, (U5), of each peer's own answer.
+|u - (u - g - lambda)_+|_i over the terms t_i that it is summed from, (U5), of each peer's own answer. With --sparse N: behind each
+case the time and the memory of N columns in ours, the samples over and over, their codes without zeros.
 """
 import argparse
 import statistics
@@ -24,6 +25,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+
+from patches import patches, pictures
 
 cases = {  # name: side of a patch (0: Gaussian), k, lambda
     "patches-64": (8, 64, .15), "patches-256": (8, 256, .15), "patches-256-sparse": (8, 256, .3),
@@ -39,8 +42,11 @@ arguments.add_argument("--samples", type=int, default=10000)
 arguments.add_argument("--columns", type=int, default=50, help="how many the slow peers are timed on")
 arguments.add_argument("--threads", type=int, default=1)
 arguments.add_argument("--rounds", type=int, default=3)
+arguments.add_argument("--sparse", type=int, metavar="N", help="N columns as sparse codes, too; nonnegative ones")
 arguments.add_argument("--float", action="store_true", help="ours in float, too")
 options = arguments.parse_args()
+if options.sparse and options.signed:
+    arguments.error("--sparse is for nonnegative codes")
 clock = time.process_time if options.threads == 1 else time.perf_counter
 warnings.filterwarnings("ignore")
 
@@ -53,40 +59,6 @@ def peer(name):
 
 
 spams, decomposition, optimize, daqp = map(peer, ["spams", "sklearn.decomposition", "scipy.optimize", "daqp"])
-
-
-def test_card(n=512):
-    """Rings, wedges, stripes of growing frequency, steps, disks, smooth shading and a little grain, in [0, 1]."""
-    y, x = np.mgrid[0:n, 0:n] / n
-    card = .5 + .2 * np.sin(3 * x + 5 * y * y)
-    card += .3 * np.where(y < .25, np.sign(np.sin(40 * np.exp(2.5 * x))), 0)
-    radius = np.hypot(x - .3, y - .6)
-    card += .3 * np.where(radius < .22, np.cos(900 * radius * radius), 0)
-    angle = np.arctan2(y - .6, x - .75)
-    card += .3 * np.where(np.hypot(x - .75, y - .6) < .22, np.sign(np.sin(18 * angle)), 0)
-    card += np.where((y > .86) & (y < .96), np.floor(12 * x) / 12 - .5, 0)
-    random = np.random.default_rng(0)
-    for cx, cy, r, v in random.random((60, 4)):
-        card[np.hypot(x - cx, y - cy) < .03 * r] = v
-    return card + .01 * random.standard_normal(card.shape)
-
-
-def pictures():
-    if options.data is None:
-        return test_card()[None]
-    raw = np.fromfile(options.data / "data_batch_1.bin", dtype=np.uint8).reshape(-1, 3073)[:, 1:]
-    return np.tensordot(raw.reshape(-1, 3, 32, 32), [.299, .587, .114], axes=(1, 0)) / 255
-
-
-def patches(images, side, count, random):
-    chosen = []
-    while len(chosen) < count:
-        y, x = random.integers(images.shape[1] - side + 1, size=2)
-        patch = images[random.integers(len(images)), y:y + side, x:x + side].ravel()
-        patch = patch - patch.mean()
-        if np.linalg.norm(patch) > 1e-2:
-            chosen.append(patch / np.linalg.norm(patch))
-    return np.array(chosen).T
 
 
 def problem(name, images):
@@ -147,7 +119,7 @@ def ours(folder, shape, scalar):
     return seconds, np.fromfile(folder + "/solution").reshape(shape[::-1]).T, int(lines[1].split()[1])
 
 
-images = pictures()
+images = pictures(options.data)
 source = "CIFAR-10" if options.data else "the test card"
 print(f"microseconds a column, medians, {options.threads} thread(s), {'signed' if options.signed else 'nonnegative'} codes; patches of {source}")
 for name in options.case:
@@ -173,6 +145,9 @@ for name in options.case:
                 start = clock()
                 codes[label] = method(n)
                 seconds.setdefault(label, []).append((clock() - start) / n)
+        many = options.sparse and subprocess.run(
+            [options.program, "encode_sparse", folder + "/problem", str(options.threads), str(options.sparse),
+             "float" if options.float else "double"], check=True, capture_output=True, text=True).stdout
     medians = {label: statistics.median(values) for label, values in seconds.items()}
     support = (codes["detrame"] != 0).sum() / N
     print(f"{name}: k = {k}, N = {N}, support {support:.1f}, columns not optimal {wrong}")
@@ -180,5 +155,7 @@ for name in options.case:
         n = codes[label].shape[1]
         worst = residual(D, X[:, :n], codes[label], alpha + beta, lambda_)
         print(f"    {label:24} {median * 1e6:10.2f}  {median / medians['detrame']:8.2f} x   residual {worst:.1e}", flush=True)
+    if many:
+        print("    " + many.strip().replace("\n", "\n    "), flush=True)
     if wrong:
         sys.exit("compare_sparse.py: columns are not optimal")

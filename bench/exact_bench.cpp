@@ -7,14 +7,21 @@
 //       for compare_exact.py: solves a file, prints seconds
 //   bench_exact_bench encode PROBLEM SOLUTION THREADS ROUNDS nonnegative|signed double|float
 //       for compare_sparse.py: the codes alone, and how many columns are not optimal
+//   bench_exact_bench encode_sparse PROBLEM THREADS COLUMNS double|float
+//       the same of many columns, those of the file over and over, without zeros: seconds, and memory
+//   bench_exact_bench path PROBLEM SOLUTION ROUNDS COUNT RATIO
+//       for compare_path.py: a path of COUNT values of lambda for each column, one column a call, one thread
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/exact/encode_sparse.hpp"
+#include "detrame/exact/sparse_coding.hpp"
 #include "exact_case.hpp"
 
 namespace {
@@ -124,6 +131,68 @@ int encode(std::string const& problem, std::string const& solution, int threads,
   return file ? 0 : 1;
 }
 
+/// A figure of this process in KiB, by its name in /proc.
+long memory(std::string const& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == name + ':') {
+      long value = 0;
+      status >> value;
+      return value;
+    }
+  return 0;
+}
+
+template <class Scalar>
+int encode_many(std::string const& problem, int threads, Index columns) {
+  using Backend = Cpu<Scalar>;
+  Backend cpu(threads);
+  Problem p = read(problem);
+  Index const k = p.synthesis.D.cols();
+  SparseCoder const coder(
+      cpu, Synthesis<Backend>{p.synthesis.D.template cast<Scalar>(), static_cast<Scalar>(p.synthesis.alpha),
+                              static_cast<Scalar>(p.synthesis.beta), static_cast<Scalar>(p.synthesis.lambda),
+                              Backend::Matrix::Zero(k, 1)});
+  typename Backend::Matrix X(p.X.rows(), columns);
+  for (Index j = 0; j < columns; ++j) X.col(j) = p.X.col(j % p.X.cols()).template cast<Scalar>();
+  p = Problem();
+  long const before = memory("VmRSS");
+  auto const start = std::chrono::steady_clock::now();
+  auto const codes = encode_sparse(cpu, coder, X);
+  std::chrono::duration<double> const time = std::chrono::steady_clock::now() - start;
+  std::size_t const output = codes.offsets.size() * (sizeof(Index) + sizeof(ExactStatus) + sizeof(Scalar)) +
+                             codes.values.size() * (sizeof(Index) + sizeof(Scalar));
+  auto const mib = [](double bytes) { return bytes / (1 << 20); };
+  std::cout << "encode_sparse " << time.count() << " s, " << columns << " columns, " << codes.values.size()
+            << " entries, status " << name(codes.status) << "\nMiB: samples "
+            << mib(static_cast<double>(sizeof(Scalar)) * static_cast<double>(X.size())) << ", before "
+            << mib(1024. * static_cast<double>(before)) << ", codes " << mib(static_cast<double>(output))
+            << ", peak " << mib(1024. * static_cast<double>(memory("VmHWM"))) << '\n';
+  return codes.status == ExactStatus::optimal ? 0 : 1;
+}
+
+int path(std::string const& problem, std::string const& solution, int rounds, Index count, double ratio) {
+  B cpu(1);
+  Problem const p = read(problem);
+  std::vector<std::vector<PathPoint<B>>> paths(static_cast<std::size_t>(p.X.cols()));
+  print_seconds("path", rounds, [&] {
+    for (Index j = 0; j < p.X.cols(); ++j)
+      paths[static_cast<std::size_t>(j)] =
+          regularisation_path(cpu, p.synthesis, Matrix(p.X.col(j)), count, ratio);
+  });
+  Index not_optimal = 0;
+  std::ofstream file(solution, std::ios::binary);
+  for (auto const& points : paths)
+    for (auto const& point : points) {
+      not_optimal += point.code.status != ExactStatus::optimal;
+      file.write(reinterpret_cast<char const*>(&point.lambda), sizeof point.lambda);
+      file.write(reinterpret_cast<char const*>(point.code.u.data()),
+                 static_cast<std::streamsize>(sizeof(double)) * point.code.u.size());
+    }
+  std::cout << "not_optimal " << not_optimal << '\n';
+  return file ? 0 : 1;
+}
+
 void add(std::string const& name, void (*run)(benchmark::State&, Index, Index, int), Index k, Index N,
          int threads) {
   auto const full =
@@ -143,6 +212,12 @@ int main(int count, char** words) {
     return run(words[2], words[3], std::atoi(words[4]), std::atoi(words[5]),
                std::string(words[6]) == "signed");
   }
+  if (count == 6 && std::string(words[1]) == "encode_sparse") {
+    auto const run = std::string(words[5]) == "float" ? encode_many<float> : encode_many<double>;
+    return run(words[2], std::atoi(words[3]), std::atol(words[4]));
+  }
+  if (count == 7 && std::string(words[1]) == "path")
+    return path(words[2], words[3], std::atoi(words[4]), std::atol(words[5]), std::atof(words[6]));
   for (Index k : exact_k)
     for (Index N : exact_N)
       for (int threads : {1, 2}) {

@@ -4,12 +4,15 @@
 /// Everything for the CPU. Eigen 3.4 alone is needed; readers of data sets (detrame/data/) and files of
 /// tensors (detrame/io/) are included apart.
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/backend/cpu/sparse_map.hpp"
 #include "detrame/core/version.hpp"
+#include "detrame/exact/encode_sparse.hpp"
 #include "detrame/exact/exact_margin.hpp"
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
+#include "detrame/exact/sparse_coder.hpp"
 #include "detrame/exact/sparse_coding.hpp"
 #include "detrame/layer/batch_norm.hpp"
 #include "detrame/layer/check_pullback.hpp"

@@ -13,6 +13,7 @@ TEST_CASE_TEMPLATE("(M3) (A2) (A3) exact solutions and their cotangents on a dev
   REQUIRE(here.status == ExactStatus::optimal);
   CHECK(there.status == ExactStatus::optimal);
   CHECK(there.synthesis_status == ExactStatus::optimal);
+  CHECK((there.prepared_alike && here.prepared_alike));
   // Q and its inverse are of size 1 and 8; data of size 4 are rounded once and solved with.
   double const size = 8 * max_abs(here.u), rounding = static_cast<double>(tolerance<Scalar>(12, size));
   REQUIRE(std::min(here.least_margin, there.least_margin) > 2 * rounding);  // one support, so one derivative

@@ -6,6 +6,7 @@
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
+#include "detrame/exact/sparse_coder.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "support.hpp"
 
@@ -16,6 +17,7 @@ struct ExactOutcome {
   ExactStatus status, synthesis_status;
   double residual, bound, least_margin;
   HostMatrix<double> u, z_bar, Q_bar, lambda_bar, a, D_bar;
+  bool prepared_alike;  ///< what was made ready once gives the bits of what is formed in each call
 };
 
 template <Backend B>
@@ -41,6 +43,12 @@ ExactOutcome exact_outcome(B& b) {
   auto const code = exact_synthesis(b, synthesis, x);
   auto const code_bar = exact_synthesis_pullback(b, synthesis, x, code.u, u_bar);
   auto const host = [&](ConstView<B> v) { return in_double(b, v); };
+  SparseCoder coder(b, synthesis);
+  coder.update(b, synthesis.D);
+  coder.update_lambda(b, synthesis.lambda);
+  PreparedProx const prepared(b, Q, psi);
+  bool const alike =
+      host(encode(b, coder, x).u) == host(code.u) && host(exact_prox(b, prepared, z).u) == host(found.u);
   return {found.status,
           code.status,
           static_cast<double>(found.largest_residual),
@@ -51,7 +59,8 @@ ExactOutcome exact_outcome(B& b) {
           host(bar.Q_bar),
           host(bar.lambda_bar),
           host(code.u),
-          host(code_bar.D_bar)};
+          host(code_bar.D_bar),
+          alike};
 }
 
 /// The same on the CPU in double, instantiated in exact_test.cpp.

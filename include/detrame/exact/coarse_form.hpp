@@ -1,24 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <type_traits>
+
+#include "detrame/backend/concept.hpp"
 #include "detrame/exact/problem.hpp"
 
 namespace detrame::exact {
+
+/// A team with a coarser one, whose loops may guess for it: on a CPU, where columns are worked on one at a
+/// time between products.
+template <class Team>
+concept GuessingTeam = requires { typename Team::Coarse; };
 
 /// What a support search reads of H = Q + diag(beta) and lambda, in the scalar of a coarse team: each entry
 /// in a unit of its own, a power of two, in which h_ii is in [1, 4), and lambda in one unit more, in which
 /// the largest one that is finite is about 1. Blocks of Q side by side.
 ///
 ///   H_ij = s_i s_j h_ij,   lambda_i = 2^power s_i lambda_i
-template <class Team>
+///
+/// `written`: while it is formed.
+template <GuessingTeam Team, bool written = false>
 struct CoarseForm {
   using Scalar = typename Team::Scalar;
   using Coarse = typename Team::Coarse;
   using Entry = typename Coarse::Scalar;
+  template <class T>
+  using Pointer = std::conditional_t<written, T*, T const*>;
 
-  Entry *H = nullptr, *lambda = nullptr;
-  Scalar *scale = nullptr, *root = nullptr;  ///< s_i, sqrt(h_ii)
-  int* power = nullptr;
+  Pointer<Entry> H = nullptr, lambda = nullptr;
+  Pointer<Scalar> scale = nullptr, root = nullptr;  ///< s_i, sqrt(h_ii)
+  Pointer<int> power = nullptr;
   Index n = 0;
 
   static constexpr Index rows(Index n) { return Coarse::whole_blocks(n); }
@@ -31,12 +43,12 @@ struct CoarseForm {
   }
 
   CoarseForm() = default;
-  CoarseForm(Index n_, Index k, Scalar* memory) : scale(memory), root(memory + k), n(n_) {
-    Scalar* const atoms = memory + 2 * k;
-    Scalar* const weights = atoms + entries(k * stride(n));
-    H = reinterpret_cast<Entry*>(atoms);
-    lambda = reinterpret_cast<Entry*>(weights);
-    power = reinterpret_cast<int*>(weights + entries(k / n * rows(n)));
+  CoarseForm(Index n_, Index k, Pointer<Scalar> memory) : scale(memory), root(memory + k), n(n_) {
+    Pointer<Scalar> const atoms = memory + 2 * k;
+    Pointer<Scalar> const weights = atoms + entries(k * stride(n));
+    H = reinterpret_cast<Pointer<Entry>>(atoms);
+    lambda = reinterpret_cast<Pointer<Entry>>(weights);
+    power = reinterpret_cast<Pointer<int>>(weights + entries(k / n * rows(n)));
   }
 
   CoarseForm block(Index b) const {
@@ -53,7 +65,7 @@ struct CoarseForm {
 /// Scales and lambda of each block; a task a block.
 template <class Team_>
 struct CoarseWeights {
-  CoarseForm<Team_> form;
+  CoarseForm<Team_, true> form;
 
   template <class Team, class Scalar>
   void operator()(Team const& team, Index b, Scalar*, MatrixView<Scalar const> Q,
@@ -79,7 +91,7 @@ struct CoarseWeights {
 /// A column of H.
 template <class Team_>
 struct CoarseColumn {
-  CoarseForm<Team_> form;
+  CoarseForm<Team_, true> form;
 
   template <class Team, class Scalar>
   void operator()(Team const&, Index j, Scalar*, MatrixView<Scalar const> Q,
@@ -97,15 +109,31 @@ struct CoarseColumn {
   }
 };
 
-/// The form of a problem on blocks, formed once a call.
-template <class Team, class B, class View>
-CoarseForm<Team> coarse_form(B& backend, View Q, View beta, View lambda) {
-  Index const n = Q.rows(), k = Q.cols();
-  if (k == 0) return {};
-  CoarseForm<Team> const form(n, k, backend.lane().scratch(CoarseForm<Team>::size(n, k), 1).data());
-  each_column(backend, k / n, 0, CoarseWeights<Team>{form}, Q, beta, lambda);
-  each_column(backend, k, 0, CoarseColumn<Team>{form}, Q, beta);
-  return form;
+/// Scalars of memory for the form of a problem whose Q is n x k, blocks side by side.
+template <class Team>
+constexpr Index coarse_size(Index n, Index k) {
+  if constexpr (GuessingTeam<Team>)
+    return CoarseForm<Team>::size(n, k);
+  else
+    return 0;
+}
+
+/// Scales and lambda, into memory of coarse_size; what H is made of beside them is not touched.
+template <Backend B>
+void weigh_coarse_form(B& backend, ConstView<B> Q, ConstView<B> beta, ConstView<B> lambda, View<B> memory) {
+  using Team = typename B::Team;
+  if constexpr (GuessingTeam<Team>)
+    each_column(backend, Q.cols() / Q.rows(), 0, CoarseWeights<Team>{{Q.rows(), Q.cols(), memory.data()}}, Q,
+                beta, lambda);
+}
+
+/// The whole form.
+template <Backend B>
+void form_coarsely(B& backend, ConstView<B> Q, ConstView<B> beta, ConstView<B> lambda, View<B> memory) {
+  using Team = typename B::Team;
+  weigh_coarse_form<B>(backend, Q, beta, lambda, memory);
+  if constexpr (GuessingTeam<Team>)
+    each_column(backend, Q.cols(), 0, CoarseColumn<Team>{{Q.rows(), Q.cols(), memory.data()}}, Q, beta);
 }
 
 }  // namespace detrame::exact

@@ -12,6 +12,31 @@
 
 namespace detrame {
 
+namespace exact {
+
+/// What the columns of a metric problem share, Q of blocks side by side; views of the lane's scratch, and of
+/// what is given.
+template <Backend B>
+SharedColumns<B> shared_by_metric(B& backend, ConstView<B> Q, typename B::Scalar lambda_min,
+                                  ConstView<B> beta, ConstView<B> lambda) {
+  ScaledMetric<B> const metric = scaled_blocks<B>(backend, Q);
+  EntryWeights<B> const entry(backend, beta, lambda, 1, metric.matrix);
+  View<B> const roots = backend.lane().scratch(Q.cols(), 1);
+  each_column(backend, Q.cols(), 0, DiagonalRoots{}, metric.weights, roots);
+  return {lambda_min, beta, metric.matrix, {}, {}, {}, roots, metric.weights, entry.beta, entry.lambda, {}};
+}
+
+/// The proximity operator at columns that share Q. z: k x N.
+template <Backend B, class Activation>
+void solve_metric(B& backend, char const* who, Activation activation, SharedColumns<B> const& shared,
+                  ConstView<B> z, ExactOptions options, ExactResult<B>& result) {
+  using Form = MetricColumns<typename B::Scalar>;
+  solve_columns<Form>(backend, who, activation, shared, z.cols(), options, result, {shared.matrix},
+                      Form::scratch_rows(shared.Q.rows()), shared.Q, z, shared.lengths);
+}
+
+}  // namespace exact
+
 /// The exact proximity operator of psi in the metric Q: one strictly convex problem per column of z.    (M3)
 ///
 ///   prox^Q_psi(z) = argmin_u  1/2 <u - z, Q (u - z)> + psi(u)
@@ -48,24 +73,17 @@ namespace detrame {
 template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<B>& result,
                 ExactOptions options = {}) {
-  using Form = exact::MetricColumns<typename B::Scalar>;
   ConstView<B> const Z = z, weights = entries_of("exact_prox", Q);
-  Index const k = Q.dim(), N = Z.cols(), n = weights.rows(), blocks = k / n;
+  Index const k = Q.dim();
   if (Z.rows() != k || psi.dim() != k)
     throw ShapeError(
         message("exact_prox: z has ", Z.rows(), " rows, psi has ", psi.dim(), ", Q is ", k, " x ", k));
-  bool const warm = exact::prepare(backend, "exact_prox", k, N, options, result);
-  auto& lane = backend.lane();
-  auto const frame = lane.frame();
-  View<B> const report = lane.scratch(blocks * Index(exact::Report::count), N);
-  exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
-  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
-  View<B> const roots = lane.scratch(k, 1);
-  each_column(backend, k, 0, exact::DiagonalRoots{}, metric.weights, roots);
-  exact::solve_columns<Form>(backend, psi.activation(), warm, options.pivot_limit, {metric.matrix},
-                             Form::scratch_rows(n), entry, metric.weights, View<B>(result.u), report,
-                             metric.weights, Z, ConstView<B>(roots));
-  exact::finish(backend, Q.lambda_min(), psi.beta(), report, result);
+  auto const frame = backend.lane().frame();
+  exact::SharedColumns<B> shared{Q.lambda_min(), psi.beta()};
+  if (Z.cols() > 0)
+    shared = exact::formed_coarsely<B>(
+        backend, exact::shared_by_metric<B>(backend, weights, Q.lambda_min(), psi.beta(), psi.lambda()));
+  exact::solve_metric(backend, "exact_prox", psi.activation(), shared, Z, options, result);
 }
 
 /// The same, as a value.

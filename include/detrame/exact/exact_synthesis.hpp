@@ -16,6 +16,30 @@ namespace detrame {
 
 namespace exact {
 
+/// What the columns of a synthesis problem share; views of the lane's scratch, and of what is given.
+template <Backend B>
+SharedColumns<B> shared_by_synthesis(B& backend, ConstView<B> D, ConstView<B> d, typename B::Scalar alpha,
+                                     ConstView<B> beta, ConstView<B> lambda) {
+  using Team = typename B::Team;
+  Index const m = D.rows(), k = D.cols();
+  View<B> const Q = backend.lane().scratch(k, k);  // k x k
+  ScaledAtoms<B> const atoms(backend, D, alpha);
+  EntryWeights<B> const entry(backend, beta, lambda, 1, atoms.matrix);
+  each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
+              Gram<typename B::Scalar>{atoms.alpha}, atoms.D, Q);
+  return {alpha, beta, atoms.matrix, atoms.alpha, atoms.D, d, atoms.norms, Q, entry.beta, entry.lambda, {}};
+}
+
+/// The codes of columns that share D. X: m x N.
+template <Backend B, class Activation>
+void solve_synthesis(B& backend, char const* who, Activation activation, SharedColumns<B> const& shared,
+                     ConstView<B> X, ExactOptions options, ExactResult<B>& result) {
+  using Form = SynthesisColumns<typename B::Scalar>;
+  solve_columns<Form>(backend, who, activation, shared, X.cols(), options, result,
+                      {shared.alpha, shared.matrix}, Form::scratch_rows(shared.D.rows(), shared.D.cols()),
+                      shared.D, shared.d, X, shared.lengths, shared.Q);
+}
+
 /// The codes of images; beta, lambda: k x 1.
 template <Backend B, class Activation>
 void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
@@ -64,29 +88,19 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
 template <Backend B, Penalty Psi>
 void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
                      ExactResult<B>& result, ExactOptions options = {}) {
-  using Scalar = typename B::Scalar;
-  using Team = typename B::Team;
-  using Form = exact::SynthesisColumns<Scalar>;
-  ConstView<B> const x = X, D = synthesis.D, d = synthesis.d;
+  ConstView<B> const x = X, D = synthesis.D;
   synthesis.check("exact_synthesis");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
   if (x.rows() != m || psi.dim() != k)
     throw ShapeError(
         message("exact_synthesis: X has ", x.rows(), " rows, psi has ", psi.dim(), ", D is ", m, " x ", k));
-  bool const warm = exact::prepare(backend, "exact_synthesis", k, N, options, result);
-  auto& lane = backend.lane();
-  auto const frame = lane.frame();
-  View<B> const Q = lane.scratch(k, k);  // k x k
-  View<B> const report = lane.scratch(Index(exact::Report::count), N);
-  exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
-  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
+  auto const frame = backend.lane().frame();
+  exact::SharedColumns<B> shared{synthesis.alpha, psi.beta()};
   if (N > 0)
-    each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
-                exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
-  exact::solve_columns<Form>(backend, psi.activation(), warm, options.pivot_limit,
-                             {atoms.alpha, atoms.matrix}, Form::scratch_rows(m, k), entry, ConstView<B>(Q),
-                             View<B>(result.u), report, atoms.D, d, x, atoms.norms, ConstView<B>(Q));
-  exact::finish(backend, synthesis.alpha, psi.beta(), report, result);
+    shared = exact::formed_coarsely<B>(
+        backend,
+        exact::shared_by_synthesis<B>(backend, D, synthesis.d, synthesis.alpha, psi.beta(), psi.lambda()));
+  exact::solve_synthesis(backend, "exact_synthesis", psi.activation(), shared, x, options, result);
 }
 
 /// The same, as a value.

@@ -7,6 +7,7 @@
 
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/sparse_coder.hpp"
 
 namespace detrame {
 
@@ -172,15 +173,18 @@ std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis
   each_column(backend, x.cols(), 0, exact::LargestSlope<Scalar>{}, D, d, x, slopes);
   Scalar const lambda_max = x.cols() > 0 ? max_to_host(backend.lane(), ConstView<B>(slopes)) : Scalar(0);
 
+  SparseCoder coder(backend, synthesis);
   std::vector<PathPoint<B>> path;
   Index const points = lambda_max > Scalar(0) ? count : 1;
+  path.reserve(static_cast<std::size_t>(points));
   for (Index i = 0; i < points; ++i) {
     Scalar const share = points > 1 ? static_cast<Scalar>(i) / static_cast<Scalar>(points - 1) : Scalar(0);
-    synthesis.lambda = lambda_max * std::pow(ratio, share);
+    Scalar const lambda = lambda_max * std::pow(ratio, share);
+    coder.update_lambda(backend, lambda);
     ExactResult<B> code;
     if (i > 0) code.u = path.back().code.u;
-    exact_synthesis(backend, synthesis, synthesis.penalty(backend), x, code, {.warm_start = i > 0});
-    path.push_back({synthesis.lambda, std::move(code)});
+    encode(backend, coder, x, code, {.warm_start = i > 0});
+    path.push_back({lambda, std::move(code)});
   }
   return path;
 }

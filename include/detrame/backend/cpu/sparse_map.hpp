@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <Eigen/SparseCore>
+#include <vector>
+
+#include "detrame/core/matrix_view.hpp"
+
+namespace detrame {
+
+/// A view of compressed columns as a sparse matrix of Eigen's, for whatever has rows, offsets, indices and
+/// values, SparseCodes say; it lives as long as those stay. Copies nothing.
+template <class Columns>
+auto sparse_map(Columns const& columns) {
+  using Scalar = typename decltype(columns.values)::value_type;
+  return Eigen::Map<Eigen::SparseMatrix<Scalar, Eigen::ColMajor, Index> const>(
+      columns.rows, static_cast<Index>(columns.offsets.size()) - 1, static_cast<Index>(columns.values.size()),
+      columns.offsets.data(), columns.indices.data(), columns.values.data());
+}
+template <class Columns>
+void sparse_map(Columns const&&) = delete;
+
+}  // namespace detrame
