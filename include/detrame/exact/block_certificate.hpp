@@ -32,15 +32,18 @@ void certify_block(Team const& team, Activation activation, P const& problem,
 
   Scalar residual[width] = {}, square[width] = {}, poison[width] = {};
   for (Index i = 0; i < n; ++i) {
-    Scalar terms[width], weight[width];
+    Scalar weight[width];
     Scalar const* const v_i = v + i * width;
     Scalar* const g_i = g + i * width;
-    judged.row(team, i, v_i, g_i, terms);
+    judged.gradient(team, i, v_i, g_i);
     Scalar const lambda_i = lambda(i, 0);
     team.abreast([&](Index c) { weight[c] = lambda_i; });
     if (!plain)
       for (Index c = 0; c < width; ++c) weight[c] = scaled(lambda_i, by[c].weights);
-    team.abreast([&](Index c) { g_i[c] = activation.subgradient(v_i[c], g_i[c], weight[c]); });  // s
+    team.subgradients(activation, v_i, g_i, weight, g_i);  // s
+    if (!team.any_nonzero(g_i)) continue;  // as in most rows off the supports; s is NaN where g is not finite
+    Scalar terms[width];
+    judged.terms(team, i, terms);
     team.abreast([&](Index c) { terms[c] += weight[c] <= limits::largest<Scalar> ? weight[c] : Scalar(0); });
     team.abreast([&](Index c) { poison[c] += (terms[c] - terms[c]) + (g_i[c] - g_i[c]); });  // 0, or NaN
     team.abreast([&](Index c) { square[c] += g_i[c] * g_i[c]; });

@@ -26,9 +26,10 @@ struct SharedColumns {
 /// The same with a coarse form in the lane's scratch.
 template <Backend B>
 SharedColumns<B> formed_coarsely(B& backend, SharedColumns<B> shared) {
-  if (Index const size = coarse_size<typename B::Team>(shared.Q.rows(), shared.Q.cols()); size > 0) {
+  if (Index const size = coarse_size<typename B::Team>(shared.Q.rows(), shared.Q.cols(), shared.D.rows());
+      size > 0) {
     View<B> const memory = backend.lane().scratch(size, 1);
-    form_coarsely<B>(backend, shared.Q, shared.beta, shared.lambda, memory);
+    form_coarsely<B>(backend, shared.Q, shared.D, shared.d, shared.beta, shared.lambda, memory);
     shared.coarse = memory;
   }
   return shared;
@@ -57,11 +58,11 @@ void solve_columns(B& backend, char const* who, Activation activation, SharedCol
   if constexpr (GuessingTeam<Team>) {
     using Solver = SupportSet<Activation, Team>;
     if (N > 0)
-      each_column(
-          backend, tasks, Solver::scratch_size(n, problem_rows),
-          OnBlocks<Form, Solver>{
-              {activation, warm, options.pivot_limit, CoarseForm<Team>(n, k, shared.coarse.data())}, numbers},
-          shared.beta, shared.lambda, u, report, views...);
+      each_column(backend, tasks, Solver::scratch_size(n, problem_rows),
+                  OnBlocks<Form, Solver>{{activation, warm, options.pivot_limit,
+                                          CoarseForm<Team>(n, k, shared.D.rows(), shared.coarse.data())},
+                                         numbers},
+                  shared.beta, shared.lambda, u, report, views...);
   } else {
     using Solver = ActiveSet<Activation>;
     if (N > 0)

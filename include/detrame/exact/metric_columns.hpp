@@ -67,6 +67,30 @@ struct MetricColumns {
   }
   DETRAME_HOST_DEVICE Scalar linear_term(Index i, Scalar size, Powers) const { return roots(i, 0) * size; }
 
+  /// Entry i of r of a column whose scaled data are z_j. For teams on a CPU, as what follows.
+  template <class Team>
+  Scalar linear_entry(Team const& team, Index i, Scalar const* z_j, Powers) const {
+    return team.inner_product(column_of(Q, i), z_j, Q.rows());
+  }
+  MatrixView<Scalar const> data() const { return z; }
+
+  /// r of `count` columns times 2^unit, coarsely, by H with beta taken out. X: n x count. R: whole blocks.
+  template <class Form>
+  void coarse_linear(Form const& form, MatrixView<Scalar const> beta, Index count,
+                     Scalar const* const* columns, int const* unit, Powers const*, typename Form::Entry* X,
+                     typename Form::Entry* R) const {
+    using Entry = typename Form::Entry;
+    Index const n = Q.rows(), rows = Form::rows(n);
+    for (Index c = 0; c < count; ++c) {
+      Scalar const factor = scaled(Scalar(1), unit[c]);
+      for (Index l = 0; l < n; ++l) X[l + c * n] = static_cast<Entry>(columns[c][l] * factor / form.scale[l]);
+    }
+    typename Form::Coarse().products(form.H, Form::stride(n), rows, n, X, count, R);
+    for (Index c = 0; c < count; ++c)
+      for (Index l = 0; l < n; ++l)
+        R[l + c * rows] -= static_cast<Entry>(beta(l, 0) * form.scale[l] * form.scale[l]) * X[l + c * n];
+  }
+
   /// g = Q (u - z) + beta u,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + sqrt(q_ii) sum_l sqrt(q_ll) |z_l|
   template <class Team>
   DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> beta,
@@ -103,10 +127,13 @@ struct MetricColumns {
 
     /// g: Q (u - z) on entry
     template <class Team>
-    void row(Team const& team, Index i, Scalar const* u, Scalar* g, Scalar* t) const {
-      Scalar const own = beta(i, 0), root_q = problem.roots(i, 0);
-      Scalar const root_h = std::sqrt(root_q * root_q + own);
+    void gradient(Team const& team, Index i, Scalar const* u, Scalar* g) const {
+      Scalar const own = beta(i, 0);
       team.abreast([&](Index c) { g[c] += own * u[c]; });
+    }
+    template <class Team>
+    void terms(Team const& team, Index i, Scalar* t) const {
+      Scalar const root_q = problem.roots(i, 0), root_h = std::sqrt(root_q * root_q + beta(i, 0));
       team.abreast([&](Index c) { t[c] = root_h * of_u[c] + root_q * of_z[c]; });
     }
   };

@@ -72,10 +72,15 @@ concept MultipliedProblem =
 ///
 ///   linear_size(team, j), linear_term(i, size, by)
 ///                               linear_terms by entry: what column j shares, and the bound of entry i
+///   data()                      the data of all columns, which powers().data scales
+///   linear_entry(team, i, data_j, by)
+///                               entry i of r, from the scaled data of a column
+///   coarse_linear(form, beta, count, data, unit, by, X, R)
+///                               R, whole blocks by columns: r 2^unit s_i as a CoarseForm has its entries
 ///   judge(team, first, count, beta, u, V, products)
-///                               to its judge: gradients of a block of columns side by side; `row` of what it
-///                               returns makes of a row of `products` that of the gradient, and bounds of
-///                               its terms
+///                               to its judge: gradients of a block of columns side by side; `gradient` of
+///                               what it returns makes of a row of `products` that of the gradient, and
+///                               `terms` are bounds of what that was summed from
 template <class P, class Team>
 concept FactoredProblem = Problem<P, Team> && !MultipliedProblem<P, Team> && requires(P const& problem) {
   { problem.Q } -> std::convertible_to<MatrixView<typename Team::Scalar const>>;

@@ -19,13 +19,14 @@ class KeptColumns {
   void keep(B& backend, SharedColumns<B> const& from) {
     SharedColumns<B, Matrix<B>>& to = kept_;
     for (auto const& [matrix, view] : pairs(from)) reserve(backend, to.*matrix, view.rows(), view.cols());
-    reserve(backend, to.coarse, coarse_size<typename B::Team>(from.Q.rows(), from.Q.cols()), 1);
+    reserve(backend, to.coarse, coarse_size<typename B::Team>(from.Q.rows(), from.Q.cols(), from.D.rows()),
+            1);
     to.lambda_min = from.lambda_min;
     to.matrix = from.matrix;
     to.alpha = from.alpha;
     for (auto const& [matrix, view] : pairs(from))
       if (view.rows() > 0) each(backend.lane(), formula::Assign{}, View<B>(to.*matrix), view);
-    form_coarsely<B>(backend, to.Q, to.beta, to.lambda, to.coarse);
+    form_coarsely<B>(backend, to.Q, to.D, to.d, to.beta, to.lambda, to.coarse);
   }
 
   /// lambda becomes one number.
@@ -34,7 +35,7 @@ class KeptColumns {
     ConstView<B> const weights = constant<B>(backend.lane(), kept_.curvature.rows(), lambda);
     each_column(backend, 1, 0, TakeWeights{kept_.matrix}, ConstView<B>(kept_.curvature), weights,
                 View<B>(kept_.beta), View<B>(kept_.lambda));
-    weigh_coarse_form<B>(backend, kept_.Q, kept_.beta, kept_.lambda, kept_.coarse);
+    weigh_coarse_form<B>(backend, kept_.Q, kept_.D, kept_.beta, kept_.lambda, kept_.coarse);
   }
 
   SharedColumns<B> views() const {
@@ -79,7 +80,7 @@ inline void require_samples(char const* who, Index m, Index k, Index rows) {
 /// Ensures   (1) encode gives the bits of exact_synthesis with the same D, alpha, d and penalty.
 ///           (2) an update allocates nothing once the scratch of its backend has grown; where it throws, the
 ///               coder is as it was.
-/// Cost      m k^2 multiply-adds; (m + k + 5) k scalars, on a CPU k^2 floats besides. update: the same, once
+/// Cost      m k^2 multiply-adds; (m + k + 5) k scalars, on a CPU as many floats. update: the same, once
 ///           more in scratch. update_lambda: k scalars.
 /// Tested    tests/exact/sparse_coder_test.cpp
 template <Backend B, class Activation>

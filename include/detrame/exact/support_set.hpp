@@ -37,8 +37,7 @@ struct SupportSet {
 
   /// `problem_rows`: the problem's scratch_rows().
   static constexpr Index scratch_size(Index n, Index problem_rows) {
-    Index const side_by_side = 2 * n + Team::height + 1;
-    return width * side_by_side + shared_size(n, problem_rows) + (width + 4) * Team::padded(n) +
+    return width * (2 * n + Team::height + 1) + shared_size(n, problem_rows) + 5 * Team::padded(n) +
            Point::scratch_size(n) + Entries::scratch_size(n, width) + search_size(n);
   }
 
@@ -48,33 +47,49 @@ struct SupportSet {
   template <FactoredProblem<Team> P>
   void operator()(Team const& team, P problem, Index first, Scalar* scratch, MatrixView<Scalar const> beta,
                   MatrixView<Scalar const> lambda, MatrixView<Scalar> u, MatrixView<Scalar> report) const {
-    Index const n = u.rows(), count = std::min(u.cols() - first, width), room = Team::padded(n);
+    Index const n = u.rows(), count = std::min(u.cols() - first, width), room = Team::padded(n),
+                depth = problem.data().rows(), rows = Form::rows(n);
     Scalar* const V = scratch;  // the problem's; the sweeps'
-    Scalar* const r = V + shared_size(n, problem.scratch_rows());
-    Scalar* const v = r + (n + Team::height) * width;  // n x width, side by side, as r is
+    Scalar* const g = V + shared_size(n, problem.scratch_rows());
+    Scalar* const v = g + (n + Team::height) * width;  // n x width, side by side, as g is
     Scalar* const powers = v + n * width;
-    Scalar* const columns = powers + width;  // n x width, by columns, `room` apart: r
-    Scalar* const column = columns + room * width;
-    Scalar* const point = column + 4 * room;
+    Scalar* const column = powers + width;  // five of them
+    Scalar* const point = column + 5 * room;
     Scalar* const entries_of_u = point + Point::scratch_size(n);
-    Entry* const coarse_r = reinterpret_cast<Entry*>(entries_of_u + Entries::scratch_size(n, width));
+    Entry* const R = reinterpret_cast<Entry*>(entries_of_u + Entries::scratch_size(n, width));  // by columns
 
     problem.known.find(team, problem, first, count, powers);
-    problem.linear(team, first, V, r);
-    team.split(r, n, columns, room);
-    Scalar largest[width];
-    find_largest(team, r, n, largest);
-    Search search(Coarse(), {coarse.H, Form::stride(n), n, coarse.lambda}, coarse_r + Form::rows(n));
+    Column of[width];
+    Scalar const* data[width];
+    auto const data_of = [&](Index c) {  // scaled; in V where they are not the caller's
+      Scalar const* const x = column_of(problem.data(), first + c);
+      if (of[c].by.data == 0) return x;
+      Scalar* const out = V + c * depth;
+      for (Index l = 0; l < depth; ++l) out[l] = scaled(x[l], of[c].by.data);
+      return static_cast<Scalar const*>(out);
+    };
+    int unit[width];
+    Powers by[width];
+    for (Index c = 0; c < count; ++c) {
+      by[c] = of[c].by = problem.powers(team, first + c);
+      of[c].size = problem.linear_size(team, first + c);
+      of[c].unit = unit[c] = to_one(std::max(of[c].size, scaled(*coarse.shift, by[c].weights)));
+      data[c] = data_of(c);
+    }
+    problem.coarse_linear(coarse, beta, count, data, unit, by, reinterpret_cast<Entry*>(V + width * depth),
+                          R);
+    Search search(Coarse(), {coarse.H, Form::stride(n), n, coarse.lambda}, R + width * rows);
     auto const basis_of = [&](Index c) {
-      int const by = problem.powers(team, first + c).weights;
+      int const power = by[c].weights;
       auto weights = lambda;
-      if (by != 0) {
-        for (Index i = 0; i < n; ++i) column[i] = scaled(lambda(i, 0), by);
+      if (power != 0) {
+        for (Index i = 0; i < n; ++i) column[i] = scaled(lambda(i, 0), power);
         weights = MatrixView<Scalar const>(column, n, 1, n);
       }
-      return Point(team, problem.Q, beta, weights, coarse.root, columns + c * room, column + room,
+      return Point(team, problem.Q, beta, weights, coarse.root, column + 4 * room, column + room,
                    column + 2 * room, column + 3 * room, point);
     };
+    Scalar* const r = column + 4 * room;  // of the column at hand; before the search has ended, of nobody
 
     auto const optimal = [&](Index c) {
       return report(Index(Report::status), first + c) ==
@@ -85,28 +100,29 @@ struct SupportSet {
     typename Search::End end[width];
     auto const search_support = [&](Index c, Index before, bool behind_pivoting) {
       Index const j = first + c;
-      Powers const by = problem.powers(team, j);
       Point basis = basis_of(c);
       if (c == 0 || behind_pivoting) basis.clear();
       team.expect(column_of(u, j), n);
-      end[c] = search_column(search, columns + c * room, largest[c], by,
-                             callers[c] ? column_of(u, j) : nullptr, coarse_r);
+      end[c] = search_column(search, R + c * rows, of[c], callers[c] ? column_of(u, j) : nullptr);
       enter(team, report, j, ExactStatus::inaccurate, before + search.exchanges());
-      bool const solved = end[c] == Search::End::found && finish(team, problem, search, basis, u, j);
+      bool const solved = end[c] == Search::End::found &&
+                          finish(team, problem, search, of[c], data_of(c), basis, r, column_of(u, j));
       if (!solved && !(callers[c] && end[c] == Search::End::not_begun))
-        write_guess(search, largest[c], by, column_of(u, j));
+        write_guess(search, of[c], column_of(u, j));
       if (end[c] == Search::End::found && !solved) end[c] = Search::End::given_up;
       basis.leave();
     };
     auto const pivot = [&](Index c) {  // from u; whether it ended by itself
       Index const j = first + c, before = pivots(c);
       Point basis = basis_of(c);
-      int const by = problem.powers(team, j).code;
+      int const code = by[c].code;
+      Scalar const* const x = data_of(c);
+      for (Index i = 0; i < n; ++i) r[i] = problem.linear_entry(team, i, x, by[c]);
       problem.linear_terms(team, j, V, basis.magnitude);
-      for (Index i = 0; i < n; ++i) basis.u[i] = scaled(u(i, j), by);
+      for (Index i = 0; i < n; ++i) basis.u[i] = scaled(u(i, j), code);
       auto const done =
           Pivoting<two_sided, Team>(basis).run(pivot_limit - std::min(before, pivot_limit), callers[c]);
-      for (Index i = 0; i < n; ++i) u(i, j) = scaled(basis.u[i], -by);
+      for (Index i = 0; i < n; ++i) u(i, j) = scaled(basis.u[i], -code);
       enter(team, report, j, done.status, before + done.pivots);
       end[c] = Search::End::given_up;
       return done.found;
@@ -118,7 +134,7 @@ struct SupportSet {
       if (end[c] == Search::End::found) return;
       typename Search::End only[width];
       for (Index other = 0; other < width; ++other) only[other] = other == c ? end[c] : Search::End::found;
-      sweep(team, problem, first, count, only, columns, room, largest, V, u);
+      sweep(only, of, R, V, u.middle_cols(first, count));
       pivot(c);
     };
 
@@ -126,18 +142,16 @@ struct SupportSet {
       callers[c] = warm;
       search_support(c, 0, false);
     }
-    sweep(team, problem, first, count, end, columns, room, largest, V, u);
+    sweep(end, of, R, V, u.middle_cols(first, count));
     for (Index c = 0; c < count; ++c)
       if (end[c] != Search::End::found) go_on(c);
 
-    // The judge writes over r: whoever goes on behind it has its column in `columns`, and r anew.
     Entries entries(n, width, entries_of_u);
-    certify_block(team, activation, problem, beta, lambda, first, v, V, r, entries, u, report);
+    certify_block(team, activation, problem, beta, lambda, first, v, V, g, entries, u, report);
     for (Index c = 0; c < count; ++c)
       for (int turn = 0; turn < 2 && end[c] == Search::End::found && !optimal(c); ++turn) {
-        problem.linear(team, first, V, r);
         go_on(c);
-        certify_block(team, activation, problem, beta, lambda, first + c, v, V, r, entries,
+        certify_block(team, activation, problem, beta, lambda, first + c, v, V, g, entries,
                       u.middle_cols(0, first + c + 1), report);
       }
   }
@@ -157,51 +171,37 @@ struct SupportSet {
     return std::max(problem_rows * width, Form::entries((3 * n + Coarse::height) * width));
   }
   static constexpr Index search_size(Index n) {
-    return Form::entries(Form::rows(n) + Search::scratch_size(n));
+    return Form::entries(width * Form::rows(n) + Search::scratch_size(n));
   }
 
-  /// max_i |r_ic| s_i of each column; NaN where an entry is not finite.
-  void find_largest(Team const& team, Scalar const* r, Index n, Scalar (&largest)[width]) const {
-    Scalar poison[width] = {};
-    for (Scalar& most : largest) most = Scalar(0);
-    for (Index i = 0; i < n; ++i) {
-      Scalar const scale = coarse.scale[i];
-      team.abreast([&](Index c) {
-        Scalar const magnitude = std::abs(r[i * width + c] * scale);
-        largest[c] = magnitude > largest[c] ? magnitude : largest[c];
-        poison[c] += magnitude - magnitude;
-      });
-    }
-    for (Index c = 0; c < width; ++c) largest[c] += poison[c];
+  /// What a column is scaled by; what its r shares; the power of two that its coarse r has besides.
+  struct Column {
+    Powers by;
+    Scalar size;
+    int unit;
+
+    /// Entry i of a code is v s_i times this, where v is that of the coarse code.
+    Scalar unit_of_code() const { return scaled(Scalar(1), -unit - by.code); }
+  };
+
+  /// Of the weights of a coarse form, of a column.
+  Entry share_of_lambda(Column const& column) const {
+    return scaled(Entry(1), std::clamp(column.by.weights + column.unit - *coarse.power, -120, 120));
   }
 
-  /// The search for one column, in a unit in which its largest entry is about 1. u: its guess, or null.
-  typename Search::End search_column(Search& search, Scalar const* r, Scalar largest, Powers by,
-                                     Scalar const* u, Entry* coarse_r) const {
-    Index const n = coarse.n;
+  /// The search for one column, in a unit in which its data are about 1. u: its guess, or null.
+  typename Search::End search_column(Search& search, Entry const* r, Column const& column,
+                                     Scalar const* u) const {
     search.clear();
-    if (pivot_limit == 0 || !(largest <= limits::largest<Scalar>)) return Search::End::not_begun;
-    Scalar const factor = scaled(Scalar(1), to_one(largest));
-    for (Index i = 0; i < n; ++i) coarse_r[i] = coarse_entry(r, i, factor);
-    for (Index i = n; i < Form::rows(n); ++i) coarse_r[i] = Entry(0);
-    return search.run(coarse_r, share_of_lambda(largest, by), u, pivot_limit);
-  }
-  Entry coarse_entry(Scalar const* r, Index i, Scalar factor) const {
-    return static_cast<Entry>((r[i] * coarse.scale[i]) * factor);
-  }
-  Entry share_of_lambda(Scalar largest, Powers by) const {
-    return scaled(Entry(1), std::clamp(by.weights + to_one(largest) - *coarse.power, -120, 120));
-  }
-  /// Entry i of a code is v s_i times this, where v is that of the coarse code.
-  Scalar unit_of_code(Scalar largest, Powers by) const {
-    return scaled(Scalar(1), -to_one(largest) - by.code);
+    if (pivot_limit == 0 || !(column.size <= limits::largest<Scalar>)) return Search::End::not_begun;
+    return search.run(r, share_of_lambda(column), u, pivot_limit);
   }
 
-  /// u becomes the point of the support that was found, where it is one. Whether it is.
+  /// u becomes the point of the support that was found, where it is one. Whether it is. x: the scaled data;
+  /// r: basis.r.
   template <class P>
-  bool finish(Team const& team, P const& problem, Search const& search, Point& basis, MatrixView<Scalar> u,
-              Index j) const {
-    Powers const by = problem.powers(team, j);
+  bool finish(Team const& team, P const& problem, Search const& search, Column const& column, Scalar const* x,
+              Point& basis, Scalar* r, Scalar* u) const {
     Index const size = search.size();
     int place[Search::most];  // of the members, ascending
     for (Index p = 0; p < size; ++p) {
@@ -212,39 +212,37 @@ struct SupportSet {
     for (Index p = 0; 4 * size < coarse.n && p < size; ++p)
       for (Index q = p; q < size; ++q)
         team.expect(&problem.Q(search.member(place[q]), search.member(place[p])), 1);
-    Scalar const of_r = problem.linear_size(team, j);
     for (Index p = 0; p < size; ++p) {
       int const i = search.member(place[p]);
       basis.enter(i, search.value(place[p]) < Entry(0) ? -1 : 1);
-      basis.magnitude[i] = problem.linear_term(i, of_r, by);
+      basis.magnitude[i] = problem.linear_term(i, column.size, column.by);
+      r[i] = problem.linear_entry(team, i, x, column.by);
     }
     if (basis.factorise() < size) return false;
     basis.solve();
     if (basis.lost() > 0 || !basis.equations_hold()) return false;
-    std::fill_n(column_of(u, j), coarse.n, Scalar(0));
-    for (Index p = 0; p < size; ++p) u(basis.member(p), j) = scaled(basis.x[p], -by.code);
+    std::fill_n(u, coarse.n, Scalar(0));
+    for (Index p = 0; p < size; ++p) u[basis.member(p)] = scaled(basis.x[p], -column.by.code);
     return true;
   }
 
   /// u becomes the point where the search stopped.
-  void write_guess(Search const& search, Scalar largest, Powers by, Scalar* u) const {
+  void write_guess(Search const& search, Column const& column, Scalar* u) const {
     std::fill_n(u, coarse.n, Scalar(0));
-    Scalar const unit = unit_of_code(largest, by);
+    Scalar const unit = column.unit_of_code();
     for (Index p = 0; p < search.size(); ++p) {
       Index const i = search.member(p);
       u[i] = static_cast<Scalar>(search.value(p)) * coarse.scale[i] * unit;
     }
   }
 
-  /// Guesses for the columns whose supports outgrew the search, from where it stopped: sweeps of over-relaxed
-  /// coordinate descent, as Seed does them. How many depends on no data. r: the columns, `room` apart.
-  template <class P>
-  void sweep(Team const& team, P const& problem, Index first, Index count,
-             typename Search::End const (&end)[width], Scalar const* r, Index room,
-             Scalar const (&largest)[width], Scalar* V, MatrixView<Scalar> u) const {
-    Index const n = u.rows();
-    Entry *const weights = reinterpret_cast<Entry*>(V), *const R = weights + n * width,
-                 *const U = R + n * width, *const product = U + n * width;
+  /// Guesses for those of the columns u whose supports outgrew the search, from where it stopped: sweeps of
+  /// over-relaxed coordinate descent, as Seed does them. How many depends on no data.
+  void sweep(typename Search::End const (&end)[width], Column const (&of)[width], Entry const* R, Scalar* V,
+             MatrixView<Scalar> u) const {
+    Index const n = u.rows(), count = u.cols(), rows = Form::rows(n);
+    Entry *const weights = reinterpret_cast<Entry*>(V), *const r = weights + n * width,
+                 *const U = r + n * width, *const product = U + n * width;
     auto const outgrown = [&](Index c) { return c < count && end[c] == Search::End::outgrown; };
     bool any = false;
     for (Index c = 0; c < count; ++c) any = any || outgrown(c);
@@ -252,30 +250,26 @@ struct SupportSet {
     std::fill_n(weights, 3 * n * width, Entry(0));
     for (Index c = 0; c < count; ++c) {
       if (!outgrown(c)) continue;
-      Powers const by = problem.powers(team, first + c);
-      Scalar const factor = scaled(Scalar(1), to_one(largest[c])), unit = unit_of_code(largest[c], by);
-      Entry const share = share_of_lambda(largest[c], by);
+      Scalar const unit = of[c].unit_of_code();
+      Entry const share = share_of_lambda(of[c]);
       for (Index i = 0; i < n; ++i) {
-        Scalar const u_i = u(i, first + c);
         weights[i * width + c] = share * coarse.lambda[i];
-        R[i * width + c] = coarse_entry(r + c * room, i, factor);
-        if (u_i != Scalar(0)) U[i * width + c] = static_cast<Entry>(u_i / unit / coarse.scale[i]);
+        r[i * width + c] = R[i + c * rows];
+        if (u(i, c) != Scalar(0)) U[i * width + c] = static_cast<Entry>(u(i, c) / unit / coarse.scale[i]);
       }
     }
     for (int s = 0; s < sweeps; ++s)
       for (Index i = 0; i < n; i += Coarse::height) {
-        Index const rows = std::min(Coarse::height, n - i), at = i * width;
+        Index const height = std::min(Coarse::height, n - i), at = i * width;
         Entry const* const H = coarse.H + i * Form::stride(n);
-        Coarse().inner_products(H, Form::stride(n), n, rows, U, product);
-        Coarse().relax(activation, omega, H + i, Form::stride(n), rows, R + at, weights + at, product,
+        Coarse().inner_products(H, Form::stride(n), n, height, U, product);
+        Coarse().relax(activation, omega, H + i, Form::stride(n), height, r + at, weights + at, product,
                        U + at);
       }
     for (Index c = 0; c < count; ++c) {
       if (!outgrown(c)) continue;
-      Powers const by = problem.powers(team, first + c);
-      Scalar const unit = unit_of_code(largest[c], by);
-      for (Index i = 0; i < n; ++i)
-        u(i, first + c) = static_cast<Scalar>(U[i * width + c]) * coarse.scale[i] * unit;
+      Scalar const unit = of[c].unit_of_code();
+      for (Index i = 0; i < n; ++i) u(i, c) = static_cast<Scalar>(U[i * width + c]) * coarse.scale[i] * unit;
     }
   }
 };

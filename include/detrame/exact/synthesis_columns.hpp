@@ -95,6 +95,31 @@ struct SynthesisColumns {
     return norms(i, 0) * size + std::abs(scaled(d(i, 0), by.weights));
   }
 
+  /// Entry i of r of a column whose scaled data are x_j. For teams on a CPU, as what follows.
+  template <class Team>
+  Scalar linear_entry(Team const& team, Index i, Scalar const* x_j, Powers by) const {
+    return team.inner_product(column_of(D, i), x_j, D.rows()) - scaled(d(i, 0), by.weights);
+  }
+  MatrixView<Scalar const> data() const { return x; }
+
+  /// r of `count` columns times 2^unit, coarsely. X: m x count. R: whole blocks.
+  template <class Form>
+  void coarse_linear(Form const& form, MatrixView<Scalar const>, Index count, Scalar const* const* columns,
+                     int const* unit, Powers const* by, typename Form::Entry* X,
+                     typename Form::Entry* R) const {
+    using Entry = typename Form::Entry;
+    Index const m = D.rows(), n = D.cols(), rows = Form::rows(n);
+    for (Index c = 0; c < count; ++c) {
+      Scalar const factor = scaled(Scalar(1), unit[c]);
+      for (Index l = 0; l < m; ++l) X[l + c * m] = static_cast<Entry>(columns[c][l] * factor);
+    }
+    typename Form::Coarse().products(form.atoms, rows, rows, m, X, count, R);
+    if (*form.shift == Scalar(0)) return;
+    for (Index c = 0; c < count; ++c)
+      for (Index i = 0; i < n; ++i)
+        R[i + c * rows] -= static_cast<Entry>(scaled(d(i, 0), by[c].weights + unit[c]) * form.scale[i]);
+  }
+
   /// g = D^T (D u - x) + (alpha + beta) u + d,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i|
   template <class Team>
   DETRAME_HOST_DEVICE void gradient(Team const& team, Index first, Index count, MatrixView<Scalar const> beta,
@@ -136,15 +161,19 @@ struct SynthesisColumns {
 
     /// g: D^T (D u - x) on entry
     template <class Team>
-    void row(Team const& team, Index i, Scalar const* u, Scalar* g, Scalar* t) const {
-      Scalar const length = problem.norms(i, 0), own = problem.numbers.alpha + beta(i, 0);
-      Scalar const root = std::sqrt(length * length + own), d_i = problem.d(i, 0);
-      Scalar shift[width];
-      team.abreast([&](Index c) { shift[c] = d_i; });
-      if (!plain)
-        for (Index c = 0; c < width; ++c) shift[c] = scaled(d_i, by[c]);
-      team.abreast([&](Index c) { g[c] = g[c] + own * u[c] + shift[c]; });
-      team.abreast([&](Index c) { t[c] = root * of_u[c] + length * of_x[c] + std::abs(shift[c]); });
+    void gradient(Team const& team, Index i, Scalar const* u, Scalar* g) const {
+      Scalar const own = problem.numbers.alpha + beta(i, 0), d_i = problem.d(i, 0);
+      if (plain)
+        team.abreast([&](Index c) { g[c] = g[c] + own * u[c] + d_i; });
+      else
+        for (Index c = 0; c < width; ++c) g[c] = g[c] + own * u[c] + scaled(d_i, by[c]);
+    }
+    template <class Team>
+    void terms(Team const& team, Index i, Scalar* t) const {
+      Scalar const length = problem.norms(i, 0), d_i = problem.d(i, 0);
+      Scalar const root = std::sqrt(length * length + (problem.numbers.alpha + beta(i, 0)));
+      team.abreast([&](Index c) { t[c] = root * of_u[c] + length * of_x[c]; });
+      for (Index c = 0; c < width; ++c) t[c] += std::abs(plain ? d_i : scaled(d_i, by[c]));
     }
   };
 

@@ -78,7 +78,7 @@ Index places_of_nonzeros(Scalar const* v, Index rows, int* place) {
   constexpr Index L = lanes<Scalar>;
   Index count = 0, i = 0;
   for (; i + 2 * L <= rows; i += 2 * L) {
-    if (!any_nonzero(load(v + i)) && !any_nonzero(load(v + i + L))) continue;
+    if (!any_nonzero(load(v + i), load(v + i + L))) continue;
     for (Index l = i; l < i + 2 * L; ++l) {
       place[count] = static_cast<int>(l);
       count += v[l] != Scalar(0);
@@ -102,6 +102,20 @@ bool step(Scalar const* v, Scalar t, Scalar const* m, Scalar const* sign, Index 
     lost |= any_negative(multiply(point, load(sign + p)));
   }
   return !lost;
+}
+
+/// <a, b>, n entries: four packets of partial sums, then what is left.
+template <class Scalar>
+Scalar inner_product(Scalar const* a, Scalar const* b, Index n) {
+  constexpr Index ways = 4, L = lanes<Scalar>;
+  Packet<Scalar> sum[ways];
+  for (auto& s : sum) s = broadcast(Scalar(0));
+  Index i = 0;
+  for (; i + ways * L <= n; i += ways * L)
+    for (Index w = 0; w < ways; ++w) sum[w] = multiply_add(load(a + i + w * L), load(b + i + w * L), sum[w]);
+  Scalar rest(0);
+  for (; i < n; ++i) rest += a[i] * b[i];
+  return sum_of_lanes(add(add(sum[0], sum[1]), add(sum[2], sum[3]))) + rest;
 }
 
 /// Asks for the memory of a column that will be read.

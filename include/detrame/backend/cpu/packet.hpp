@@ -84,20 +84,34 @@ template <class P>
 [[gnu::always_inline]] inline P larger(P a, P b) {
   return Eigen::internal::pmax(a, b);
 }
+/// Whether a comparison holds in some lane. As floats, for which Eigen has this in one instruction.
+template <class P>
+[[gnu::always_inline]] inline bool any(P mask) {
+  if constexpr (sizeof(P) == sizeof(Packet<float>) && lanes<float> > 1)
+    return Eigen::internal::predux_any(reinterpret_cast<Packet<float>>(mask));
+  else
+    return Eigen::internal::predux_any(mask);
+}
 /// Whether some a_l >= b_l.
 template <class P>
 [[gnu::always_inline]] inline bool any_at_least(P a, P b) {
-  return Eigen::internal::predux_any(Eigen::internal::pcmp_le(b, a));
+  return any(Eigen::internal::pcmp_le(b, a));
 }
 template <class P>
 [[gnu::always_inline]] inline bool any_negative(P a) {
-  return Eigen::internal::predux_any(Eigen::internal::pcmp_lt(a, Eigen::internal::pzero(a)));
+  return any(Eigen::internal::pcmp_lt(a, Eigen::internal::pzero(a)));
 }
-/// Whether some a_l is not 0: NaN is not.
+/// Whether some a_l or b_l is not 0: NaN is not.
 template <class P>
-[[gnu::always_inline]] inline bool any_nonzero(P a) {
-  return Eigen::internal::predux_any(
-      Eigen::internal::pcmp_lt_or_nan(Eigen::internal::pzero(a), magnitude(a)));
+[[gnu::always_inline]] inline bool any_nonzero(P a, P b) {
+  auto const nonzero = [](P p) {
+    return Eigen::internal::pcmp_lt_or_nan(Eigen::internal::pzero(p), magnitude(p));
+  };
+  return any(Eigen::internal::por(nonzero(a), nonzero(b)));
+}
+template <class P>
+[[gnu::always_inline]] inline auto sum_of_lanes(P a) {
+  return Eigen::internal::predux(a);
 }
 template <class P>
 [[gnu::always_inline]] inline auto largest_lane(P a) {

@@ -140,6 +140,28 @@ class CpuTeam {
       relax_rows<false>(f, omega, A, stride, count, r, b, p, u);
   }
 
+  /// Y_c = A X_c for `count` <= width columns c: A: rows x depth, X: depth x count, by columns, `stride`,
+  /// depth and rows apart; whole blocks of rows.
+  void products(Scalar const* A, Index stride, Index rows, Index depth, Scalar const* X, Index count,
+                Scalar* Y) const {
+    for (Index i = 0; i < rows; i += column_block)
+      detail::for_each_tile(count, [&](Index first, Index columns) {
+        detail::with_constant<detail::tile_cols, 4, 1>(columns, [&]<int cols>() {
+          detail::RegisterTile<Scalar, 2, cols> sums;
+          sums.clear();
+          sums.add_product(depth, A + i, lanes, stride, X + first * depth, 1, depth);
+          sums.for_each([&](Packet v, Index l, Index c) __attribute__((always_inline)) {
+            detail::store(Y + (first + c) * rows + i + l * lanes, v);
+          });
+        });
+      });
+  }
+
+  /// <a, b>, n entries, in partial sums of a fixed order.
+  Scalar inner_product(Scalar const* a, Scalar const* b, Index n) const {
+    return detail::inner_product(a, b, n);
+  }
+
   /// out_jc = sum_{l < n} A_lj X_lc for `count` columns j of A and `width` columns c of X, in runs of 16 rows
   /// that are then added: dot_chain(n) roundings at most. A: by columns, `stride` apart. X, out: by rows,
   /// `width` a row. For certificates: of the same meaning as inner_products, of which it shares nothing.
@@ -152,7 +174,7 @@ class CpuTeam {
     });
   }
 
-  /// A column of n entries is filled up to whole blocks for the two loops that follow.
+  /// A column of n entries is filled up to whole blocks for `products` and the loops that follow.
   static constexpr Index column_block = detail::column_block<Scalar>;
   static constexpr Index whole_blocks(Index n) {
     return (n + column_block - 1) / column_block * column_block;
@@ -183,6 +205,25 @@ class CpuTeam {
   /// y = v + t m, n entries and what is beyond them up to a whole packet. Whether sign_p y_p >= 0 for all p.
   bool step(Scalar const* v, Scalar t, Scalar const* m, Scalar const* sign, Index n, Scalar* y) const {
     return detail::step(v, t, m, sign, n, y);
+  }
+
+  /// out_c = f.subgradient(u_c, g_c, lambda_c) in a row of `width`.
+  template <class F>
+  void subgradients(F const& f, Scalar const* u, Scalar const* g, Scalar const* lambda, Scalar* out) const {
+    if constexpr (formula::on_packets<F>) {
+      Packet const infinite = detail::broadcast(std::numeric_limits<Scalar>::infinity());
+      for (Index c = 0; c < width; c += lanes)
+        detail::store(out + c, f.subgradient(detail::load(u + c), detail::load(g + c),
+                                             detail::load(lambda + c), infinite));
+    } else {
+      for (Index c = 0; c < width; ++c) out[c] = f.subgradient(u[c], g[c], lambda[c]);
+    }
+  }
+
+  /// Whether an entry of a row of `width` is not 0: NaN is not.
+  bool any_nonzero(Scalar const* row) const {
+    static_assert(packets <= 2);
+    return detail::any_nonzero(detail::load(row), detail::load(row + width - lanes));
   }
 
   /// That a column will be read soon.

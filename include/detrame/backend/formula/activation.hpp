@@ -52,6 +52,8 @@ struct ReluPullback {
 ///   margin(u, g, lambda)        how far (u, g), with -g in lambda d rho(u), is from having another slope; at
 ///                               least 0
 ///   scaled(power)               the rule of 2^power rho(u 2^-power): of the same penalty in another unit
+///
+/// A rule that is marked on_packets has A{}(t, b) and subgradient(u, g, lambda, infinity) for packets, too.
 struct NonnegativeShrinkage {
   static constexpr bool two_sided = false, on_packets = true;
   DETRAME_HOST_DEVICE constexpr NonnegativeShrinkage scaled(int) const { return {}; }
@@ -64,10 +66,11 @@ struct NonnegativeShrinkage {
     return u != Scalar(0) ? Scalar(1) : Scalar(0);
   }
   template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda) {
-    Scalar const slope = g + lambda, nothing = g - g;  // no branch: this vectorises
-    Scalar const at_zero = slope > Scalar(0) ? nothing : slope;
-    return u > Scalar(0) ? slope : u < Scalar(0) ? limits::infinity<Scalar> : at_zero;
+  DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda,
+                                                          Scalar infinite = limits::infinity<Scalar>) {
+    Scalar const slope = g + lambda, nothing = g - g;
+    Scalar const at_zero = slope > Scalar{} ? nothing : slope;
+    return u > Scalar{} ? slope : (u < Scalar{} ? infinite : at_zero);
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar kink(Scalar u, Scalar p) {
@@ -91,9 +94,10 @@ struct SoftShrinkage {
     return u != Scalar(0) ? Scalar(1) : Scalar(0);
   }
   template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda) {
+  DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda,
+                                                          Scalar = Scalar{}) {
     Scalar const up = g + lambda, down = g - lambda, at_zero = soft_threshold(g, lambda);
-    return u > Scalar(0) ? up : u < Scalar(0) ? down : at_zero;
+    return u > Scalar{} ? up : (u < Scalar{} ? down : at_zero);
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar kink(Scalar u, Scalar p) {
