@@ -68,6 +68,15 @@ void exact_synthesis_columns(benchmark::State& state, Index k, Index N, int thre
   count(state, cpu, result);
 }
 
+void encode_columns(benchmark::State& state, Index k, Index N, int threads) {
+  B cpu(threads);
+  Problem const p = Problem::random(cpu, k, N);
+  SparseCoder const coder(cpu, p.synthesis);
+  ExactResult<B> result;
+  for (auto _ : state) encode(cpu, coder, p.X, result);
+  count(state, cpu, result);
+}
+
 /// The seconds of `rounds` calls of f, each by the clock on the wall and by that of the processor,
 /// all threads.
 template <class F>
@@ -223,6 +232,7 @@ int main(int count, char** words) {
       for (int threads : {1, 2}) {
         add("exact_prox", exact_prox_columns, k, N, threads);
         add("exact_synthesis", exact_synthesis_columns, k, N, threads);
+        add("encode", encode_columns, k, N, threads);
       }
   benchmark::Initialize(&count, words);
   benchmark::RunSpecifiedBenchmarks();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/exact/encode_sparse.hpp"
 #include "detrame/exact/exact_margin.hpp"
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
-#include "detrame/exact/sparse_coder.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "support.hpp"
 
@@ -47,8 +47,14 @@ ExactOutcome exact_outcome(B& b) {
   coder.update(b, synthesis.D);
   coder.update_lambda(b, synthesis.lambda);
   PreparedProx const prepared(b, Q, psi);
-  bool const alike =
-      host(encode(b, coder, x).u) == host(code.u) && host(exact_prox(b, prepared, z).u) == host(found.u);
+  auto const sparse = encode_sparse(b, coder, x);
+  HostMatrix<double> dense(k, N);
+  for (std::size_t j = 0; j < static_cast<std::size_t>(N); ++j)
+    for (auto p = static_cast<std::size_t>(sparse.offsets[j]);
+         p < static_cast<std::size_t>(sparse.offsets[j + 1]); ++p)
+      dense(sparse.indices[p], static_cast<Index>(j)) = static_cast<double>(sparse.values[p]);
+  bool const alike = dense == host(code.u) && host(encode(b, coder, x).u) == host(code.u) &&
+                     host(exact_prox(b, prepared, z).u) == host(found.u);
   return {found.status,
           code.status,
           static_cast<double>(found.largest_residual),
