@@ -259,4 +259,23 @@ TEST_CASE_TEMPLATE("a swept inverse is the inverse, whatever rows came and went"
   }
 }
 
+TEST_CASE_TEMPLATE("(M1) a guess that the search has no room for is where pivoting begins", Scalar, double,
+                   float) {
+  Index const m = 60, k = 130, N = 9;
+  Cpu<Scalar> b(1);
+  auto const s = problem(b, unit_norm_dictionary<double>(m, k, seed(20)), .02, .05);
+  auto X = normal_matrix<double>(m, N, seed(22));
+  for (Index j = 0; j < N; ++j)
+    for (Index i = 0; i < m; ++i) X(i, j) *= 100;
+  auto const x = in_memory_of(b, X);
+  auto const cold = exact_synthesis(b, s, x);
+  REQUIRE(cold.status == ExactStatus::optimal);
+  for (Index j = 0; j < N; ++j) REQUIRE((cold.u.col(j).array() != Scalar(0)).count() > 48);
+  auto warm = cold;
+  exact_synthesis(b, s, s.penalty(b), x, warm, {.warm_start = true});
+  CHECK(warm.status == ExactStatus::optimal);
+  CHECK(warm.iterations == 0);
+  CHECK((warm.u == cold.u));  // the last point is one of its basis alone
+}
+
 }  // namespace detrame

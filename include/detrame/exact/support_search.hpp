@@ -62,14 +62,15 @@ class SupportSearch {
         c_(w_ + places + integers(most + candidates)),
         excess_(c_ + rows_) {}
 
-  /// From the support and the signs of a guess, or from 0. r: whole blocks.
+  /// From the support and the signs of a guess, or from 0; not at all from one of more than `most` members.
+  /// r: whole blocks.
   template <class Guess>
   End run(Scalar const* r, Scalar share, Guess const* guess, Index limit) {
     r_ = r;
     share_ = share;
     limit_ = limit;
     clear();
-    if (guess != nullptr && !begin_at(guess)) return End::outgrown;
+    if (guess != nullptr && !begin_at(guess)) return End::not_begun;
     bool unasked = true;
     for (bool first = inverse_.size() == 0;; first = false) {
       Scalar const* const c = first ? r_ : slacks();

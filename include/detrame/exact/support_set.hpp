@@ -19,8 +19,9 @@ namespace detrame::exact {
 /// Where its signs are right and its equations hold, the certificate alone decides whether anything off the
 /// support is violated. A column that is not optimal then, or whose support was not found, goes to
 /// `Pivoting`, which ends, from the point that was reached, and is judged again. A support that outgrew the
-/// search is guessed by sweeps (Seed) from where the search stopped. A column whose pivoting finds no end
-/// from a caller's guess is solved as without it.
+/// search is guessed by sweeps from where the search stopped; a caller's guess that the search has no room for
+/// is where pivoting begins. A column whose pivoting finds no end from a caller's guess is solved as without
+/// it.
 ///
 /// So the way depends on the column alone, and the last point on its basis alone.
 template <class Activation, class Team>
