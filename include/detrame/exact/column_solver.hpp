@@ -19,7 +19,8 @@ concept GuessingTeam = requires { typename Team::Coarse; };
 template <class Form, Backend B, class Activation, class... Views>
 void solve_columns(B& backend, Activation activation, bool warm, Index pivot_limit,
                    typename Form::Numbers numbers, Index problem_rows, EntryWeights<B> const& entry,
-                   ConstView<B> Q, View<B> u, View<B> report, Views const&... views) {
+                   ConstView<B> Q, View<B> u, View<B> report, ExactFactors<B>& factors,
+                   Views const&... views) {
   static_assert(
       requires { Activation::two_sided; },
       "exact: the active set takes penalties whose only kink is 0 (Shrinkage: lambda |u|, perhaps on "
@@ -35,13 +36,15 @@ void solve_columns(B& backend, Activation activation, bool warm, Index pivot_lim
     Solver const solver{activation, warm, pivot_limit,
                         coarse_form<Team>(backend, Q, entry.beta, entry.lambda)};
     each_column(backend, tasks, Solver::scratch_size(n, problem_rows),
-                OnBlocks<Form, Solver>{solver, numbers}, entry.beta, entry.lambda, u, report, views...);
+                OnBlocksKeeping<Form, Solver>{solver, numbers}, entry.beta, entry.lambda, u, report,
+                View<B>(factors.slots), View<B>(factors.sizes), views...);
   } else {
     using Solver = ActiveSet<Activation>;
     each_column(backend, tasks, Solver::template scratch_size<Team>(n, problem_rows),
-                OnBlocks<Form, Solver>{{activation, warm, pivot_limit}, numbers}, entry.beta, entry.lambda, u,
-                report, views...);
+                OnBlocksKeeping<Form, Solver>{{activation, warm, pivot_limit}, numbers}, entry.beta,
+                entry.lambda, u, report, View<B>(factors.slots), View<B>(factors.sizes), views...);
   }
+  finish_factors(backend, factors);
 }
 
 }  // namespace detrame::exact

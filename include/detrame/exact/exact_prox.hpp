@@ -55,6 +55,7 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
     throw ShapeError(
         message("exact_prox: z has ", Z.rows(), " rows, psi has ", psi.dim(), ", Q is ", k, " x ", k));
   bool const warm = exact::prepare(backend, "exact_prox", k, N, options, result);
+  exact::reserve_factors(backend, "exact_prox", n, blocks, N, options.factor_bytes, result.factors);
   auto& lane = backend.lane();
   auto const frame = lane.frame();
   View<B> const report = lane.scratch(blocks * Index(exact::Report::count), N);
@@ -64,7 +65,7 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
   each_column(backend, k, 0, exact::DiagonalRoots{}, metric.weights, roots);
   exact::solve_columns<Form>(backend, psi.activation(), warm, options.pivot_limit, {metric.matrix},
                              Form::scratch_rows(n), entry, metric.weights, View<B>(result.u), report,
-                             metric.weights, Z, ConstView<B>(roots));
+                             result.factors, metric.weights, Z, ConstView<B>(roots));
   exact::finish(backend, Q.lambda_min(), psi.beta(), report, result);
 }
 
@@ -109,6 +110,7 @@ void exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Inp
   if (Z.rows() != k || psi.dim() != k || Z.cols() % sites != 0)
     throw ShapeError(message("exact_prox: z is ", Z.rows(), " x ", Z.cols(), ", psi has ", psi.dim(),
                              " rows, Q has ", k, " channels and images of ", sites, " sites"));
+  exact::require_no_factors("exact_prox", options);
   bool const warm = exact::prepare(backend, "exact_prox", k, Z.cols(), options, result);
   auto& lane = backend.lane();
   auto const frame = lane.frame();

@@ -43,13 +43,14 @@ struct MetricAdjoint {
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
                                       MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
                                       MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
-                                      MatrixView<Scalar const> weights, MatrixView<Scalar> v,
+                                      MatrixView<Scalar const> weights, MatrixView<Scalar const> slots,
+                                      MatrixView<Scalar const> sizes, MatrixView<Scalar> v,
                                       MatrixView<Scalar> z_bar) const {
     Index const n = Q.rows(), blocks = Q.cols() / n, b = task % blocks, j = task / blocks;
     auto const cut = [=](auto matrix) { return matrix.middle_rows(b * n, n).middle_cols(j, 1); };
     MatrixView<Scalar> const v_b = cut(v);
-    Support const support =
-        solve(team, Q.middle_cols(b * n, n), scratch, beta.middle_rows(b * n, n), cut(u), cut(u_bar), v_b);
+    Support const support = solve(team, Q.middle_cols(b * n, n), scratch, beta.middle_rows(b * n, n), cut(u),
+                                  cut(u_bar), v_b, KeptFactors<Scalar const>{slots, sizes}.block(b), j);
     Scalar* const y = &z_bar(b * n, j);
     team.each(n, [=](Index i) { y[i] = Scalar(0); });
     add_members(
@@ -151,16 +152,20 @@ struct ExactProxCotangent {
 /// summed over the columns but for z_bar.
 ///
 /// Shapes    z, u, u_bar: k x N.
-/// Requires  equal shapes, else ShapeError; u as exact_prox gave it for these arguments.
+/// Requires  equal shapes, else ShapeError; u as exact_prox gave it for these arguments, and factors, if any,
+///           as it gave them with u.
 /// Ensures   all fields are assigned. <Q_bar, dQ> is the derivative in symmetric directions on Q's blocks.
 ///           Where strict complementarity fails (see exact_margin) the derivative is one-sided, and this one
-///           belongs to A as it is. NaN in u gives NaN.
-/// Cost      |A|^3 / 6 + |A|^2 + 2 kg |A| multiply-adds a column and block of kg rows; k kg a call.
+///           belongs to A as it is. NaN in u gives NaN. Factors change no bit, but where H_AA is at the edge
+///           of what working precision calls definite.
+/// Cost      |A|^3 / 6 + |A|^2 + 2 kg |A| multiply-adds a column and block of kg rows, with its factor
+///           without the first term; k kg a call.
 /// Source    docs/maths.md (A2)
-/// Tested    tests/exact/implicit_test.cpp, tests/exact/implicit_batch_test.cpp
+/// Tested    tests/exact/implicit_test.cpp, tests/exact/implicit_batch_test.cpp,
+///           tests/exact/kept_factors_test.cpp
 template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u, Input<B> u_bar,
-                         ExactProxCotangent<B>& bar) {
+                         ExactProxCotangent<B>& bar, ExactFactors<B> const& factors = {}) {
   ConstView<B> const Z = z, U = u, U_bar = u_bar, weights = entries_of("exact_prox_pullback", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows();
   if (Z.rows() != k || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
@@ -168,6 +173,7 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Inp
     throw ShapeError(message("exact_prox_pullback: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ",
                              U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
                              psi.dim(), " rows, Q is ", k, " x ", k));
+  exact::require_factors("exact_prox_pullback", factors, k / n, N);
   for (auto* const batch : {&bar.v, &bar.z_bar}) exact::reserve(backend, *batch, k, N);
   for (auto* const column : {&bar.lambda_bar, &bar.beta_bar}) exact::reserve(backend, *column, k, 1);
   exact::reserve(backend, bar.Q_bar, n, k);
@@ -179,7 +185,8 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Inp
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
   each_column(backend, k / n * N, Solve::template scratch_size<Team>(n),
               exact::MetricAdjoint<Activation>{{psi.activation(), metric.matrix}}, metric.weights, entry.beta,
-              U, U_bar, weights, View<B>(bar.v), View<B>(bar.z_bar));
+              U, U_bar, weights, ConstView<B>(factors.slots), ConstView<B>(factors.sizes), View<B>(bar.v),
+              View<B>(bar.z_bar));
   each_column(backend, exact::CodeRows<Activation, Team>::groups(k), 0,
               exact::MetricGradient<Activation>{psi.activation()}, Z, U, ConstView<B>(bar.v),
               View<B>(bar.Q_bar), View<B>(bar.lambda_bar), View<B>(bar.beta_bar));

@@ -32,6 +32,7 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
     throw ShapeError(message("exact_synthesis: x is ", x.rows(), " x ", x.cols(), ", must have ", m,
                              " rows and images of ", w.sites(), " sites"));
   Index const images = x.cols() / w.sites();
+  require_no_factors("exact_synthesis", options);
   bool const warm = prepare(backend, "exact_synthesis", k, images * w.out_sites(), options, result);
   Matrix<B> copy;
   auto& lane = backend.lane();
@@ -74,6 +75,7 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
     throw ShapeError(
         message("exact_synthesis: X has ", x.rows(), " rows, psi has ", psi.dim(), ", D is ", m, " x ", k));
   bool const warm = exact::prepare(backend, "exact_synthesis", k, N, options, result);
+  exact::reserve_factors(backend, "exact_synthesis", k, 1, N, options.factor_bytes, result.factors);
   auto& lane = backend.lane();
   auto const frame = lane.frame();
   View<B> const Q = lane.scratch(k, k);  // k x k
@@ -85,7 +87,8 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
                 exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
   exact::solve_columns<Form>(backend, psi.activation(), warm, options.pivot_limit,
                              {atoms.alpha, atoms.matrix}, Form::scratch_rows(m, k), entry, ConstView<B>(Q),
-                             View<B>(result.u), report, atoms.D, d, x, atoms.norms, ConstView<B>(Q));
+                             View<B>(result.u), report, result.factors, atoms.D, d, x, atoms.norms,
+                             ConstView<B>(Q));
   exact::finish(backend, synthesis.alpha, psi.beta(), report, result);
 }
 

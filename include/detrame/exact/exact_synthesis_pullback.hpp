@@ -14,7 +14,7 @@ namespace detrame {
 
 namespace exact {
 
-/// v, X_bar = D v and E = X - D U; one task a column. D: the caller's, Q: in range.
+/// v, X_bar = D v and E = X - D U; one task a column. D: the caller's, Q: in range, or empty.
 template <class Activation>
 struct SynthesisAdjoint {
   FactorOnSupport<Activation> solve;
@@ -23,10 +23,11 @@ struct SynthesisAdjoint {
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
                                       MatrixView<Scalar const> u_bar, MatrixView<Scalar const> D,
-                                      MatrixView<Scalar const> x, MatrixView<Scalar> v,
+                                      MatrixView<Scalar const> x, MatrixView<Scalar const> slots,
+                                      MatrixView<Scalar const> sizes, MatrixView<Scalar> v,
                                       MatrixView<Scalar> X_bar, MatrixView<Scalar> E) const {
-    Support const support =
-        solve(team, Q, scratch, beta, u.middle_cols(j, 1), u_bar.middle_cols(j, 1), v.middle_cols(j, 1));
+    Support const support = solve(team, Q, scratch, beta, u.middle_cols(j, 1), u_bar.middle_cols(j, 1),
+                                  v.middle_cols(j, 1), {slots, sizes}, j);
     Scalar *const Dv = column_of(X_bar, j), *const e = column_of(E, j);
     team.each(D.rows(), [=](Index i) {
       Dv[i] = Scalar(0);
@@ -183,14 +184,19 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
 /// summed over the columns but for X_bar.
 ///
 /// Shapes    X: m x N.  u, u_bar: k x N.
-/// Requires  sizes that agree, else ShapeError; u as exact_synthesis gave it for these arguments.
-/// Ensures   all fields are assigned; at a kink a coordinate counts as inactive. NaN in u gives NaN.
-/// Cost      m k^2 multiply-adds a call; |A|^3 / 6 + |A|^2 + 4 m |A| a column.
+/// Requires  sizes that agree, else ShapeError; u as exact_synthesis gave it for these arguments, and
+///           factors, if any, as it gave them with u.
+/// Ensures   all fields are assigned; at a kink a coordinate counts as inactive. NaN in u gives NaN. Factors
+///           change no bit, but where H_AA is at the edge of what working precision calls definite.
+/// Cost      m k^2 multiply-adds a call; |A|^3 / 6 + |A|^2 + 4 m |A| a column. Where all factors are there,
+///           neither the first nor the second.
 /// Source    docs/maths.md (A3)
-/// Tested    tests/exact/implicit_test.cpp, tests/exact/implicit_batch_test.cpp
+/// Tested    tests/exact/implicit_test.cpp, tests/exact/implicit_batch_test.cpp,
+///           tests/exact/kept_factors_test.cpp
 template <Backend B, Penalty Psi>
 void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
-                              Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar) {
+                              Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
+                              ExactFactors<B> const& factors = {}) {
   using Scalar = typename B::Scalar;
   using Team = typename B::Team;
   ConstView<B> const x = X, U = u, U_bar = u_bar, D = synthesis.D;
@@ -201,6 +207,7 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
     throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", N, ", u is ", U.rows(),
                              " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
                              psi.dim(), " rows, D is ", m, " x ", k));
+  exact::require_factors("exact_synthesis_pullback", factors, 1, N);
   exact::reserve(backend, bar.v, k, N);
   exact::reserve(backend, bar.X_bar, m, N);
   exact::reserve(backend, bar.D_bar, m, k);
@@ -210,16 +217,18 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
     exact::reserve(backend, *number, 1, 1);
 
   auto const frame = backend.lane().frame();
-  View<B> const Q = backend.lane().scratch(k, k);  // k x k
+  View<B> const Q = backend.lane().scratch(k, factors.all ? 0 : k);
   View<B> const E = backend.lane().scratch(m, N);  // m x N
   exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
-  each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
-              exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
+  if (!factors.all)
+    each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
+                exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
   using Activation = typename Psi::Activation;
   each_column(backend, N, exact::FactorOnSupport<Activation>::template scratch_size<Team>(k),
               exact::SynthesisAdjoint<Activation>{{psi.activation(), atoms.matrix}}, ConstView<B>(Q),
-              entry.beta, U, U_bar, D, x, View<B>(bar.v), View<B>(bar.X_bar), E);
+              entry.beta, U, U_bar, D, x, ConstView<B>(factors.slots), ConstView<B>(factors.sizes),
+              View<B>(bar.v), View<B>(bar.X_bar), E);
   each_column(backend, exact::CodeRows<Activation, Team>::groups(k), 0,
               exact::DictionaryGradient<Activation>{psi.activation()}, ConstView<B>(E),
               ConstView<B>(bar.X_bar), U, ConstView<B>(bar.v), View<B>(bar.D_bar), View<B>(bar.d_bar),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/exact/kept_factors.hpp"
 #include "detrame/exact/problem.hpp"
 
 namespace detrame::exact {
@@ -36,7 +37,8 @@ DETRAME_HOST_DEVICE void add_members(Team const& team, MatrixView<Scalar const> 
 ///   H_AA v_A = u_bar_A,   v = 0 off A = {i: slope(u_i) != 0},   H = Q + diag(beta)
 ///
 /// v_A is NaN where H_AA is not definite to working precision, or u has NaN. Q and beta are in range, the
-/// caller's times 4^matrix.
+/// caller's times 4^matrix. A factor that is kept is used as it is. Q may be empty where all are: then v_A is
+/// NaN where one lacks.
 template <class Activation>
 struct FactorOnSupport {
   Activation activation;
@@ -47,27 +49,24 @@ struct FactorOnSupport {
     return Team::padded(n) + Team::factor_size(n) + scalars_for<typename Team::Scalar, int>(n);
   }
 
-  /// beta, u, u_bar, v: n x 1. What it returns stands in `scratch`.
+  /// beta, u, u_bar, v: n x 1, of column j. What it returns stands in `scratch`.
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE Support operator()(Team const& team, MatrixView<Scalar const> Q, Scalar* scratch,
                                          MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
-                                         MatrixView<Scalar const> u_bar, MatrixView<Scalar> v) const {
+                                         MatrixView<Scalar const> u_bar, MatrixView<Scalar> v,
+                                         KeptFactors<Scalar const> kept, Index j) const {
     Index const n = u.rows();
     Scalar* const x = scratch;
-    Scalar* const factor = x + Team::padded(n);
-    int* const member = reinterpret_cast<int*>(factor + Team::factor_size(n));
+    Scalar* const made = x + Team::padded(n);
+    int* const member = reinterpret_cast<int*>(made + Team::factor_size(n));
     Index const size = list_members(team, u, member);
-    for (Index q = 0; q < size; ++q) {
-      Scalar const* const column = &Q(0, member[q]);
-      team.each(size - q, [=](Index p) { factor[Team::factor_place(q + p, q)] = column[member[q + p]]; });
-    }
-    team.each(size, [=](Index p) {
-      x[p] = u_bar(member[p], 0);
-      factor[Team::factor_place(p, p)] += beta(member[p], 0);
-    });
+    team.each(size, [=](Index p) { x[p] = u_bar(member[p], 0); });
     Scalar const size_of_u = team.max(size, [=](Index p) { return std::abs(u(member[p], 0)); });
-    bool const solvable = size_of_u == size_of_u && team.cholesky(factor, size, 0) == size;
-    if (solvable) team.cholesky_solve(factor, size, x);
+    Scalar const* const found = kept.find(j, size);
+    bool solvable = size_of_u == size_of_u;
+    if (solvable && found == nullptr)
+      solvable = size == 0 || (Q.cols() > 0 && make(team, Q, beta, member, size, made));
+    if (solvable) team.cholesky_solve(found ? found : made, size, x);
     int const back = 2 * matrix;
     team.each(n, [=](Index i) { v(i, 0) = Scalar(0); });
     team.each(size, [=](Index p) { v(member[p], 0) = solvable ? scaled(x[p], back) : limits::nan<Scalar>; });
@@ -75,6 +74,18 @@ struct FactorOnSupport {
   }
 
  private:
+  /// H_AA = L L^T; whether it is definite.
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE bool make(Team const& team, MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
+                                int const* member, Index size, Scalar* factor) const {
+    for (Index q = 0; q < size; ++q) {
+      Scalar const* const column = &Q(0, member[q]);
+      team.each(size - q, [=](Index p) { factor[Team::factor_place(q + p, q)] = column[member[q + p]]; });
+    }
+    team.each(size, [=](Index p) { factor[Team::factor_place(p, p)] += beta(member[p], 0); });
+    return team.cholesky(factor, size, 0) == size;
+  }
+
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE Index list_members(Team const& team, MatrixView<Scalar const> u, int* member) const {
     Index size = 0;
