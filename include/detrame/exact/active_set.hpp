@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "detrame/exact/certificate.hpp"
+#include "detrame/exact/kept_factors.hpp"
 #include "detrame/exact/pivoting.hpp"
 #include "detrame/exact/seed.hpp"
 
@@ -11,8 +12,8 @@ namespace detrame::exact {
 
 /// Solves one diagonal block of Q for the columns first, first + 1, ... side by side, and certifies.
 ///
-/// u, report: the rows of this block, all columns. warm: u holds a guess on entry; a column whose search
-/// finds no end from it is solved as without it.
+/// u, report, kept: the rows of this block, all columns. warm: u holds a guess on entry; a column whose
+/// search finds no end from it is solved as without it.
 template <class Activation>
 struct ActiveSet {
   Activation activation;
@@ -33,7 +34,8 @@ struct ActiveSet {
                                       MatrixView<typename Team::Scalar const> beta,
                                       MatrixView<typename Team::Scalar const> lambda,
                                       MatrixView<typename Team::Scalar> u,
-                                      MatrixView<typename Team::Scalar> report) const {
+                                      MatrixView<typename Team::Scalar> report,
+                                      KeptFactors<typename Team::Scalar> kept) const {
     using Scalar = typename Team::Scalar;
     constexpr Index width = Team::width;
     auto const Q = problem.Q;
@@ -78,10 +80,12 @@ struct ActiveSet {
                                                root, r_c, u_c, slack, terms, column + 5 * Team::padded(n));
       Index pivots = 0;
       ExactStatus status{};
+      bool found = false;
       for (bool guess = warm;; guess = false) {
         auto const end = Pivoting<Activation::two_sided, Team>(basis).run(pivot_limit - pivots, guess);
         pivots += end.pivots;
         status = end.status;
+        found = end.found;
         if (end.found || !guess || pivots >= pivot_limit) break;
         team.each(n * width, [=](Index p) { g[p] = Scalar(0); });
         Seed<Activation, Team>::sweep(team, sweeps, Q, beta, weights, r, g, rows);
@@ -89,6 +93,7 @@ struct ActiveSet {
       }
       int const back = -problem.powers(team, first + c).code;
       team.each(n, [=](Index i) { u(i, first + c) = scaled(u_c[i], back); });
+      kept.keep(basis, u, first + c, found);
       enter(team, report, first + c, status, pivots);
     }
     certify(team, activation, problem, beta, lambda, first, U, V, g, r, u, report);

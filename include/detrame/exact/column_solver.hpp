@@ -50,6 +50,7 @@ void solve_columns(B& backend, char const* who, Activation activation, SharedCol
   using Team = typename B::Team;
   Index const k = shared.curvature.rows(), n = shared.Q.rows(), blocks = N > 0 ? k / n : 1;
   bool const warm = prepare(backend, who, k, N, options, result);
+  reserve_factors(backend, who, n, blocks, N, options.factor_bytes, result.factors);
   auto const frame = backend.lane().frame();
   View<B> const report = backend.lane().scratch(blocks * Index(Report::count), N), u = result.u;
   // At the least a product for r, and one for the certificate.
@@ -58,18 +59,22 @@ void solve_columns(B& backend, char const* who, Activation activation, SharedCol
   if constexpr (GuessingTeam<Team>) {
     using Solver = SupportSet<Activation, Team>;
     if (N > 0)
-      each_column(backend, tasks, Solver::scratch_size(n, problem_rows),
-                  OnBlocks<Form, Solver>{{activation, warm, options.pivot_limit,
-                                          CoarseForm<Team>(n, k, shared.D.rows(), shared.coarse.data())},
-                                         numbers},
-                  shared.beta, shared.lambda, u, report, views...);
+      each_column(
+          backend, tasks, Solver::scratch_size(n, problem_rows),
+          OnBlocksKeeping<Form, Solver>{{activation, warm, options.pivot_limit,
+                                         CoarseForm<Team>(n, k, shared.D.rows(), shared.coarse.data())},
+                                        numbers},
+          shared.beta, shared.lambda, u, report, View<B>(result.factors.slots), View<B>(result.factors.sizes),
+          views...);
   } else {
     using Solver = ActiveSet<Activation>;
     if (N > 0)
       each_column(backend, tasks, Solver::template scratch_size<Team>(n, problem_rows),
-                  OnBlocks<Form, Solver>{{activation, warm, options.pivot_limit}, numbers}, shared.beta,
-                  shared.lambda, u, report, views...);
+                  OnBlocksKeeping<Form, Solver>{{activation, warm, options.pivot_limit}, numbers},
+                  shared.beta, shared.lambda, u, report, View<B>(result.factors.slots),
+                  View<B>(result.factors.sizes), views...);
   }
+  finish_factors(backend, result.factors);
   finish<B>(backend, shared.lambda_min, shared.curvature, report, result);
 }
 

@@ -127,6 +127,7 @@ void exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const& psi, Inp
   if (Z.rows() != k || psi.dim() != k || Z.cols() % sites != 0)
     throw ShapeError(message("exact_prox: z is ", Z.rows(), " x ", Z.cols(), ", psi has ", psi.dim(),
                              " rows, Q has ", k, " channels and images of ", sites, " sites"));
+  exact::require_no_factors("exact_prox", options);
   bool const warm = exact::prepare(backend, "exact_prox", k, Z.cols(), options, result);
   auto& lane = backend.lane();
   auto const frame = lane.frame();

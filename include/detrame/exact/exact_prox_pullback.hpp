@@ -3,11 +3,12 @@
 
 #include <utility>
 
+#include "detrame/exact/code_rows.hpp"
 #include "detrame/exact/images.hpp"
-#include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
 #include "detrame/exact/report.hpp"
 #include "detrame/exact/scaling.hpp"
+#include "detrame/exact/support_factor.hpp"
 #include "detrame/exact/support_solve.hpp"
 #include "detrame/metric/entries.hpp"
 
@@ -33,21 +34,65 @@ struct BlockProduct {
   }
 };
 
-/// Q_bar = -1/2 sum_j v_j (u_j - z_j)^T + (u_j - z_j) v_j^T on the diagonal blocks;
-/// one task a column of Q_bar.
-struct MetricGradient {
+/// v and z_bar = Q v of one diagonal block and one column a task. weights: Q as the caller's, Q: in range.
+template <class Activation>
+struct MetricAdjoint {
+  FactorOnSupport<Activation> solve;
+
   template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index c, Scalar*, MatrixView<Scalar const> z,
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
+                                      MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
+                                      MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
+                                      MatrixView<Scalar const> weights, MatrixView<Scalar const> slots,
+                                      MatrixView<Scalar const> sizes, MatrixView<Scalar> v,
+                                      MatrixView<Scalar> z_bar) const {
+    Index const n = Q.rows(), blocks = Q.cols() / n, b = task % blocks, j = task / blocks;
+    auto const cut = [=](auto matrix) { return matrix.middle_rows(b * n, n).middle_cols(j, 1); };
+    MatrixView<Scalar> const v_b = cut(v);
+    Support const support = solve(team, Q.middle_cols(b * n, n), scratch, beta.middle_rows(b * n, n), cut(u),
+                                  cut(u_bar), v_b, KeptFactors<Scalar const>{slots, sizes}.block(b), j);
+    Scalar* const y = &z_bar(b * n, j);
+    team.each(n, [=](Index i) { y[i] = Scalar(0); });
+    add_members(
+        team, weights.middle_cols(b * n, n), support, [=](Index p) { return v_b(support.member[p], 0); }, y);
+  }
+};
+
+/// M = sum_j (u_j - z_j) v_j^T on the diagonal blocks, and the cotangents of the penalty; one task a few
+/// columns of M.
+template <class Activation>
+struct MetricGradient {
+  Activation activation;
+
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index group, Scalar*, MatrixView<Scalar const> z,
                                       MatrixView<Scalar const> u, MatrixView<Scalar const> v,
-                                      MatrixView<Scalar> Q_bar) const {
-    Index const n = Q_bar.rows(), first = c / n * n;
-    team.each(n, [=](Index i) { Q_bar(i, c) = Scalar(0); });
-    for (Index j = 0; j < u.cols(); ++j) {
-      Scalar const w_c = Scalar(-0.5) * (u(c, j) - z(c, j)), v_c = Scalar(-0.5) * v(c, j);
-      team.each(n, [=](Index i) {
-        Q_bar(i, c) += v(first + i, j) * w_c + (u(first + i, j) - z(first + i, j)) * v_c;
-      });
-    }
+                                      MatrixView<Scalar> M, MatrixView<Scalar> lambda_bar,
+                                      MatrixView<Scalar> beta_bar) const {
+    Index const n = M.rows();
+    CodeRows<Activation, Team> rows(activation, u, v, group);
+    for (Index c = rows.first(); c < rows.first() + rows.count(); ++c)
+      team.each(n, [=](Index i) { M(i, c) = Scalar(0); });
+    rows.visit([=](Index c, Index j, Scalar, Scalar v_c) {
+      Index const top = c / n * n;
+      Scalar const *const u_j = &u(top, j), *const z_j = &z(top, j);
+      Scalar* const M_c = &M(0, c);
+      team.each(n, [=](Index i) { M_c[i] += (u_j[i] - z_j[i]) * v_c; });
+    });
+    rows.put_penalty(team, lambda_bar, beta_bar);
+  }
+};
+
+/// A <- -1/2 (A + A^T) on diagonal blocks side by side; one task a column, which has its part of the row too.
+struct MinusSymmetricPart {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index c, Scalar*, MatrixView<Scalar> A) const {
+    Index const n = A.rows(), first = c / n * n, row = c - first;
+    team.each(row + 1, [=](Index i) {
+      Scalar const value = Scalar(-0.5) * (A(i, c) + A(row, first + i));
+      A(i, c) = value;
+      A(row, first + i) = value;
+    });
   }
 };
 
@@ -107,16 +152,20 @@ struct ExactProxCotangent {
 /// summed over the columns but for z_bar.
 ///
 /// Shapes    z, u, u_bar: k x N.
-/// Requires  equal shapes, else ShapeError; u as exact_prox gave it for these arguments.
+/// Requires  equal shapes, else ShapeError; u as exact_prox gave it for these arguments, and factors, if any,
+///           as it gave them with u.
 /// Ensures   all fields are assigned. <Q_bar, dQ> is the derivative in symmetric directions on Q's blocks.
 ///           Where strict complementarity fails (see exact_margin) the derivative is one-sided, and this one
-///           belongs to A as it is. NaN in u gives NaN.
-/// Cost      |A|^3 / 6 + 2 k |A| multiply-adds a column, and k kg N for Q_bar.
+///           belongs to A as it is. NaN in u gives NaN. Factors change no bit, but where H_AA is at the edge
+///           of what working precision calls definite.
+/// Cost      |A|^3 / 6 + |A|^2 + 2 kg |A| multiply-adds a column and block of kg rows, with its factor
+///           without the first term; k kg a call.
 /// Source    docs/maths.md (A2)
-/// Tested    tests/exact/implicit_test.cpp
+/// Tested    tests/exact/implicit_test.cpp, tests/exact/implicit_batch_test.cpp,
+///           tests/exact/kept_factors_test.cpp
 template <Backend B, ColumnMetric M, Penalty Psi>
 void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u, Input<B> u_bar,
-                         ExactProxCotangent<B>& bar) {
+                         ExactProxCotangent<B>& bar, ExactFactors<B> const& factors = {}) {
   ConstView<B> const Z = z, U = u, U_bar = u_bar, weights = entries_of("exact_prox_pullback", Q);
   Index const k = Q.dim(), N = Z.cols(), n = weights.rows();
   if (Z.rows() != k || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
@@ -124,20 +173,24 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Inp
     throw ShapeError(message("exact_prox_pullback: z is ", Z.rows(), " x ", N, ", u is ", U.rows(), " x ",
                              U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
                              psi.dim(), " rows, Q is ", k, " x ", k));
+  exact::require_factors("exact_prox_pullback", factors, k / n, N);
   for (auto* const batch : {&bar.v, &bar.z_bar}) exact::reserve(backend, *batch, k, N);
   for (auto* const column : {&bar.lambda_bar, &bar.beta_bar}) exact::reserve(backend, *column, k, 1);
   exact::reserve(backend, bar.Q_bar, n, k);
-  using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricColumns<typename B::Scalar>>;
+  using Activation = typename Psi::Activation;
+  using Team = typename B::Team;
+  using Solve = exact::FactorOnSupport<Activation>;
   auto const frame = backend.lane().frame();
   exact::ScaledMetric<B> const metric = exact::scaled_blocks<B>(backend, weights);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
-  each_column(backend, k / n * N, Solve::template factor_scratch<typename B::Team>(n),
-              Solve{psi.activation(), {metric.matrix}}, entry.beta, U, U_bar, View<B>(bar.v), metric.weights);
-  ConstView<B> const v = bar.v;
-  each_column(backend, k, 0, exact::PenaltyCotangent<typename Psi::Activation>{psi.activation()}, U, v,
-              View<B>(bar.lambda_bar), View<B>(bar.beta_bar));
-  each_column(backend, N, 0, exact::BlockProduct{n}, weights, v, View<B>(bar.z_bar));
-  each_column(backend, k, 0, exact::MetricGradient{}, Z, U, v, View<B>(bar.Q_bar));
+  each_column(backend, k / n * N, Solve::template scratch_size<Team>(n),
+              exact::MetricAdjoint<Activation>{{psi.activation(), metric.matrix}}, metric.weights, entry.beta,
+              U, U_bar, weights, ConstView<B>(factors.slots), ConstView<B>(factors.sizes), View<B>(bar.v),
+              View<B>(bar.z_bar));
+  each_column(backend, exact::CodeRows<Activation, Team>::groups(k), 0,
+              exact::MetricGradient<Activation>{psi.activation()}, Z, U, ConstView<B>(bar.v),
+              View<B>(bar.Q_bar), View<B>(bar.lambda_bar), View<B>(bar.beta_bar));
+  each_column(backend, k, 0, exact::MinusSymmetricPart{}, View<B>(bar.Q_bar));
 }
 
 /// The same, as a value.

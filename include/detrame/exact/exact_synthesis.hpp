@@ -56,6 +56,7 @@ void solve_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activa
     throw ShapeError(message("exact_synthesis: x is ", x.rows(), " x ", x.cols(), ", must have ", m,
                              " rows and images of ", w.sites(), " sites"));
   Index const images = x.cols() / w.sites();
+  require_no_factors("exact_synthesis", options);
   bool const warm = prepare(backend, "exact_synthesis", k, images * w.out_sites(), options, result);
   Matrix<B> copy;
   auto& lane = backend.lane();

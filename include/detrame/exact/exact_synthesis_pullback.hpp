@@ -14,35 +14,53 @@ namespace detrame {
 
 namespace exact {
 
-/// E = X - D U; one task a column.
-struct Misfit {
+/// v, X_bar = D v and E = X - D U; one task a column. D: the caller's, Q: in range, or empty.
+template <class Activation>
+struct SynthesisAdjoint {
+  FactorOnSupport<Activation> solve;
+
   template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> D,
-                                      MatrixView<Scalar const> x, MatrixView<Scalar const> u,
-                                      MatrixView<Scalar> E) const {
-    team.each(E.rows(), [=](Index i) { E(i, j) = x(i, j); });
-    for (Index l = 0; l < D.cols(); ++l) {
-      Scalar const u_l = u(l, j);
-      if (u_l != Scalar(0)) team.each(E.rows(), [=](Index i) { E(i, j) -= D(i, l) * u_l; });
-    }
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
+                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
+                                      MatrixView<Scalar const> u_bar, MatrixView<Scalar const> D,
+                                      MatrixView<Scalar const> x, MatrixView<Scalar const> slots,
+                                      MatrixView<Scalar const> sizes, MatrixView<Scalar> v,
+                                      MatrixView<Scalar> X_bar, MatrixView<Scalar> E) const {
+    Support const support = solve(team, Q, scratch, beta, u.middle_cols(j, 1), u_bar.middle_cols(j, 1),
+                                  v.middle_cols(j, 1), {slots, sizes}, j);
+    Scalar *const Dv = column_of(X_bar, j), *const e = column_of(E, j);
+    team.each(D.rows(), [=](Index i) {
+      Dv[i] = Scalar(0);
+      e[i] = x(i, j);
+    });
+    add_members(team, D, support, [=](Index p) { return v(support.member[p], j); }, Dv);
+    add_members(team, D, support, [=](Index p) { return -u(support.member[p], j); }, e);
   }
 };
 
-/// D_bar = sum_j E_j v_j^T - (D v_j) u_j^T and d_bar = -sum_j v_j; one task an atom.
+/// D_bar = sum_j E_j v_j^T - (D v_j) u_j^T, d_bar = -sum_j v_j and the cotangents of the penalty; one task a
+/// few atoms.
+template <class Activation>
 struct DictionaryGradient {
+  Activation activation;
+
   template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index c, Scalar*, MatrixView<Scalar const> E,
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index group, Scalar*, MatrixView<Scalar const> E,
                                       MatrixView<Scalar const> Dv, MatrixView<Scalar const> u,
                                       MatrixView<Scalar const> v, MatrixView<Scalar> D_bar,
-                                      MatrixView<Scalar> d_bar) const {
-    team.each(E.rows(), [=](Index i) { D_bar(i, c) = Scalar(0); });
-    for (Index j = 0; j < u.cols(); ++j) {
-      Scalar const u_c = u(c, j), v_c = v(c, j);
-      if (u_c != Scalar(0))
-        team.each(E.rows(), [=](Index i) { D_bar(i, c) += E(i, j) * v_c - Dv(i, j) * u_c; });
-    }
-    Scalar const sum = team.sum(u.cols(), [=](Index j) { return v(c, j); });
-    team.once([=] { d_bar(c, 0) = -sum; });
+                                      MatrixView<Scalar> d_bar, MatrixView<Scalar> lambda_bar,
+                                      MatrixView<Scalar> beta_bar) const {
+    Index const m = E.rows();
+    CodeRows<Activation, Team> rows(activation, u, v, group);
+    for (Index c = rows.first(); c < rows.first() + rows.count(); ++c)
+      team.each(m, [=](Index i) { D_bar(i, c) = Scalar(0); });
+    rows.visit([=](Index c, Index j, Scalar u_c, Scalar v_c) {
+      Scalar const *const e = column_of(E, j), *const Dv_j = column_of(Dv, j);
+      Scalar* const to = column_of(D_bar, c);
+      team.each(m, [=](Index i) { to[i] += e[i] * v_c - Dv_j[i] * u_c; });
+    });
+    rows.put_shift(team, d_bar);
+    rows.put_penalty(team, lambda_bar, beta_bar);
   }
 };
 
@@ -166,14 +184,19 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
 /// summed over the columns but for X_bar.
 ///
 /// Shapes    X: m x N.  u, u_bar: k x N.
-/// Requires  sizes that agree, else ShapeError; u as exact_synthesis gave it for these arguments.
-/// Ensures   all fields are assigned; at a kink a coordinate counts as inactive. NaN in u gives NaN.
-/// Cost      m k^2 multiply-adds a call; |A|^3 / 6 + 4 m |A| a column.
+/// Requires  sizes that agree, else ShapeError; u as exact_synthesis gave it for these arguments, and
+///           factors, if any, as it gave them with u.
+/// Ensures   all fields are assigned; at a kink a coordinate counts as inactive. NaN in u gives NaN. Factors
+///           change no bit, but where H_AA is at the edge of what working precision calls definite.
+/// Cost      m k^2 multiply-adds a call; |A|^3 / 6 + |A|^2 + 4 m |A| a column. Where all factors are there,
+///           neither the first nor the second.
 /// Source    docs/maths.md (A3)
-/// Tested    tests/exact/implicit_test.cpp
+/// Tested    tests/exact/implicit_test.cpp, tests/exact/implicit_batch_test.cpp,
+///           tests/exact/kept_factors_test.cpp
 template <Backend B, Penalty Psi>
 void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
-                              Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar) {
+                              Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
+                              ExactFactors<B> const& factors = {}) {
   using Scalar = typename B::Scalar;
   using Team = typename B::Team;
   ConstView<B> const x = X, U = u, U_bar = u_bar, D = synthesis.D;
@@ -184,6 +207,7 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
     throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", N, ", u is ", U.rows(),
                              " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
                              psi.dim(), " rows, D is ", m, " x ", k));
+  exact::require_factors("exact_synthesis_pullback", factors, 1, N);
   exact::reserve(backend, bar.v, k, N);
   exact::reserve(backend, bar.X_bar, m, N);
   exact::reserve(backend, bar.D_bar, m, k);
@@ -193,21 +217,21 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
     exact::reserve(backend, *number, 1, 1);
 
   auto const frame = backend.lane().frame();
-  View<B> const Q = backend.lane().scratch(k, k);  // k x k
+  View<B> const Q = backend.lane().scratch(k, factors.all ? 0 : k);
   View<B> const E = backend.lane().scratch(m, N);  // m x N
   exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
-  each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
-              exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
-  using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricColumns<Scalar>>;
-  each_column(backend, N, Solve::template factor_scratch<Team>(k), Solve{psi.activation(), {atoms.matrix}},
-              entry.beta, U, U_bar, View<B>(bar.v), ConstView<B>(Q));
-  ConstView<B> const v = bar.v;
-  each_column(backend, N, 0, exact::BlockProduct{k}, D, v, View<B>(bar.X_bar));
-  each_column(backend, N, 0, exact::Misfit{}, D, x, U, E);
-  each_column(backend, k, 0, exact::DictionaryGradient{}, ConstView<B>(E), ConstView<B>(bar.X_bar), U, v,
-              View<B>(bar.D_bar), View<B>(bar.d_bar));
-  each_column(backend, k, 0, exact::PenaltyCotangent<typename Psi::Activation>{psi.activation()}, U, v,
+  if (!factors.all)
+    each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
+                exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
+  using Activation = typename Psi::Activation;
+  each_column(backend, N, exact::FactorOnSupport<Activation>::template scratch_size<Team>(k),
+              exact::SynthesisAdjoint<Activation>{{psi.activation(), atoms.matrix}}, ConstView<B>(Q),
+              entry.beta, U, U_bar, D, x, ConstView<B>(factors.slots), ConstView<B>(factors.sizes),
+              View<B>(bar.v), View<B>(bar.X_bar), E);
+  each_column(backend, exact::CodeRows<Activation, Team>::groups(k), 0,
+              exact::DictionaryGradient<Activation>{psi.activation()}, ConstView<B>(E),
+              ConstView<B>(bar.X_bar), U, ConstView<B>(bar.v), View<B>(bar.D_bar), View<B>(bar.d_bar),
               View<B>(bar.lambda_rows), View<B>(bar.beta_rows));
   each_column(backend, 1, 0, exact::Total{}, ConstView<B>(bar.lambda_rows), View<B>(bar.lambda_bar));
   each_column(backend, 1, 0, exact::Total{}, ConstView<B>(bar.beta_rows), View<B>(bar.beta_bar));

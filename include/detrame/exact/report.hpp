@@ -92,6 +92,12 @@ void reserve(B& backend, Matrix<B>& m, Index rows, Index cols) {
   if (m.rows() != rows || m.cols() != cols) resize(backend, m, rows, cols);
 }
 
+/// Images are solved by products, without a factor.
+inline void require_no_factors(char const* who, ExactOptions options) {
+  if (options.factor_bytes != 0)
+    throw DomainError(message(who, ": factor_bytes = ", options.factor_bytes, ", must be 0 for images"));
+}
+
 /// What the entry points refuse. Whether there is a guess to start from.
 template <Backend B>
 bool prepare(B& backend, char const* who, Index k, Index N, ExactOptions options, ExactResult<B>& result) {

@@ -30,9 +30,21 @@ constexpr std::string_view name(ExactStatus status) {
 }
 
 /// How to solve. `warm_start`: the result holds a guess u on entry, whose support is where the search begins.
+/// `factor_bytes`: how much memory the result may take for factors, which its pullback uses again; 0 for
+/// images, which have none.
 struct ExactOptions {
   bool warm_start = false;
   Index pivot_limit = 5000;
+  Index factor_bytes = 0;
+};
+
+/// The factors of H_AA, H = Q + diag(beta), that a solution ended with, A its support: for the pullback of
+/// the same problem. Each column, and block of Q, has a slot of one size; what does not fit is made again.
+template <Backend B>
+struct ExactFactors {
+  Matrix<B> slots;   ///< blocks x N of them
+  Matrix<B> sizes;   ///< blocks x N: -|A| where the factor is kept, else 1
+  bool all = false;  ///< whether every one is
 };
 
 /// A minimiser and its certificate, of which all numbers are recomputed from the data and from u as returned.
@@ -62,6 +74,8 @@ struct ExactResult {
   Index iterations = 0;                       ///< the largest number of pivots
 
   Matrix<B> summary;  ///< 1 x 4: what the four numbers above were read from
+
+  ExactFactors<B> factors;  ///< as ExactOptions says: none, unless it is asked for them
 };
 
 /// The result itself, or NotConverged with its status and residual where it is not optimal. Of a temporary:

@@ -6,6 +6,7 @@
 
 #include "detrame/exact/block_certificate.hpp"
 #include "detrame/exact/coarse_form.hpp"
+#include "detrame/exact/kept_factors.hpp"
 #include "detrame/exact/pivoting.hpp"
 #include "detrame/exact/support_search.hpp"
 
@@ -44,10 +45,11 @@ struct SupportSet {
 
   SupportSet block(Index b) const { return {activation, warm, pivot_limit, coarse.block(b)}; }
 
-  /// u, report: the rows of this block, all columns.
+  /// u, report, kept: the rows of this block, all columns.
   template <FactoredProblem<Team> P>
   void operator()(Team const& team, P problem, Index first, Scalar* scratch, MatrixView<Scalar const> beta,
-                  MatrixView<Scalar const> lambda, MatrixView<Scalar> u, MatrixView<Scalar> report) const {
+                  MatrixView<Scalar const> lambda, MatrixView<Scalar> u, MatrixView<Scalar> report,
+                  KeptFactors<Scalar> kept) const {
     Index const n = u.rows(), count = std::min(u.cols() - first, width), room = Team::padded(n),
                 depth = problem.data().rows(), rows = Form::rows(n);
     Scalar* const V = scratch;  // the problem's; the sweeps'
@@ -108,6 +110,7 @@ struct SupportSet {
       enter(team, report, j, ExactStatus::inaccurate, before + search.exchanges());
       bool const solved = end[c] == Search::End::found &&
                           finish(team, problem, search, of[c], data_of(c), basis, r, column_of(u, j));
+      if (solved) kept.keep(basis, u, j, true);
       if (!solved && !(callers[c] && end[c] == Search::End::not_begun))
         write_guess(search, of[c], column_of(u, j));
       if (end[c] == Search::End::found && !solved) end[c] = Search::End::given_up;
@@ -124,6 +127,7 @@ struct SupportSet {
       auto const done =
           Pivoting<two_sided, Team>(basis).run(pivot_limit - std::min(before, pivot_limit), callers[c]);
       for (Index i = 0; i < n; ++i) u(i, j) = scaled(basis.u[i], -code);
+      kept.keep(basis, u, j, done.found);
       enter(team, report, j, done.status, before + done.pivots);
       end[c] = Search::End::given_up;
       return done.found;

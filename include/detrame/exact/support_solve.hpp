@@ -5,25 +5,20 @@
 
 namespace detrame::exact {
 
-/// The adjoint system on the support of a solution, for one diagonal block and one column a task.
-/// A kernel of each_column.
+/// The adjoint system on the support of a solution, for one diagonal block and one column a task, by products
+/// with Q. A kernel of each_column.
 ///
 ///   H_AA v_A = u_bar_A,   v = 0 off A = {i: slope(u_i) != 0},   H = Q + diag(beta)
 ///
-/// By a factor where the problem has Q as a matrix: then v_A is NaN where H_AA is not definite to working
-/// precision, or u has NaN. Else by conjugate gradients in the unknowns sqrt(h_ii) v_i, to the residual
-/// eps |u_bar_A| of that scale or for `limit` products with H; then NaN in u_i gives NaN in v_i. Q and beta
-/// are in range, scaled as the problem's numbers say.
+/// By conjugate gradients in the unknowns sqrt(h_ii) v_i, to the residual eps |u_bar_A| of that scale or for
+/// `limit` products with H. NaN in u_i gives NaN in v_i. Q and beta are in range, scaled as the problem's
+/// numbers say.
 template <class Activation, class Problem>
 struct SolveOnSupport {
   Activation activation;
   typename Problem::Numbers numbers;
   Index limit = 0;  ///< of conjugate gradients
 
-  template <class Team>
-  static constexpr Index factor_scratch(Index n) {
-    return n + Team::padded(n) + Team::factor_size(n);
-  }
   static constexpr Index products_scratch(Index n, Index problem_rows) { return 4 * n + problem_rows; }
 
   template <class Team, class Scalar, class... Views>
@@ -35,42 +30,10 @@ struct SolveOnSupport {
     Index const blocks = problem.blocks(), b = task % blocks, j = task / blocks, n = u.rows() / blocks;
     auto const cut = [=](auto matrix) { return matrix.middle_rows(b * n, n).middle_cols(j, 1); };
     auto const beta_b = beta.middle_rows(b * n, n);
-    if constexpr (FactoredProblem<Problem, Team>)
-      by_factor(team, problem.block(b).Q, scratch, beta_b, cut(u), cut(u_bar), cut(v));
-    else
-      by_products(team, problem.block(b), scratch, beta_b, cut(u), cut(u_bar), cut(v));
+    by_products(team, problem.block(b), scratch, beta_b, cut(u), cut(u_bar), cut(v));
   }
 
  private:
-  template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE void by_factor(Team const& team, MatrixView<Scalar const> Q, Scalar* scratch,
-                                     MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
-                                     MatrixView<Scalar const> u_bar, MatrixView<Scalar> v) const {
-    Index const n = u.rows();
-    Scalar* const support = scratch;  // the members of A, as numbers
-    Scalar* const x = scratch + n;
-    Scalar* const factor = x + Team::padded(n);
-    Index size = 0;
-    for (Index i = 0; i < n; ++i)
-      if (activation.slope(u(i, 0)) != Scalar(0)) {
-        Index const p = size++;
-        team.once([=] { support[p] = static_cast<Scalar>(i); });
-      }
-    auto const member = [=](Index p) { return static_cast<Index>(support[p]); };
-    team.each(size, [=](Index p) {
-      Index const i = member(p);
-      x[p] = u_bar(i, 0);
-      for (Index q = 0; q <= p; ++q) factor[Team::factor_place(p, q)] = Q(i, member(q));
-      factor[Team::factor_place(p, p)] += beta(i, 0);
-    });
-    Scalar const size_of_u = team.max(n, [=](Index i) { return std::abs(u(i, 0)); });
-    bool const solvable = size_of_u == size_of_u && team.cholesky(factor, size, 0) == size;
-    if (solvable) team.cholesky_solve(factor, size, x);
-    int const back = 2 * numbers.matrix;
-    team.each(n, [=](Index i) { v(i, 0) = Scalar(0); });
-    team.each(size, [=](Index p) { v(member(p), 0) = solvable ? scaled(x[p], back) : limits::nan<Scalar>; });
-  }
-
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void by_products(Team const& team, Problem const& problem, Scalar* scratch,
                                        MatrixView<Scalar const> beta, MatrixView<Scalar const> u,

@@ -17,7 +17,8 @@ struct Exact {};
 ///           in `solved_in_double.columns()`. Where that has no certificate either, NotCertified. Columns
 ///           that are not finite go through as NaN.
 /// Adjoint   implicit, on the active set (A3); where a coordinate is on its kink it counts as inactive.
-/// Cost      about k^3 / 10 flops a column, see bench/README.md.
+/// Cost      about k^3 / 10 flops a column, see bench/README.md. For the pullback the tape keeps factors of
+///           the columns, in at most `factor_bytes`, 64 MiB.
 /// Tested    tests/layer/layer_test.cpp
 template <Index k>
 struct Dictionary<k, Exact> {
@@ -30,6 +31,7 @@ struct Dictionary<k, Exact> {
     using Scalar = typename B::Scalar;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);
+    static constexpr Index factor_bytes = Index{64} << 20;  ///< of a tape
 
     /// The problem, and its penalty with vectors that are kept: a step allocates nothing.
     struct Problem {
@@ -64,7 +66,7 @@ struct Dictionary<k, Exact> {
       samples<Layer>("Dictionary", x);
       tape.x = x;
       set_problem(backend, theta, tape.problem);
-      solve(backend, tape.problem, x, tape.code, tape.solved_in_double);
+      solve(backend, tape.problem, x, tape.code, tape.solved_in_double, factor_bytes);
       return tape.code.u;
     }
 
@@ -74,7 +76,7 @@ struct Dictionary<k, Exact> {
       ExactResult<B> code{};
       detail::SolvedInDouble<B> again{};
       set_problem(backend, theta, problem);
-      solve(backend, problem, x, code, again);
+      solve(backend, problem, x, code, again, 0);
       each(backend.lane(), formula::Assign(), u, code.u);
     }
 
@@ -86,7 +88,7 @@ struct Dictionary<k, Exact> {
       tape.solved_in_double.pull_back(backend, synthesis, tape.x, tape.code.u, u_bar, theta_bar, tape.bar,
                                       [&](ConstView<B> u, SynthesisCotangent<B>& bar) {
                                         exact_synthesis_pullback(backend, synthesis, PenaltyOf{tape.problem},
-                                                                 tape.x, u, u_bar, bar);
+                                                                 tape.x, u, u_bar, bar, tape.code.factors);
                                       });
       return tape.bar.X_bar;
     }
@@ -109,8 +111,8 @@ struct Dictionary<k, Exact> {
     }
 
     static void solve(B& backend, Problem const& problem, ConstView<B> x, ExactResult<B>& code,
-                      detail::SolvedInDouble<B>& again) {
-      exact_synthesis(backend, problem.synthesis, PenaltyOf{problem}, x, code);
+                      detail::SolvedInDouble<B>& again, Index bytes) {
+      exact_synthesis(backend, problem.synthesis, PenaltyOf{problem}, x, code, {.factor_bytes = bytes});
       again.solve(backend, "Dictionary", problem.synthesis, x, code);
     }
   };
