@@ -176,6 +176,93 @@ TEST_CASE("Cpu: without a thread there is no Cpu") {
   CHECK(Cpu<float>(3).threads() == (Cpu<float>::has_threads ? 3 : 1));
 }
 
+namespace {
+
+/// The rule of a penalty that knows no packets.
+struct ScalarShrinkage {
+  template <class Scalar>
+  Scalar operator()(Scalar t, Scalar b) const {
+    static_assert(std::is_floating_point_v<Scalar>);
+    return formula::soft_threshold(t, b);
+  }
+};
+
+/// One step of coordinate descent after the other, by the formula of `relax`.
+template <class Team, class F>
+void check_relax(F const& f, bool with_nan) {
+  using Scalar = typename Team::Scalar;
+  constexpr Index width = Team::width, height = Team::height, n = height + 3;
+  Scalar const omega(1.3), eps = std::numeric_limits<Scalar>::epsilon();
+  auto const H = normal_matrix<Scalar>(n, n, seed(40));
+  auto const r = normal_matrix<Scalar>(width, height, seed(41)),
+             start = normal_matrix<Scalar>(width, height, seed(42)),
+             p = normal_matrix<Scalar>(width, height, seed(43));
+  std::vector<Scalar> A(static_cast<std::size_t>(n * n)),
+      b(static_cast<std::size_t>(width * height), Scalar(.2));
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < n; ++i)
+      A[static_cast<std::size_t>(i + j * n)] = i == j ? Scalar(2) : Scalar(.2) * H(i, j);
+  for (Index count = 1; count <= height; ++count) {
+    HostMatrix<Scalar> u = start, expected = start, product = p;
+    if (with_nan) u(0, 0) = expected(0, 0) = std::numeric_limits<Scalar>::quiet_NaN();
+    Team().relax(f, omega, A.data(), n, count, r.data(), b.data(), p.data(), u.data());
+    for (Index a = 0; a < count; ++a)
+      for (Index c = 0; c < width; ++c) {
+        Scalar const step = omega / A[static_cast<std::size_t>(a + a * n)], old = expected(c, a);
+        expected(c, a) = f(old + step * (r(c, a) - product(c, a)), step * Scalar(.2));
+        for (Index h = a + 1; h < height; ++h)
+          product(c, h) += A[static_cast<std::size_t>(h + a * n)] * (expected(c, a) - old);
+      }
+    for (Index a = 0; a < height; ++a)
+      for (Index c = 0; c < width; ++c) {
+        if (with_nan && c == 0 && a < count)
+          CHECK(u(c, a) != u(c, a));
+        else
+          CHECK(std::abs(u(c, a) - expected(c, a)) <=
+                64 * eps);  // 8 entries of up to 4, 4 roundings in each step
+      }
+  }
+}
+
+template <class Team>
+void check_coarse_loops() {
+  using Scalar = typename Team::Scalar;
+  for (bool with_nan : {false, true}) {
+    check_relax<Team>(formula::NonnegativeShrinkage(), with_nan);
+    check_relax<Team>(formula::SoftShrinkage(), with_nan);
+    check_relax<Team>(ScalarShrinkage(), with_nan);
+  }
+  Index const rows = 3 * Team::column_block, stride = rows + 5;
+  for (Index depth : {0, 1, 7, 20})
+    for (Index count = 1; count <= Team::width; ++count) {
+      auto const A = normal_matrix<Scalar>(stride, std::max<Index>(depth, 1), seed(44)),
+                 X = normal_matrix<Scalar>(std::max<Index>(depth, 1), count, seed(45));
+      std::vector<Scalar> Y(static_cast<std::size_t>(rows * count), Scalar(7)), x;
+      for (Index c = 0; c < count; ++c)
+        for (Index l = 0; l < depth; ++l) x.push_back(X(l, c));
+      Team().products(A.data(), stride, rows, depth, x.data(), count, Y.data());
+      for (Index c = 0; c < count; ++c)
+        for (Index i = 0; i < rows; ++i) {
+          double sum = 0, terms = 0;
+          for (Index l = 0; l < depth; ++l) {
+            double const term = static_cast<double>(A(i, l)) * static_cast<double>(X(l, c));
+            sum += term;
+            terms += std::abs(term);
+          }
+          CHECK(std::abs(static_cast<double>(Y[static_cast<std::size_t>(i + c * rows)]) - sum) <=
+                static_cast<double>(depth) * std::numeric_limits<Scalar>::epsilon() * terms);
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("CpuTeam: steps of coordinate descent and products side by side are those of plain loops") {
+  check_coarse_loops<CpuTeam<float>::Coarse>();
+  check_coarse_loops<CpuTeam<double>::Coarse>();
+  check_coarse_loops<CpuTeam<double>>();
+}
+
 TEST_CASE("Arena: what is taken is aligned, apart from the rest, and given back by its frame") {
   Arena arena;
   for (int repetition = 0; repetition < 3; ++repetition) {

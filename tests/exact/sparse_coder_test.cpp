@@ -206,6 +206,22 @@ TEST_CASE_TEMPLATE("an update, and codes into a result used again, allocate noth
   }
 }
 
+TEST_CASE_TEMPLATE("(M1) atoms without rows: codes are those of -d", Scalar, float, double) {
+  Cpu<Scalar> b(1);
+  Index const k = 20;
+  auto const d = in_memory_of(b, normal_matrix<double>(k, 1, seed(50)));
+  Synthesis<Cpu<Scalar>> const s{Matrix<Cpu<Scalar>>(0, k), Scalar(2), Scalar(0), Scalar(.1), d};
+  SparseCoder coder(b, s);
+  Matrix<Cpu<Scalar>> const X(0, 3);
+  auto const code = encode(b, coder, X);
+  CHECK(code.status == ExactStatus::optimal);
+  for (Index i = 0; i < k; ++i)
+    CHECK(std::abs(code.u(i, 2) - std::max(Scalar(0), (-d(i, 0) - Scalar(.1)) / Scalar(2))) <=
+          4 * std::numeric_limits<Scalar>::epsilon() * (std::abs(d(i, 0)) + Scalar(1)));
+  coder.update(b, Matrix<Cpu<Scalar>>(0, k));
+  CHECK((encode(b, coder, X).u == code.u));
+}
+
 TEST_CASE("one const coder serves several backends at a time") {
   using B = Cpu<double>;
   B b(1);

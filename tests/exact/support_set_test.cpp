@@ -114,6 +114,7 @@ TEST_CASE_TEMPLATE(
       if (j % 5 == 2) X(i, j) *= 100;                                      // beyond the search
       if (j % 5 == 3) X(i, j) = std::numeric_limits<double>::quiet_NaN();  // nothing
       if (j % 5 == 4) X(i, j) = D(i, j % k) + .1 * D(i, (3 * j + 1) % k);  // sparse
+      if (j % 10 == 9) X(i, j) *= 1e-30;                                   // in a unit of its own
     }
   auto const all = in_memory_of(one, X);
   auto const result = exact_synthesis(one, s, all);
@@ -135,6 +136,9 @@ TEST_CASE_TEMPLATE(
     }
     auto const alone = exact_synthesis(one, s, all.col(j));
     CHECK(alone.u == result.u.col(j));
+    CHECK(alone.residual(0, 0) == result.residual(0, j));
+    CHECK(alone.column_status(0, 0) == result.column_status(0, j));
+    CHECK(alone.pivots(0, 0) == result.pivots(0, j));
     CHECK(threads.u.col(j) == result.u.col(j));
     CHECK(alone.status == ExactStatus::optimal);
     auto warm = alone;
@@ -143,6 +147,100 @@ TEST_CASE_TEMPLATE(
     warm.u.setOnes();  // beyond the search: by sweeps and pivoting
     exact_synthesis(one, s, s.penalty(one), all.col(j), warm, {.warm_start = true});
     CHECK(warm.u == alone.u);
+  }
+}
+
+TEST_CASE_TEMPLATE("(M1) (U5) a column has the status that it has beside a column of NaN", Scalar, double,
+                   float) {
+  // t_1 is infinite, s_1 = 0: whether terms are formed there must not depend on the neighbour.
+  Scalar const large = std::numeric_limits<Scalar>::max() / Scalar(1.2);
+  Cpu<Scalar> b(1);
+  auto const matrix = [&](Index rows, Index cols, auto const& f) {
+    return to_device(b, host_matrix<Scalar>(rows, cols, f));
+  };
+  Synthesis<Cpu<Scalar>> s{matrix(1, 2, [](Index, Index) { return Scalar(1); }), Scalar(1), Scalar(0),
+                           Scalar(0),
+                           matrix(2, 1, [&](Index i, Index) { return i == 1 ? large : Scalar(0); })};
+  NonnegativeElasticNet<Cpu<Scalar>> const psi(
+      b, matrix(2, 1, [&](Index i, Index) { return i == 1 ? large : Scalar(.1); }),
+      matrix(2, 1, [](Index, Index) { return Scalar(0); }));
+  auto const both = exact_synthesis(b, s, psi, matrix(1, 2, [](Index, Index j) {
+                                      return j == 0 ? Scalar(1) : std::numeric_limits<Scalar>::quiet_NaN();
+                                    }));
+  auto const alone = exact_synthesis(b, s, psi, matrix(1, 1, [](Index, Index) { return Scalar(1); }));
+  CHECK(alone.status == ExactStatus::optimal);
+  CHECK(both.column_status(0, 0) == alone.column_status(0, 0));
+  CHECK((both.u.col(0) == alone.u.col(0)));
+}
+
+namespace {
+
+/// A column's powers, as SupportSet hands them to coarse_linear.
+struct InUnit {
+  exact::Powers by;
+  int unit;
+};
+
+/// What the search starts from, beside what it stands for: r_i s_i 2^unit, up to float's rounding of its terms.
+template <class Problem, class Form, class Scalar>
+void check_coarse_linear(Problem const& problem, Form const& form, MatrixView<Scalar const> beta,
+                         MatrixView<Scalar const> data, Scalar largest_term) {
+  using Entry = typename Form::Entry;
+  Index const n = form.n, rows = Form::rows(n), depth = data.rows(), count = data.cols();
+  CpuTeam<Scalar> const team;
+  std::vector<InUnit> of;
+  std::vector<Scalar const*> columns;
+  for (Index c = 0; c < count; ++c) {
+    of.push_back({{}, static_cast<int>(c) - 2});
+    columns.push_back(data.data() + c * data.stride());
+  }
+  std::vector<Entry> X(static_cast<std::size_t>(depth * count)),
+      R(static_cast<std::size_t>(rows * count), Entry(7));
+  problem.coarse_linear(team, form, beta, count, columns.data(), of.data(), X.data(), R.data());
+  for (Index c = 0; c < count; ++c)
+    for (Index i = 0; i < rows; ++i) {
+      double const entry = static_cast<double>(R[static_cast<std::size_t>(i + c * rows)]);
+      if (i >= n) {
+        CHECK(entry == 0);
+        continue;
+      }
+      double const unit =
+          std::ldexp(static_cast<double>(form.scale[i]), of[static_cast<std::size_t>(c)].unit);
+      double const r =
+          static_cast<double>(problem.linear_entry(team, i, columns[static_cast<std::size_t>(c)], {}));
+      double const eps = static_cast<double>(std::numeric_limits<float>::epsilon());
+      CHECK(std::abs(entry - r * unit) <=
+            static_cast<double>(depth + 4) * eps * static_cast<double>(largest_term) * unit);
+    }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("(M1) (M3) the search starts from r: with d, with beta small and large beside Q", Scalar,
+                   double, float) {
+  using B = Cpu<Scalar>;
+  B b(1);
+  Index const m = 13, k = 21, N = 5;
+  Matrix<B> const D = in_memory_of(b, unit_norm_dictionary<double>(m, k, seed(30))),
+                  X = in_memory_of(b, normal_matrix<double>(m, N, seed(31))),
+                  d = in_memory_of(b, normal_matrix<double>(k, 1, seed(32))),
+                  Z = in_memory_of(b, normal_matrix<double>(k, N, seed(33)));
+  Matrix<B> const lambda = Matrix<B>::Constant(k, 1, Scalar(.1));
+  Matrix<B> const Q = D.transpose() * D + Matrix<B>::Identity(k, k);
+  Matrix<B> const norms = Matrix<B>::Constant(k, 1, Scalar(1)), roots = Q.diagonal().cwiseSqrt();
+  auto const view = [](Matrix<B> const& A) { return ConstView<B>(A); };
+  for (Scalar of_beta : {Scalar(0), Scalar(.5), Scalar(1e6)}) {
+    Matrix<B> const beta = Matrix<B>::Constant(k, 1, of_beta);
+    Matrix<B> memory(exact::coarse_size<CpuTeam<Scalar>>(k, k, m), 1);
+    exact::form_coarsely<B>(b, view(Q), view(D), view(d), view(beta), view(lambda), memory);
+    check_coarse_linear(
+        exact::SynthesisColumns<Scalar>{{Scalar(1), 0}, view(D), view(d), view(X), view(norms), view(Q)},
+        exact::CoarseForm<CpuTeam<Scalar>>(k, k, m, memory.data()), view(beta), view(X), Scalar(10));
+    Matrix<B> again(exact::coarse_size<CpuTeam<Scalar>>(k, k, 0), 1);
+    exact::form_coarsely<B>(b, view(Q), ConstView<B>(), ConstView<B>(), view(beta), view(lambda), again);
+    check_coarse_linear(exact::MetricColumns<Scalar>{{0}, view(Q), view(Z), view(roots)},
+                        exact::CoarseForm<CpuTeam<Scalar>>(k, k, 0, again.data()), view(beta), view(Z),
+                        Scalar(30));
   }
 }
 

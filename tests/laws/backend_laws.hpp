@@ -697,6 +697,7 @@ struct SolveColumn {
                                       MatrixView<Scalar> s) const {
     Index const k = A.rows();
     Scalar* const x = F + Team::factor_size(k);
+    team.each(Team::factor_size(k), [=](Index p) { F[p] = limits::nan<Scalar>; });  // above the diagonal
     team.each(k, [=](Index i) {
       for (Index l = 0; l <= i; ++l) F[Team::factor_place(i, l)] = A(i, l);
       x[i] = z(i, j);

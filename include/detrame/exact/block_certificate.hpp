@@ -41,10 +41,11 @@ void certify_block(Team const& team, Activation activation, P const& problem,
     if (!plain)
       for (Index c = 0; c < width; ++c) weight[c] = scaled(lambda_i, by[c].weights);
     team.subgradients(activation, v_i, g_i, weight, g_i);  // s
-    if (!team.any_nonzero(g_i)) continue;  // as in most rows off the supports; s is NaN where g is not finite
+    if (!team.any_nonzero(g_i)) continue;                  // as in most rows off the supports
     Scalar terms[width];
     judged.terms(team, i, terms);
     team.abreast([&](Index c) { terms[c] += weight[c] <= limits::largest<Scalar> ? weight[c] : Scalar(0); });
+    team.abreast([&](Index c) { terms[c] = g_i[c] == Scalar(0) ? Scalar(0) : terms[c]; });
     team.abreast([&](Index c) { poison[c] += (terms[c] - terms[c]) + (g_i[c] - g_i[c]); });  // 0, or NaN
     team.abreast([&](Index c) { square[c] += g_i[c] * g_i[c]; });
     team.abreast([&](Index c) {

@@ -14,8 +14,8 @@ namespace detrame::exact {
 ///   residual = max_i |s_i| / t_i
 ///
 /// all of the scaled column, and `optimal` where residual <= c eps with c = roundings() / 2; else the status
-/// that the report holds on entry. Where lambda_i is infinite, s_i is 0 or infinite; t_i that is not finite
-/// is met by nothing.
+/// that the report holds on entry. Where lambda_i is infinite, s_i is 0 or infinite; s_i = 0 is met whatever
+/// t_i, and t_i that is not finite by no other s_i.
 ///
 /// u, report: the rows of this block. Scratch of n x width: v, g, t, and V: scratch_rows() x width.
 template <class Activation, class Team, Problem<Team> P>
@@ -40,8 +40,8 @@ DETRAME_HOST_DEVICE void certify(Team const& team, Activation activation, P cons
       Scalar const terms = t[p] + (weight <= limits::largest<Scalar> ? weight : Scalar(0));
       Scalar const s = rule.subgradient(v[p], g[p], weight);
       g[p] = s;
-      if (!(terms <= limits::largest<Scalar>)) return limits::nan<Scalar>;
-      return s == Scalar(0) ? Scalar(0) : std::abs(s) / terms;
+      if (s == Scalar(0)) return s;
+      return terms <= limits::largest<Scalar> ? std::abs(s) / terms : limits::nan<Scalar>;
     });
     Scalar const length = norm(team, n, [=](Index i) { return g[i + c * n]; });
     bool const finite = residual == residual && length <= limits::largest<Scalar>;

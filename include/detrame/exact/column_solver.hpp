@@ -50,7 +50,7 @@ void solve_columns(B& backend, char const* who, Activation activation, SharedCol
   using Team = typename B::Team;
   Index const k = shared.curvature.rows(), n = shared.Q.rows(), blocks = N > 0 ? k / n : 1;
   bool const warm = prepare(backend, who, k, N, options, result);
-  reserve_factors(backend, who, n, blocks, N, options.factor_bytes, result.factors);
+  reserve_factors(backend, n, blocks, N, options.factor_bytes, result.factors);
   auto const frame = backend.lane().frame();
   View<B> const report = backend.lane().scratch(blocks * Index(Report::count), N), u = result.u;
   // At the least a product for r, and one for the certificate.

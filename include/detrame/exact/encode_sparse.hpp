@@ -114,15 +114,14 @@ inline constexpr Index encoding_chunk = 1024;
 /// The sparse codes of any number of samples, without their zeros.                                      (M1)
 ///
 /// Works through X in chunks of `encoding_chunk` columns. observe(EncodingProgress) is called after each;
-/// where it returns false, the codes are those of the columns up to there, and not `complete`.
+/// where it returns false, the codes are those of the columns up to there, `complete` only if those are all.
 ///
 /// Shapes    X: m x N.  codes: k x N; what it held is replaced, its memory used again.
 /// Requires  X of m rows, else ShapeError, and `codes` is as it was.
 /// Ensures   (1) entries, residuals and statuses are, bit for bit, those of `encode`; status,
 ///               largest_residual and bound are of the worst column.
 ///           (2) N = 0: no column, complete and optimal.
-///           (3) what observe throws goes through; the codes are those of the columns up to there, not
-///               complete.
+///           (3) what observe throws goes through; the codes are those of the columns up to there.
 /// Cost      as encode. Memory beside X and `codes`: about 2 k encoding_chunk scalars and scratch, for any N.
 ///           Room for all entries is taken when a first chunk tells how many there may be.
 /// Tested    tests/exact/encode_sparse_test.cpp

@@ -23,7 +23,13 @@ SharedColumns<B> shared_by_metric(B& backend, ConstView<B> Q, typename B::Scalar
   EntryWeights<B> const entry(backend, beta, lambda, 1, metric.matrix);
   View<B> const roots = backend.lane().scratch(Q.cols(), 1);
   each_column(backend, Q.cols(), 0, DiagonalRoots{}, metric.weights, roots);
-  return {lambda_min, beta, metric.matrix, {}, {}, {}, roots, metric.weights, entry.beta, entry.lambda, {}};
+  return {.lambda_min = lambda_min,
+          .curvature = beta,
+          .matrix = metric.matrix,
+          .lengths = roots,
+          .Q = metric.weights,
+          .beta = entry.beta,
+          .lambda = entry.lambda};
 }
 
 /// The proximity operator at columns that share Q. z: k x N.
@@ -63,8 +69,8 @@ void solve_metric(B& backend, char const* who, Activation activation, SharedColu
 ///           (8) N = 0 returns at once, optimal with residual 0. A result that is used again is not allocated
 ///               again.
 /// Adjoint   exact_prox_pullback (A2)
-/// Cost      on a CPU, a column whose support A has up to 48 members: k^2 multiply-adds for the certificate, as
-///           many in float for Q z, k |A| a round and 2 |A|^2 an exchange of the search, |A|^3 / 6 for the
+/// Cost      on a CPU, a column whose support A has up to 48 members: k^2 multiply-adds for the certificate,
+///           as many in float for Q z, k |A| a round and 2 |A|^2 an exchange of the search, |A|^3 / 6 for the
 ///           factor. Else 12 k^2 more, in float, for the guess, k^2 for Q z, and k |A| a pivot. Once a call
 ///           k^2 floats; scratch k^2 / 2 scalars a thread.
 /// Source    docs/maths.md (M3), (C4); the search for the support in exact/support_search.hpp, pivoting.hpp.
@@ -79,7 +85,7 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
     throw ShapeError(
         message("exact_prox: z has ", Z.rows(), " rows, psi has ", psi.dim(), ", Q is ", k, " x ", k));
   auto const frame = backend.lane().frame();
-  exact::SharedColumns<B> shared{Q.lambda_min(), psi.beta()};
+  exact::SharedColumns<B> shared{.lambda_min = Q.lambda_min(), .curvature = psi.beta()};
   if (Z.cols() > 0)
     shared = exact::formed_coarsely<B>(
         backend, exact::shared_by_metric<B>(backend, weights, Q.lambda_min(), psi.beta(), psi.lambda()));

@@ -196,9 +196,9 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Inp
 /// The same, as a value.
 template <Backend B, ColumnMetric M, Penalty Psi>
 ExactProxCotangent<B> exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Input<B> u,
-                                          Input<B> u_bar) {
+                                          Input<B> u_bar, ExactFactors<B> const& factors = {}) {
   ExactProxCotangent<B> bar;
-  exact_prox_pullback(backend, Q, psi, std::move(z), std::move(u), std::move(u_bar), bar);
+  exact_prox_pullback(backend, Q, psi, std::move(z), std::move(u), std::move(u_bar), bar, factors);
   return bar;
 }
 

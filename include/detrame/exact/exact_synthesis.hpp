@@ -27,7 +27,16 @@ SharedColumns<B> shared_by_synthesis(B& backend, ConstView<B> D, ConstView<B> d,
   EntryWeights<B> const entry(backend, beta, lambda, 1, atoms.matrix);
   each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
               Gram<typename B::Scalar>{atoms.alpha}, atoms.D, Q);
-  return {alpha, beta, atoms.matrix, atoms.alpha, atoms.D, d, atoms.norms, Q, entry.beta, entry.lambda, {}};
+  return {.lambda_min = alpha,
+          .curvature = beta,
+          .matrix = atoms.matrix,
+          .alpha = atoms.alpha,
+          .D = atoms.D,
+          .d = d,
+          .lengths = atoms.norms,
+          .Q = Q,
+          .beta = entry.beta,
+          .lambda = entry.lambda};
 }
 
 /// The codes of columns that share D. X: m x N.
@@ -96,7 +105,7 @@ void exact_synthesis(B& backend, Synthesis<B> const& synthesis, Psi const& psi, 
     throw ShapeError(
         message("exact_synthesis: X has ", x.rows(), " rows, psi has ", psi.dim(), ", D is ", m, " x ", k));
   auto const frame = backend.lane().frame();
-  exact::SharedColumns<B> shared{synthesis.alpha, psi.beta()};
+  exact::SharedColumns<B> shared{.lambda_min = synthesis.alpha, .curvature = psi.beta()};
   if (N > 0)
     shared = exact::formed_coarsely<B>(
         backend,

@@ -241,17 +241,19 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
 /// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
 template <Backend B>
 void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Input<B> X, Input<B> u,
-                              Input<B> u_bar, SynthesisCotangent<B>& bar) {
+                              Input<B> u_bar, SynthesisCotangent<B>& bar,
+                              ExactFactors<B> const& factors = {}) {
   exact_synthesis_pullback(backend, synthesis, synthesis.penalty(backend), std::move(X), std::move(u),
-                           std::move(u_bar), bar);
+                           std::move(u_bar), bar, factors);
 }
 
 /// The same, as a value.
 template <Backend B>
 SynthesisCotangent<B> exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Input<B> X,
-                                               Input<B> u, Input<B> u_bar) {
+                                               Input<B> u, Input<B> u_bar,
+                                               ExactFactors<B> const& factors = {}) {
   SynthesisCotangent<B> bar;
-  exact_synthesis_pullback(backend, synthesis, std::move(X), std::move(u), std::move(u_bar), bar);
+  exact_synthesis_pullback(backend, synthesis, std::move(X), std::move(u), std::move(u_bar), bar, factors);
   return bar;
 }
 

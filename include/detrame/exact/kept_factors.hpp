@@ -76,17 +76,15 @@ void require_factors(char const* who, ExactFactors<B> const& factors, Index bloc
 /// Memory for the factors of N columns and `blocks` blocks of n rows, none of them kept yet: none where no
 /// bytes are given for it.
 template <Backend B>
-void reserve_factors(B& backend, char const* who, Index n, Index blocks, Index N, Index bytes,
-                     ExactFactors<B>& factors) {
+void reserve_factors(B& backend, Index n, Index blocks, Index N, Index bytes, ExactFactors<B>& factors) {
   using Scalar = typename B::Scalar;
-  require_at_least(who, "factor_bytes", bytes, Index{0});
   factors.all = false;
   Index const tasks = blocks * N, room = tasks > 0 ? bytes / Index{sizeof(Scalar)} / tasks : 0;
   Index const slot = room < B::Team::factor_size(n) ? room : B::Team::factor_size(n);
   bool const any = slot > 0;
-  reserve(backend, factors.slots, any ? slot * blocks : 0, any ? N : 0);
   reserve(backend, factors.sizes, any ? blocks : 0, any ? N : 0);
   if (any) each(backend.lane(), formula::Fill<Scalar>{1}, factors.sizes);
+  reserve(backend, factors.slots, any ? slot * blocks : 0, any ? N : 0);
 }
 
 /// Behind the kernels: whether every factor is kept.

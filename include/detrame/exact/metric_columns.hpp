@@ -74,15 +74,28 @@ struct MetricColumns {
   }
   MatrixView<Scalar const> data() const { return z; }
 
-  /// r of `count` columns times 2^unit, coarsely, by H with beta taken out. X: n x count. R: whole blocks.
-  template <class Form>
-  void coarse_linear(Form const& form, MatrixView<Scalar const> beta, Index count,
-                     Scalar const* const* columns, int const* unit, Powers const*, typename Form::Entry* X,
+  /// r of `count` columns times 2^unit, coarsely, by H with beta taken out; where some beta_i is so much larger
+  /// than q_ii that too little would be left, entry by entry. X: n x count. R: whole blocks.
+  template <class Team, class Form, class Column>
+  void coarse_linear(Team const& team, Form const& form, MatrixView<Scalar const> beta, Index count,
+                     Scalar const* const* columns, Column const* of, typename Form::Entry* X,
                      typename Form::Entry* R) const {
     using Entry = typename Form::Entry;
     Index const n = Q.rows(), rows = Form::rows(n);
+    bool far = false;
+    for (Index i = 0; i < n; ++i) far |= beta(i, 0) > Scalar(256) * roots(i, 0) * roots(i, 0);
+    if (far) {
+      for (Index c = 0; c < count; ++c) {
+        Scalar const factor = scaled(Scalar(1), of[c].unit);
+        for (Index i = 0; i < rows; ++i)
+          R[i + c * rows] =
+              i < n ? static_cast<Entry>(linear_entry(team, i, columns[c], of[c].by) * factor * form.scale[i])
+                    : Entry(0);
+      }
+      return;
+    }
     for (Index c = 0; c < count; ++c) {
-      Scalar const factor = scaled(Scalar(1), unit[c]);
+      Scalar const factor = scaled(Scalar(1), of[c].unit);
       for (Index l = 0; l < n; ++l) X[l + c * n] = static_cast<Entry>(columns[c][l] * factor / form.scale[l]);
     }
     typename Form::Coarse().products(form.H, Form::stride(n), rows, n, X, count, R);
@@ -146,7 +159,8 @@ struct MetricColumns {
     Index const n = Q.rows();
     Judged<width> judged{*this, beta, {}, {}};
     auto const data = *this;
-    load_columns(team, z, first, [&](Index j) { return powers(team, j).data; }, V);
+    load_columns(
+        team, z.middle_cols(0, first + count), first, [&](Index j) { return powers(team, j).data; }, V);
     for (Index i = 0; i < n; ++i) {
       Scalar const root = roots(i, 0);
       Scalar* const v = V + i * width;

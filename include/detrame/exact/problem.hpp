@@ -75,8 +75,9 @@ concept MultipliedProblem =
 ///   data()                      the data of all columns, which powers().data scales
 ///   linear_entry(team, i, data_j, by)
 ///                               entry i of r, from the scaled data of a column
-///   coarse_linear(form, beta, count, data, unit, by, X, R)
-///                               R, whole blocks by columns: r 2^unit s_i as a CoarseForm has its entries
+///   coarse_linear(team, form, beta, count, data, of, X, R)
+///                               R, whole blocks by columns: r 2^unit s_i as a CoarseForm has its entries;
+///                               of[c].by, of[c].unit: the powers of column c and its unit
 ///   judge(team, first, count, beta, u, V, products)
 ///                               to its judge: gradients of a block of columns side by side; `gradient` of
 ///                               what it returns makes of a row of `products` that of the gradient, and

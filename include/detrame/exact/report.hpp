@@ -37,6 +37,15 @@ struct Combine {
     auto const entry = [=](Report what, Index b) {
       return report(b * Index(Report::count) + Index(what), j);
     };
+    if (blocks == 1) {
+      team.once([=] {
+        residual(0, j) = entry(Report::residual, 0);
+        subgradient(0, j) = entry(Report::subgradient, 0);
+        status(0, j) = entry(Report::status, 0);
+        pivots(0, j) = entry(Report::pivots, 0);
+      });
+      return;
+    }
     Scalar const largest = team.max(blocks, [=](Index b) { return entry(Report::residual, b); });
     Scalar const length = norm(team, blocks, [=](Index b) { return entry(Report::subgradient, b); });
     Scalar const worst = team.max(blocks, [=](Index b) { return entry(Report::status, b); });
@@ -102,9 +111,13 @@ inline void require_no_factors(char const* who, ExactOptions options) {
 template <Backend B>
 bool prepare(B& backend, char const* who, Index k, Index N, ExactOptions options, ExactResult<B>& result) {
   require_at_least(who, "pivot_limit", options.pivot_limit, Index{0});
+  require_at_least(who, "factor_bytes", options.factor_bytes, Index{0});
   if (options.warm_start && (result.u.rows() != k || result.u.cols() != N))
     throw ShapeError(message(who, ": the guess is ", result.u.rows(), " x ", result.u.cols(),
                              ", the solution ", k, " x ", N));
+  result.factors.all = false;
+  if (options.factor_bytes == 0)
+    for (auto* kept : {&result.factors.sizes, &result.factors.slots}) reserve(backend, *kept, 0, 0);
   reserve(backend, result.u, k, N);
   return options.warm_start;
 }

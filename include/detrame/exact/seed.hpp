@@ -5,6 +5,10 @@
 
 namespace detrame::exact {
 
+/// omega of coordinate descent, in (0, 2).
+template <class Scalar>
+inline constexpr Scalar over_relaxation = Scalar(1.3);
+
 /// A guess at the minimisers of a few columns side by side: sweeps of over-relaxed coordinate descent,
 ///
 ///   u_i <- A(u_i + omega (r - H u)_i / h_ii, omega lambda_i / h_ii),   i = 0, ..., n - 1,
@@ -36,7 +40,7 @@ class Seed {
         team.inner_products(&Q(0, first), Q.stride(), n, rows, U, product);
         for (Index a = 0; a < rows; ++a) {
           Index const i = first + a;
-          Scalar const b = beta(i, 0), step = omega / (Q(i, i) + b);
+          Scalar const b = beta(i, 0), step = over_relaxation<Scalar> / (Q(i, i) + b);
           team.each(width, [=](Index c) {
             Scalar correction(0);
             for (Index h = 0; h < a; ++h) correction += Q(first + h, i) * change[h * width + c];
@@ -49,9 +53,6 @@ class Seed {
         }
       }
   }
-
- private:
-  static constexpr Scalar omega = Scalar(1.3);
 };
 
 }  // namespace detrame::exact

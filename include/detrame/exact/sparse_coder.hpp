@@ -40,8 +40,17 @@ class KeptColumns {
 
   SharedColumns<B> views() const {
     auto const& k = kept_;
-    return {k.lambda_min, k.curvature, k.matrix, k.alpha,  k.D,     k.d,
-            k.lengths,    k.Q,         k.beta,   k.lambda, k.coarse};
+    return {.lambda_min = k.lambda_min,
+            .curvature = k.curvature,
+            .matrix = k.matrix,
+            .alpha = k.alpha,
+            .D = k.D,
+            .d = k.d,
+            .lengths = k.lengths,
+            .Q = k.Q,
+            .beta = k.beta,
+            .lambda = k.lambda,
+            .coarse = k.coarse};
   }
 
  private:
@@ -61,13 +70,11 @@ class KeptColumns {
   SharedColumns<B, Matrix<B>> kept_;
 };
 
-}  // namespace exact
-
-namespace exact {
 /// Samples have a row for each row of D, m x k.
 inline void require_samples(char const* who, Index m, Index k, Index rows) {
   if (rows != m) throw ShapeError(message(who, ": X has ", rows, " rows, D is ", m, " x ", k));
 }
+
 }  // namespace exact
 
 /// A dictionary that is made ready once to code any number of samples: what exact_synthesis forms anew in

@@ -120,11 +120,12 @@ class SupportSearch {
   Scalar const* column(Index i) const { return form_.H + i * form_.stride; }
   Scalar weight(Index i) const { return share_ * form_.lambda[i]; }
 
-  /// The rounding of the slacks, where h_ii and |r_i| are about 1.
+  /// Of the rounding of the slacks, where h_ii and the data are about 1 and |r_i| at most that: what is less
+  /// is left to whoever checks the support.
   Scalar tolerance() const {
     Scalar sum(1);
     for (Index p = 0; p < size(); ++p) sum += 2 * std::abs(v_[p]);
-    return 16 * limits::epsilon<Scalar> * sum;
+    return 4 * limits::epsilon<Scalar> * sum;
   }
 
   /// c = r - H v, where v is corrected by what is left of the equations on A; 0 on A.

@@ -8,6 +8,7 @@
 #include "detrame/exact/coarse_form.hpp"
 #include "detrame/exact/kept_factors.hpp"
 #include "detrame/exact/pivoting.hpp"
+#include "detrame/exact/seed.hpp"
 #include "detrame/exact/support_search.hpp"
 
 namespace detrame::exact {
@@ -20,9 +21,9 @@ namespace detrame::exact {
 /// Where its signs are right and its equations hold, the certificate alone decides whether anything off the
 /// support is violated. A column that is not optimal then, or whose support was not found, goes to
 /// `Pivoting`, which ends, from the point that was reached, and is judged again. A support that outgrew the
-/// search is guessed by sweeps from where the search stopped; a caller's guess that the search has no room for
-/// is where pivoting begins. A column whose pivoting finds no end from a caller's guess is solved as without
-/// it.
+/// search is guessed by sweeps from where the search stopped; a caller's guess that the search has no room
+/// for is where pivoting begins. A column whose pivoting finds no end from a caller's guess is solved as
+/// without it.
 ///
 /// So the way depends on the column alone, and the last point on its basis alone.
 template <class Activation, class Team>
@@ -71,19 +72,17 @@ struct SupportSet {
       for (Index l = 0; l < depth; ++l) out[l] = scaled(x[l], of[c].by.data);
       return static_cast<Scalar const*>(out);
     };
-    int unit[width];
-    Powers by[width];
     for (Index c = 0; c < count; ++c) {
-      by[c] = of[c].by = problem.powers(team, first + c);
+      of[c].by = problem.powers(team, first + c);
       of[c].size = problem.linear_size(team, first + c);
-      of[c].unit = unit[c] = to_one(std::max(of[c].size, scaled(*coarse.shift, by[c].weights)));
+      of[c].unit = to_one(std::max(of[c].size, scaled(*coarse.shift, of[c].by.weights)));
       data[c] = data_of(c);
     }
-    problem.coarse_linear(coarse, beta, count, data, unit, by, reinterpret_cast<Entry*>(V + width * depth),
+    problem.coarse_linear(team, coarse, beta, count, data, of, reinterpret_cast<Entry*>(V + width * depth),
                           R);
     Search search(Coarse(), {coarse.H, Form::stride(n), n, coarse.lambda}, R + width * rows);
     auto const basis_of = [&](Index c) {
-      int const power = by[c].weights;
+      int const power = of[c].by.weights;
       auto weights = lambda;
       if (power != 0) {
         for (Index i = 0; i < n; ++i) column[i] = scaled(lambda(i, 0), power);
@@ -119,9 +118,9 @@ struct SupportSet {
     auto const pivot = [&](Index c) {  // from u; whether it ended by itself
       Index const j = first + c, before = pivots(c);
       Point basis = basis_of(c);
-      int const code = by[c].code;
+      int const code = of[c].by.code;
       Scalar const* const x = data_of(c);
-      for (Index i = 0; i < n; ++i) r[i] = problem.linear_entry(team, i, x, by[c]);
+      for (Index i = 0; i < n; ++i) r[i] = problem.linear_entry(team, i, x, of[c].by);
       problem.linear_terms(team, j, V, basis.magnitude);
       for (Index i = 0; i < n; ++i) basis.u[i] = scaled(u(i, j), code);
       auto const done =
@@ -165,7 +164,6 @@ struct SupportSet {
   static constexpr bool two_sided = Activation::two_sided;
   static constexpr Index width = Team::width;
   static constexpr int sweeps = 12;
-  static constexpr Entry omega = Entry(1.3);  ///< in (0, 2): no step increases the objective
   using Search = SupportSearch<two_sided, Coarse>;
   using Point = Basis<two_sided, Team>;
   static_assert(Coarse::width == width);
@@ -268,8 +266,8 @@ struct SupportSet {
         Index const height = std::min(Coarse::height, n - i), at = i * width;
         Entry const* const H = coarse.H + i * Form::stride(n);
         Coarse().inner_products(H, Form::stride(n), n, height, U, product);
-        Coarse().relax(activation, omega, H + i, Form::stride(n), height, r + at, weights + at, product,
-                       U + at);
+        Coarse().relax(activation, over_relaxation<Entry>, H + i, Form::stride(n), height, r + at,
+                       weights + at, product, U + at);
       }
     for (Index c = 0; c < count; ++c) {
       if (!outgrown(c)) continue;

@@ -103,21 +103,21 @@ struct SynthesisColumns {
   MatrixView<Scalar const> data() const { return x; }
 
   /// r of `count` columns times 2^unit, coarsely. X: m x count. R: whole blocks.
-  template <class Form>
-  void coarse_linear(Form const& form, MatrixView<Scalar const>, Index count, Scalar const* const* columns,
-                     int const* unit, Powers const* by, typename Form::Entry* X,
+  template <class Team, class Form, class Column>
+  void coarse_linear(Team const&, Form const& form, MatrixView<Scalar const>, Index count,
+                     Scalar const* const* columns, Column const* of, typename Form::Entry* X,
                      typename Form::Entry* R) const {
     using Entry = typename Form::Entry;
     Index const m = D.rows(), n = D.cols(), rows = Form::rows(n);
     for (Index c = 0; c < count; ++c) {
-      Scalar const factor = scaled(Scalar(1), unit[c]);
+      Scalar const factor = scaled(Scalar(1), of[c].unit);
       for (Index l = 0; l < m; ++l) X[l + c * m] = static_cast<Entry>(columns[c][l] * factor);
     }
     typename Form::Coarse().products(form.atoms, rows, rows, m, X, count, R);
     if (*form.shift == Scalar(0)) return;
     for (Index c = 0; c < count; ++c)
       for (Index i = 0; i < n; ++i)
-        R[i + c * rows] -= static_cast<Entry>(scaled(d(i, 0), by[c].weights + unit[c]) * form.scale[i]);
+        R[i + c * rows] -= static_cast<Entry>(scaled(d(i, 0), of[c].by.weights + of[c].unit) * form.scale[i]);
   }
 
   /// g = D^T (D u - x) + (alpha + beta) u + d,   t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i|

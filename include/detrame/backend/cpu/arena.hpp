@@ -46,6 +46,7 @@ class Arena {
   template <class T>
   T* take(std::ptrdiff_t n) {
     DETRAME_ASSERT(open_ > 0 && n >= 0);
+    if (n == 0) return nullptr;
     std::size_t const bytes = round_up(static_cast<std::size_t>(n) * sizeof(T));
     while (block_ < blocks_.size() && used_ + bytes > blocks_[block_].size) {
       ++block_;

@@ -124,11 +124,4 @@ void expect(Scalar const* column, Index rows) {
   for (Index i = 0; i < rows; i += 64 / Index{sizeof(Scalar)}) __builtin_prefetch(column + i);
 }
 
-/// out_c = column c of a matrix whose `cols` columns lie side by side, each `stride` behind the one before.
-template <class Scalar>
-void split_columns(Scalar const* side_by_side, Index cols, Index rows, Scalar* out, Index stride) {
-  for (Index i = 0; i < rows; ++i)
-    for (Index c = 0; c < cols; ++c) out[c * stride + i] = side_by_side[i * cols + c];
-}
-
 }  // namespace detrame::detail

@@ -101,7 +101,7 @@ template <class P>
 [[gnu::always_inline]] inline bool any_negative(P a) {
   return any(Eigen::internal::pcmp_lt(a, Eigen::internal::pzero(a)));
 }
-/// Whether some a_l or b_l is not 0: NaN is not.
+/// Whether some a_l or b_l is not 0; NaN counts.
 template <class P>
 [[gnu::always_inline]] inline bool any_nonzero(P a, P b) {
   auto const nonzero = [](P p) {

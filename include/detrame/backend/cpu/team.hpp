@@ -29,6 +29,7 @@ class CpuTeam {
   /// How many columns of A `inner_products` takes at most: with `width`, the sums that hide the latency of a
   /// multiply-add.
   static constexpr Index height = 8 / packets;
+  static_assert(packets == 1 || packets == 2, "a processor with packets of floats alone is not supported");
 
   /// The team whose loops may guess for this one, in half the digits, of as many columns side by side; a team
   /// that has one has the loops over whole columns below as well.
@@ -207,7 +208,7 @@ class CpuTeam {
     return detail::step(v, t, m, sign, n, y);
   }
 
-  /// out_c = f.subgradient(u_c, g_c, lambda_c) in a row of `width`.
+  /// out_c = f.subgradient(u_c, g_c, lambda_c) in a row of `width`; out may be g.
   template <class F>
   void subgradients(F const& f, Scalar const* u, Scalar const* g, Scalar const* lambda, Scalar* out) const {
     if constexpr (formula::on_packets<F>) {
@@ -220,19 +221,13 @@ class CpuTeam {
     }
   }
 
-  /// Whether an entry of a row of `width` is not 0: NaN is not.
+  /// Whether an entry of a row of `width` is not 0; NaN counts.
   bool any_nonzero(Scalar const* row) const {
-    static_assert(packets <= 2);
     return detail::any_nonzero(detail::load(row), detail::load(row + width - lanes));
   }
 
   /// That a column will be read soon.
   void expect(Scalar const* column, Index rows) const { detail::expect(column, rows); }
-
-  /// The `width` columns of a matrix side by side, each `stride` behind the one before.
-  void split(Scalar const* side_by_side, Index rows, Scalar* out, Index stride) const {
-    detail::split_columns(side_by_side, width, rows, out, stride);
-  }
 
   /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how
   /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
