@@ -192,7 +192,7 @@ template <class Team, class F>
 void check_relax(F const& f, bool with_nan) {
   using Scalar = typename Team::Scalar;
   constexpr Index width = Team::width, height = Team::height, n = height + 3;
-  Scalar const omega(1.3), eps = std::numeric_limits<Scalar>::epsilon();
+  Scalar const omega = static_cast<Scalar>(1.3), eps = std::numeric_limits<Scalar>::epsilon();
   auto const H = normal_matrix<Scalar>(n, n, seed(40));
   auto const r = normal_matrix<Scalar>(width, height, seed(41)),
              start = normal_matrix<Scalar>(width, height, seed(42)),

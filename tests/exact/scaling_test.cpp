@@ -19,6 +19,23 @@ using laws::SynthesisNumbers;
 
 #define BACKENDS Cpu<double>, Cpu<float>, archetype::Loops<double>
 
+TEST_CASE_TEMPLATE("(M1) (U4) an enormous d_i does not hide what a small x owes elsewhere", Scalar, float,
+                   double) {
+  using B = Cpu<Scalar>;
+  B b(1);
+  Matrix<B> d = Matrix<B>::Zero(2, 1);
+  d(1, 0) = std::ldexp(Scalar(1), std::numeric_limits<Scalar>::max_exponent - 5);  // holds u_1 at 0
+  for (int power : {0, -30, -60, -100}) {
+    CAPTURE(power);
+    Scalar const x = std::ldexp(Scalar(1), power);
+    Synthesis<B> const s{Matrix<B>::Identity(2, 2), Scalar(.5), Scalar(0), Scalar(0), d};
+    auto const result = exact_synthesis(b, s, Matrix<B>::Constant(2, 1, x));
+    CHECK(result.status == ExactStatus::optimal);
+    CHECK(std::abs(result.u(0, 0) - x / Scalar(1.5)) <= 8 * std::numeric_limits<Scalar>::epsilon() * x);
+    CHECK(result.u(1, 0) == 0);
+  }
+}
+
 TEST_CASE_TEMPLATE("(U4) codes do not depend on the units of D, x, lambda, d", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;

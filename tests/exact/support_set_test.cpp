@@ -150,6 +150,25 @@ TEST_CASE_TEMPLATE(
   }
 }
 
+TEST_CASE_TEMPLATE("(M3) a guess outside u >= 0 is brought there, however many members it has", Scalar,
+                   double, float) {
+  Cpu<Scalar> b(1);
+  for (Index n : {20, 60, 130})
+    for (Index limit : {0, 5000}) {
+      DenseMetric<Cpu<Scalar>> const Q(b, Matrix<Cpu<Scalar>>::Identity(n, n));
+      NonnegativeElasticNet<Cpu<Scalar>> const psi(b, n, Scalar(.1), Scalar(0));
+      auto const z = to_device(
+          b, host_matrix<Scalar>(n, 1, [](Index i, Index) { return i % 6 == 5 ? Scalar(-1) : Scalar(1); }));
+      ExactResult<Cpu<Scalar>> result;
+      result.u = z;
+      exact_prox(b, Q, psi, z, result, {.warm_start = true, .pivot_limit = limit});
+      for (Index i = 0; i < n; ++i)
+        CHECK(std::abs(result.u(i, 0) - (i % 6 == 5 ? Scalar(0) : Scalar(.9))) <=
+              (limit > 0 ? 4 * std::numeric_limits<Scalar>::epsilon() : Scalar(.2)));
+      if (limit > 0) CHECK(result.status == ExactStatus::optimal);
+    }
+}
+
 TEST_CASE_TEMPLATE("(M1) (U5) a column has the status that it has beside a column of NaN", Scalar, double,
                    float) {
   // t_1 is infinite, s_1 = 0: whether terms are formed there must not depend on the neighbour.
@@ -185,7 +204,8 @@ struct InUnit {
   int unit;
 };
 
-/// What the search starts from, beside what it stands for: r_i s_i 2^unit, up to float's rounding of its terms.
+/// What the search starts from, beside what it stands for: r_i s_i 2^unit, up to float's rounding of its
+/// terms.
 template <class Problem, class Form, class Scalar>
 void check_coarse_linear(Problem const& problem, Form const& form, MatrixView<Scalar const> beta,
                          MatrixView<Scalar const> data, Scalar largest_term) {

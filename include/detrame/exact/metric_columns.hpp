@@ -74,8 +74,8 @@ struct MetricColumns {
   }
   MatrixView<Scalar const> data() const { return z; }
 
-  /// r of `count` columns times 2^unit, coarsely, by H with beta taken out; where some beta_i is so much larger
-  /// than q_ii that too little would be left, entry by entry. X: n x count. R: whole blocks.
+  /// r of `count` columns times 2^unit, coarsely, by H with beta taken out; where some beta_i is so much
+  /// larger than q_ii that too little would be left, entry by entry. X: n x count. R: whole blocks.
   template <class Team, class Form, class Column>
   void coarse_linear(Team const& team, Form const& form, MatrixView<Scalar const> beta, Index count,
                      Scalar const* const* columns, Column const* of, typename Form::Entry* X,

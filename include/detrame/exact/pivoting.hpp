@@ -33,8 +33,10 @@ namespace detrame::exact {
 /// makes H + shift diag(H) diagonally dominant; there are no more. pivot_limit bounds the steps all the same.
 /// At the end u is the point of the least f so far, and the certificate says what was reached.
 ///
-/// The last point is computed from its basis alone, in one way: so it does not depend on the guess. A search
-/// from a caller's guess does not begin again at 0: where it finds no end, the caller searches without it.
+/// The last point is computed from its basis alone, sharply where its equations or a slack ask for it: so it
+/// does not depend on the guess, unless a row is lost in rounding or a slack is within rounding of its
+/// threshold. A search from a caller's guess does not begin again at 0: where it finds no end, the caller
+/// searches without it.
 template <bool two_sided, class Team>
 class Pivoting {
  public:

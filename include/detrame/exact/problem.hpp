@@ -201,16 +201,18 @@ DETRAME_HOST_DEVICE Powers metric_powers(Team const& team, KnownPowers<Scalar> c
 }
 
 /// Those of a column of the synthesis form, whose D was times 2^matrix: what brings x into range, or, where x
-/// is small, the larger one of x and d.
+/// is small, the larger one of x and d; but nothing that makes a small x smaller.
 template <class Team, class Scalar>
 DETRAME_HOST_DEVICE Powers synthesis_powers(Team const& team, KnownPowers<Scalar> const& known,
                                             MatrixView<Scalar const> x, MatrixView<Scalar const> d, Index j,
                                             int matrix) {
   auto const found = [&] {
-    Scalar largest = team.max(x.rows(), [=](Index i) { return std::abs(x(i, j)); });
-    if (into_range(largest) > 0 || largest == Scalar(0))
-      largest = team.max(d.rows(), [=](Index i) { return std::abs(scaled(d(i, 0), matrix)); }, largest);
-    return into_range(largest);
+    Scalar const largest = team.max(x.rows(), [=](Index i) { return std::abs(x(i, j)); });
+    int const of_x = into_range(largest);
+    if (of_x <= 0 && largest != Scalar(0)) return of_x;
+    int const of_both =
+        into_range(team.max(d.rows(), [=](Index i) { return std::abs(scaled(d(i, 0), matrix)); }, largest));
+    return largest != Scalar(0) && of_both < 0 ? 0 : of_both;
   };
   int const data = known.data ? known(j) : found();
   return {data, data - matrix, data + matrix};

@@ -122,7 +122,10 @@ struct SupportSet {
       Scalar const* const x = data_of(c);
       for (Index i = 0; i < n; ++i) r[i] = problem.linear_entry(team, i, x, of[c].by);
       problem.linear_terms(team, j, V, basis.magnitude);
-      for (Index i = 0; i < n; ++i) basis.u[i] = scaled(u(i, j), code);
+      for (Index i = 0; i < n; ++i) {
+        Scalar const guess = scaled(u(i, j), code);
+        basis.u[i] = !two_sided && guess < Scalar(0) ? Scalar(0) : guess;
+      }
       auto const done =
           Pivoting<two_sided, Team>(basis).run(pivot_limit - std::min(before, pivot_limit), callers[c]);
       for (Index i = 0; i < n; ++i) u(i, j) = scaled(basis.u[i], -code);
