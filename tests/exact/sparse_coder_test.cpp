@@ -208,7 +208,6 @@ TEST_CASE_TEMPLATE("an update, and codes into a result used again, allocate noth
 
 TEST_CASE_TEMPLATE("(M1) atoms without rows: codes are those of -d", Scalar, float, double) {
   Cpu<Scalar> b(1);
-  Index const k = 20;
   auto const d = in_memory_of(b, normal_matrix<double>(k, 1, seed(50)));
   Synthesis<Cpu<Scalar>> const s{Matrix<Cpu<Scalar>>(0, k), Scalar(2), Scalar(0), Scalar(.1), d};
   SparseCoder coder(b, s);
