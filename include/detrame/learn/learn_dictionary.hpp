@@ -54,41 +54,31 @@ struct Unobserved {
   bool operator()(LearningProgress const&) const { return true; }
 };
 
-/// Columns of AA <- keep AA + sum a a^T and of XA <- keep XA + sum x a^T, and how many codes use each atom; a
-/// task Team::width atoms, whose entries lie side by side in a code. Work grows with the entries that are
-/// not 0.
+/// Column j of AA <- keep AA + sum a a^T and of XA <- keep XA + sum x a^T, and how many codes use atom j; one
+/// task an atom. Work grows with the entries that are not 0.
 template <class Scalar>
 struct AddCodes {
   Scalar keep;
 
   template <class Team>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index group, Scalar*, MatrixView<Scalar const> x,
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> x,
                                       MatrixView<Scalar const> a, MatrixView<Scalar> AA,
                                       MatrixView<Scalar> XA, MatrixView<Scalar> uses) const {
-    Index const m = x.rows(), k = a.rows(), first = group * Team::width,
-                count = k - first < Team::width ? k - first : Team::width;
+    Index const m = x.rows(), k = a.rows();
     Scalar const kept = keep;
-    for (Index j = first; j < first + count; ++j) {
-      Scalar *const to_AA = &AA(0, j), *const to_XA = &XA(0, j);
-      team.each(k, [=](Index i) { to_AA[i] *= kept; });
-      team.each(m, [=](Index i) { to_XA[i] *= kept; });
-    }
-    Index used[Team::width] = {};
+    Scalar *const to_AA = &AA(0, j), *const to_XA = &XA(0, j);
+    team.each(k, [=](Index i) { to_AA[i] *= kept; });
+    team.each(m, [=](Index i) { to_XA[i] *= kept; });
+    Index count = 0;
     for (Index n = 0; n < a.cols(); ++n) {
+      Scalar const a_j = a(j, n);
+      if (a_j == Scalar(0)) continue;
+      ++count;
       Scalar const *const code = &a(0, n), *const sample = &x(0, n);
-      for (Index c = 0; c < count; ++c) {
-        Scalar const a_j = code[first + c];
-        if (a_j == Scalar(0)) continue;
-        ++used[c];
-        Scalar *const to_AA = &AA(0, first + c), *const to_XA = &XA(0, first + c);
-        team.each(k, [=](Index i) { to_AA[i] += code[i] * a_j; });
-        team.each(m, [=](Index i) { to_XA[i] += sample[i] * a_j; });
-      }
+      team.each(k, [=](Index i) { to_AA[i] += code[i] * a_j; });
+      team.each(m, [=](Index i) { to_XA[i] += sample[i] * a_j; });
     }
-    for (Index c = 0; c < count; ++c) {
-      auto const uses_j = static_cast<Scalar>(used[c]);
-      team.once([=] { uses(first + c, 0) = uses_j; });
-    }
+    team.once([=] { uses(j, 0) = static_cast<Scalar>(count); });
   }
 };
 
@@ -316,8 +306,7 @@ void learn_dictionary(B& backend, Input<B> X, LearningOptions const& options, Le
                 ConstView<B>(synthesis.D), a, square, objective);
 
     double const keep = std::pow(1 - 1 / static_cast<double>(state.steps + 1), options.forgetting);
-    each_column(backend, (k + B::Team::width - 1) / B::Team::width, 0,
-                learn::AddCodes<Scalar>{static_cast<Scalar>(keep)}, x, a, View<B>(state.AA),
+    each_column(backend, k, 0, learn::AddCodes<Scalar>{static_cast<Scalar>(keep)}, x, a, View<B>(state.AA),
                 View<B>(state.XA), View<B>(uses));
     for (Index sweep = 0; sweep < options.sweeps; ++sweep)
       update_dictionary(backend, state.AA, state.XA, options.nonnegative_atoms, synthesis.D);
