@@ -6,8 +6,9 @@
 
 namespace detrame::exact {
 
-/// The search for the basis whose point is the minimiser, from a guess u that respects the constraints. A
-/// guess that is not finite, or (for the descent) no better than 0, is dropped for 0.
+/// The search for the basis whose point is the minimiser, from a guess u, which is brought into u >= 0 where
+/// the penalty asks for it. A guess that is not finite, or (for the descent) no better than 0, is dropped for
+/// 0.
 ///
 /// *Block pivoting* (Judice and Pires, Comput. Oper. Res. 21, 1994): exchange all that are violated, go to
 /// the point of the new basis. A few steps mostly do, but it may cycle. So it goes on while the number of
@@ -52,6 +53,8 @@ class Pivoting {
   /// basis.u: the guess on entry, what was reached at the end. warm: the guess is a caller's.
   DETRAME_HOST_DEVICE End run(Index pivot_limit, bool warm) {
     limit_ = pivot_limit;
+    if constexpr (!two_sided)
+      team_.each(b_.n, [this](Index i) { b_.u[i] = b_.u[i] < Scalar(0) ? Scalar(0) : b_.u[i]; });
     if (!guess_is_finite() || zero_is_optimal()) team_.each(b_.n, [this](Index i) { b_.u[i] = Scalar(0); });
     team_.each(b_.n, [this](Index i) { b_.old_u[i] = b_.u[i]; });
     bool const ended = (block_pivoting() && confirm()) || descents(warm);

@@ -40,8 +40,8 @@ struct SupportSet {
 
   /// `problem_rows`: the problem's scratch_rows().
   static constexpr Index scratch_size(Index n, Index problem_rows) {
-    return width * (2 * n + Team::height + 1) + shared_size(n, problem_rows) + 5 * Team::padded(n) +
-           Point::scratch_size(n) + Entries::scratch_size(n, width) + search_size(n);
+    return width * (2 * n + 1) + shared_size(n, problem_rows) + 5 * Team::padded(n) + Point::scratch_size(n) +
+           Entries::scratch_size(n, width) + search_size(n);
   }
 
   SupportSet block(Index b) const { return {activation, warm, pivot_limit, coarse.block(b)}; }
@@ -55,10 +55,11 @@ struct SupportSet {
                 depth = problem.data().rows(), rows = Form::rows(n);
     Scalar* const V = scratch;  // the problem's; the sweeps'
     Scalar* const g = V + shared_size(n, problem.scratch_rows());
-    Scalar* const v = g + (n + Team::height) * width;  // n x width, side by side, as g is
+    Scalar* const v = g + n * width;  // n x width, side by side, as g is
     Scalar* const powers = v + n * width;
-    Scalar* const column = powers + width;  // five of them
-    Scalar* const point = column + 5 * room;
+    Scalar* const column = powers + width;  // four of them
+    Scalar* const r = column + 4 * room;    // of the column at hand, where it is needed
+    Scalar* const point = r + room;
     Scalar* const entries_of_u = point + Point::scratch_size(n);
     Entry* const R = reinterpret_cast<Entry*>(entries_of_u + Entries::scratch_size(n, width));  // by columns
 
@@ -88,10 +89,9 @@ struct SupportSet {
         for (Index i = 0; i < n; ++i) column[i] = scaled(lambda(i, 0), power);
         weights = MatrixView<Scalar const>(column, n, 1, n);
       }
-      return Point(team, problem.Q, beta, weights, coarse.root, column + 4 * room, column + room,
-                   column + 2 * room, column + 3 * room, point);
+      return Point(team, problem.Q, beta, weights, coarse.root, r, column + room, column + 2 * room,
+                   column + 3 * room, point);
     };
-    Scalar* const r = column + 4 * room;  // of the column at hand; before the search has ended, of nobody
 
     auto const optimal = [&](Index c) {
       return report(Index(Report::status), first + c) ==
@@ -122,10 +122,7 @@ struct SupportSet {
       Scalar const* const x = data_of(c);
       for (Index i = 0; i < n; ++i) r[i] = problem.linear_entry(team, i, x, of[c].by);
       problem.linear_terms(team, j, V, basis.magnitude);
-      for (Index i = 0; i < n; ++i) {
-        Scalar const guess = scaled(u(i, j), code);
-        basis.u[i] = !two_sided && guess < Scalar(0) ? Scalar(0) : guess;
-      }
+      for (Index i = 0; i < n; ++i) basis.u[i] = scaled(u(i, j), code);
       auto const done =
           Pivoting<two_sided, Team>(basis).run(pivot_limit - std::min(before, pivot_limit), callers[c]);
       for (Index i = 0; i < n; ++i) u(i, j) = scaled(basis.u[i], -code);
