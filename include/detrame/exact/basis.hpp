@@ -289,20 +289,8 @@ class Basis {
 
   /// The rows of H_AA that are not factored yet.
   DETRAME_HOST_DEVICE void fill() {
-    constexpr Index tile = Team::tile;
-    Index const first = first_row(), tiles = (size + tile - 1) / tile;
-    for (Index q = 0; q < size; ++q) {
-      Index const from = (q < first ? first : q) / tile;
-      Scalar const* const column = &Q(0, member(q));
-      int const* const members = support;
-      Scalar* const out = factor;
-      Index const end = size;
-      team.each(tiles - from, [=](Index t) {  // above the diagonal, too, where nobody reads
-        Index const p = (from + t) * tile, rows = end - p < tile ? end - p : tile;
-        Scalar* const to = out + Team::factor_place(p, q);
-        for (Index i = 0; i < rows; ++i) to[i] = column[members[p + i]];
-      });
-    }
+    Index const first = first_row();
+    place_rows(team, Q, support, size, first, factor);
     team.each(size - first, [=, this](Index p) {
       factor[Team::factor_place(first + p, first + p)] += diagonal(member(first + p));
     });

@@ -100,6 +100,24 @@ DETRAME_HOST_DEVICE Scalar* column_of(MatrixView<Scalar> A, Index j) {
   return A.data() == nullptr ? nullptr : A.data() + j * A.stride();
 }
 
+/// The rows of Q_AA from `first` on in the places of a factor, where first = 0 modulo the team's tile; above
+/// the diagonal of a tile, too, where nobody reads.
+template <class Team, class Scalar>
+DETRAME_HOST_DEVICE void place_rows(Team const& team, MatrixView<Scalar const> Q, int const* member,
+                                    Index size, Index first, Scalar* factor) {
+  constexpr Index tile = Team::tile;
+  Index const tiles = (size + tile - 1) / tile;
+  for (Index q = 0; q < size; ++q) {
+    Index const from = (q < first ? first : q) / tile;
+    Scalar const* const column = column_of(Q, member[q]);
+    team.each(tiles - from, [=](Index t) {
+      Index const p = (from + t) * tile, rows = size - p < tile ? size - p : tile;
+      Scalar* const to = factor + Team::factor_place(p, q);
+      for (Index i = 0; i < rows; ++i) to[i] = column[member[p + i]];
+    });
+  }
+}
+
 /// out_ic = A(i, first + c) 2^power(first + c)
 template <class Team, class Scalar, class Power>
 DETRAME_HOST_DEVICE void load_columns(Team const& team, MatrixView<Scalar const> A, Index first,

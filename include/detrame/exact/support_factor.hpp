@@ -78,10 +78,7 @@ struct FactorOnSupport {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE bool make(Team const& team, MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
                                 int const* member, Index size, Scalar* factor) const {
-    for (Index q = 0; q < size; ++q) {
-      Scalar const* const column = &Q(0, member[q]);
-      team.each(size - q, [=](Index p) { factor[Team::factor_place(q + p, q)] = column[member[q + p]]; });
-    }
+    place_rows(team, Q, member, size, Index{0}, factor);
     team.each(size, [=](Index p) { factor[Team::factor_place(p, p)] += beta(member[p], 0); });
     return team.cholesky(factor, size, 0) == size;
   }
