@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "detrame/core/unobserved.hpp"
 #include "detrame/exact/sparse_coder.hpp"
 
 namespace detrame {
@@ -56,11 +57,6 @@ struct EncodingProgress {
 };
 
 namespace exact {
-
-/// Nobody watches.
-struct NobodyWatches {
-  bool operator()(EncodingProgress const&) const { return true; }
-};
 
 /// The larger one; NaN where one is.
 template <class Scalar>
@@ -125,7 +121,7 @@ inline constexpr Index encoding_chunk = 1024;
 /// Cost      as encode. Memory beside X and `codes`: about 2 k encoding_chunk scalars and scratch, for any N.
 ///           Room for all entries is taken when a first chunk tells how many there may be.
 /// Tested    tests/exact/encode_sparse_test.cpp
-template <Backend B, class Activation, class Observe = exact::NobodyWatches>
+template <Backend B, class Activation, class Observe = Unobserved>
 void encode_sparse(B& backend, SparseCoder<B, Activation> const& coder, Input<B> X,
                    SparseCodes<typename B::Scalar>& codes, Observe&& observe = {}) {
   ConstView<B> const x = X;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "detrame/core/random.hpp"
+#include "detrame/core/unobserved.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/learn/dictionary_update.hpp"
 
@@ -48,11 +49,6 @@ struct LearningProgress {
 };
 
 namespace learn {
-
-/// Nobody watches.
-struct Unobserved {
-  bool operator()(LearningProgress const&) const { return true; }
-};
 
 /// Column j of AA <- keep AA + sum a a^T and of XA <- keep XA + sum x a^T, and how many codes use atom j; one
 /// task an atom. Work grows with the entries that are not 0.
@@ -267,7 +263,7 @@ Index replace_idle(B& backend, ConstView<B> x, ConstView<B> squares, LearningOpt
 /// Source    docs/maths.md (O1, O2); Mairal et al., arXiv 0908.0050. Departures: codes are exact; forgetting
 ///           counts steps of any size; which atoms are out of use is counted, not guessed from AA_jj.
 /// Tested    tests/learn/learn_dictionary_test.cpp
-template <class Codes = NonnegativeCodes, Backend B, class Observe = learn::Unobserved>
+template <class Codes = NonnegativeCodes, Backend B, class Observe = Unobserved>
 void learn_dictionary(B& backend, Input<B> X, LearningOptions const& options, LearnedDictionary<B>& state,
                       Observe&& observe = {}) {
   using Scalar = typename B::Scalar;
