@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/backend/formulas.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame::exact {
@@ -41,7 +42,7 @@ class CodeRows {
           Scalar const v = v_(first_ + c, j);
           part[c].solution += v;
           part[c].product += u * v;
-          part[c].slope += rule_.slope(u) == Scalar(0) ? v : rule_.subgradient(u, Scalar(0), Scalar(1)) * v;
+          part[c].slope += formula::derivative(rule_, u) * v;
           f(first_ + c, j, u, v);
         }
       }

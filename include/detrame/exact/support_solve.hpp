@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/backend/formulas.hpp"
 #include "detrame/exact/problem.hpp"
 
 namespace detrame::exact {
@@ -83,10 +84,8 @@ struct PenaltyCotangent {
                                       MatrixView<Scalar const> v, MatrixView<Scalar> lambda_bar,
                                       MatrixView<Scalar> beta_bar) const {
     auto const rule = activation;
-    Scalar const slopes = team.sum(u.cols(), [=](Index j) {
-      return rule.slope(u(i, j)) == Scalar(0) ? v(i, j)
-                                              : rule.subgradient(u(i, j), Scalar(0), Scalar(1)) * v(i, j);
-    });
+    Scalar const slopes =
+        team.sum(u.cols(), [=](Index j) { return formula::derivative(rule, u(i, j)) * v(i, j); });
     Scalar const products = team.sum(u.cols(), [=](Index j) { return u(i, j) * v(i, j); });
     team.once([=] {
       lambda_bar(i, 0) = -slopes;

@@ -110,6 +110,12 @@ struct SoftShrinkage {
   }
 };
 
+/// rho'(u) off the kinks; at a kink 1, so that what it multiplies, 0 there or NaN, stays as it is.
+template <class Rule, class Scalar>
+DETRAME_HOST_DEVICE constexpr Scalar derivative(Rule const& rule, Scalar u) {
+  return rule.slope(u) == Scalar(0) ? Scalar(1) : rule.subgradient(u, Scalar(0), Scalar(1));
+}
+
 /// The rule of a recursion, whose formulas know it by its type.
 template <class Activation>
 struct RuleByType {
