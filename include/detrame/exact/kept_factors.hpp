@@ -78,7 +78,6 @@ void require_factors(char const* who, ExactFactors<B> const& factors, Index bloc
 template <Backend B>
 void reserve_factors(B& backend, Index n, Index blocks, Index N, Index bytes, ExactFactors<B>& factors) {
   using Scalar = typename B::Scalar;
-  factors.all = false;
   Index const tasks = blocks * N, room = tasks > 0 ? bytes / Index{sizeof(Scalar)} / tasks : 0;
   Index const slot = room < B::Team::factor_size(n) ? room : B::Team::factor_size(n);
   bool const any = slot > 0;
