@@ -48,21 +48,21 @@ struct Problem {
 };
 
 /// Exactly T updates of a batch of 64. The time is that of U_T, its residual and its bound.
-template <class Recursion>
-void depth(benchmark::State& state, Recursion recursion, Index T) {
+template <class Scheme>
+void depth(benchmark::State& state, Scheme scheme, Index T) {
   static Problem p;
   double error = 0, bound = 0;
   for (auto _ : state) {
-    auto const result = metric_prox(p.cpu, p.Q, p.psi, p.z, recursion, Updates{T});
+    auto const result = metric_prox(p.cpu, p.Q, p.psi, p.z, scheme, Updates{T});
     error = (result.u - p.u).colwise().norm().maxCoeff();
     bound = result.bound;
   }
   state.counters["error"] = error;           // max over columns of |U_T - u*|_2
   state.counters["residual_bound"] = bound;  // (C4), valid whatever happened
-  if constexpr (TiedRecursion<Recursion, GramMetric<B>>) {
-    auto const known = contraction(p.cpu, p.Q, p.psi, recursion);
+  if constexpr (TiedScheme<Scheme, GramMetric<B>>) {
+    auto const known = contraction(p.cpu, p.Q, p.psi, scheme);
     state.counters["kappa"] = known.kappa;
-    Matrix const u_1 = metric_prox(p.cpu, p.Q, p.psi, p.z, recursion, Unroll<1>{}).u;
+    Matrix const u_1 = metric_prox(p.cpu, p.Q, p.psi, p.z, scheme, Unroll<1>{}).u;
     if (auto const a_priori =
             a_priori_bound(known.kappa, norm(p.cpu, known.S, u_1), T))  // no counter: no bound
       state.counters["a_priori_bound_S"] = *a_priori;
@@ -71,11 +71,11 @@ void depth(benchmark::State& state, Recursion recursion, Index T) {
       benchmark::Counter(64, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-template <class Recursion>
-void add(char const* name, Recursion recursion) {
+template <class Scheme>
+void add(char const* name, Scheme scheme) {
   for (Index T = 1; T <= 1024; T *= 4)
     benchmark::RegisterBenchmark(("depth/" + std::string(name) + "/k:128/T:" + std::to_string(T)).c_str(),
-                                 depth<Recursion>, recursion, T);
+                                 depth<Scheme>, scheme, T);
 }
 
 int const registered = [] {

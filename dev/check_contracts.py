@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent / "include" / "detrame" / "backend"
 NOT_A_NAME = {"requires", "decltype", "explicit", "noexcept", "alignas", "sizeof", "concept"}
 MACHINERY = {"arena.hpp", "cholesky.hpp", "pool.hpp"}  # of one backend alone
-PRIVATE = re.compile(r"^namespace (detrame::)?(detail|device) \{|^namespace detrame::(detail|device) \{")
+PRIVATE = re.compile(r"^namespace (detrame::(inline DETRAME_ABI::)?)?(detail|device) \{")
 
 
 def contracts(folder):

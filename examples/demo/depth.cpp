@@ -62,15 +62,15 @@ double relative_distance(Matrix const& U, Matrix const& U_star) {
 
 /// What is known before the run. The norm of S is turned into the Euclidean one by its smallest entry; the
 /// table divides by the smallest |U*_j|.
-template <class Recursion>
-std::string bound_of(Problem const& p, Recursion const& recursion, int T) {
+template <class Scheme>
+std::string bound_of(Problem const& p, Scheme const& scheme, int T) {
   std::optional<double> bound;
-  if constexpr (TiedRecursion<Recursion, GramMetric<B>>) {
-    auto const [S, kappa] = contraction(p.cpu, p.Q, p.psi, recursion);
-    auto const first = metric_prox(p.cpu, p.Q, p.psi, p.Z, recursion, Unroll<1>{}).u;
+  if constexpr (TiedScheme<Scheme, GramMetric<B>>) {
+    auto const [S, kappa] = contraction(p.cpu, p.Q, p.psi, scheme);
+    auto const first = metric_prox(p.cpu, p.Q, p.psi, p.Z, scheme, Unroll<1>{}).u;
     bound = a_priori_bound(kappa, norm(p.cpu, S, first), T);
     if (bound) *bound /= std::sqrt(S.minCoeff());
-  } else if constexpr (std::is_same_v<Recursion, Fista>) {
+  } else if constexpr (std::is_same_v<Scheme, Fista>) {
     double const norm_u = norm(p.cpu, gershgorin_step(p.cpu, p.Q).Theta, p.U_star);
     bound = std::sqrt(2 * fista_bound(norm_u, T) / convexity_modulus(p.cpu, p.Q, p.psi));
   }
@@ -81,25 +81,25 @@ std::string bound_of(Problem const& p, Recursion const& recursion, int T) {
   return text.str();
 }
 
-template <class Recursion>
-Line line(Problem const& p, Recursion const& recursion, int T) {
+template <class Scheme>
+Line line(Problem const& p, Scheme const& scheme, int T) {
   ProxResult<B> result;
   double const time =
-      microseconds(p, [&] { result = metric_prox(p.cpu, p.Q, p.psi, p.Z, recursion, Updates{T}); });
-  return {T, relative_distance(result.u, p.U_star), bound_of(p, recursion, T), time};
+      microseconds(p, [&] { result = metric_prox(p.cpu, p.Q, p.psi, p.Z, scheme, Updates{T}); });
+  return {T, relative_distance(result.u, p.U_star), bound_of(p, scheme, T), time};
 }
 
 /// T = 1, 2, 4, ..., 1024. Returns the microseconds a sample of the first and of each next update.
-template <class Recursion>
+template <class Scheme>
 std::pair<double, double> print_recursion(Problem const& p, char const* name, char const* key,
-                                          Recursion const& recursion, std::ostream& csv) {
-  auto const end = metric_prox(p.cpu, p.Q, p.psi, p.Z, recursion, Until{.tolerance = 1e-8, .limit = 1024});
+                                          Scheme const& scheme, std::ostream& csv) {
+  auto const end = metric_prox(p.cpu, p.Q, p.psi, p.Z, scheme, Until{.tolerance = 1e-8, .limit = 1024});
   std::string const status(detrame::name(end.status));
   std::printf("  %s; after at most 1024 updates: %s\n", name, status.c_str());
   std::printf("    %5s  %10s  %10s  %12s\n", "T", "distance", "bound", "us a sample");
   double first = 0, last = 0;
   for (int T = 1; T <= 1024; T *= 2) {
-    Line const l = line(p, recursion, T);
+    Line const l = line(p, scheme, T);
     std::printf("    %5d  %10.2e  %10s  %12.2f\n", l.T, l.distance, l.bound.c_str(), l.microseconds);
     csv << key << ',' << l.T << ',' << l.distance << ',' << (l.bound == "no bound" ? "" : l.bound) << ','
         << l.microseconds << ',' << status << '\n';
@@ -139,7 +139,7 @@ void print_depth_table(Digits const& digits, std::filesystem::path const& out) {
       "is\njudged.\n\n");
   std::ostringstream csv;
   csv << "recursion,T,distance,bound,microseconds_per_sample,status\n";
-  double const gamma = 0.99 * safe_gamma(cpu, p.Q, p.Q.diagonal(cpu));
+  double const gamma = 0.99 * safe_gamma(cpu, p.Q, diagonal(cpu, p.Q));
   print_recursion(p, "Eq. (20) with eq. (24), the paper's", "jacobi", Jacobi(), csv);
   auto const updates =
       print_recursion(p, "Gershgorin: Theta = row sums of |Q|", "gershgorin", Gershgorin(), csv);

@@ -42,7 +42,7 @@ void check_one(B& cpu, Digits const& digits, Index k, double alpha) {
 
   auto const code = require_optimal(exact_synthesis(cpu, synthesis, X));
   auto const prox = require_optimal(exact_prox(cpu, Q, psi, Z));
-  Matrix const fixed = coordinate_map(Q.dense(cpu), Z, prox.u, synthesis.lambda, synthesis.beta);
+  Matrix const fixed = coordinate_map(dense(cpu, Q), Z, prox.u, synthesis.lambda, synthesis.beta);
   double const active = (code.u.array() > 0).cast<double>().mean();
 
   std::printf("  %3td atoms, alpha %-5g %5.1f %% active  3.1: %.1e   4.1: %.1e   KKT %.1e\n", k, alpha,

@@ -41,12 +41,12 @@ void identity_holds() {
 
 /// The layer of the paper's networks with |W~|_2 <= 1, float by each arithmetic,
 /// against the direct sum in double.
-struct Recursion {
+struct Scheme {
   ConvolutionalBlocks shape;
   Index k, N;
   HostMatrix<double> W, h, b, Z, U_bar;
 
-  Recursion(Index k_, Index height, Index width, Index images)
+  Scheme(Index k_, Index height, Index width, Index images)
       : shape{height, width, 3}, k(k_), N(images * shape.unit()) {
     auto const normal = [&](Index rows, Index cols, std::uint64_t stream, double scale) {
       auto const x = test::normal_matrix<float>(rows, cols, test::seed(stream));
@@ -126,7 +126,7 @@ TEST_CASE(
     Index const k = at[0], height = at[1], width = at[2],
                 images = at[3];  // clang 14 cannot capture a binding
     CAPTURE(k);
-    Recursion const r(k, height, width, images);
+    Scheme const r(k, height, width, images);
     auto const exact = r.run<double>(r.shape, 5, 1);
     auto const F4 = r.run<float>(r.by<4>(), 5, 1, &exact);
     auto const F2 = r.run<float>(r.by<2>(), 5, 1, &exact);
@@ -143,7 +143,7 @@ TEST_CASE(
 }
 
 TEST_CASE("(W1) results do not depend on the number of threads, nor an image on its neighbours") {
-  Recursion const r(12, 9, 10, 13);
+  Scheme const r(12, 9, 10, 13);
   auto const by = r.by<4>();
   auto const one = r.run<float>(by, 3, 1);
   for (int threads : {2, 3}) {
@@ -152,7 +152,7 @@ TEST_CASE("(W1) results do not depend on the number of threads, nor an image on 
     CHECK(more.Z_bar == one.Z_bar);
     CHECK(more.W_bar == one.W_bar);
   }
-  Recursion alone(12, 9, 10, 1);
+  Scheme alone(12, 9, 10, 1);
   for (Index image : {0, 7}) {
     alone.Z =
         host_matrix<double>(r.k, alone.N, [&](Index i, Index j) { return r.Z(i, image * alone.N + j); });
@@ -163,7 +163,7 @@ TEST_CASE("(W1) results do not depend on the number of threads, nor an image on 
 }
 
 TEST_CASE("NaN stays in its image and does not vanish") {
-  Recursion r(5, 8, 8, 2);
+  Scheme r(5, 8, 8, 2);
   r.Z(2, 70) = std::numeric_limits<double>::quiet_NaN();
   auto const out = r.run<float>(r.by<4>(), 2, 1);
   CHECK(std::isnan(out.U(2, 70)));

@@ -217,7 +217,7 @@ TEST_CASE_TEMPLATE("(M3) a block-diagonal metric is solved block by block", B, B
   BlockDiagonalMetric<B> const Q(b, in_memory_of(b, blocks));
   NonnegativeElasticNet<B> const psi(b, 8, Scalar(.1), Scalar(.05));
   auto const u = exact_prox(b, Q, psi, in_memory_of(b, z));
-  auto const whole = exact_prox(b, DenseMetric<B>(b, Q.dense(b)), psi, in_memory_of(b, z));
+  auto const whole = exact_prox(b, DenseMetric<B>(b, dense(b, Q)), psi, in_memory_of(b, z));
   CHECK(u.status == ExactStatus::optimal);
   CHECK(max_abs_difference(b, u.u, whole.u) <= tolerance<Scalar>(8, 100));
 }

@@ -48,7 +48,7 @@ struct Images {
   B b;
   ConvolutionalMetric<B> Q{b, shape, to_device(b, definite_kernel<Scalar>(shape, k, .08, seed(4)))};
   Psi<B> psi{b, to_device(b, lambda), to_device(b, beta)};
-  DenseMetric<B> Q_dense{b, Q.dense(b)};
+  DenseMetric<B> Q_dense{b, dense(b, Q)};
   Psi<B> psi_dense{b, to_device(b, every_site(lambda)), to_device(b, every_site(beta))};
 
   HostMatrix<Scalar> every_site(HostMatrix<Scalar> const& v) const {
@@ -150,7 +150,7 @@ TEST_CASE("no product with Q raises the objective, whatever reaches 0 on the way
       for (Index c = 0; c < 2; ++c) kernel(c, (g * 9 + tap) * 2 + c) = tap == 4 ? 1.2 : -.125;
   auto& b = p.b;
   ConvolutionalMetric<Cpu<double>> const Q(b, p.shape, to_device(b, kernel));
-  DenseMetric<Cpu<double>> const Q_dense(b, Q.dense(b));
+  DenseMetric<Cpu<double>> const Q_dense(b, dense(b, Q));
   ElasticNet<Cpu<double>> const psi(b, to_device(b, few), to_device(b, few)),
       psi_dense(b, to_device(b, few_dense), to_device(b, few_dense));
   auto const z = to_device(b, p.as_columns(p.z));
@@ -198,15 +198,15 @@ TEST_CASE_TEMPLATE(
   Images<B, NonnegativeElasticNet> p;
   auto const z = to_device(p.b, p.z);
   auto const exact = p.host(exact_prox(p.b, p.Q, p.psi, z).u);
-  auto const check = [&](auto const& recursion) {
-    auto const result = metric_prox(p.b, p.Q, p.psi, z, recursion, Until{.tolerance = 1e-11, .limit = 10000});
+  auto const check = [&](auto const& scheme) {
+    auto const result = metric_prox(p.b, p.Q, p.psi, z, scheme, Until{.tolerance = 1e-11, .limit = 10000});
     CHECK(result.status == Status::residual_reached);
     CHECK(result.column_status.size() == 2);
     CHECK(max_abs_difference(p.host(result.u), exact) <= static_cast<double>(result.bound) + 1e-13);
   };
   check(Gershgorin{});
   check(Fista{});
-  auto const Theta = p.Q.diagonal(p.b);
+  auto const Theta = diagonal(p.b, p.Q);
   check(ForwardBackward{.99 * static_cast<double>(safe_gamma(p.b, p.Q, ConstView<B>(Theta)))});
   // T updates are eq. (20) with the tied convolution
   auto const tied = tie(p.b, p.Q, p.psi, gershgorin_step(p.b, p.Q));

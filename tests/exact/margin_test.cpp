@@ -67,7 +67,7 @@ TEST_CASE_TEMPLATE("(A2) (A3) margins of images are those of the materialised pr
       shape, mapped([](double w) { return .05 * w; }, normal_matrix<double>(k, 9 * k, seed(20))));
   for (Index c = 0; c < k; ++c) kernel(c, 4 * k + c) += 1;
   ConvolutionalMetric<B> const Q(b, shape, to_device(b, kernel));
-  DenseMetric<B> const Q_dense(b, Q.dense(b));
+  DenseMetric<B> const Q_dense(b, dense(b, Q));
   ElasticNet<B> const psi(b, k, .2, .1), psi_dense(b, n, .2, .1);
   auto const z = normal_matrix<double>(k, images * sites, seed(21));
   auto const u = exact_prox(b, Q, psi, to_device(b, z)).u;

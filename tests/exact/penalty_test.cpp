@@ -167,7 +167,7 @@ TEST_CASE_TEMPLATE("(M3) (A2) a box, which exact/ has never heard of: solution, 
   auto const result = exact_prox(b, Q, psi, to_device(b, z));
   CHECK(result.status == ExactStatus::optimal);
   auto const u = to_host(b, ConstView<B>(result.u));
-  auto const dense = to_host(b, Q.dense(b));
+  auto const dense = to_host(b, detrame::dense(b, Q));
   auto const expected = by_projection(dense, reshaped(z, n, images), low, high, beta);
   Index at_low = 0, at_high = 0, free = 0;
   for (Index j = 0; j < u.cols(); ++j)
@@ -260,8 +260,8 @@ TEST_CASE_TEMPLATE("(M3) (M4) recursions take any rule without data: the box [0,
   REQUIRE((inside > 2 && at_0 > 2 && at_1 > 2));
   DenseMetric<B> const metric(b, to_device(b, Q));
   UnitBox<B> const psi(b, 6, .05);
-  auto const check = [&](auto const& recursion) {
-    auto const result = metric_prox(b, metric, psi, to_device(b, z), recursion);
+  auto const check = [&](auto const& scheme) {
+    auto const result = metric_prox(b, metric, psi, to_device(b, z), scheme);
     CHECK(result.status == Status::residual_reached);
     CHECK(max_abs_difference(to_host(b, ConstView<B>(result.u)), u_star) <= result.bound + 1e-12);
     CHECK(result.bound < 1e-8);

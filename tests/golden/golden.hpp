@@ -170,7 +170,7 @@ class Golden {
     double const points = largest(to_host(b_, Z)), cotangents = largest(to_host(b_, U_bar));
     double const samples = static_cast<double>(X.cols()), s = synthesis.alpha + synthesis.beta;
 
-    compare("Q", Q.dense(b_), 0);
+    compare("Q", dense(b_, Q), 0);
     compare("Z", Z, points);
     compare("U_exact", exact_prox(b_, Q, psi, Z).u, points);
     compare("W", own.r.W_tilde, 1);

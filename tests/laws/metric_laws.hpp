@@ -12,7 +12,7 @@ using namespace detrame::test;
 /// dense is symmetric, exactly.
 template <Metric M>
 void metric_is_symmetric(typename M::Backend& b, M const& Q) {
-  auto const dense = to_host(b, Q.dense(b));  // k x k
+  auto const dense = to_host(b, detrame::dense(b, Q));  // k x k
   REQUIRE(dense.rows() == Q.dim());
   CHECK(dense == transposed(dense));
 }
@@ -21,7 +21,7 @@ void metric_is_symmetric(typename M::Backend& b, M const& Q) {
 template <Metric M>
 void lambda_min_bounds_from_below(typename M::Backend& b, M const& Q) {
   using Scalar = typename M::Backend::Scalar;
-  auto const dense_b = Q.dense(b);  // k x k
+  auto const dense_b = detrame::dense(b, Q);  // k x k
   auto const dense = to_host(b, dense_b);
   auto const eigenvalues = symmetric_eigenvalues(b, dense_b);
   Scalar const rounding = tolerance<Scalar>(Q.dim(), static_cast<double>(eigenvalues.back()));
@@ -38,7 +38,7 @@ void lambda_min_bounds_from_below(typename M::Backend& b, M const& Q) {
 template <Metric M>
 void metric_applies_its_dense_form(typename M::Backend& b, M const& Q) {
   using Scalar = typename M::Backend::Scalar;
-  auto const dense = to_host(b, Q.dense(b));  // k x k
+  auto const dense = to_host(b, detrame::dense(b, Q));  // k x k
   for (Index N : {0, 1, 7}) {
     auto const V = normal_matrix<Scalar>(Q.dim(), N, seed(1));  // k x N
     auto QV = zeros(b, Q.dim(), N);                             // k x N
@@ -52,19 +52,19 @@ void metric_applies_its_dense_form(typename M::Backend& b, M const& Q) {
 template <Metric M>
 void metric_tells_its_entries(typename M::Backend& b, M const& Q) {
   using Scalar = typename M::Backend::Scalar;
-  auto const dense = to_host(b, Q.dense(b));  // k x k
+  auto const dense = to_host(b, detrame::dense(b, Q));  // k x k
   auto const ones = HostMatrix<Scalar>(Q.dim(), 1, Scalar(1));
-  CHECK(to_host(b, Q.diagonal(b)) ==
+  CHECK(to_host(b, diagonal(b, Q)) ==
         host_matrix<Scalar>(Q.dim(), 1, [&](Index i, Index) { return dense(i, i); }));
   auto const sums = product(mapped([](Scalar q) { return std::abs(q); }, dense), ones);  // k x 1
-  CHECK(max_abs_difference(to_host(b, Q.absolute_row_sums(b)), sums) <=
+  CHECK(max_abs_difference(to_host(b, absolute_row_sums(b, Q)), sums) <=
         tolerance<Scalar>(Q.dim(), max_abs(sums)));
 }
 
 /// weights hold Q in the layout of structure.
 template <Metric M>
 void metric_weights_are_its_dense_form(typename M::Backend& b, M const& Q) {
-  auto const dense = to_host(b, Q.dense(b));  // k x k
+  auto const dense = to_host(b, detrame::dense(b, Q));  // k x k
   CHECK(Q.structure().dense(b, Q.weights()) == dense);
   CHECK(to_host(b, Q.weights()) == Q.structure().from_dense(dense));
 }
@@ -73,7 +73,7 @@ void metric_weights_are_its_dense_form(typename M::Backend& b, M const& Q) {
 template <Metric M>
 void row_sums_dominate(typename M::Backend& b, M const& Q) {
   using Scalar = typename M::Backend::Scalar;
-  auto const dense = to_host(b, Q.dense(b)), sums = to_host(b, Q.absolute_row_sums(b));
+  auto const dense = to_host(b, detrame::dense(b, Q)), sums = to_host(b, absolute_row_sums(b, Q));
   auto const difference = host_matrix<Scalar>(
       Q.dim(), Q.dim(), [&](Index i, Index l) { return (i == l ? sums(i, 0) : Scalar(0)) - dense(i, l); });
   auto const eigenvalues = symmetric_eigenvalues(b, to_device(b, difference));

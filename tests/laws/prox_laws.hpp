@@ -22,9 +22,9 @@ inline Index count_zeros(HostMatrix<double> const& u) {
 /// (M3) <Q (z - u), y - u> + psi(u) <= psi(y) for every y in the domain
 template <class P>
 void variational_inequality(P const& p) {
-  for (By recursion : safe_recursions) {
-    CAPTURE(recursion);
-    auto const result = p.solve(recursion, Until{.limit = 5000});
+  for (By scheme : safe_schemes) {
+    CAPTURE(scheme);
+    auto const result = p.solve(scheme, Until{.limit = 5000});
     REQUIRE(result.status == Status::residual_reached);
     auto const u = p.on_host(result.u);  // 12 x 9
     REQUIRE((count_zeros(u) > 0 && count_zeros(u) < 12 * 9));
@@ -54,9 +54,9 @@ void residual_bounds_the_distance(P const& p) {
   using Scalar = typename P::Scalar;
   auto const u_star = p.solution();
   double const own = P::reachable / .1;  // how far u_star itself may be: lambda_min + beta = .1
-  for (By recursion : {By::jacobi, By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista})
+  for (By scheme : {By::jacobi, By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista})
     for (Index limit : {0, 1, 2, 3, 7, 20, 60}) {
-      auto const result = p.solve(recursion, Until{.tolerance = 0, .limit = limit});
+      auto const result = p.solve(scheme, Until{.tolerance = 0, .limit = limit});
       auto const u = p.on_host(result.u);
       double farthest = 0;
       for (Index j = 0; j < 9; ++j) {
@@ -78,11 +78,11 @@ template <class P>
 void updates_are_eq_20(P const& p) {
   auto& b = p.b;
   using Scalar = typename P::Scalar;
-  auto const check = [&](auto const& recursion, auto unroll) {
-    auto const result = metric_prox(b, p.Q, p.psi, p.z, recursion, unroll);
+  auto const check = [&](auto const& scheme, auto unroll) {
+    auto const result = metric_prox(b, p.Q, p.psi, p.z, scheme, unroll);
     CHECK(result.status == Status::unrolled);
     CHECK(result.iterations == decltype(unroll)::updates);
-    auto const tied = tie(b, p.Q, p.psi, recursion.tied_step(b, p.Q));
+    auto const tied = tie(b, p.Q, p.psi, scheme.tied_step(b, p.Q));
     auto U = zeros(b, 12, 40);
     unrolled_prox(b, tied.structure, typename P::Activation{}, tied.W_tilde, tied.h, tied.b, p.z,
                   result.iterations, U);
@@ -110,8 +110,7 @@ void same_in_other_units(B& b, ProxResult<B> const& here, ProxResult<B> const& t
   CHECK(here.bound * s == there.bound);
 }
 
-constexpr By all_recursions[] = {By::jacobi, By::forward_backward, By::gershgorin, By::gauss_seidel,
-                                 By::fista};
+constexpr By all_schemes[] = {By::jacobi, By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista};
 
 /// How runs end in the laws of units: by default, by rounding alone, by the limit.
 inline Until const ends[] = {Until{}, Until{.tolerance = 0, .limit = 600}, Until{.limit = 5}};
@@ -122,10 +121,10 @@ void scaled_metric_gives_the_same_bits(P const& p) {
   for (int n : {-15, 14}) {
     double const s = std::ldexp(1., 2 * n);
     P const q(p.b, mapped([=](double x) { return s * x; }, p.Q_host), p.z_host, s * p.lambda, s * p.beta);
-    for (By recursion : all_recursions)
+    for (By scheme : all_schemes)
       for (Until const& until : ends) {
         CAPTURE(n);
-        same_in_other_units(p.b, p.solve(recursion, until), q.solve(recursion, until), 1);
+        same_in_other_units(p.b, p.solve(scheme, until), q.solve(scheme, until), 1);
       }
   }
 }
@@ -136,10 +135,10 @@ void scaled_data_give_the_same_bits(P const& p) {
   for (int n : {-70, 80}) {
     double const s = std::ldexp(1., n);
     P const q(p.b, p.Q_host, mapped([=](double x) { return s * x; }, p.z_host), s * p.lambda, p.beta);
-    for (By recursion : all_recursions)
+    for (By scheme : all_schemes)
       for (Until const& until : ends) {
         CAPTURE(n);
-        same_in_other_units(p.b, p.solve(recursion, until), q.solve(recursion, until), s);
+        same_in_other_units(p.b, p.solve(scheme, until), q.solve(scheme, until), s);
       }
   }
 }
@@ -161,8 +160,8 @@ void scaled_dictionary_gives_the_same_bits(typename P::Backend& b) {
                              static_cast<typename B::Scalar>(scale * scale / 4));
       };
       auto const here = metric(1), there = metric(s);
-      for (By recursion : all_recursions)
-        same_in_other_units(b, p.solve(here, recursion, {}), q.solve(there, recursion, {}), 1);
+      for (By scheme : all_schemes)
+        same_in_other_units(b, p.solve(here, scheme, {}), q.solve(there, scheme, {}), 1);
     }
   }
 }
@@ -179,15 +178,15 @@ void scaled_images_give_the_same_bits(typename P::Backend& b) {
   for (double s : {std::ldexp(1., -30), 8., std::ldexp(1., 26)})
     for (bool data : {false, true}) {
       auto const times = [](double c) { return [=](double x) { return c * x; }; };
-      auto const solve = [&](double scale, auto const& recursion) {
+      auto const solve = [&](double scale, auto const& scheme) {
         double const of_Q = data ? 1 : scale, of_z = data ? scale : 1;
         ConvolutionalMetric<B> const Q(b, shape, in_memory_of(b, mapped(times(of_Q), weights)));
         SeparablePenalty<B, typename P::Activation> const psi(
             b, 2, static_cast<typename B::Scalar>(.25 * scale), static_cast<typename B::Scalar>(.125 * of_Q));
-        return metric_prox(b, Q, psi, in_memory_of(b, mapped(times(of_z), z)), recursion);
+        return metric_prox(b, Q, psi, in_memory_of(b, mapped(times(of_z), z)), scheme);
       };
-      auto const check = [&](auto const& recursion) {
-        same_in_other_units(b, solve(1, recursion), solve(s, recursion), data ? s : 1);
+      auto const check = [&](auto const& scheme) {
+        same_in_other_units(b, solve(1, scheme), solve(s, scheme), data ? s : 1);
       };
       check(Jacobi{});
       check(Gershgorin{});
@@ -203,8 +202,8 @@ void any_unit_gives_the_same_answer(P const& p) {
     for (double of_z : {3e-7, 7.3e8}) {
       P const q(p.b, mapped([=](double x) { return of_Q * x; }, p.Q_host),
                 mapped([=](double x) { return of_z * x; }, p.z_host), of_Q * of_z * p.lambda, of_Q * p.beta);
-      for (By recursion : safe_recursions) {
-        auto const here = p.solve(recursion), there = q.solve(recursion);
+      for (By scheme : safe_schemes) {
+        auto const here = p.solve(scheme), there = q.solve(scheme);
         CHECK(here.status == Status::residual_reached);
         CHECK(there.status == Status::residual_reached);
         double const rounding = static_cast<double>(tolerance<Scalar>(12 * 20, 3)),

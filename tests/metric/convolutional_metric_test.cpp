@@ -116,9 +116,9 @@ TEST_CASE_TEMPLATE("(M3) (K2) a convolutional metric is the matrix that it stand
   CHECK(Q.dim() == k);
   CHECK(Q.lambda_min() > Scalar(0));
   CHECK(Q.lambda_max() > Q.lambda_min());
-  auto const dense = to_host(b, ConstView<B>(Q.dense(b)));
-  auto const diagonal = to_host(b, ConstView<B>(Q.diagonal(b))),
-             sums = to_host(b, ConstView<B>(Q.absolute_row_sums(b)));
+  auto const dense = to_host(b, ConstView<B>(detrame::dense(b, Q)));
+  auto const diagonal = to_host(b, ConstView<B>(detrame::diagonal(b, Q))),
+             sums = to_host(b, ConstView<B>(absolute_row_sums(b, Q)));
   for (Index i = 0; i < k * sites; ++i) {
     CHECK(dense(i, i) == diagonal(i % k, 0));
     double sum = 0;

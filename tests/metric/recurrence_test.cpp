@@ -28,7 +28,7 @@ struct Problem {
   DenseMetric<B> Q{b, to_device(b, definite_matrix<Scalar>(k, 20, seed(1)))};
   Psi psi{b, to_device(b, uniform_matrix<Scalar>(k, 1, seed(2), 0.05, 0.3)),
           to_device(b, uniform_matrix<Scalar>(k, 1, seed(3), 0.01, 0.5))};
-  Host const Q_dense = in_double(b, Q.dense(b));                                    // k x k
+  Host const Q_dense = in_double(b, dense(b, Q));                                   // k x k
   Host const lambda = in_double(b, psi.lambda()), beta = in_double(b, psi.beta());  // k x 1
   Host const Z = normal_matrix<double>(k, N, seed(4));                              // k x N
   Host const U = naive::prox(Q_dense, lambda, beta, two_sided, Z);                  // k x N
@@ -136,7 +136,7 @@ TEST_CASE_TEMPLATE("(M6) h o z - W~ z - b = gamma S^{-1} (D^T x - d - lambda), w
   Synthesis<B> const problem{random_matrix(b, m, k, seed(1)), Scalar(0.5), Scalar(0.25), Scalar(0.125),
                              random_matrix(b, k, 1, seed(2))};
   auto const Q = problem.metric(b);
-  auto const Q_dense = in_double(b, Q.dense(b));
+  auto const Q_dense = in_double(b, dense(b, Q));
   auto const t = transform(b, problem);
   auto const X = normal_matrix<double>(m, N, seed(3));
   auto const Wx = product(in_double(b, t.W), X), c = in_double(b, t.c), d = in_double(b, problem.d);
@@ -210,7 +210,7 @@ TEST_CASE_TEMPLATE("metamorphic: permuted atoms have permuted parameters, bit fo
     return host_matrix<Scalar>(k, v.cols(),
                                [&](Index i, Index l) { return host(from(i), v.cols() == 1 ? 0 : from(l)); });
   };
-  DenseMetric<B> const Q(p.b, to_device(p.b, permuted(p.Q.dense(p.b))));
+  DenseMetric<B> const Q(p.b, to_device(p.b, permuted(dense(p.b, p.Q))));
   auto const psi = std::remove_cvref_t<decltype(p.psi)>(p.b, to_device(p.b, permuted(p.psi.lambda())),
                                                         to_device(p.b, permuted(p.psi.beta())));
   auto const tied = tie(p.b, Q, psi, coordinate_step(p.b, Q));
@@ -225,7 +225,7 @@ TEST_CASE_TEMPLATE("metamorphic: tying blocks is tying the matrix they make, bit
   using Scalar = typename B::Scalar;
   B b;
   auto const Q = blocks(b);
-  DenseMetric<B> const whole(b, Q.dense(b));
+  DenseMetric<B> const whole(b, dense(b, Q));
   NonnegativeElasticNet<B> const psi(b, Q.dim(), Scalar(0.5), Scalar(0.25));
   auto const tied = tie(b, Q, psi, gershgorin_step(b, Q)),
              tied_whole = tie(b, whole, psi, gershgorin_step(b, whole));

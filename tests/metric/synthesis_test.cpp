@@ -45,7 +45,7 @@ TEST_CASE_TEMPLATE("(M2, E7) (7) - (11) = 1/2 (|x|^2 - |F x|_Q^2 - |c|_Q^2) + <x
   auto const X = in_double(b, X_b), c = in_double(b, t.c), D = in_double(b, problem.D);
   auto const Z = rounded<Scalar>(transformed(b, t, X));  // k x N
   auto const Fx = product(in_double(b, t.W), X);         // k x N
-  auto const Q_dense = in_double(b, Q.dense(b)), QFx = product(Q_dense, Fx), Dc = product(D, c);
+  auto const Q_dense = in_double(b, dense(b, Q)), QFx = product(Q_dense, Fx), Dc = product(D, c);
   auto const difference = [&](auto const& psi, HostMatrix<Scalar> const& A) {
     auto const A_b = to_device(b, A);
     return mapped([](Scalar x, Scalar y) { return x - y; }, to_host(b, objective(b, problem, psi, X_b, A_b)),
@@ -72,7 +72,7 @@ TEST_CASE_TEMPLATE("(M2) Q F = D^T and Q c = d", B, DETRAME_BACKENDS) {
   B b;
   for (Index m : {1, 5, 12}) {
     auto const problem = synthesis(b, m, 8);
-    auto const Q = in_double(b, problem.metric(b).dense(b));
+    auto const Q = in_double(b, dense(b, problem.metric(b)));
     auto const t = transform(b, problem);
     auto const d = in_double(b, problem.d), c = in_double(b, t.c);
     CHECK(max_abs_difference(product(Q, in_double(b, t.W)), transposed(in_double(b, problem.D))) <=
@@ -91,7 +91,7 @@ TEST_CASE("(M2) prox^Q_psi(F x - c) minimises the synthesis objective, for both 
   auto const Q = problem.metric(cpu);
   auto const minimises = [&](auto const& psi) {
     auto const U =
-        naive::prox(in_double(cpu, Q.dense(cpu)), in_double(cpu, psi.lambda()), in_double(cpu, psi.beta()),
+        naive::prox(in_double(cpu, dense(cpu, Q)), in_double(cpu, psi.lambda()), in_double(cpu, psi.beta()),
                     std::remove_cvref_t<decltype(psi)>::Activation::two_sided, Z);
     naive::require_mixed_support(U);
     auto const least = objective(cpu, problem, psi, to_device(cpu, X), to_device(cpu, U));  // 1 x N
@@ -117,7 +117,7 @@ TEST_CASE("(E1) (15) printed W z - c: its z does not depend on x; W x - c does, 
   Index const k = 6;  // the printed form has sizes that fit only where m = k
   auto const problem = synthesis(cpu, k, k);
   auto const t = transform(cpu, problem);
-  auto const Q = in_double(cpu, problem.metric(cpu).dense(cpu));
+  auto const Q = in_double(cpu, dense(cpu, problem.metric(cpu)));
   auto const X = normal_matrix<double>(k, 2, seed(3));
   auto const Z = transformed(cpu, t, X);                                 // k x 2, one z for each x
   auto const right = product(transposed(in_double(cpu, problem.D)), X);  // D^T x
@@ -140,7 +140,7 @@ TEST_CASE("(E2) sum_j |u_j - z_j|_Q^2 = tr(V^T Q V); tr(V Q V^T), as printed, is
   DenseMetric<B> const Q(cpu, to_device(cpu, definite_matrix<double>(k, 50, seed(1))));
   auto const Z = normal_matrix<double>(k, N, seed(2)), U = normal_matrix<double>(k, N, seed(3));
   auto const V = mapped([](double u, double z) { return u - z; }, U, Z);
-  auto const Q_dense = in_double(cpu, Q.dense(cpu));
+  auto const Q_dense = in_double(cpu, dense(cpu, Q));
   auto const trace = [](HostMatrix<double> const& A) { return inner(A, identity<double>(A.rows())); };
   double const right = trace(product(transposed(V), product(Q_dense, V)));
   double const printed = trace(product(V, product(Q_dense, transposed(V))));

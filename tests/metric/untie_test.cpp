@@ -46,7 +46,7 @@ struct Given {
 };
 template <Backend B, Metric M, Penalty Psi>
 Given<B> given(B& b, M const& Q, Psi const& psi) {
-  return {in_double(b, Q.dense(b)), in_double(b, psi.lambda()), in_double(b, psi.beta())};
+  return {in_double(b, dense(b, Q)), in_double(b, psi.lambda()), in_double(b, psi.beta())};
 }
 
 /// Q, lambda and beta of the report are those given up to one factor for each component.

@@ -115,8 +115,8 @@ TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enoug
   using Scalar = typename P::Scalar;
   auto const p = contracting_problem<P>(b);
   auto const u_star = p.solution();
-  auto const check = [&](auto const& recursion, By by) {
-    auto const known = contraction(b, p.Q, p.psi, recursion);
+  auto const check = [&](auto const& scheme, By by) {
+    auto const known = contraction(b, p.Q, p.psi, scheme);
     REQUIRE(known.kappa < 1);
     auto const S = in_double<typename P::Backend>(b, known.S);
     double const rounding = P::reachable / .2 + static_cast<double>(tolerance<Scalar>(8 * 30, 3));
@@ -126,7 +126,7 @@ TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enoug
     for (Index T = 1; T < 30; ++T) {
       auto const u = p.on_host(p.solve(by, Until{.tolerance = 0, .limit = T}).u);
       double const error = distance(S, u, u_star);
-      auto const before = a_priori_bound(b, p.Q, p.psi, p.z, recursion, T);
+      auto const before = a_priori_bound(b, p.Q, p.psi, p.z, scheme, T);
       REQUIRE(before.has_value());
       CHECK(error <= static_cast<double>(*before) + rounding);
       CHECK(static_cast<double>(*before) ==
@@ -137,7 +137,7 @@ TEST_CASE_TEMPLATE("(C2) (C3) the bounds hold at every T, and steps_for is enoug
       last = u;
     }
     for (double wanted : {.3, .01, 1e-3}) {
-      auto const T = steps_for(b, p.Q, p.psi, p.z, recursion, static_cast<Scalar>(wanted));
+      auto const T = steps_for(b, p.Q, p.psi, p.z, scheme, static_cast<Scalar>(wanted));
       REQUIRE(T.has_value());
       CHECK(distance(S, p.on_host(p.solve(by, Until{.tolerance = 0, .limit = *T}).u), u_star) <=
             wanted + rounding);
@@ -250,7 +250,7 @@ TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at eve
   typename P::Backend b;
   P const p(b, definite_matrix<double>(10, 1000, seed(620)), normal_matrix<double>(10, 1, seed(621)), .02, 0);
   auto const u_star = p.solution();
-  auto const Theta = in_double<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+  auto const Theta = in_double<typename P::Backend>(b, absolute_row_sums(b, p.Q));
   auto const objective = [&](HostMatrix<double> const& u) {
     auto const g = p.gradient(u);
     double sum = p.value(u, 0);
@@ -273,7 +273,7 @@ TEST_CASE_TEMPLATE("(C5) FISTA: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2 at eve
 TEST_CASE_TEMPLATE("(C5) FISTA is the textbook's, with the gradient at the extrapolated point", P, MODELS) {
   typename P::Backend b;
   auto const p = contracting_problem<P>(b);
-  auto const Theta = in_double<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+  auto const Theta = in_double<typename P::Backend>(b, absolute_row_sums(b, p.Q));
   HostMatrix<double> u(8, 6), y(8, 6);
   double s = 1;
   for (Index T = 1; T < 12; ++T) {
@@ -295,7 +295,7 @@ TEST_CASE_TEMPLATE("(C6) forward-backward converges below safe_gamma, and need n
   using Scalar = typename P::Scalar;
   P const p(b, definite_matrix<double>(7, 30, seed(630)),
             mapped([](double x) { return std::abs(x); }, normal_matrix<double>(7, 4, seed(631))), 0, 0);
-  Scalar const gamma = safe_gamma(b, p.Q, p.Q.diagonal(b));
+  Scalar const gamma = safe_gamma(b, p.Q, diagonal(b, p.Q));
   auto const run = [&](double share) {
     return metric_prox(b, p.Q, p.psi, p.z, ForwardBackward{share * static_cast<double>(gamma)},
                        Until{.tolerance = 1e-4, .limit = 20000})
@@ -450,7 +450,7 @@ TEST_CASE_TEMPLATE("(E6) (31): with lambda a second time the fixed point is not 
   auto const fixed_point =
       [&](double threshold) {  // of u <- A(h z - s v, threshold), v = Q (u - z), Gershgorin's step
         HostMatrix<double> u(8, 6);
-        auto const Theta = in_double<typename P::Backend>(b, p.Q.absolute_row_sums(b));
+        auto const Theta = in_double<typename P::Backend>(b, absolute_row_sums(b, p.Q));
         for (int t = 0; t < 3000; ++t) {
           auto const v = p.gradient(u);
           u = host_matrix<double>(8, 6, [&](Index i, Index j) {

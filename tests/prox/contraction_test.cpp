@@ -171,25 +171,25 @@ TEST_CASE_TEMPLATE(
   auto const z = in_memory_of(b, Z);
   auto const u_star =
       in_double(b, metric_prox(b, Q, psi, z, Gershgorin{}, Updates{120}).u);  // .6^120 of 64 = 1e-25
-  auto const check = [&](auto const& recursion) {
-    auto const known = contraction(b, Q, psi, recursion);
+  auto const check = [&](auto const& scheme) {
+    auto const known = contraction(b, Q, psi, scheme);
     REQUIRE(known.kappa < Scalar(.6));
     Host const S = in_double(b, known.S);
     double const rounding = tolerance<Scalar>(30, 64 * std::sqrt(S(0, 0)));
     auto const distance = [&](Index T) {
-      return length(S, difference(in_double(b, metric_prox(b, Q, psi, z, recursion, Updates{T}).u), u_star),
+      return length(S, difference(in_double(b, metric_prox(b, Q, psi, z, scheme, Updates{T}).u), u_star),
                     shape.unit());
     };
     for (Index T : {1, 2, 5, 10}) {
-      auto const bound = a_priori_bound(b, Q, psi, z, recursion, T);
+      auto const bound = a_priori_bound(b, Q, psi, z, scheme, T);
       REQUIRE(bound.has_value());
       CHECK(distance(T) <= static_cast<double>(*bound) + rounding);
       CHECK(static_cast<double>(*bound) <= 4 * distance(T) + rounding);  // not vacuous
     }
-    if (std::is_same_v<std::remove_cvref_t<decltype(recursion)>, Gershgorin>)
+    if (std::is_same_v<std::remove_cvref_t<decltype(scheme)>, Gershgorin>)
       CHECK(distance(1) == doctest::Approx(39.28).epsilon(1e-3));
     for (double wanted : {1., .1, .01}) {
-      auto const T = steps_for(b, Q, psi, z, recursion, static_cast<Scalar>(wanted));
+      auto const T = steps_for(b, Q, psi, z, scheme, static_cast<Scalar>(wanted));
       REQUIRE(T.has_value());
       CHECK(distance(*T) <= wanted + rounding);
       if (wanted == .01) CHECK(distance(*T / 2) > wanted);
@@ -446,12 +446,18 @@ struct Twice {
   void apply(typename B::Lane& lane, ConstView<B> V, View<B> QV) const {
     each(lane, formula::Scaled<Scalar>{2}, QV, V);
   }
-  Matrix<B> diagonal(B& b) const { return to_device(b, HostMatrix<Scalar>(3, 1, 2)); }
-  Matrix<B> absolute_row_sums(B& b) const { return diagonal(b); }
-  Matrix<B> dense(B& b) const { return diagonal(b); }
   Scalar lambda_min() const { return 2; }
 };
 static_assert(Metric<Twice<Cpu<double>>>);
+
+template <Backend B>
+Matrix<B> diagonal(B& b, Twice<B> const&) {
+  return to_device(b, HostMatrix<typename B::Scalar>(3, 1, 2));
+}
+template <Backend B>
+Matrix<B> absolute_row_sums(B& b, Twice<B> const& Q) {
+  return diagonal(b, Q);
+}
 
 }  // namespace
 
@@ -459,7 +465,7 @@ TEST_CASE("a metric that cannot give its entries is refused in a sentence by wha
   Cpu<double> b;
   Twice<Cpu<double>> const Q;
   NonnegativeElasticNet<Cpu<double>> const psi(b, 3, .1, .1);
-  auto const Theta = Q.diagonal(b), z = zeros(b, 3, 2);
+  auto const Theta = diagonal(b, Q), z = zeros(b, 3, 2);
   char const* const why = ": needs the entries of Q, and its weights are 0 x 0, must be 3 x 3";
   auto const refused = [&](char const* who, auto const& f) {
     check_throws_with<ShapeError>(f, std::string(who) + why);
@@ -500,7 +506,7 @@ TEST_CASE_TEMPLATE("(C6) (K3) safe_gamma of a convolution takes beta; infinity w
   Host W = mapped([](double w) { return w / 12; }, normal_matrix<double>(2, 36, seed(3)));
   for (Index c = 0; c < 4; ++c) W(c % 2, (c / 2 * 9 + 4) * 2 + c % 2) += 2 + .5 * static_cast<double>(c);
   ConvolutionalMetric<B> const Q(b, shape, to_device(b, symmetric_part(shape, rounded<Scalar>(W))));
-  auto const Theta = Q.diagonal(b);
+  auto const Theta = diagonal(b, Q);
   auto const kappa = [&](ElasticNet<B> const& psi, double gamma) {
     return static_cast<double>(contraction(b, Q, psi, ForwardBackward{gamma}).kappa);
   };

@@ -72,11 +72,11 @@ void holds_in_metrics(B& b, Psi const& psi) {
   auto const exact = exact_prox(b, Q, psi, z);
   REQUIRE(exact.status == ExactStatus::optimal);
   Host const u_star = in_double(b, ConstView<B>(exact.u));
-  auto const check = [&](auto const& recursion) {
-    auto const result = metric_prox(b, Q, psi, z, recursion, Until{.limit = 5000});
+  auto const check = [&](auto const& scheme) {
+    auto const result = metric_prox(b, Q, psi, z, scheme, Until{.limit = 5000});
     CHECK(result.status == Status::residual_reached);
     check_held(b, result, u_star);
-    auto const three = metric_prox(b, Q, psi, z, recursion, Unroll<3>{});
+    auto const three = metric_prox(b, Q, psi, z, scheme, Unroll<3>{});
     check_held(b, three, u_star);
     CHECK(three.bound > 100 * result.bound);
   };
@@ -157,7 +157,7 @@ TEST_CASE_TEMPLATE("(C1) (C2) kappa is that of the free rows, and the bounds tha
   DenseMetric<B> const Q(b, in_memory_of(b, Q_host)), Q_free(b, in_memory_of(b, free_part(Q_host)));
   auto const psi = holding<NonnegativeElasticNet<B>>(b);
   NonnegativeElasticNet<B> const psi_free(b, 4, Scalar(.1), Scalar(.05));
-  auto const Theta = Q.diagonal(b);
+  auto const Theta = diagonal(b, Q);
   ForwardBackward const step{.9 * static_cast<double>(safe_gamma(b, Q, psi, Theta))};
   auto const known = contraction(b, Q, psi, step);
   CHECK(known.kappa ==

@@ -137,14 +137,14 @@ TEST_CASE_TEMPLATE("(M3) alpha into beta, scale, permutation, split and blocks c
       for (Index i = 0; i < 4; ++i) blocks(i, 4 * g + j) = Q_g(i, j);
   }
   BlockDiagonalMetric<B> const block_metric(b, to_device(b, rounded<Scalar>(blocks)));
-  for (By recursion : {By::gershgorin, By::gauss_seidel, By::fista}) {
+  for (By scheme : {By::gershgorin, By::gauss_seidel, By::fista}) {
     Until const seven{.tolerance = 0, .limit = 7};
-    auto const all = p.on_host(p.solve(block_metric, recursion, seven).u);
+    auto const all = p.on_host(p.solve(block_metric, scheme, seven).u);
     for (Index g = 0; g < 3; ++g) {
       P const one(b, host_matrix<double>(4, 4, [&](Index i, Index j) { return blocks(i, 4 * g + j); }),
                   host_matrix<double>(4, 9, [&](Index i, Index j) { return p.z_host(4 * g + i, j); }),
                   p.lambda, p.beta);
-      CHECK(max_abs_difference(one.on_host(one.solve(recursion, seven).u),
+      CHECK(max_abs_difference(one.on_host(one.solve(scheme, seven).u),
                                host_matrix<double>(4, 9, [&](Index i, Index j) {
                                  return all(4 * g + i, j);
                                })) <= static_cast<double>(tolerance<Scalar>(4 * 8, 3)));
@@ -157,12 +157,12 @@ TEST_CASE("(M3) the bits do not depend on the number of threads, nor z on the ca
   Problem<Cpu<double>, NonnegativeShrinkage> const p =
       gaussian_problem(one, 64, 64, 300, Signals::of_30_percent_of_the_atoms, 430);
   auto const z_before = to_host(one, Cpu<double>::ConstView(p.z));
-  for (By recursion : safe_recursions) {
-    auto const u = p.solve(recursion, Until{.limit = 20});
+  for (By scheme : safe_schemes) {
+    auto const u = p.solve(scheme, Until{.limit = 20});
     for (int threads : {2, 3}) {
       Cpu<double> team(threads);
       auto const v = Problem<Cpu<double>, NonnegativeShrinkage>(team, p.Q_host, p.z_host, p.lambda, p.beta)
-                         .solve(recursion, Until{.limit = 20});
+                         .solve(scheme, Until{.limit = 20});
       CHECK(u.u == v.u);
       CHECK(u.residual == v.residual);
     }

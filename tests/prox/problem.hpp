@@ -11,7 +11,7 @@ namespace detrame::test {
 
 /// A recursion chosen at run time, so that a test is compiled once for all of them.
 enum class By { jacobi, forward_backward, gershgorin, gauss_seidel, fista };
-constexpr By safe_recursions[] = {By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista};
+constexpr By safe_schemes[] = {By::forward_backward, By::gershgorin, By::gauss_seidel, By::fista};
 
 template <Backend B, class Activation_>
 struct Problem {
@@ -40,12 +40,12 @@ struct Problem {
   Index k() const { return Q_host.rows(); }
   Index N() const { return z_host.cols(); }
 
-  ProxResult<B> solve(By recursion, Until const& until = {}) const { return solve(Q, recursion, until); }
+  ProxResult<B> solve(By scheme, Until const& until = {}) const { return solve(Q, scheme, until); }
 
   /// In another metric; forward-backward with a step that is safe for any Q: theta_i / k <= q_ii / trace.
   template <Metric M>
-  ProxResult<B> solve(M const& metric, By recursion, Until const& until) const {
-    switch (recursion) {
+  ProxResult<B> solve(M const& metric, By scheme, Until const& until) const {
+    switch (scheme) {
       case By::jacobi: return metric_prox(b, metric, psi, z, Jacobi{}, until);
       case By::forward_backward:
         return metric_prox(b, metric, psi, z, ForwardBackward{1.9 / static_cast<double>(k())}, until);

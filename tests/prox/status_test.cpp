@@ -166,8 +166,8 @@ TEST_CASE_TEMPLATE("not_finite: a NaN or an infinity in z is never called a succ
   for (double bad : {nan, infinity, -infinity}) {
     CAPTURE(bad);
     auto const one = scalar_problem<P>(b, HostMatrix<double>(1, 1, bad), .1);
-    for (By recursion : {By::jacobi, By::gershgorin, By::gauss_seidel, By::fista}) {
-      auto const result = one.solve(recursion);
+    for (By scheme : {By::jacobi, By::gershgorin, By::gauss_seidel, By::fista}) {
+      auto const result = one.solve(scheme);
       CHECK(result.status == Status::not_finite);
       CHECK_FALSE(result.bound < 1e30f);
       CHECK(std::isnan(one.on_host(result.u)(0, 0)));
@@ -204,14 +204,14 @@ TEST_CASE_TEMPLATE("a column that is done is left alone: it does not depend on i
   using Scalar = typename P::Scalar;
   P const both(b, definite_matrix<double>(5, 30, seed(500)), normal_matrix<double>(5, 2, seed(501)), .05,
                .01);
-  for (By recursion : safe_recursions) {
-    auto const together = both.solve(recursion, Until{.tolerance = 1e-3, .limit = 2000});
+  for (By scheme : safe_schemes) {
+    auto const together = both.solve(scheme, Until{.tolerance = 1e-3, .limit = 2000});
     REQUIRE(together.status == Status::residual_reached);
     auto const u = both.on_host(together.u);
     for (Index j = 0; j < 2; ++j) {
       P const alone(b, both.Q_host,
                     host_matrix<double>(5, 1, [&](Index i, Index) { return both.z_host(i, j); }), .05, .01);
-      auto const result = alone.solve(recursion, Until{.tolerance = 1e-3, .limit = 2000});
+      auto const result = alone.solve(scheme, Until{.tolerance = 1e-3, .limit = 2000});
       CHECK(result.iterations <= together.iterations);
       CHECK(max_abs_difference(alone.on_host(result.u), host_matrix<double>(5, 1, [&](Index i, Index) {
                                  return u(i, j);
@@ -265,9 +265,9 @@ TEST_CASE_TEMPLATE("(E3) eq. (20) with (24) does not solve (19) in general; safe
   CHECK(printed.status == Status::cycling);
   CHECK(static_cast<double>(printed.residual) > .5);  // of the terms at 0
   // ... where the solution is .96085 1.
-  for (By recursion : safe_recursions) {
-    CAPTURE(recursion);
-    auto const result = p.solve(recursion);
+  for (By scheme : safe_schemes) {
+    CAPTURE(scheme);
+    auto const result = p.solve(scheme);
     REQUIRE(result.status == Status::residual_reached);
     for (Index i = 0; i < 3; ++i)
       CHECK(std::abs(p.on_host(result.u)(i, 0) - 2.7 / 2.81) <= static_cast<double>(result.bound) + eps);

@@ -28,12 +28,12 @@ struct Codes {
 
   /// Atoms times s, data times s t, penalties times s^2, lambda and d times t besides.
   template <class R>
-  ProxResult<B> solve(R const& recursion, double s = 1, double t = 1, Until const& until = {}) {
+  ProxResult<B> solve(R const& scheme, double s = 1, double t = 1, Until const& until = {}) {
     auto const times = [](double c) { return [=](double a) { return c * a; }; };
     Synthesis<B> const p{in_memory_of(b, mapped(times(s), D)), static_cast<Scalar>(s * s * alpha), 0, 0,
                          in_memory_of(b, mapped(times(s * s * t), d))};
     P const psi(b, 12, static_cast<Scalar>(s * s * t * lambda), static_cast<Scalar>(s * s * beta));
-    return synthesis_prox(b, p, psi, in_memory_of(b, mapped(times(s * t), x)), recursion, until);
+    return synthesis_prox(b, p, psi, in_memory_of(b, mapped(times(s * t), x)), scheme, until);
   }
 };
 
@@ -58,8 +58,8 @@ TEST_CASE_TEMPLATE(
   auto const by_z = metric_prox(b, Q, psi, in_memory_of(b, z), GaussSeidel{});
   REQUIRE(by_z.status == Status::residual_reached);
   REQUIRE(laws::count_zeros(in_double<B>(b, ConstView<B>(by_z.u))) > 0);
-  auto const check = [&](auto const& recursion) {
-    auto const codes_by = codes.solve(recursion);
+  auto const check = [&](auto const& scheme) {
+    auto const codes_by = codes.solve(scheme);
     CHECK(codes_by.status == Status::residual_reached);
     double const apart = static_cast<double>(max_abs_difference(b, codes_by.u, by_z.u));
     double const rounding = static_cast<double>(tolerance<Scalar>(12 * 100, 3));  // cond(Q) < 100 goes into z
@@ -74,12 +74,12 @@ TEST_CASE_TEMPLATE(
 TEST_CASE_TEMPLATE("(U2) D, x by 2^n and alpha, beta, lambda, d by 4^n; x, lambda, d by 2^n: the same bits",
                    P, FOUR) {
   Codes<P> codes;
-  auto const check = [&](auto const& recursion) {
+  auto const check = [&](auto const& scheme) {
     for (Until const& until : {Until{.tolerance = 1e-3}, Until{.tolerance = 0, .limit = 200}}) {
-      auto const here = codes.solve(recursion, 1, 1, until);
+      auto const here = codes.solve(scheme, 1, 1, until);
       for (double s : {std::ldexp(1., -12), 4., std::ldexp(1., 11)}) {
-        laws::same_in_other_units(codes.b, here, codes.solve(recursion, s, 1, until), 1);
-        laws::same_in_other_units(codes.b, here, codes.solve(recursion, 1, s, until), s);
+        laws::same_in_other_units(codes.b, here, codes.solve(scheme, s, 1, until), 1);
+        laws::same_in_other_units(codes.b, here, codes.solve(scheme, 1, s, until), s);
       }
     }
   };

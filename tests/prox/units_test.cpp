@@ -64,10 +64,10 @@ TEST_CASE_TEMPLATE("(U1) [[1, .9], [.9, 1]] q at z = (1, -.5): (.55, 0), or an h
   auto const in_range = is_double ? std::vector<double>{1, 1e-12, 1e-16, 1e-40, 1e-170, 1e-280, 1e200}
                                   : std::vector<double>{1, 1e-6, 1e-12, 1e-24, 1e-28, 1e20, 1e30};
   for (double q : in_range)
-    for (By recursion : safe_recursions) {
+    for (By scheme : safe_schemes) {
       CAPTURE(q);
       P const p(b, pair(q, .9), column({1, -.5}), 0, 0);
-      auto const result = p.solve(recursion);
+      auto const result = p.solve(scheme);
       CHECK(result.status == Status::residual_reached);
       auto const u = p.on_host(result.u);
       double const error = std::hypot(u(0, 0) - .55, u(1, 0));
@@ -75,7 +75,7 @@ TEST_CASE_TEMPLATE("(U1) [[1, .9], [.9, 1]] q at z = (1, -.5): (.55, 0), or an h
           40 * static_cast<double>(std::numeric_limits<Scalar>::epsilon());  // cond(Q) = 19
       CHECK(error <= static_cast<double>(result.bound) + rounding);
       CHECK(static_cast<double>(result.bound) < (is_double ? 1e-8 : 1e-2));
-      auto const at_0 = p.solve(recursion, Until{.limit = 0});
+      auto const at_0 = p.solve(scheme, Until{.limit = 0});
       CHECK(static_cast<double>(at_0.bound) >= .55 * (1 - rounding));  // never 0 by underflow
     }
   P const stiff(b, identity<double>(1), column({is_double ? 1e-20 : 1e-10}), 0, is_double ? 1e308 : 1e38);
@@ -101,7 +101,7 @@ TEST_CASE_TEMPLATE("(U1) data of any size have a good status: no square leaves t
     P const p(b, definite_matrix<double>(12, 20, seed(200)),
               mapped([=](double x) { return size * x; }, normal_matrix<double>(12, 9, seed(201))), .15 * size,
               .05);
-    for (By recursion : safe_recursions) CHECK(p.solve(recursion).status == Status::residual_reached);
+    for (By scheme : safe_schemes) CHECK(p.solve(scheme).status == Status::residual_reached);
   }
 }
 
@@ -150,8 +150,8 @@ TEST_CASE_TEMPLATE("stalled: nothing but rounding is left; Gauss-Seidel and FIST
     for (double condition : {3., 100.}) {
       P const p(b, definite_matrix<double>(8, condition, seed(700 + n)),
                 normal_matrix<double>(8, 3, seed(720 + n)), .05, 0);
-      for (By recursion : {By::gauss_seidel, By::fista, By::gershgorin}) {
-        auto const result = p.solve(recursion, Until{.tolerance = 0, .limit = 20000});
+      for (By scheme : {By::gauss_seidel, By::fista, By::gershgorin}) {
+        auto const result = p.solve(scheme, Until{.tolerance = 0, .limit = 20000});
         CAPTURE(name(result.status));
         CHECK((result.status == Status::stalled || good(result.status)));
         CHECK(static_cast<double>(result.residual) <
@@ -178,8 +178,8 @@ TEST_CASE_TEMPLATE("a column that is not finite, or out of range, leaves every o
     P const q(b, p.Q_host,
               host_matrix<double>(12, 9, [&](Index i, Index j) { return j == 4 ? bad : p.z_host(i, j); }),
               p.lambda, p.beta);
-    for (By recursion : {By::jacobi, By::gershgorin, By::gauss_seidel, By::fista}) {
-      auto const alone = p.solve(recursion), beside = q.solve(recursion);
+    for (By scheme : {By::jacobi, By::gershgorin, By::gauss_seidel, By::fista}) {
+      auto const alone = p.solve(scheme), beside = q.solve(scheme);
       CHECK(beside.status == Status::not_finite);
       auto const u = to_host(b, ConstView<typename P::Backend>(alone.u)),
                  v = to_host(b, ConstView<typename P::Backend>(beside.u));

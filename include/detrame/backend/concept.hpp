@@ -6,13 +6,13 @@
 #include <span>
 #include <vector>
 
-#include "detrame/backend/arithmetic.hpp"
+#include "detrame/backend/convolution_arithmetic.hpp"
 #include "detrame/backend/formulas.hpp"
 #include "detrame/backend/items.hpp"
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/window.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What a backend's verbs read and write, by the names in which everything above backend/ is written. `Input`
 /// is what a caller may pass: it does not take part in deduction, so matrices convert.
@@ -199,4 +199,4 @@ Matrix<B> zeros(B& backend, Index rows, Index cols) {
   return to_device(backend, HostMatrix<typename B::Scalar>(rows, cols));
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

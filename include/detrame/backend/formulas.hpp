@@ -19,7 +19,7 @@
 ///
 /// A formula marked `on_packets` uses nothing but + - * ?: comparisons and Scalar{}, so that Scalar may be a
 /// vector of the compiler too: one call for several entries.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 template <class F>
 #if defined(__CUDACC__)  // nvcc takes no vectors in what host and device share: entry by entry there
@@ -28,4 +28,4 @@ inline constexpr bool on_packets = false;
 inline constexpr bool on_packets = requires { requires F::on_packets; };
 #endif
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

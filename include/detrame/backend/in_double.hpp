@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-namespace detrame {
+#include "detrame/core/abi.hpp"
+
+namespace detrame::inline DETRAME_ABI {
 
 template <class Scalar>
 class Cpu;
@@ -13,4 +15,4 @@ struct InDouble {
   using Backend = Cpu<double>;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

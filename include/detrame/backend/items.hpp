@@ -7,7 +7,7 @@
 
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A formula and the matrices of one shape that it works on, entry by entry: each_of takes many.
 template <class F, class... Views>
@@ -40,4 +40,4 @@ class Items {
   std::size_t count_ = 0;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

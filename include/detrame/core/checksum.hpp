@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace detrame {
+#include "detrame/core/abi.hpp"
+
+namespace detrame::inline DETRAME_ABI {
 
 /// The CRC-64 of bytes that come piece by piece: the remainder modulo the polynomial of ECMA-182, bits
 /// reflected, register and result inverted, as in xz. Two contents of one length that differ in one bit, or
@@ -36,4 +38,4 @@ class Checksum {
   std::uint64_t state_ = ~std::uint64_t{0};
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

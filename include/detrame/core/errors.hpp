@@ -8,10 +8,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "detrame/core/abi.hpp"
+
 /// A broken invariant of the library itself. Checked in debug builds only; callers' mistakes throw instead.
 #define DETRAME_ASSERT(condition) assert(condition)
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Two sizes that the caller gave do not fit: the text names who asked, what, and both sizes.
 struct ShapeError : std::invalid_argument {
@@ -64,4 +66,4 @@ void require_shape(char const* who, char const* name, View const& v, std::ptrdif
         message(who, ": ", name, " is ", v.rows(), " x ", v.cols(), ", must be ", rows, " x ", cols));
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

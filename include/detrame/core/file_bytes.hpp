@@ -14,7 +14,7 @@
 #include "detrame/core/errors.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// "name: at byte offset: text", what readers of files say.
 template <class... Parts>
@@ -83,4 +83,4 @@ inline std::ifstream open_file(std::filesystem::path const& file, char const* ki
   return in;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,7 +5,7 @@
 
 #include "detrame/core/sizes.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A column-major matrix in host memory: what goes to a backend with to_device and comes back with to_host.
 ///
@@ -57,4 +57,4 @@ HostMatrix<Scalar> host_matrix(Index rows, Index cols, F&& f) {
   return m;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

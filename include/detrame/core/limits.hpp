@@ -3,8 +3,10 @@
 
 #include <limits>
 
+#include "detrame/core/abi.hpp"
+
 /// What std::numeric_limits says, as constants: its functions are the host's alone.
-namespace detrame::limits {
+namespace detrame::inline DETRAME_ABI::limits {
 
 template <class Scalar>
 inline constexpr Scalar epsilon = std::numeric_limits<Scalar>::epsilon();
@@ -21,4 +23,4 @@ inline constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
 template <class Scalar>
 inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();
 
-}  // namespace detrame::limits
+}  // namespace detrame::inline DETRAME_ABI::limits

@@ -10,7 +10,7 @@
 #include "detrame/core/errors.hpp"
 #include "detrame/core/host_device.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 using Index = std::ptrdiff_t;
 
@@ -144,4 +144,4 @@ PerColumn(View) -> PerColumn<View>;
 /// Whether a factor of a product is taken as it is or transposed.
 enum class Op { none, transposed };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

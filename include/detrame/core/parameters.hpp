@@ -8,7 +8,7 @@
 
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What a parameter is. The kind alone fixes its constraint (Algorithm 2's projections) and its weight decay.
 enum class Kind {
@@ -127,4 +127,4 @@ Index parameter_count(Theta const& theta) {
   return count;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

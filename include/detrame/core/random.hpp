@@ -8,7 +8,7 @@
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Random numbers as a function of (seed, stream, position): no state, so the numbers depend neither on the
 /// order in which they are asked for nor on the number of threads. `bits`, `uniform` and `below` are the same
@@ -106,4 +106,4 @@ struct Draw {
   constexpr Random random() const { return {seed, step ^ (path * 0x9E3779B97F4A7C15ull)}; }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,7 +5,7 @@
 
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// One sample: `channels` numbers at each of height x width sites. A dense sample has one site.
 /// In a batch a sample is `sites()` neighbouring columns of `channels` rows, sites row by row.
@@ -24,4 +24,4 @@ struct Shape {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The product of some sizes, product_of_sizes({rows, cols}): nothing where one is negative, or where the
 /// product of those other than 0 does not fit an Index, so that no product of some of them overflows either.
@@ -25,4 +25,4 @@ constexpr std::optional<Index> product_of_sizes(Sizes const& sizes) {
   return empty ? 0 : product;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-namespace detrame {
+#include "detrame/core/abi.hpp"
+
+namespace detrame::inline DETRAME_ABI {
 
 /// Nobody watches long work: an observer of any progress, which never stops it.
 struct Unobserved {
@@ -11,4 +13,4 @@ struct Unobserved {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

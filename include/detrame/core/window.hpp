@@ -4,7 +4,7 @@
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A square window that slides over an image with zeros around it: the geometry of a 2-D cross-correlation.
 ///
@@ -38,4 +38,4 @@ struct Window {
   friend constexpr bool operator==(Window const&, Window const&) = default;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

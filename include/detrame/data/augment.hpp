@@ -9,7 +9,7 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/shape.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What is done to a sample on its way from the data set x into a batch y, both channels x sites and
 /// contiguous: a function of (epoch, sample) alone, so that batches depend neither on threads nor on the
@@ -84,4 +84,4 @@ class RandomCrop {
 
 static_assert(Preparation<Unchanged, float> && Preparation<RandomCrop, double>);
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

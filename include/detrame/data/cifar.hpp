@@ -9,7 +9,7 @@
 #include "detrame/core/sizes.hpp"
 #include "detrame/data/labelled.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Which part of a data set.
 enum class Part { train, test };
@@ -130,4 +130,4 @@ LabelledImages<Scalar> read_cifar100(std::filesystem::path const& folder, Part p
                             {.records = train ? 50000 : 10000, .labels = 2, .classes = 100}, limit);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

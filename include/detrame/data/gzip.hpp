@@ -11,7 +11,7 @@
 
 #include "detrame/core/file_bytes.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Whether a stream starts with the two bytes of gzip; it is then at its start again.
 inline bool starts_with_gzip(std::istream& in) {
@@ -111,4 +111,4 @@ class GzipBytes {
   bool between_members_ = false, ended_ = false;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -9,7 +9,7 @@
 #include "detrame/core/sizes.hpp"
 #include "detrame/data/gzip.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// An array of unsigned bytes from an idx file, the last dimension fastest:
 /// images are samples x rows x columns.
@@ -149,4 +149,4 @@ inline IdxArray read_idx(std::filesystem::path const& file) {
   return read_idx(in, file.string());
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -10,7 +10,7 @@
 #include "detrame/core/sizes.hpp"
 #include "detrame/data/idx.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Images with one label each, in the layout of a batch.
 ///
@@ -145,4 +145,4 @@ LabelledImages<Scalar> flatten(LabelledImages<Scalar> data) {
   return {Shape{data.shape.size()}, std::move(columns), std::move(data.labels), data.classes};
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -14,7 +14,7 @@
 #include "detrame/data/augment.hpp"
 #include "detrame/data/labelled.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Some samples in the layout of a batch.
 template <class Scalar>
@@ -178,4 +178,4 @@ class Loader {
   std::thread worker_;         // layering: see the include
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -13,7 +13,7 @@
 
 #include "detrame/core/file_bytes.hpp"
 
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// "double": what MATLAB calls the class of this number.
 inline std::string mat_class_name(int number) {
@@ -150,4 +150,4 @@ Index require_mat5(std::filesystem::path const& file, Judge&& judge) {
   return size;
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -6,7 +6,7 @@
 
 #include "detrame/data/labelled.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Mean and standard deviation of each channel over all sites and samples.
 struct ChannelStatistics {
@@ -64,4 +64,4 @@ void normalise(LabelledImages<Scalar>& data, ChannelStatistics const& statistics
     }
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -15,7 +15,7 @@
 #include "detrame/data/labelled.hpp"
 #include "detrame/data/mat5.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -157,4 +157,4 @@ LabelledImages<Scalar> read_svhn(std::filesystem::path const& file,
   return data;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

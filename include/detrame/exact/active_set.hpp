@@ -8,7 +8,7 @@
 #include "detrame/exact/pivoting.hpp"
 #include "detrame/exact/seed.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Solves one diagonal block of Q for the columns first, first + 1, ... side by side, and certifies.
 ///
@@ -102,4 +102,4 @@ struct ActiveSet {
   static constexpr int sweeps = 10;
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

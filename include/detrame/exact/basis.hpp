@@ -3,7 +3,7 @@
 
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// A basis of one column's problem: which u_i may differ from 0, and with which sign.
 ///
@@ -325,4 +325,4 @@ class Basis {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

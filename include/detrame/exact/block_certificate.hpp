@@ -4,7 +4,7 @@
 #include "detrame/exact/certificate.hpp"
 #include "detrame/exact/code_entries.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// `certify` for a whole block side by side, on a CPU: the same numbers by loops of their own, in which the
 /// columns share what is read of the problem.                                                            (U5)
@@ -69,4 +69,4 @@ void certify_block(Team const& team, Activation activation, P const& problem,
   }
 }
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -4,7 +4,7 @@
 #include "detrame/exact/problem.hpp"
 #include "detrame/exact/report.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Judges the columns first, first + 1, ... side by side: writes their reports, and NaN for u where it cannot
 /// tell.                                                                                                 (U5)
@@ -60,4 +60,4 @@ DETRAME_HOST_DEVICE void certify(Team const& team, Activation activation, P cons
   }
 }
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

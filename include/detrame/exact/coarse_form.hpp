@@ -8,7 +8,7 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// A team with a coarser one, whose loops may guess for it: on a CPU, where columns are worked on one at a
 /// time between products.
@@ -171,4 +171,4 @@ void form_coarsely(B& backend, ConstView<B> Q, ConstView<B> D, ConstView<B> d, C
   }
 }
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

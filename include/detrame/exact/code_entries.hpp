@@ -3,7 +3,7 @@
 
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// The entries of a block of scaled codes that are not 0, column after column in ascending order: what a
 /// certificate reads of u. NaN is not 0.
@@ -72,4 +72,4 @@ class CodeEntries {
   int *rows_, *ends_;
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -4,7 +4,7 @@
 #include "detrame/backend/formulas.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Neighbouring rows of sparse codes u and of the adjoint solution v, Team::width or what is left, and
 /// the sums over their columns that cotangents are made of. A column costs work where it uses one of them.
@@ -91,4 +91,4 @@ class CodeRows {
   Sums sums_[Team::width] = {};
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -6,7 +6,7 @@
 #include "detrame/exact/scaling.hpp"
 #include "detrame/exact/support_set.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// What all columns of a problem share whose Q is a matrix, brought into range. M: ConstView<B>, of a lane's
 /// scratch and of what the caller has; Matrix<B>, of an owner.
@@ -78,4 +78,4 @@ void solve_columns(B& backend, char const* who, Activation activation, SharedCol
   finish<B>(backend, shared.lambda_min, shared.curvature, report, result);
 }
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -9,7 +9,7 @@
 #include "detrame/core/unobserved.hpp"
 #include "detrame/exact/sparse_coder.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Codes of many samples by the entries that are not 0, column after column: compressed columns of the k x N
 /// codes, which are the compressed rows of their N x k transpose. On the host.
@@ -147,4 +147,4 @@ SparseCodes<typename B::Scalar> encode_sparse(B& backend, SparseCoder<B, Activat
   return codes;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

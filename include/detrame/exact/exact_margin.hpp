@@ -12,7 +12,7 @@
 #include "detrame/metric/convolutional_synthesis.hpp"
 #include "detrame/metric/synthesis.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
@@ -190,4 +190,4 @@ Matrix<B> exact_margin(B& backend, ConvolutionalSynthesis<B> const& synthesis, P
   return out;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -10,7 +10,7 @@
 #include "detrame/exact/metric_images.hpp"
 #include "detrame/metric/entries.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
@@ -157,4 +157,4 @@ ExactResult<B> exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const
   return result;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

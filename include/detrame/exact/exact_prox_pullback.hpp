@@ -12,7 +12,7 @@
 #include "detrame/exact/support_solve.hpp"
 #include "detrame/metric/entries.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
@@ -257,4 +257,4 @@ ExactProxCotangent<B> exact_prox_pullback(B& backend, ConvolutionalMetric<B> con
   return bar;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

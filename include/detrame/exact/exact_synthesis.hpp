@@ -12,7 +12,7 @@
 #include "detrame/metric/convolutional_synthesis.hpp"
 #include "detrame/metric/synthesis.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
@@ -171,4 +171,4 @@ ExactResult<B> exact_synthesis(B& backend, ConvolutionalSynthesis<B> const& synt
   return result;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -10,7 +10,7 @@
 #include "detrame/metric/convolutional_synthesis.hpp"
 #include "detrame/metric/synthesis.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
@@ -284,4 +284,4 @@ void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synth
                           bar, limit);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,7 +5,7 @@
 
 #include "detrame/exact/certificate.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Minimises 1/2 <u, H u> - <r, u> + sum_i lambda_i rho(u_i) for an H that is only multiplied with.
 ///
@@ -220,4 +220,4 @@ struct SearchFaces {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

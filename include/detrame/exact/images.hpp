@@ -4,7 +4,7 @@
 #include "detrame/backend/concept.hpp"
 
 /// How batches of images, and single numbers, are given to kernels whose column is an image.
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// k times one number; a view of the lane's scratch.
 template <Backend B>
@@ -24,4 +24,4 @@ ConstView<B> by_image(typename B::Lane& lane, ConstView<B> Z, Index sites, Matri
   return copy;
 }
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -4,7 +4,7 @@
 #include "detrame/exact/problem.hpp"
 #include "detrame/exact/report.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Where factors of H_AA are kept, a slot a column: views of ExactFactors, or nothing.
 template <class Scalar>
@@ -93,4 +93,4 @@ void finish_factors(B& backend, ExactFactors<B>& factors) {
                 max_to_host(backend.lane(), ConstView<B>(factors.sizes)) <= typename B::Scalar(0);
 }
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -4,7 +4,7 @@
 #include "detrame/exact/code_entries.hpp"
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// sqrt(q_ii) of blocks side by side; a task an entry. A kernel of each_column.
 struct DiagonalRoots {
@@ -185,4 +185,4 @@ struct MetricColumns {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -4,7 +4,7 @@
 #include "detrame/exact/problem.hpp"
 #include "detrame/metric/convolutional_metric.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Images of the metric form with a convolutional Q, each k x sites numbers in a row: r = Q z.      (M3) (K2)
 template <class Scalar>
@@ -132,4 +132,4 @@ struct MetricImages {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

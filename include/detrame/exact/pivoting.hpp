@@ -4,7 +4,7 @@
 #include "detrame/exact/basis.hpp"
 #include "detrame/exact/result.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// The search for the basis whose point is the minimiser, from a guess u, which is brought into u >= 0 where
 /// the penalty asks for it. A guess that is not finite, or (for the descent) no better than 0, is dropped for
@@ -284,4 +284,4 @@ class Pivoting {
   bool singular_ = false, lost_row_ = false;
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -7,7 +7,7 @@
 #include "detrame/core/matrix_view.hpp"
 #include "detrame/exact/range.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// What kernels of exact/ see of a problem: raw memory, one diagonal block of Q at a time,
 /// and for each column
@@ -276,4 +276,4 @@ struct OnBlocks {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -8,7 +8,7 @@
 
 /// Numbers brought into range by powers of two, which round nothing,
 /// and norms that neither overflow nor underflow.
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// v 2^power
 template <class Scalar>
@@ -68,4 +68,4 @@ struct Powers {
   int data = 0, code = 0, weights = 0;
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

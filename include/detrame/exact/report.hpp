@@ -6,7 +6,7 @@
 #include "detrame/exact/range.hpp"
 #include "detrame/exact/result.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// What a column reports for one diagonal block of Q, a row each.
 enum class Report : Index { residual, subgradient, status, pivots, count };
@@ -145,4 +145,4 @@ void finish(B& backend, typename B::Scalar lambda_min, ConstView<B> beta, ConstV
   result.iterations = static_cast<Index>(number(3));
 }
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -6,7 +6,7 @@
 
 #include "detrame/backend/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// How an exact solution ended. The larger value is the worse one;
 /// a batch has the status of its worst column.
@@ -93,4 +93,4 @@ ExactResult<B> require_optimal(ExactResult<B>&& result) {
   return std::move(result);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 /// What all columns of a call share, brought into range before the kernels: matrices by one power of two, and
 /// the weights of the penalty as the kernels read them. Columns are scaled one by one,
 /// within the kernels (`Powers`).
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// out_j = max_i |A_ij|; a task a column. A kernel of each_column.
 struct LargestOfColumn {
@@ -140,4 +140,4 @@ struct EntryWeights {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

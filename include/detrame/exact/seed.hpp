@@ -3,7 +3,7 @@
 
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// omega of coordinate descent, in (0, 2).
 template <class Scalar>
@@ -55,4 +55,4 @@ class Seed {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -7,7 +7,7 @@
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
@@ -246,4 +246,4 @@ ExactResult<B> exact_prox(B& backend, PreparedProx<B, Activation> const& prepare
   return result;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

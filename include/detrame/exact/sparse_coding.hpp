@@ -9,7 +9,7 @@
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/sparse_coder.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
@@ -189,4 +189,4 @@ std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis
   return path;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -4,7 +4,7 @@
 #include "detrame/exact/kept_factors.hpp"
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// The members of the support of one column, ascending.
 struct Support {
@@ -96,4 +96,4 @@ struct FactorOnSupport {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

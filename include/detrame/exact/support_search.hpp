@@ -7,7 +7,7 @@
 
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// A guess at the support of one column's minimiser, with work in the size of that support:
 ///
@@ -263,4 +263,4 @@ class SupportSearch {
   Index limit_ = 0, exchanges_ = 0;
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -11,7 +11,7 @@
 #include "detrame/exact/seed.hpp"
 #include "detrame/exact/support_search.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Solves one diagonal block of Q for the columns first, first + 1, ..., and certifies: for teams that have
 /// a coarse one.
@@ -277,4 +277,4 @@ struct SupportSet {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

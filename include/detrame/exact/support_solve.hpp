@@ -4,7 +4,7 @@
 #include "detrame/backend/formulas.hpp"
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// The adjoint system on the support of a solution, for one diagonal block and one column a task, by products
 /// with Q. A kernel of each_column.
@@ -94,4 +94,4 @@ struct PenaltyCotangent {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

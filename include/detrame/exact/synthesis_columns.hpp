@@ -4,7 +4,7 @@
 #include "detrame/exact/code_entries.hpp"
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Q = D^T D + alpha I, `width` columns at a time. A kernel of each_column.
 template <class Scalar>
@@ -218,4 +218,4 @@ struct SynthesisColumns {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -4,7 +4,7 @@
 #include "detrame/core/window.hpp"
 #include "detrame/exact/problem.hpp"
 
-namespace detrame::exact {
+namespace detrame::inline DETRAME_ABI::exact {
 
 /// Patches of one image, m x sites numbers in a row.
 template <class Scalar>
@@ -222,4 +222,4 @@ struct SynthesisImages {
   }
 };
 
-}  // namespace detrame::exact
+}  // namespace detrame::inline DETRAME_ABI::exact

@@ -6,7 +6,7 @@
 #include "detrame/io/metadata.hpp"
 #include "detrame/io/safetensors.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A training run at one step, in two files: `model` is what predicts (parameters, running statistics),
 /// `state` what training needs besides to go on (velocities, counters, what was measured).
@@ -291,4 +291,4 @@ inline Checkpoint read_checkpoint(std::filesystem::path const& folder) {
   return {tag, latest->step, std::move(model.content), std::move(state.content)};
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -11,7 +11,7 @@
 #include "detrame/core/version.hpp"
 #include "detrame/io/metadata.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What a file of parameters says of the numbers in it. A text changes only with what it says.
 namespace conventions {
@@ -107,4 +107,4 @@ void require_updates(Theta const& theta, TensorFile const& file) {
   detail::require_text(file, "T", updates_text(theta));
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

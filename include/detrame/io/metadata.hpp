@@ -6,7 +6,7 @@
 
 #include "detrame/io/tensor.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The text that a file has under a key. FormatError with the file and the key where it has none.
 inline std::string const& text_of(TensorFile const& file, std::string const& key) {
@@ -40,4 +40,4 @@ std::string number_text(Number number) {
   return {text.data(), end};
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

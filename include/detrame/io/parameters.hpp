@@ -10,7 +10,7 @@
 #include "detrame/io/conventions.hpp"
 #include "detrame/io/safetensors.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Puts the parameters theta into `file`, each under `prefix` and the name that `visit` gives it:
 /// "3.branch.0.W". A parameter of rows x cols becomes the tensor [rows, cols].
@@ -95,4 +95,4 @@ void load_parameters(B& backend, Theta& theta, std::filesystem::path const& file
   load_parameters(backend, theta, content);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

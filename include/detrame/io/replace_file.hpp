@@ -15,7 +15,7 @@
 #include "detrame/core/checksum.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The name of the target, where `file` is called as ReplacedFile calls what it writes beside one, and
 /// nothing else is: "a.csv" of "a.csv.part1234-0", digits alone after ".part" and "-"; nothing of
@@ -97,4 +97,4 @@ class ReplacedFile {
   bool committed_ = false;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

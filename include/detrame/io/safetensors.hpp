@@ -10,7 +10,7 @@
 #include "detrame/io/replace_file.hpp"
 #include "detrame/io/tensor.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The most bytes that a header may have: no file can ask for more memory before its tensors.
 inline constexpr Index safetensors_header_limit = 100'000'000;
@@ -312,4 +312,4 @@ inline std::uint64_t safetensors_checksum(TensorFile const& content) {
   return sum.value();
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

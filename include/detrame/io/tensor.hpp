@@ -18,7 +18,7 @@
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/sizes.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 static_assert(std::endian::native == std::endian::little,
               "io: files of tensors are little-endian, and so must be we");
@@ -186,4 +186,4 @@ HostMatrix<Scalar> host_matrix(Tensor const& t, std::string const& name) {
   return matrix;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Batch normalisation, as PyTorch has it: each channel over all sites of all samples.                   (B1)
 ///
@@ -157,4 +159,4 @@ struct BatchNorm {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

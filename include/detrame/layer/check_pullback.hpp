@@ -9,7 +9,7 @@
 
 #include "detrame/layer/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What check_pullback found for one argument of a layer in one direction.
 struct PullbackCheck {
@@ -168,4 +168,4 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
   return detail::check(f, options);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

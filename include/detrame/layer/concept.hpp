@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <concepts>
-#include <initializer_list>
 #include <utility>
 
 #include "detrame/backend/concept.hpp"
@@ -11,7 +9,7 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/shape.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A layer is a pair of maps, forward and pullback, between batches of two fixed shapes on one backend. It
 /// holds choices (T, rate) and no state.
@@ -115,99 +113,6 @@ concept Recipe = requires {
 template <Recipe R, Shape input, Backend B>
 using Bind = typename R::template Layer<input, B>;
 
-/// The number of samples in x; refuses a batch that is not made of samples of the layer's input shape.
-template <class L, class View>
-Index samples(char const* who, View const& x) {
-  constexpr Shape in = L::input;
-  if (x.rows() != in.channels || x.cols() % in.sites() != 0)
-    throw ShapeError(message(who, ": x is ", x.rows(), " x ", x.cols(), ", a batch of samples of shape ", in,
-                             " has ", in.channels, " rows and a multiple of ", in.sites(), " columns"));
-  return x.cols() / in.sites();
-}
-
-/// The number of samples in x; refuses a y that has not as many of the layer's output shape.
-template <class L, class X, class Y>
-Index samples(char const* who, X const& x, Y const& y) {
-  constexpr Shape out = L::output;
-  Index const n = samples<L>(who, x);
-  require_shape(who, "y", y, out.channels, n * out.sites());
-  return n;
-}
-
-/// Where the outputs stand of the samples whose inputs are the columns of a chunk.
-template <class L>
-Columns outputs(Columns chunk) {
-  constexpr Index in = Shape(L::input).sites(), out = Shape(L::output).sites();
-  return {chunk.first / in * out, chunk.count / in * out};
-}
-
-/// How many samples a layer's `inference` wants in a call, or 0 where it has none.
-template <class L>
-constexpr Index samples_at_once() {
-  if constexpr (requires { L::samples_at_once; })
-    return L::samples_at_once;
-  else
-    return 0;
-}
-
-/// The same for layers that follow one another.
-constexpr Index samples_at_once(std::initializer_list<Index> layers) {
-  return std::min(layers) == 0 ? 0 : std::max(layers);
-}
-
-template <class L>
-constexpr bool in_place() {
-  if constexpr (requires { L::in_place; })
-    return L::in_place;
-  else
-    return false;
-}
-
-/// use(map), where map(x, y) is the inference map with these parameters: prepared once, for many calls while
-/// use runs. What a network reads of its parameters is brought into the form of its products once, and not in
-/// each call.
-///
-///   with_inference(backend, net, theta, [&](auto const& map) {
-///     for (auto const& image : images) map(image, scores);
-///   });
-///
-/// Requires  theta is not written meanwhile. For a layer without `inference` map is its predict.
-template <class L, class Use>
-void with_inference(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
-                    Use const& use) {
-  if constexpr (samples_at_once<L>() > 0) {
-    constexpr Shape in = L::input, out = L::output;
-    auto const frame = backend.lane().frame();
-    auto const map = layer.inference(backend, theta);
-    use([&](ConstView<typename L::Backend> x, View<typename L::Backend> y) {
-      Index const n = samples<L>("with_inference", x, y);
-      Batch const batch{n * in.sites(), in.sites(), samples_at_once<L>() * in.sites()};
-      each_chunk(backend, batch, in.channels + out.channels, [&](auto& lane, Columns chunk) {
-        map(lane, columns(x, chunk), columns(y, outputs<L>(chunk)));
-      });
-    });
-  } else {
-    use([&](ConstView<typename L::Backend> x, View<typename L::Backend> y) {
-      layer.predict(backend, theta, x, y);
-    });
-  }
-}
-
-/// predict by a layer's `inference`.
-template <class L, class Parameters, class ConstView, class View>
-void predict_in_chunks(typename L::Backend& backend, L const& layer, Parameters const& theta, ConstView x,
-                       View y) {
-  with_inference(backend, layer, theta, [&](auto const& map) { map(x, y); });
-}
-
-/// Refuses a cotangent that is not shaped as the output it belongs to.
-template <class Y, class YBar>
-void require_cotangent(char const* who, Y const& y, YBar const& y_bar) {
-  if (y.rows() != y_bar.rows() || y.cols() != y_bar.cols())
-    throw ShapeError(
-        message(who, ": y_bar is ", y_bar.rows(), " x ", y_bar.cols(), ", y is ", y.rows(), " x ", y.cols()));
-}
-
 /// Takes into theta the statistics that forward measured, where the layer has such: called once for each step
 /// of training, after it. A layer offers it as a member `absorb(backend, theta, tape)`.
 template <Layer L>
@@ -237,15 +142,4 @@ constexpr Index multiply_adds() {
     return 0;
 }
 
-/// predict into a matrix of its own.
-template <Layer L>
-Matrix<typename L::Backend> predict(typename L::Backend& backend, L const& layer,
-                                    typename L::Parameters const& theta, Input<typename L::Backend> const x) {
-  ConstView<typename L::Backend> const view = x;
-  Matrix<typename L::Backend> y;
-  resize(backend, y, L::output.channels, samples<L>("predict", view) * L::output.sites());
-  layer.predict(backend, theta, view, y);
-  return y;
-}
-
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

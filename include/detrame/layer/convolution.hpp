@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/layer/inference.hpp"
 #include "detrame/layer/output_memory.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What a Convolution<k, K, ...> may be told, in any order.
 struct ConvolutionChoices {
@@ -169,4 +171,4 @@ struct Convolution {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

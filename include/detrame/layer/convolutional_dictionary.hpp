@@ -7,9 +7,10 @@
 #include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
+#include "detrame/layer/samples.hpp"
 #include "detrame/layer/solved_in_double.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A dictionary layer runs T proximal gradient steps from 0, all of one length that suits every site;
 /// gradients by the implicit adjoint at what they come to, which is the gradient of the limit T -> infinity,
@@ -154,4 +155,4 @@ struct ConvolutionalDictionary {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

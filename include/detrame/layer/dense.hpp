@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/layer/inference.hpp"
 #include "detrame/layer/output_memory.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The linear map A^(r) of a network: z = W x - c at every site.                                         (N2)
 ///
@@ -105,4 +107,4 @@ struct Dense {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

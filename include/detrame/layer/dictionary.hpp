@@ -6,7 +6,7 @@
 
 #include "detrame/layer/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The parameters of a dictionary layer on k atoms of m entries: those of the problem (M1).
 /// Shapes    D: m x k.  d: k x 1.  lambda, alpha, beta: 1 x 1.
@@ -71,9 +71,9 @@ void add_cotangent(B& backend, DictionaryParameters<B>& theta_bar, Cotangent con
 }  // namespace detail
 
 /// A layer of a deep dictionary with k atoms, u = M_D(x). `Solver` says how the problem is solved and
-/// differentiated: Exact (layer/dictionary_exact.hpp) or Unrolled<Recursion, Unroll<T>>
+/// differentiated: Exact (layer/dictionary_exact.hpp) or Unrolled<Scheme, Unroll<T>>
 /// (layer/dictionary_unrolled.hpp).
 template <Index k, class Solver>
 struct Dictionary;
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/layer/samples.hpp"
 #include "detrame/layer/solved_in_double.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A dictionary layer solves its problem to the last digit; gradients by the implicit adjoint (A3).
 struct Exact {};
@@ -118,4 +119,4 @@ struct Dictionary<k, Exact> {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

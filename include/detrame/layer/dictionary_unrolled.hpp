@@ -2,17 +2,18 @@
 #pragma once
 
 #include "detrame/layer/dictionary.hpp"
+#include "detrame/layer/samples.hpp"
 #include "detrame/metric/gram_metric.hpp"
 #include "detrame/metric/recurrence_pullback.hpp"
-#include "detrame/prox/recursion.hpp"
+#include "detrame/prox/scheme.hpp"
 #include "detrame/prox/stopping.hpp"
-#include "detrame/prox/unrolled_given.hpp"
+#include "detrame/prox/unrolled_from.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A dictionary layer runs T tied updates, with the step of eq. (24) (Jacobi) or of Gershgorin; gradients of
 /// exactly that map, in closed form (A1).
-template <class Recursion, class Steps>
+template <class Scheme, class Steps>
 struct Unrolled;
 
 /// The layer of deep dictionary learning, unrolled with tied parameters: T updates towards M_D(x).      (M6)
@@ -25,12 +26,12 @@ struct Unrolled;
 /// Adjoint   of the T-step map, through G, W~, b and the step's Theta to D, d, lambda, alpha, beta (A1).
 /// Cost      2 m k^2 flops a batch for Q, then 2 m k + 2 k^2 (T - 1) a column.
 /// Tested    tests/layer/layer_test.cpp
-template <Index k, class Recursion, int T>
-struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
+template <Index k, class Scheme, int T>
+struct Dictionary<k, Unrolled<Scheme, Unroll<T>>> {
   static_assert(k > 0, "Dictionary: the number of atoms must be positive");
   static_assert(T >= 1, "Dictionary: at least one update");
   static_assert(
-      std::is_same_v<Recursion, Jacobi> || std::is_same_v<Recursion, Gershgorin>,
+      std::is_same_v<Scheme, Jacobi> || std::is_same_v<Scheme, Gershgorin>,
       "Dictionary: the recursion is Jacobi or Gershgorin; Gauss-Seidel and FISTA are differentiated "
       "implicitly only (Exact)");
   static constexpr Shape output(Shape in) { return {k, in.height, in.width}; }
@@ -42,7 +43,7 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);
     static constexpr DenseBlocks structure{1};
-    static constexpr bool gershgorin = std::is_same_v<Recursion, Gershgorin>;
+    static constexpr bool gershgorin = std::is_same_v<Scheme, Gershgorin>;
 
     struct Tape {
       ConstView<B> x{};
@@ -90,8 +91,8 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
         gemm_each(chunk_lane, D, Op::transposed, columns(x, c), formula::TiedInput<Scalar>{1}, columns(G, c),
                   PerRow{d}, PerRow{Theta}, PerRow{betas});
       });
-      unrolled_given(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, tape.b, tape.G, T,
-                     tape.u, tape.states);
+      unrolled_from(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, tape.b, tape.G, T,
+                    tape.u, tape.states);
       return tape.u;
     }
 
@@ -112,8 +113,8 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
       resize(backend, tape.x_bar, in.channels, u_bar.cols());
       for (Matrix<B>* const sum : {&tape.W_tilde_bar, &tape.b_bar})
         each(lane, formula::Fill<Scalar>{0}, *sum);
-      unrolled_given_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u,
-                              tape.states, u_bar, tape.u, tape.W_tilde_bar, tape.b_bar);
+      unrolled_from_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u,
+                             tape.states, u_bar, tape.u, tape.W_tilde_bar, tape.b_bar);
 
       auto const frame = lane.frame();
       View<B> const h_bar = lane.scratch(k, 1), G_bar_G = lane.scratch(k, 1);  // k x 1
@@ -169,4 +170,4 @@ struct Dictionary<k, Unrolled<Recursion, Unroll<T>>> {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A probability as a template argument (clang 14 has no `double` ones).
 struct Rate {
@@ -73,4 +75,4 @@ struct Dropout {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/layer/inference.hpp"
 #include "detrame/layer/output_memory.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The mean of each channel over all sites of a sample.
 ///
@@ -64,4 +66,4 @@ struct GlobalAveragePool {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

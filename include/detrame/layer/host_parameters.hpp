@@ -6,7 +6,7 @@
 
 #include "detrame/layer/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The parameters of a layer or of a network in host memory, under the names that `visit` gives them. One
 /// recipe has another type of parameters on each backend:
@@ -54,4 +54,4 @@ typename Net::Parameters to_device(typename Net::Backend& backend, Net const& ne
   return theta;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

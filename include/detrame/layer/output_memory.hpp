@@ -4,8 +4,9 @@
 #include <algorithm>
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Memory for the output y of a layer, over which pullback writes x_bar: for a layer whose pullback does not
 /// read y, or whose x_bar has another size. (Where the shapes are equal a matrix y does the same.)
@@ -46,4 +47,4 @@ class OutputMemory {
   Matrix<B> entries_;  // size x samples; y and x_bar are both in front
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

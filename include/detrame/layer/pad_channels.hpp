@@ -2,8 +2,10 @@
 #pragma once
 
 #include "detrame/layer/convolution.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Every s-th site in both directions, with channels of zeros behind: the shortcut without parameters
 /// ("option A") of He et al., "Deep residual learning", 2016.
@@ -69,4 +71,4 @@ struct PadChannels {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -2,13 +2,15 @@
 #pragma once
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/operator/dense_blocks.hpp"
 #include "detrame/prox/stopping.hpp"
 #include "detrame/prox/unrolled.hpp"
 #include "detrame/prox/unrolled_pullback.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// W~ with `groups` full diagonal blocks, at every site.
 template <Index groups>
@@ -129,4 +131,4 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// u = max(0, z): the prox of the indicator of u >= 0 in the Euclidean metric.
 ///
@@ -68,4 +70,4 @@ struct ReLU {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The operators P of a deep dictionary (N1): the same numbers of a sample, in the same order,
 /// in another shape.
@@ -67,4 +69,4 @@ struct Flatten {
   using Layer = typename Reshape<Shape{in.size()}>::template Layer<in, B>;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -13,7 +13,7 @@
 #include "detrame/metric/synthesis.hpp"
 
 /// What layers that solve their problem exactly do about codes without a certificate.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// The columns, or images, whose code has neither a certificate nor NaN, which goes through as in every
 /// layer.
@@ -159,4 +159,4 @@ class SolvedInDouble {
   HostMatrix<double> u_{};
 };
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

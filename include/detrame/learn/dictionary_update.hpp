@@ -6,7 +6,7 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/exact/range.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace learn {
 
@@ -97,4 +97,4 @@ void update_dictionary(B& backend, Input<B> AA, Input<B> XA, bool nonnegative, M
   }
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -11,7 +11,7 @@
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/learn/dictionary_update.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What codes may be, for learn_dictionary: nonnegative, or of either sign.
 using NonnegativeCodes = formula::NonnegativeShrinkage;
@@ -327,4 +327,4 @@ LearnedDictionary<B> learn_dictionary(B& backend, Input<B> X, LearningOptions co
   return state;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -10,7 +10,7 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/shape.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace learn {
 
@@ -190,4 +190,4 @@ void add_means(B& backend, Matrix<B>& X, Input<B> means) {
   });
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/backend/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A loss compares what a network returns with its targets: the mean over the columns of y.
 ///
@@ -55,4 +55,4 @@ Matrix<B> one_hot(B& backend, std::span<int const> labels, int classes) {
   return to_device(backend, t);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/loss/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// One-against-all hinge: mean_j sum_i (1 - s_ij y_ij)_+ with s = 2 t - 1 for one-hot targets t. At a kink
 /// the derivative used is 0.
@@ -27,4 +27,4 @@ struct Hinge {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -6,7 +6,7 @@
 #include "detrame/core/limits.hpp"
 #include "detrame/loss/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 /// A column of softmax cross-entropy, with m = max_i y_i and s = sum_i exp(y_i - m):
@@ -76,4 +76,4 @@ struct SoftmaxCrossEntropy {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/loss/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// mean_j 1/2 |y_j - t_j|^2, y_bar = (y - t) / N
 ///
@@ -26,4 +26,4 @@ struct SquaredError {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

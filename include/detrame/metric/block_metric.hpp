@@ -8,7 +8,7 @@
 #include "detrame/metric/concept.hpp"
 #include "detrame/metric/entries.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -81,12 +81,6 @@ class BlockDiagonalMetric {
     structure().apply(lane, weights(), V, QV);
   }
 
-  Matrix<B> diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
-  Matrix<B> absolute_row_sums(B& backend) const {
-    return detrame::absolute_row_sums(backend, structure(), weights());
-  }
-  Matrix<B> dense(B& backend) const { return to_device(backend, structure().dense(backend, weights())); }
-
  protected:
   /// `who` speaks in the refusals.
   BlockDiagonalMetric(B& backend, Matrix<B> const& blocks, char const* who) {
@@ -106,4 +100,4 @@ class BlockDiagonalMetric {
   Scalar lambda_min_;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/operator/dense_blocks.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A penalty psi on R^k: separable, closed, convex, with a closed proximity operator.                  (M1)
 ///
@@ -73,10 +73,18 @@ concept Shrinkage = Penalty<P> && requires {
 };
 
 /// A metric |v|_Q^2 = <v, Q v>, with Q symmetric and positive definite: on R^k, or, where its structure mixes
-/// the unit() sites of a sample, on R^{k unit()}; dim() is k.                                            (M3)
+/// the unit() sites of a sample, on R^{k unit()}.                                                        (M3)
+///
+///   dim()               k
+///   structure()         which map the weights stand for, and on how many sites
+///   weights()           Q in the layout of structure; empty where Q can be applied only
+///   apply(lane, V, QV)  QV = Q V
+///   lambda_min()        a lower bound of the eigenvalues of Q, > 0
+///
+/// What else is asked of Q follows from these: diagonal, absolute_row_sums and dense (metric/entries.hpp).
 ///
 /// Laws (tests/laws/metric_laws.hpp): Q is symmetric; <v, Q v> >= lambda_min |v|^2 with lambda_min > 0;
-/// apply, diagonal and absolute_row_sums are those of dense; weights hold Q in the layout of structure.
+/// apply, diagonal and absolute_row_sums are those of dense.
 namespace has {
 
 template <class M>
@@ -91,13 +99,6 @@ concept metric_apply = requires(M const& Q, typename M::Backend::Lane& lane, Con
                                 View<typename M::Backend> QV) { Q.apply(lane, V, QV); };
 
 template <class M>
-concept metric_entries = requires(M const& Q, typename M::Backend& b) {
-  { Q.diagonal(b) } -> std::same_as<Matrix<typename M::Backend>>;
-  { Q.absolute_row_sums(b) } -> std::same_as<Matrix<typename M::Backend>>;
-  { Q.dense(b) } -> std::same_as<Matrix<typename M::Backend>>;
-};
-
-template <class M>
 concept lambda_min = requires(M const& Q) {
   { Q.lambda_min() } -> std::same_as<typename M::Backend::Scalar>;
 };
@@ -105,8 +106,8 @@ concept lambda_min = requires(M const& Q) {
 }  // namespace has
 
 template <class M>
-concept Metric = Backend<typename M::Backend> && has::metric_layout<M> && has::metric_apply<M> &&
-                 has::metric_entries<M> && has::lambda_min<M>;
+concept Metric =
+    Backend<typename M::Backend> && has::metric_layout<M> && has::metric_apply<M> && has::lambda_min<M>;
 
 /// A metric whose problems are columns, each on its own.
 template <class M>
@@ -114,4 +115,4 @@ concept ColumnMetric = Metric<M> && requires(M const& Q) {
   { Q.structure() } -> std::same_as<DenseBlocks>;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,7 +5,7 @@
 #include "detrame/metric/entries.hpp"
 #include "detrame/operator/spectrum.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The symmetric part of a cross-correlation, the nearest one with W[o, i, delta] = W[i, o, -delta].     (K2)
 template <class Scalar>
@@ -80,18 +80,10 @@ class ConvolutionalMetric {
     structure_.apply(lane, weights(), V, QV);
   }
 
-  Matrix<B> diagonal(B& backend) const { return detrame::diagonal(backend, structure_, weights()); }
-  /// Those of a site whose window lies in the image; no other site has larger ones.
-  Matrix<B> absolute_row_sums(B& backend) const {
-    return detrame::absolute_row_sums(backend, structure_, weights());
-  }
-  /// Of all channels and sites of an image.
-  Matrix<B> dense(B& backend) const { return to_device(backend, structure_.dense(backend, weights())); }
-
  private:
   ConvolutionalBlocks structure_;
   Matrix<B> Q_;  // kg x (taps k)
   SpectralRange<Scalar> range_;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -4,7 +4,7 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/window.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The data of a synthesis problem whose dictionary is a convolution: each atom, a patch, may stand at every
 /// position of a window.                                                                          (M1) (K4)
@@ -49,4 +49,4 @@ struct ConvolutionalSynthesis {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/metric/block_metric.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The metric of a full matrix: one block.                                                             (M3)
 ///
@@ -28,4 +28,4 @@ class DenseMetric : public BlockDiagonalMetric<B> {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

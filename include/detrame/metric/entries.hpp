@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/operator/dense_blocks.hpp"
+#include "detrame/metric/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -93,6 +93,22 @@ Matrix<B> absolute_row_sums(B& backend, S const& structure, ConstView<B> Q) {
   return out;
 }
 
+/// From the entries of Q: its diagonal; the sums of |q_il| over l and the taps (those of a site whose window
+/// lies in the image; no other has larger ones); Q itself, of all channels and sites of an image. A metric of
+/// the user's without entries may have a `diagonal` and `absolute_row_sums` of its own, found by its type.
+template <Backend B, Metric M>
+Matrix<B> diagonal(B& backend, M const& Q) {
+  return diagonal(backend, Q.structure(), entries_of("diagonal", Q));
+}
+template <Backend B, Metric M>
+Matrix<B> absolute_row_sums(B& backend, M const& Q) {
+  return absolute_row_sums(backend, Q.structure(), entries_of("absolute_row_sums", Q));
+}
+template <Backend B, Metric M>
+Matrix<B> dense(B& backend, M const& Q) {
+  return to_device(backend, Q.structure().dense(backend, entries_of("dense", Q)));
+}
+
 /// out = A^T. out does not overlap A.
 template <Backend B>
 void transpose(B& backend, ConstView<B> A, View<B> out) {
@@ -113,4 +129,4 @@ Matrix<B> symmetric_part(B& backend, ConstView<B> Q) {
   return out;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

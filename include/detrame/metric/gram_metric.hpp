@@ -7,7 +7,7 @@
 #include "detrame/metric/concept.hpp"
 #include "detrame/metric/entries.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Q = D^T D + alpha I, exactly symmetric. D: m x k. Q: k x k, overwritten.
 template <Backend B>
@@ -80,16 +80,10 @@ class GramMetric {
     gemm(lane, 1, D(), Op::transposed, DV, Op::none, 1, QV);
   }
 
-  Matrix<B> diagonal(B& backend) const { return detrame::diagonal(backend, structure(), weights()); }
-  Matrix<B> absolute_row_sums(B& backend) const {
-    return detrame::absolute_row_sums(backend, structure(), weights());
-  }
-  Matrix<B> dense(B&) const { return Q_; }
-
  private:
   Matrix<B> D_;  // m x k
   Scalar alpha_;
   Matrix<B> Q_;  // k x k
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

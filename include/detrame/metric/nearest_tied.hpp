@@ -8,7 +8,7 @@
 #include "detrame/metric/recurrence.hpp"
 #include "detrame/metric/symmetriser.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The symmetric matrix nearest to A in the Frobenius norm among those with eigenvalues >= low.
 ///
@@ -121,4 +121,4 @@ Recurrence<B> nearest_tied(B& backend, Recurrence<B> const& recurrence, Symmetri
   return {recurrence.structure, to_device(backend, W), to_device(backend, h), to_device(backend, b)};
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

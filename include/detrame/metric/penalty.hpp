@@ -5,7 +5,7 @@
 
 #include "detrame/metric/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The elastic-net penalties, with a scalar lambda and beta or one of each per row.                    (M1)
 ///
@@ -76,4 +76,4 @@ using NonnegativeElasticNet = SeparablePenalty<B, formula::NonnegativeShrinkage>
 template <Backend B>
 using ElasticNet = SeparablePenalty<B, formula::SoftShrinkage>;
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -6,7 +6,7 @@
 #include "detrame/metric/concept.hpp"
 #include "detrame/metric/entries.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The parameters of the recursion of eq. (20), free or tied:                                          (M5)
 ///
@@ -41,7 +41,7 @@ struct Step {
 /// gamma and Theta = diag(Q). W~ has a zero diagonal where gamma = 1. It need not converge.             (M7)
 template <Backend B, Metric M>
 Step<B> diagonal_step(B& backend, M const& Q, typename B::Scalar gamma) {
-  return {gamma, Q.diagonal(backend)};
+  return {gamma, diagonal(backend, Q)};
 }
 
 /// The paper's own step, gamma = 1 and Theta = diag(Q).                                                (M7)
@@ -53,7 +53,7 @@ Step<B> coordinate_step(B& backend, M const& Q) {
 /// gamma = 1 and Theta = row sums of |Q|: Q <= Theta (Gershgorin), so the recursion always contracts.   (C6)
 template <Backend B, Metric M>
 Step<B> gershgorin_step(B& backend, M const& Q) {
-  return {typename B::Scalar(1), Q.absolute_row_sums(backend)};
+  return {typename B::Scalar(1), absolute_row_sums(backend, Q)};
 }
 
 /// The tied parameters of eq. (34), written where the caller says: nothing is checked or allocated.     (M6)
@@ -117,4 +117,4 @@ auto tie(B& backend, M const& Q, Psi const& psi, Step<B> const& step) {
   return out;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/metric/recurrence.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The adjoint of `tie`, written where the caller says; returns gamma_bar. Nothing is checked or allocated
 /// but scratch. All outputs are assigned, and Q_bar is symmetrised.
@@ -100,4 +100,4 @@ void gershgorin_step_pullback(B& backend, S const& structure, ConstView<B> Q, Co
   }
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 
 #include "detrame/core/host_matrix.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A scaling s > 0 that makes diag(s) W as symmetric as the strongest entries of W ask for.             (F2)
 ///
@@ -96,4 +96,4 @@ inline Symmetriser symmetriser(HostMatrix<double> const& W, double negligible) {
   return out;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

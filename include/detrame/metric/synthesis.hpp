@@ -4,7 +4,7 @@
 #include "detrame/metric/gram_metric.hpp"
 #include "detrame/metric/penalty.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The data of one synthesis problem, eq. (6)-(8) of the paper with Theorem 4.1's beta.                  (M1)
 ///
@@ -199,4 +199,4 @@ TransformCotangent<B> transform_pullback(B& backend, Synthesis<B> const& synthes
   return out;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

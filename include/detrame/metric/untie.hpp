@@ -6,7 +6,7 @@
 
 #include "detrame/metric/nearest_tied.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What `untie` found. Q, lambda_i, beta_i and s are defined up to one positive factor for each component.
 /// Where the parameters are not a prox, they are what the formulas give, with Q the symmetric part.
@@ -250,4 +250,4 @@ UntieReport<B> untie(B& backend, Recurrence<B> const& recurrence) {
                Scalar(8) * static_cast<Scalar>(recurrence.dim()) * std::numeric_limits<Scalar>::epsilon());
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -4,7 +4,7 @@
 #include "detrame/metric/untie.hpp"
 #include "detrame/operator/spectrum.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// `untie` of a convolution: a kernel of a metric of images, a penalty with a number a channel.     (F2) (K2)
 ///
@@ -122,4 +122,4 @@ UntieFindings<typename B::Scalar> untie(B& backend,
                    std::numeric_limits<Scalar>::epsilon());
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

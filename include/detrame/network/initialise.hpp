@@ -9,7 +9,7 @@
 #include "detrame/metric/penalty.hpp"
 #include "detrame/metric/recurrence.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The problem that tied parameters start from, in dictionary layers and in TiedStart.
 struct TiedValues {
@@ -175,4 +175,4 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
       theta);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <utility>
 
-namespace detrame {
+#include "detrame/core/abi.hpp"
+
+namespace detrame::inline DETRAME_ABI {
 
 /// Element I of a Record.
 template <std::size_t I, class X>
@@ -32,4 +34,4 @@ constexpr X const& leaf(Leaf<I, X> const& l) {
   return l.value;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// One block n times, each time with parameters of its own. The block is instantiated once, so a deep network
 /// costs the compiler what a shallow one does.
@@ -110,4 +112,4 @@ struct Repeat {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/layer/inference.hpp"
 #include "detrame/layer/output_memory.hpp"
+#include "detrame/layer/samples.hpp"
 #include "detrame/network/stack.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What the input of a Residual is added through, as its first argument: a recipe whose output is the
 /// branch's, such as Convolution<k, 1, Stride<2>, NoBias> (a projection) or PadChannels<k, Stride<2>>.
@@ -170,4 +172,4 @@ struct Residual : detail::ResidualOf<detail::Unchanged, Stack<First, Branch...>>
 template <Recipe Path, Recipe... Branch>
 struct Residual<Shortcut<Path>, Branch...> : detail::ResidualOf<Path, Stack<Branch...>> {};
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,9 +5,11 @@
 #include <array>
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference.hpp"
+#include "detrame/layer/samples.hpp"
 #include "detrame/network/record.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Layers one after the other, each reading what the last one wrote: itself a layer.                   (N2)
 ///
@@ -213,4 +215,4 @@ struct Stack {
   using Layer = Bound<in, B, std::make_index_sequence<depth>>;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

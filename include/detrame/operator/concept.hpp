@@ -5,7 +5,7 @@
 
 #include "detrame/backend/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A structure says which linear maps of R^k (at every site) a set of weights W stands for. It is a cheap
 /// value that holds choices (how many groups, how wide a kernel) and no weights; W~ below is the matrix that
@@ -118,4 +118,4 @@ PerColumn<View> group_rows(PerColumn<View> const& v, Index, Index) {
   return v;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

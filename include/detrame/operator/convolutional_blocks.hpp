@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/backend/arithmetic.hpp"
+#include "detrame/backend/convolution_arithmetic.hpp"
 #include "detrame/core/sizes.hpp"
 #include "detrame/core/window.hpp"
 #include "detrame/operator/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Cross-correlations of images, block-diagonal over `groups` of channels: stride 1, zeros outside ("same"
 /// padding), an odd kernel.                                                                             (K1)
@@ -193,4 +193,4 @@ using ConvolutionalBlocks = ConvolutionalBlocksBy<Direct>;
 
 static_assert(Structure<ConvolutionalBlocks> && Structure<ConvolutionalBlocksBy<Winograd<4>>>);
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

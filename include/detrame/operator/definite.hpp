@@ -11,7 +11,7 @@
 
 /// What certificates show of matrices: on the host, in double, by Cholesky factors. Where one exists beyond
 /// the rounding of its computation, the matrix is definite, whoever proposed the number that is shown.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// A number of the scalar that is not below (not above) x, NaN for NaN.
 template <class Scalar>
@@ -151,4 +151,4 @@ double norm_from_above(B& backend, HostMatrix<double> const& A) {
   return std::ldexp(std::sqrt(square) * (1 + 4 * eps), scaled.exponent);
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -3,7 +3,7 @@
 
 #include "detrame/operator/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The block-diagonal maps of R^k with full blocks of equal size; one group: all k x k matrices.       (M5)
 ///
@@ -144,4 +144,4 @@ struct DenseBlocks {
 
 static_assert(Structure<DenseBlocks>);
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 #include "detrame/core/random.hpp"
 #include "detrame/operator/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// An estimate of |W~|_2 on images of the structure's size, from below: power iteration on W~^T W~.      (K3)
 ///
@@ -46,4 +46,4 @@ typename B::Scalar norm_estimate(B& backend, S const& structure, ConstView<B> W,
   return norm;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/operator/symbol.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Bounds of a spectrum, from below and from above.
 template <class Scalar>
@@ -144,4 +144,4 @@ typename B::Scalar norm_bound(B& backend, ConvolutionalBlocksBy<Arithmetic> cons
   return detail::rounded_up<Scalar>(std::ldexp(bound, exponent));
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

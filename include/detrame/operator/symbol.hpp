@@ -13,7 +13,7 @@
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/operator/definite.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -247,4 +247,4 @@ inline bool norm_within(Symbol::Entries const& A, Index n, double c) {
 
 }  // namespace detail
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

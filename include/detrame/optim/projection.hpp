@@ -4,7 +4,7 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/parameters.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What trained parameters are kept to after each step (F3): W~ in D0 (zero diagonal), h in [0, 1], b >= 0;
 /// for tied layers alpha >= alpha_min, beta >= 0, lambda >= 0. Everything else is free.
@@ -52,4 +52,4 @@ void project(B& backend, Constraints const& constraints, Theta& theta) {
   items.finish();
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

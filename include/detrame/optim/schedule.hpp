@@ -8,7 +8,7 @@
 
 #include "detrame/core/errors.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A step schedule: the rate is multiplied by `factor` at each milestone, an epoch counted from 0.
 struct StepSchedule {
@@ -40,4 +40,4 @@ inline StepSchedule step_schedule(double rate, double factor, int epochs, std::v
   return schedule;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/optim/projection.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Stochastic gradient descent with momentum and weight decay, as PyTorch has it, then the projections:
 ///
@@ -70,4 +70,4 @@ struct Sgd {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

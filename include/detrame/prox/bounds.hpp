@@ -10,7 +10,7 @@
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/metric_prox.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -230,10 +230,10 @@ std::optional<typename B::Scalar> a_posteriori_bound(B& backend, Recurrence<B, S
 /// Gauss-Seidel and FISTA are refused when the program is compiled.
 template <Backend B, Metric M, Penalty P, class R>
 std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const& psi, Input<B> z,
-                                                 R const& recursion, Index T) {
+                                                 R const& scheme, Index T) {
   using Activation = typename P::Activation;
   detail::check_problem("a_priori_bound", Q, psi, ConstView<B>(z));
-  auto const [tied, known] = detail::tied_contraction(backend, Q, psi, recursion);
+  auto const [tied, known] = detail::tied_contraction(backend, Q, psi, scheme);
   return a_priori_bound(
       known.kappa,
       detail::longest_update<Activation, B>(backend, "a_priori_bound", tied, known.S, Activation(), z), T);
@@ -241,14 +241,14 @@ std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const
 
 /// The number of updates after which that bound is at most `tolerance`.                                  (C2)
 template <Backend B, Metric M, Penalty P, class R>
-std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion,
+std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme,
                                typename B::Scalar tolerance) {
   using Activation = typename P::Activation;
   detail::check_problem("steps_for", Q, psi, ConstView<B>(z));
-  auto const [tied, known] = detail::tied_contraction(backend, Q, psi, recursion);
+  auto const [tied, known] = detail::tied_contraction(backend, Q, psi, scheme);
   return steps_for(
       known.kappa,
       detail::longest_update<Activation, B>(backend, "steps_for", tied, known.S, Activation(), z), tolerance);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

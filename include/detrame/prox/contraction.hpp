@@ -8,9 +8,9 @@
 #include "detrame/metric/recurrence.hpp"
 #include "detrame/operator/spectrum.hpp"
 #include "detrame/prox/perron.hpp"
-#include "detrame/prox/recursion.hpp"
+#include "detrame/prox/scheme.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What is known of a recursion of the form (20): a metric, and the factor by which an update draws any two
 /// points together in it.                                                                                (C1)
@@ -126,14 +126,14 @@ struct TiedContraction {
 };
 
 template <Backend B, Metric M, Penalty P, class R>
-auto tied_contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
+auto tied_contraction(B& backend, M const& Q, P const& psi, R const& scheme) {
   static_assert(
-      TiedRecursion<R, M>,
+      TiedScheme<R, M>,
       "contraction: only a recursion of the form (20) has a kappa, and bounds that follow from it; for "
       "Gauss-Seidel and FISTA take the residual bound (C4)");
-  if constexpr (TiedRecursion<R, M>) {
+  if constexpr (TiedScheme<R, M>) {
     using Scalar = typename B::Scalar;
-    Step<B> const step = recursion.tied_step(backend, Q);
+    Step<B> const step = scheme.tied_step(backend, Q);
     auto tied = tie(backend, Q, psi, step);
     Matrix<B> S = to_device(backend, step_metric(backend, step, psi));
     // An entry of W~ is rounded to 3 eps of itself and eps / 2 of theta / s <= 1; a row of n entries has a
@@ -155,8 +155,8 @@ auto tied_contraction(B& backend, M const& Q, P const& psi, R const& recursion) 
 /// Ensures   S = Theta + gamma beta; kappa allows for the rounding of W~. Where beta_i is infinite, u_i is
 ///           held at 0 and s_i = theta_i: kappa is that of the other rows, for points that are 0 in this one.
 template <Backend B, Metric M, Penalty P, class R>
-Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& recursion) {
-  return detail::tied_contraction(backend, Q, psi, recursion).known;
+Contraction<B> contraction(B& backend, M const& Q, P const& psi, R const& scheme) {
+  return detail::tied_contraction(backend, Q, psi, scheme).known;
 }
 
 namespace detail {
@@ -164,11 +164,11 @@ namespace detail {
 /// Whether kappa < 1 is known of a recursion; of none whose S is not a metric, such as where gamma beta
 /// overflows.
 template <Backend B, Metric M, Penalty P, class R>
-bool known_to_contract(B& backend, M const& Q, P const& psi, R const& recursion) {
-  auto const S = step_metric(backend, Step<B>(recursion.tied_step(backend, Q)), psi);
+bool known_to_contract(B& backend, M const& Q, P const& psi, R const& scheme) {
+  auto const S = step_metric(backend, Step<B>(scheme.tied_step(backend, Q)), psi);
   for (Index i = 0; i < S.rows(); ++i)
     if (!(S(i, 0) > 0) || !std::isfinite(S(i, 0))) return false;
-  return contraction(backend, Q, psi, recursion).kappa < typename B::Scalar(1);
+  return contraction(backend, Q, psi, scheme).kappa < typename B::Scalar(1);
 }
 
 }  // namespace detail
@@ -204,4 +204,4 @@ Contraction<B> contraction(B& backend, Recurrence<B, Str> const& recurrence) {
   return {std::move(S_device), kappa};
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -9,7 +9,7 @@
 #include "detrame/prox/stopping.hpp"
 #include "detrame/prox/watch.hpp"
 
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// The iterates of one run of a recursion, and what is watched of them. What is iterated is a `Problem`:
 ///
@@ -218,4 +218,4 @@ class Iteration {
   bool may_cycle_ = false, asked_ = false;
 };
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -6,7 +6,7 @@
 #include "detrame/prox/per_sample.hpp"
 #include "detrame/prox/unrolled.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// How far the T updates of unrolled_prox stay from every kink of the activation, for each sample.      (A1)
 ///
@@ -56,4 +56,4 @@ Matrix<B> kink_margin(B& backend, S const& structure, Activation, ConstView<B> W
   return margin;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,7 +5,7 @@
 #include "detrame/metric/synthesis.hpp"
 #include "detrame/prox/per_sample.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The smallest scalar lambda for which u = 0 is the solution, for each column of z.                     (M8)
 ///
@@ -61,4 +61,4 @@ Matrix<B> lambda_max(B& backend, Synthesis<B> const& synthesis, Input<B> x) {
   return out;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,7 @@
 #include "detrame/prox/iteration.hpp"
 #include "detrame/prox/residual.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -28,12 +28,12 @@ auto prox_result(Run& run, Problem const& problem, Index iterations, bool with_s
 /// A run of a recursion on such a problem.
 template <class Problem, Metric M, Penalty P, class R>
 auto iterate_problem(typename M::Backend& backend, Problem const& problem, M const& Q, P const& psi,
-                     R const& recursion, typename M::Scalar tolerance, Index limit) {
+                     R const& scheme, typename M::Scalar tolerance, Index limit) {
   Iteration run(backend, problem);
-  auto updates = recursion.start(backend, Q, psi, problem.batch().columns);
-  Index const iterations = run.run(updates, tolerance, limit, TiedRecursion<R, M>, [&] {
-    if constexpr (TiedRecursion<R, M>)
-      return known_to_contract(backend, Q, psi, recursion);
+  auto updates = scheme.start(backend, Q, psi, problem.batch().columns);
+  Index const iterations = run.run(updates, tolerance, limit, TiedScheme<R, M>, [&] {
+    if constexpr (TiedScheme<R, M>)
+      return known_to_contract(backend, Q, psi, scheme);
     else
       return true;  // one row after the other, or with momentum, nothing cycles
   });
@@ -67,32 +67,32 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
 ///           4 k N scalars, the iterate and its last values among them; for FISTA 6 k N.
 /// Source    docs/maths.md (M3), (M5), (M7), (C4), (C5), (U1)
 /// Tested    tests/prox/metric_prox_test.cpp, tests/prox/status_test.cpp, tests/prox/units_test.cpp
-template <Backend B, Metric M, Penalty P, Recursion<M, P> R>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion,
+template <Backend B, Metric M, Penalty P, Scheme<M, P> R>
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme,
                           Until const& until = {}) {
   ConstView<B> const Z = z;
   auto const tolerance = tolerance_of<typename B::Scalar>("metric_prox", until);
   detail::MetricProblem<M, P> const problem(backend, "metric_prox", Q, psi, Z);
-  return detail::iterate_problem(backend, problem, Q, psi, recursion, tolerance, until.limit);
+  return detail::iterate_problem(backend, problem, Q, psi, scheme, tolerance, until.limit);
 }
 
 /// The same after exactly T updates, whatever they lead to: the status is `unrolled`, residual and bound are
 /// those of U_T. T >= 0, else DomainError.                                                               (M5)
-template <Backend B, Metric M, Penalty P, Recursion<M, P> R>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion,
+template <Backend B, Metric M, Penalty P, Scheme<M, P> R>
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme,
                           Updates const& updates_wanted) {
   ConstView<B> const Z = z;
   detail::MetricProblem<M, P> const problem(backend, "metric_prox", Q, psi, Z);
   require_at_least("metric_prox", "T", updates_wanted.count, Index{0});
   detail::Iteration run(backend, problem);
-  auto updates = recursion.start(backend, Q, psi, Z.cols());
+  auto updates = scheme.start(backend, Q, psi, Z.cols());
   run.unroll(updates, updates_wanted.count);
   return detail::prox_result(run, problem, updates_wanted.count, false);
 }
 
-template <Backend B, Metric M, Penalty P, Recursion<M, P> R, int T>
-ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& recursion, Unroll<T>) {
-  return metric_prox(backend, Q, psi, z, recursion, Updates{T});
+template <Backend B, Metric M, Penalty P, Scheme<M, P> R, int T>
+ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme, Unroll<T>) {
+  return metric_prox(backend, Q, psi, z, scheme, Updates{T});
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

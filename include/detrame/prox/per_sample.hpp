@@ -3,7 +3,7 @@
 
 #include "detrame/backend/concept.hpp"
 
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// Numbers a sample of a batch in which a sample is `unit` neighbouring columns: 1 x samples, from sums or
 /// maxima over all entries of the sample.
@@ -72,4 +72,4 @@ class PerSample {
   Matrix<B> sites_, scales_;  // 1 x columns
 };
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

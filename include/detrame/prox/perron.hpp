@@ -8,7 +8,7 @@
 
 #include "detrame/operator/definite.hpp"
 
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// Block g of a block-diagonal matrix, kg x kg, as f makes it of its entries: f(row, column, entry), rows and
 /// columns counted in the whole matrix.
@@ -78,4 +78,4 @@ inline std::vector<double> perron_scaling(HostMatrix<double> const& M) {
   return s;
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -11,7 +11,7 @@
 #include "detrame/prox/status.hpp"
 #include "detrame/prox/watch.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -86,7 +86,7 @@ class MetricProblem {
     resize(backend, magnitudes_, weights.rows(), weights.cols());
     each(backend.lane(), formula::StoreMagnitude{}, View<B>(magnitudes_), weights);
     modulus_ = convexity_modulus(backend, Q, psi);
-    auto const sums = to_host(backend, Q.absolute_row_sums(backend)), beta = to_host(backend, psi.beta());
+    auto const sums = to_host(backend, absolute_row_sums(backend, Q)), beta = to_host(backend, psi.beta());
     for (Index i = 0; i < k; ++i)
       slope_ = std::max(slope_, sums(i, 0) + (std::isinf(beta(i, 0)) ? Scalar(0) : beta(i, 0)));
     slope_ *= std::sqrt(static_cast<Scalar>(k * Q.structure().unit()));
@@ -196,4 +196,4 @@ Matrix<B> residual(B& backend, M const& Q, P const& psi, Input<B> z, Input<B> u)
   return r;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,7 @@
 
 #include "detrame/prox/contraction.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -114,4 +114,4 @@ Scalar fista_bound(Scalar norm_u_star_Theta, Index T) {
   return detail::as_bound<Scalar>(2 * share * share);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

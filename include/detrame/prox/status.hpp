@@ -10,7 +10,7 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/errors.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// How a recursion ended: the name is the inequality that fired. From best to worst: a batch has the status
 /// of its worst sample. r is the sample's residual at u as returned: the minimum-norm subgradient (C4), or
@@ -74,4 +74,4 @@ auto require_converged(Result&& result) {
   return std::move(result.u);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

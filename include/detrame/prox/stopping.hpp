@@ -8,7 +8,7 @@
 #include "detrame/core/errors.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Exactly T updates from U_0 = 0: a part of the type, so of the formula.
 template <int T>
@@ -47,4 +47,4 @@ Scalar tolerance_of(char const* who, Until const& until) {
   return tolerance;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 #include "detrame/metric/synthesis.hpp"
 #include "detrame/prox/metric_prox.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -134,9 +134,9 @@ class SynthesisProblem {
 ///           D^T x - d.
 /// Source    docs/maths.md (M1), (M2), (C4), (U1)
 /// Tested    tests/prox/synthesis_prox_test.cpp
-template <Backend B, Penalty P, Recursion<GramMetric<B>, P> R>
+template <Backend B, Penalty P, Scheme<GramMetric<B>, P> R>
 ProxResult<B> synthesis_prox(B& backend, Synthesis<B> const& synthesis, P const& psi, Input<B> x,
-                             R const& recursion, Until const& until = {}) {
+                             R const& scheme, Until const& until = {}) {
   ConstView<B> const X = x, d = synthesis.d;
   auto const tolerance = tolerance_of<typename B::Scalar>("synthesis_prox", until);
   synthesis.check("synthesis_prox");
@@ -147,7 +147,7 @@ ProxResult<B> synthesis_prox(B& backend, Synthesis<B> const& synthesis, P const&
         message("synthesis_prox: psi has ", psi.dim(), " rows, D has ", synthesis.D.cols(), " atoms"));
   auto const Q = synthesis.metric(backend);
   detail::SynthesisProblem<B, P> const problem(backend, Q, psi, d, X);
-  return detail::iterate_problem(backend, problem, Q, psi, recursion, tolerance, until.limit);
+  return detail::iterate_problem(backend, problem, Q, psi, scheme, tolerance, until.limit);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

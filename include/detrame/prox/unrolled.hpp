@@ -6,7 +6,7 @@
 #include "detrame/core/sizes.hpp"
 #include "detrame/operator/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What a forward pass keeps for its pullback besides Z and U_T: all of U_1, ..., U_{T-1}, or nothing.
 /// ShapeError where they have more columns than an Index counts.
@@ -144,4 +144,4 @@ auto prepare_unroll(B& backend, S const& structure, ConstView<B> W_tilde, ConstV
   };
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -3,7 +3,7 @@
 
 #include "detrame/prox/unrolled.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The tangent of U_T, U_T from unrolled_prox, in the direction (dW~, dh, db, dZ).                      (A1)
 ///
@@ -55,4 +55,4 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation, ConstView<B> 
       });
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

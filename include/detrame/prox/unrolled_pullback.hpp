@@ -7,7 +7,7 @@
 
 #include "detrame/prox/unrolled.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -106,4 +106,4 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, ConstVie
   structure.finish(backend, gradient, W_tilde_bar);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -10,7 +10,7 @@
 #include "detrame/prox/iteration.hpp"
 #include "detrame/prox/unrolled.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A fixed point of a recursion, as near as it was asked for, and what is known about it.
 template <Backend B>
@@ -185,4 +185,4 @@ UnrolledResult<B> unrolled_prox(B& backend, S const& structure, Activation, Cons
   return {run.take_iterate(), found.status, iterations, found.residual, bound, std::move(found.of_sample)};
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -6,7 +6,7 @@
 #include "detrame/metric/recurrence.hpp"
 
 /// The updates behind the recursions: U <- the next iterate, given V = Q (U - Z), where `active` is not 0.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// The diagonal numbers of eq. (34): u <- A(h u - s v, b).
 template <Penalty P>
@@ -126,4 +126,4 @@ class SequentialUpdates {
   ConstView<B> Q_, lambda_, beta_;
 };
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -6,7 +6,7 @@
 #include "detrame/core/limits.hpp"
 #include "detrame/prox/status.hpp"
 
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// The state of each sample of an iteration, in the 1 x samples rows of one matrix, so that statuses are
 /// found where the iterates are and one number an iteration comes back to the host. Sizes of u and of its
@@ -124,4 +124,4 @@ struct Decide {
   }
 };
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -8,7 +8,7 @@
 #include "detrame/metric/synthesis.hpp"
 #include "detrame/operator/definite.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A Lipschitz constant of x -> M_D(x) in the Euclidean norms, for every dictionary D.                   (L2)
 ///
@@ -46,4 +46,4 @@ typename B::Scalar lipschitz_constant(B& backend, Input<B> W) {
                                    [&](Index i, Index j) { return static_cast<double>(host(i, j)); })));
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

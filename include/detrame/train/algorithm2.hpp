@@ -5,7 +5,7 @@
 #include "detrame/optim/sgd.hpp"
 #include "detrame/train/dataset.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What a training step writes besides theta: allocated in the first step, kept by the caller.
 template <Layer Net>
@@ -91,4 +91,4 @@ void fit(B& backend, Net const& net, Loss const& loss, typename Net::Parameters&
   }
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -6,7 +6,7 @@
 #include "detrame/layer/concept.hpp"
 #include "detrame/loss/concept.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Labelled samples in a backend's memory: x is channels x (sites samples), targets one-hot,
 /// classes x samples.
@@ -58,4 +58,4 @@ void gather_samples(B& backend, Dataset<B> const& data, std::span<Index const> s
   gather_columns(backend.lane(), data.targets, samples, targets);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/layer/inference.hpp"
 #include "detrame/train/dataset.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The place of the largest score of each sample, on the host; -1 where the scores have NaN or where the
 /// largest is reached more than once, so that a network which tells nothing apart gets no credit.
@@ -56,4 +57,4 @@ Evaluation evaluate(B& backend, Net const& net, Loss const& loss, typename Net::
   return {total / n, static_cast<double>(correct) / n};
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

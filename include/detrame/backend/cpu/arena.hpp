@@ -9,7 +9,7 @@
 
 #include "detrame/core/errors.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Scratch memory as a stack. It grows to the largest amount ever in use, then never allocates again.
 ///
@@ -107,4 +107,4 @@ class Arena {
   std::size_t taken_ = 0, most_ = 0, watched_from_ = 0;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -12,8 +12,8 @@
 #include "detrame/backend/cpu/sums.hpp"
 #include "detrame/backend/cpu/team.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 static_assert(Backend<Cpu<float>> && Backend<Cpu<double>>);
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,7 @@
 #include "detrame/backend/cpu/packet.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Cholesky factors of small matrices, one after the other in one thread, that can be continued.
 ///
@@ -179,4 +179,4 @@ class PackedCholesky {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -6,7 +6,7 @@
 
 #include "detrame/backend/cpu/cpu.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 /// Columns a chunk, a multiple of `unit`, and a function of the shapes alone: 64 to 128, as many as a
@@ -103,4 +103,4 @@ void sum_chunks(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column,
   }
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,7 @@
 
 /// Loops over whole columns for a search that looks for the few entries that count. Lengths are multiples of
 /// column_block<Scalar>: what is beyond a column is filled up.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 template <class Scalar>
 inline constexpr Index column_block = 2 * lanes<Scalar>;
@@ -124,4 +124,4 @@ void expect(Scalar const* column, Index rows) {
   for (Index i = 0; i < rows; i += 64 / Index{sizeof(Scalar)}) __builtin_prefetch(column + i);
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

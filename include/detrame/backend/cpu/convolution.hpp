@@ -4,7 +4,7 @@
 #include "detrame/backend/cpu/direct_convolution.hpp"
 #include "detrame/backend/cpu/winograd.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The weights of a window, or of its adjoint, that serve many products: a kernel for each group of channels.
 template <class Kernel>
@@ -173,4 +173,4 @@ void finish_gradient(Cpu<Scalar>& backend, ConvolutionGradient<Winograd<m>, Scal
                                                 W_bar.middle_cols(g * cols, cols));
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

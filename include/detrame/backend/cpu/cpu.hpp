@@ -18,7 +18,7 @@
 #error "detrame needs Eigen 3.4: it calls that version's single-threaded product kernel (docs/decisions/0002)"
 #endif
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Where the verbs run on the CPU: one thread with scratch memory of its own.
 template <class Scalar_>
@@ -239,4 +239,4 @@ void resize(Cpu<Scalar>&, typename Cpu<Scalar>::Matrix& m, Index rows, Index col
   if (m.rows() != rows || m.cols() != cols) m.resize(rows, cols);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/backend/arithmetic.hpp"
+#include "detrame/backend/convolution_arithmetic.hpp"
 #include "detrame/backend/cpu/product.hpp"
 #include "detrame/core/window.hpp"
 
 /// Cross-correlations as products with what a window reads, which lies in overlapping columns of a padded
 /// image: no copy of it is made.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// The number of images in a batch.
 inline Index images(Index columns, Index sites) {
@@ -206,4 +206,4 @@ void add_direct_gradient(CpuLane<Scalar>& lane, Window const& window, MatrixView
   }
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <span>
 
+#include "detrame/backend/arguments.hpp"
 #include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/backend/items.hpp"
-#include "detrame/backend/readers.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// f(args_ij...) for every entry (i, j) of the first argument, a matrix. An argument is a matrix of the same
 /// shape, PerRow{k x 1} or PerColumn{1 x N}; f takes by reference what it writes. Arguments may be the same
@@ -83,4 +83,4 @@ void gather_columns(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar con
   }
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -6,7 +6,7 @@
 #include "detrame/backend/formulas.hpp"
 
 /// What follows a product while its entries are in registers, for every kernel of products.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// A packet's worth of what a reader's column gives: read first, written back last.
 template <class Scalar>
@@ -64,4 +64,4 @@ auto epilogue(F const& f, Args&... args) {
   };
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -8,7 +8,7 @@
 
 #include "detrame/backend/cpu/cpu.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 /// Whether each pivot of a Cholesky factor is a number: Eigen lets NaN and infinity through,
@@ -69,4 +69,4 @@ std::vector<Scalar> symmetric_eigenvalues(Cpu<Scalar>&, std::type_identity_t<Mat
   return values;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

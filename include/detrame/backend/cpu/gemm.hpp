@@ -4,7 +4,7 @@
 #include "detrame/backend/cpu/each.hpp"
 #include "detrame/backend/formulas.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -78,4 +78,4 @@ void gemm_each(CpuLane<Scalar>& lane, std::type_identity_t<MatrixView<Scalar con
   each(lane, f, MatrixView<Scalar const>(V), args...);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

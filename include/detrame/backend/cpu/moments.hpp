@@ -8,7 +8,7 @@
 #include "detrame/backend/formula/entries.hpp"
 #include "detrame/backend/formula/normalisation.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 /// out_i += sum_j f(i, x_ij), four columns at a time.
@@ -69,4 +69,4 @@ void row_moments(Cpu<Scalar>& backend, std::type_identity_t<MatrixView<Scalar co
   each(lane, formula::FinishMoments<Scalar>{static_cast<Scalar>(N)}, mean, variance, x.middle_cols(0, 1));
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,7 @@
 /// A register of a few scalars, through Eigen's packets: SSE, AVX, AVX-512 or NEON by the compiler's flags
 /// alone. Together with team.hpp and cholesky.hpp this is all that touches that internal interface
 /// (docs/decisions/0005).
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 template <class Scalar>
 using Packet = typename Eigen::internal::packet_traits<Scalar>::type;
@@ -118,4 +118,4 @@ template <class P>
   return Eigen::internal::predux_max(a);
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -7,7 +7,7 @@
 #include "detrame/backend/cpu/gemm.hpp"
 #include "detrame/backend/cpu/register_tile.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
@@ -217,4 +217,4 @@ void add_outer_product(CpuLane<Scalar>& lane, std::type_identity_t<MatrixView<Sc
                     C.data(), C.stride());
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

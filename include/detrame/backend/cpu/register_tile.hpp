@@ -6,7 +6,7 @@
 #include "detrame/backend/cpu/packet.hpp"
 
 /// The one micro-kernel of all products: a tile of sums that stays in registers.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// `rows` packets by `cols` columns of a product A B. With as many sums as hide the latency of a
 /// multiply-add, and few enough that they, a column of A and an entry of B fit the registers.
@@ -84,4 +84,4 @@ template <class F>
   });
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -6,7 +6,7 @@
 
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A view of compressed columns as a sparse matrix of Eigen's, for whatever has rows, offsets, indices and
 /// values, SparseCodes say; it lives as long as those stay. Copies nothing.
@@ -20,4 +20,4 @@ auto sparse_map(Columns const& columns) {
 template <class Columns>
 void sparse_map(Columns const&&) = delete;
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -5,7 +5,7 @@
 
 #include "detrame/backend/cpu/each.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// out_i += sum_j f(args_ij...), added in a fixed order. out: k x 1.
 template <class Scalar, class F, class First, class... Args>
@@ -86,4 +86,4 @@ Scalar max_to_host(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar cons
   return largest;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

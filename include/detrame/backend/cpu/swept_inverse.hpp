@@ -5,7 +5,7 @@
 
 #include "detrame/backend/cpu/packet.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The inverse of a small symmetric matrix that gains and loses rows, one after the other in one thread.
 ///
@@ -93,4 +93,4 @@ class SweptInverse {
   Scalar *vector_, *M_;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,7 @@
 #include "detrame/backend/cpu/swept_inverse.hpp"
 #include "detrame/backend/formulas.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What works on a column of a batch, or on a few side by side: here a single thread. Its verbs serve
 /// kernels, and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees
@@ -312,4 +312,4 @@ void each_column(Cpu<Scalar>& backend, Tasks N, Index scratch_size, F&& f, Views
   });
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 #include "detrame/backend/cpu/winograd_transforms.hpp"
 
 /// Cross-correlations with 3 x 3 kernels by Winograd's algorithm: products at all points.               (W1)
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// The weights of a window of stride 1 with a 3 x 3 kernel, or of its adjoint, which is such a window too, at
 /// all points, packed for RegisterTile: [point][panel][channel read][row of the panel].
@@ -193,4 +193,4 @@ void finish_winograd_gradient(Cpu<Scalar>& backend, MatrixView<Scalar const> sum
   });
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -5,13 +5,13 @@
 #include <iterator>
 #include <utility>
 
-#include "detrame/backend/arithmetic.hpp"
+#include "detrame/backend/convolution_arithmetic.hpp"
 #include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/backend/cpu/packet.hpp"
 #include "detrame/core/window.hpp"
 
 /// The transforms of Winograd's algorithm, between images and values at its points.                      (W1)
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 /// A matrix with a row for each point of the algorithm, known when compiling, applied to packets. Rows 2 q -
 /// 1 and 2 q belong to p and -p: they agree in the even columns and are opposite in the odd ones, so that a
@@ -301,4 +301,4 @@ struct WinogradTransforms {
   }
 };
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "detrame/core/abi.hpp"
+
 /// Threads, where the compiler and its library have them. DETRAME_NO_THREADS: leave them alone.
 #if !defined(DETRAME_NO_THREADS) && __has_include(<thread>) && \
     (!defined(__GLIBCXX__) || defined(_GLIBCXX_HAS_GTHREADS))
@@ -26,7 +28,7 @@
 #define DETRAME_HAS_THREADS 0
 #endif
 
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 inline constexpr bool has_threads = DETRAME_HAS_THREADS;
 
@@ -257,4 +259,4 @@ class Workers {
 
 #endif
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

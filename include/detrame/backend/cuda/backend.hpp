@@ -11,8 +11,8 @@
 #include "detrame/backend/cuda/sums.hpp"
 #include "detrame/backend/cuda/team.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 static_assert(Backend<Cuda<float>> && Backend<Cuda<double>>);
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

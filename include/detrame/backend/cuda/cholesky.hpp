@@ -7,7 +7,7 @@
 #include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
 
-namespace detrame::device {
+namespace detrame::inline DETRAME_ABI::device {
 
 /// What the threads of a block know of each other; on the host, one thread,
 /// since nvcc compiles kernels for both.
@@ -98,4 +98,4 @@ struct BlockCholesky {
   }
 };
 
-}  // namespace detrame::device
+}  // namespace detrame::inline DETRAME_ABI::device

@@ -5,7 +5,7 @@
 
 #include "detrame/backend/cuda/cuda.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// f(lane, columns) over chunks that together are the batch; a sample is never cut.
 ///
@@ -35,4 +35,4 @@ void sum_chunks(Cuda<Scalar>& backend, Batch batch, Index scalars_per_column,
              [&](CudaLane<Scalar>& lane, Columns c) { f(lane, c, sums); });
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/backend/arithmetic.hpp"
+#include "detrame/backend/convolution_arithmetic.hpp"
 #include "detrame/backend/cuda/each.hpp"
 #include "detrame/backend/cuda/window_factor.hpp"
 #include "detrame/backend/formula/entries.hpp"
 
 /// Every arithmetic is the direct sum here: no rounding is larger than an arithmetic allows, that of
 /// Winograd's algorithm is smaller.
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The weights of a window, or of its adjoint, that serve many products: a left factor for each of `groups`
 /// of channels, side by side. Those of an adjoint have their taps phase by phase.
@@ -192,4 +192,4 @@ template <class Scalar>
 void finish_gradient(Cuda<Scalar>&, DeviceConvolutionGradient<Scalar> const&,
                      std::type_identity_t<DeviceView<Scalar>>) {}
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

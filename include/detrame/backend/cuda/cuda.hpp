@@ -7,7 +7,7 @@
 #include "detrame/backend/in_double.hpp"
 #include "detrame/core/host_matrix.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// How products and convolutions in float round their factors. Sums and kernels of each_column compute in
 /// full float always, and all of double is in double.
@@ -211,4 +211,4 @@ struct InDouble<Cuda<float>> {
   using Backend = Cuda<double>;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

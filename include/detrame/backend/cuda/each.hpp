@@ -14,7 +14,7 @@
 #include "detrame/backend/cuda/cuda.hpp"
 #include "detrame/backend/items.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace device {
 
@@ -208,4 +208,4 @@ void gather_columns(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scal
   }
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

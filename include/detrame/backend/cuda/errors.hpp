@@ -10,7 +10,7 @@
 /// the status in words.
 #define DETRAME_CUDA(call) ::detrame::device::check((call), #call)
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A call of CUDA or cuBLAS failed: the text gives the call and the status. Some statuses (an illegal
 /// address) stay: then every later call of the process fails too.
@@ -40,4 +40,4 @@ inline void check(cublasStatus_t status, char const* call) {
 inline void check_launch(char const* kernel) { check(cudaGetLastError(), kernel); }
 
 }  // namespace device
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,7 @@
 #include "detrame/backend/cuda/cuda.hpp"
 #include "detrame/core/limits.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace device {
 
@@ -171,4 +171,4 @@ std::vector<Scalar> symmetric_eigenvalues(Cuda<Scalar>& backend,
   return d;
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 #include "detrame/backend/cuda/matrix_factor.hpp"
 #include "detrame/backend/formula/entries.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace device {
 
@@ -141,4 +141,4 @@ void product_each(CudaLane<Scalar>& lane, DeviceProduct<Scalar> const& A,
                                detail::argument<Scalar>(args)...);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/backend/arguments.hpp"
 #include "detrame/backend/cuda/pool.hpp"
-#include "detrame/backend/readers.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// A MatrixView of device memory. A type of its own, so that no view of host memory can be taken for one.
 template <class Scalar>
@@ -84,4 +84,4 @@ class DeviceMatrix {
   DeviceBuffer memory_;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

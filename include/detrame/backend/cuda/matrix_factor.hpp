@@ -3,7 +3,7 @@
 
 #include "detrame/backend/cuda/tiled_product.hpp"
 
-namespace detrame::device {
+namespace detrame::inline DETRAME_ABI::device {
 
 /// A matrix as the right factor of a product.
 template <class Scalar>
@@ -39,4 +39,4 @@ class MatrixFactor {
   MatrixView<Scalar const> B_;
 };
 
-}  // namespace detrame::device
+}  // namespace detrame::inline DETRAME_ABI::device

@@ -6,7 +6,7 @@
 #include "detrame/backend/formula/entries.hpp"
 #include "detrame/backend/formula/normalisation.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace device {
 
@@ -126,4 +126,4 @@ void row_moments(Cuda<Scalar>& backend, std::type_identity_t<DeviceView<Scalar c
   device::check_launch("unite_strips");
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -9,7 +9,7 @@
 
 #include "detrame/backend/cuda/errors.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Device memory in the order of one stream: what is given back may be taken again at once, since whoever
 /// wrote or read it did so on the same stream. It is kept until the pool dies, so that a second run of the
@@ -142,4 +142,4 @@ class DeviceBuffer {
   void* data_ = nullptr;
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

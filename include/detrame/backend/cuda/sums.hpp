@@ -5,7 +5,7 @@
 #include "detrame/backend/formula/terms.hpp"
 #include "detrame/core/limits.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 namespace device {
 
@@ -159,4 +159,4 @@ Scalar max_to_host(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scala
   return device::total_to_host(lane, device::Larger(), v);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

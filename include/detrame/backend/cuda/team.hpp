@@ -4,7 +4,7 @@
 #include "detrame/backend/cuda/cholesky.hpp"
 #include "detrame/backend/cuda/each.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What works on a column of a batch, or on a few side by side: here the threads of a block. Its verbs serve
 /// kernels, and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees
@@ -177,4 +177,4 @@ void each_column(Cuda<Scalar>& backend, Tasks tasks, Index scratch_size, F const
   device::check_launch("each_column");
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

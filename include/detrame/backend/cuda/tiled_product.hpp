@@ -7,7 +7,7 @@
 
 /// Products A B whose right factor is read by a rule, without being formed, and what follows them while their
 /// entries are in registers.
-namespace detrame::device {
+namespace detrame::inline DETRAME_ABI::device {
 
 /// A block makes 32 x 128 entries of a product, each thread 4 x 8, from tiles of eight columns of A and eight
 /// rows of B in shared memory. Columns of a tile are padded so that threads that go down or along one meet
@@ -219,4 +219,4 @@ void launch_tiled_product(CudaLane<Scalar>& lane, MatrixView<Scalar const> A, B 
   check_launch("tiled_product");
 }
 
-}  // namespace detrame::device
+}  // namespace detrame::inline DETRAME_ABI::device

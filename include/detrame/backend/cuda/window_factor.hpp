@@ -6,7 +6,7 @@
 
 /// What windows read, as right factors of products: a cross-correlation, its adjoint and its gradient are
 /// products with them, and no im2col matrix is formed.
-namespace detrame::device {
+namespace detrame::inline DETRAME_ABI::device {
 
 /// The geometry of a window in the integers that a device counts fastest in.
 struct Geometry {
@@ -211,4 +211,4 @@ class GradientFactor {
   int channels_;
 };
 
-}  // namespace detrame::device
+}  // namespace detrame::inline DETRAME_ABI::device

@@ -10,7 +10,7 @@
 #include "detrame/core/random.hpp"
 
 /// Activations, their adjoints and their kinks.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 /// t < 0 ? 0 : t, which lets NaN through (max(0, t) may not).
 template <class Scalar>
@@ -158,4 +158,4 @@ struct Dropout {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

@@ -8,7 +8,7 @@
 #include "detrame/core/matrix_view.hpp"
 
 /// What is done to entries of matrices, with nothing of this library in it.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 struct Assign {
   template <class Scalar>
@@ -196,4 +196,4 @@ struct StoreMagnitude {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

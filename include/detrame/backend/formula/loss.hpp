@@ -5,7 +5,7 @@
 #include "detrame/core/host_device.hpp"
 
 /// Losses of one column and their derivatives.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 /// y_bar <- scale (y - t)
 template <class Scalar>
@@ -32,4 +32,4 @@ struct HingePullback {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

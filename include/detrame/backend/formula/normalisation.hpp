@@ -7,7 +7,7 @@
 #include "detrame/core/matrix_view.hpp"
 
 /// Batch normalisation: (x - mean) s is the normalised entry, with s = 1 / sqrt(variance + epsilon).
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 /// mean and sum of squared deviations of `some` numbers <- those of them and of `others` (Chan, Golub,
 /// LeVeque 1979)
@@ -82,4 +82,4 @@ struct MoveTowards {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

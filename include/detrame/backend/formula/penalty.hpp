@@ -7,7 +7,7 @@
 #include "detrame/core/limits.hpp"
 
 /// Values and subgradients of the penalties.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 /// lambda |u| + beta/2 u^2, and infinity where u < 0 unless the penalty is two-sided. Infinite lambda and
 /// beta cost nothing at u = 0.
@@ -33,4 +33,4 @@ struct Subgradient {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

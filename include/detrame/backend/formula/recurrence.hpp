@@ -7,7 +7,7 @@
 
 /// The unrolled recurrence U <- A(h o Z + W~ (U - Z), b), its adjoint and its tangent; the steps of the
 /// metric prox.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 /// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
 template <class Activation>
@@ -142,4 +142,4 @@ struct SynthesisStep {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

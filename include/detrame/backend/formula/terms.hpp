@@ -4,7 +4,7 @@
 #include "detrame/core/host_device.hpp"
 
 /// The terms that sums are made of.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 struct Identity {
   template <class Scalar>
@@ -98,4 +98,4 @@ struct NegativeSigned {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

@@ -6,7 +6,7 @@
 #include "detrame/core/matrix_view.hpp"
 
 /// From a metric and a penalty to W, c, W~, h, b, and back.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 /// The threshold gamma lambda / s of a row, s = theta + gamma beta: 0 where s is infinite, since u is 0 there
 /// for every lambda.
@@ -105,4 +105,4 @@ struct AddSigned {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

@@ -6,7 +6,7 @@
 #include "detrame/core/matrix_view.hpp"
 
 /// Steps of gradient descent.
-namespace detrame::formula {
+namespace detrame::inline DETRAME_ABI::formula {
 
 /// Zero diagonal of the maps whose blocks stand side by side, each of `taps` square matrices of `rows` rows:
 /// that of the middle tap. By default there is none. Without a branch,
@@ -57,4 +57,4 @@ struct ProjectedSgdStep {
   }
 };
 
-}  // namespace detrame::formula
+}  // namespace detrame::inline DETRAME_ABI::formula

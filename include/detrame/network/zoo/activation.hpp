@@ -6,7 +6,7 @@
 #include "detrame/layer/relu.hpp"
 #include "detrame/network/stack.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What a network of the zoo takes: the activation behind a convolution with a K x K kernel. A network and
 /// its twin differ in nothing else.
@@ -33,4 +33,4 @@ struct Deepened {
   };
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 #include "detrame/network/stack.hpp"
 #include "detrame/network/zoo/activation.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The paper's PlainNets of 3, 6, 9 and 12 convolutions, as docs/networks.md reads its table. Each
 /// convolution is followed by the activation, the last one too; no batch normalisation; the mean over all
@@ -58,4 +58,4 @@ using PlainNet12 = Stack<Dropout<Rate{.2}>,                                     
                          Convolution<192, 1>, typename A::template After<1>,                                //
                          Convolution<classes, 1>, typename A::template After<1>, GlobalAveragePool>;
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

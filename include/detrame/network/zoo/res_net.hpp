@@ -10,7 +10,7 @@
 #include "detrame/network/residual.hpp"
 #include "detrame/network/zoo/activation.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// What x is added through where a block changes the shape: every second site and channels of zeros, which
 /// has no parameters, or a 1 x 1 convolution.
@@ -95,4 +95,4 @@ struct WideResNet : detail::WideResNetOf<A, (depth - 4) / 6, q, classes> {
   static_assert(depth % 6 == 4 && depth > 4, "WideResNet: the depth must be 6 n + 4");
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

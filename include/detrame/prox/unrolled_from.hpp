@@ -3,7 +3,7 @@
 
 #include "detrame/prox/unrolled_pullback.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// T updates of the recursion where its constant part is given: that of a tied layer never needs a z.
 ///                                                                                                   (M5, M6)
@@ -13,12 +13,12 @@ namespace detrame {
 /// Shapes    as in unrolled_prox, G: k x N.  states: k x (T - 1) N.
 /// Requires  T >= 1; sizes that agree (checked in debug builds: the layers that call it have checked theirs).
 /// Ensures   those of unrolled_prox.
-/// Adjoint   unrolled_given_pullback
+/// Adjoint   unrolled_from_pullback
 /// Cost      2 k^2 N (T - 1) flops for a full W~.
 /// Tested    tests/layer/layer_test.cpp (Dictionary)
 template <class Activation, Structure S, Backend B>
-void unrolled_given(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> b,
-                    ConstView<B> G, Index T, View<B> U, View<B> states) {
+void unrolled_from(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> b,
+                   ConstView<B> G, Index T, View<B> U, View<B> states) {
   Index const N = G.cols();
   DETRAME_ASSERT(T >= 1 && U.cols() == N && states.cols() == StoreStates::columns(T, N));
   auto const frame = backend.lane().frame();
@@ -34,18 +34,18 @@ void unrolled_given(B& backend, S const& structure, Activation, ConstView<B> W_t
              });
 }
 
-/// The gradients of <U_T, U_bar>, U_T from unrolled_given.                                             (A1)
+/// The gradients of <U_T, U_bar>, U_T from unrolled_from.                                             (A1)
 ///
 ///   G_bar = Sigma       W_tilde_bar += sum_{t>=1} P_t U_t^T       b_bar -= sum_t rowsum(sign(U_{t+1}) o P_t)
 ///
 /// Requires  what is written overlaps nothing else, but G_bar may be U (which is lost then).
 /// Ensures   G_bar is assigned, the other two are added to.
 template <class Activation, Structure S, Backend B>
-void unrolled_given_pullback(B& backend, S const& structure, Activation, ConstView<B> W_tilde, Index T,
-                             ConstView<B> U, ConstView<B> states, ConstView<B> U_bar, View<B> G_bar,
-                             View<B> W_tilde_bar, View<B> b_bar) {
+void unrolled_from_pullback(B& backend, S const& structure, Activation, ConstView<B> W_tilde, Index T,
+                            ConstView<B> U, ConstView<B> states, ConstView<B> U_bar, View<B> G_bar,
+                            View<B> W_tilde_bar, View<B> b_bar) {
   static_assert(!Activation::two_sided,
-                "unrolled_given_pullback: the signs of U are read after Sigma is written");
+                "unrolled_from_pullback: the signs of U are read after Sigma is written");
   Index const N = U.cols();
   auto const frame = backend.lane().frame();
   auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);
@@ -63,4 +63,4 @@ void unrolled_given_pullback(B& backend, S const& structure, Activation, ConstVi
   structure.finish(backend, gradient, W_tilde_bar);
 }
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -4,7 +4,7 @@
 #include "detrame/metric/recurrence.hpp"
 #include "detrame/prox/updates.hpp"
 
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// The recursions that approximate prox^Q_psi(z), as policies: cheap values that hold their own numbers.
 ///
@@ -17,15 +17,15 @@ namespace detrame {
 /// Those of the form (20) offer tied_step(backend, Q) besides, from which `tie` makes W~, h and b: bounds
 /// that come from kappa exist for them alone.
 template <class R, class M, class P>
-concept Recursion = Metric<M> && Penalty<P> && std::copyable<R> &&
-                    requires(R const& recursion, typename M::Backend& b, M const& Q, P const& psi,
-                             View<typename M::Backend> U, ConstView<typename M::Backend> active) {
-                      recursion.start(b, Q, psi, Index{}).advance(b, U, U, active);
-                    };
+concept Scheme = Metric<M> && Penalty<P> && std::copyable<R> &&
+                 requires(R const& scheme, typename M::Backend& b, M const& Q, P const& psi,
+                          View<typename M::Backend> U, ConstView<typename M::Backend> active) {
+                   scheme.start(b, Q, psi, Index{}).advance(b, U, U, active);
+                 };
 
 template <class R, class M>
-concept TiedRecursion = Metric<M> && requires(R const& recursion, typename M::Backend& b, M const& Q) {
-  { recursion.tied_step(b, Q) } -> std::same_as<Step<typename M::Backend>>;
+concept TiedScheme = Metric<M> && requires(R const& scheme, typename M::Backend& b, M const& Q) {
+  { scheme.tied_step(b, Q) } -> std::same_as<Step<typename M::Backend>>;
 };
 
 /// The paper's: eq. (20) with eq. (24) corrected, gamma = 1 and Theta = diag Q. All rows at once.        (M7)
@@ -92,4 +92,4 @@ struct Fista {
   }
 };
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI

@@ -7,7 +7,7 @@
 
 /// How the loops of every backend reach an argument of a verb: column(j)[i].
 /// Only whole matrices can be written.
-namespace detrame::detail {
+namespace detrame::inline DETRAME_ABI::detail {
 
 template <class Scalar>
 struct EntryReader {
@@ -68,4 +68,4 @@ auto argument(Arg& arg) {
   return r;
 }
 
-}  // namespace detrame::detail
+}  // namespace detrame::inline DETRAME_ABI::detail

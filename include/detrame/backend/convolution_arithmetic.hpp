@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "detrame/core/abi.hpp"
+
 /// How a 3 x 3 cross-correlation is computed: a type, because it decides the rounding of a result.       (W1)
 /// A backend may take one that rounds less, and says so: Cuda sums directly, whatever is named.
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 
 /// Every product as it stands in the formula.
 struct Direct {};
@@ -107,4 +109,4 @@ template <class Arithmetic, class Scalar, std::ptrdiff_t kernel, std::ptrdiff_t 
           std::ptrdiff_t channels>
 using Resolved = decltype(detail::resolve<Arithmetic, Scalar, kernel, stride, channels>());
 
-}  // namespace detrame
+}  // namespace detrame::inline DETRAME_ABI
