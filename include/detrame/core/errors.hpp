@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cassert>
+#include <charconv>
 #include <cstddef>
-#include <locale>
-#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "detrame/core/abi.hpp"
 
@@ -41,14 +43,42 @@ struct NotCertified : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The parts, streamed one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k). Numbers are
-/// written as in the classic locale, whatever the program's is.
+namespace detail {
+
+/// Compiled once, and out of the way of what computes.
+[[gnu::cold]] inline void append(std::string& text, char const* part) { text += part; }
+[[gnu::cold]] inline void append(std::string& text, std::string_view part) { text += part; }
+[[gnu::cold]] inline void append(std::string& text, char part) { text += part; }
+[[gnu::cold]] inline void append(std::string& text, long part) { text += std::to_string(part); }
+[[gnu::cold]] inline void append(std::string& text, unsigned long part) { text += std::to_string(part); }
+/// Six digits, as %g.
+[[gnu::cold]] inline void append(std::string& text, double part) {
+  std::array<char, 32> digits;
+  text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), part,
+                                           std::chars_format::general, 6)
+                                 .ptr);
+}
+
+template <class Part>
+[[gnu::cold]] void append_part(std::string& text, Part const& part) {
+  if constexpr (std::is_floating_point_v<Part>) {
+    append(text, static_cast<double>(part));
+  } else if constexpr (std::is_integral_v<Part> && !std::is_same_v<Part, char>) {
+    append(text, static_cast<std::conditional_t<std::is_signed_v<Part>, long, unsigned long>>(part));
+  } else {
+    append(text, part);
+  }
+}
+
+}  // namespace detail
+
+/// The parts, one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k). Numbers are written as
+/// in the classic locale, whatever the program's is. A type of the user's is a part by an `append(text, it)`.
 template <class... Parts>
-std::string message(Parts const&... parts) {
-  std::ostringstream text;
-  text.imbue(std::locale::classic());
-  (text << ... << parts);
-  return text.str();
+[[gnu::cold]] std::string message(Parts const&... parts) {
+  std::string text;
+  (detail::append_part(text, parts), ...);
+  return text;
 }
 
 /// Refuses what is not in [low, infinity), NaN included: "lambda = -0.1, must be >= 0".

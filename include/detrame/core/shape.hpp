@@ -2,7 +2,9 @@
 #pragma once
 
 #include <ostream>
+#include <string>
 
+#include "detrame/core/errors.hpp"
 #include "detrame/core/matrix_view.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -17,11 +19,11 @@ struct Shape {
   constexpr Index sites() const { return height * width; }
   constexpr Index size() const { return channels * sites(); }
   friend constexpr bool operator==(Shape const&, Shape const&) = default;
-  friend std::ostream& operator<<(std::ostream& out, Shape const& s) {
-    out << s.channels;
-    if (s.height != 1 || s.width != 1) out << " x " << s.height << " x " << s.width;
-    return out;
+  friend void append(std::string& text, Shape const& s) {
+    text += s.height == 1 && s.width == 1 ? message(s.channels)
+                                          : message(s.channels, " x ", s.height, " x ", s.width);
   }
+  friend std::ostream& operator<<(std::ostream& out, Shape const& s) { return out << message(s); }
 };
 
 }  // namespace detrame::inline DETRAME_ABI

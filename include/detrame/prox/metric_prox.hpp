@@ -31,11 +31,11 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
                      R const& scheme, typename M::Scalar tolerance, Index limit) {
   Iteration run(backend, problem);
   auto updates = scheme.start(backend, Q, psi, problem.batch().columns);
-  Index const iterations = run.run(updates, tolerance, limit, TiedScheme<R, M>, [&] {
-    if constexpr (TiedScheme<R, M>)
+  Index const iterations = run.run(updates, tolerance, limit, !always_converges<R>, [&] {
+    if constexpr (TiedScheme<R, M> && !always_converges<R>)
       return known_to_contract(backend, Q, psi, scheme);
     else
-      return true;  // one row after the other, or with momentum, nothing cycles
+      return false;
   });
   return prox_result(run, problem, iterations, true);
 }

@@ -15,7 +15,8 @@ namespace detrame::inline DETRAME_ABI {
 /// The rule of psi has no data: formulas know it by its type.
 ///
 /// Those of the form (20) offer tied_step(backend, Q) besides, from which `tie` makes W~, h and b: bounds
-/// that come from kappa exist for them alone.
+/// that come from kappa exist for them alone. Those that converge for every Q and psi say so, `converges`:
+/// none of their samples is ever called cycling.
 template <class R, class M, class P>
 concept Scheme = Metric<M> && Penalty<P> && std::copyable<R> &&
                  requires(R const& scheme, typename M::Backend& b, M const& Q, P const& psi,
@@ -27,6 +28,9 @@ template <class R, class M>
 concept TiedScheme = Metric<M> && requires(R const& scheme, typename M::Backend& b, M const& Q) {
   { scheme.tied_step(b, Q) } -> std::same_as<Step<typename M::Backend>>;
 };
+
+template <class R>
+inline constexpr bool always_converges = requires { requires R::converges; };
 
 /// The paper's: eq. (20) with eq. (24) corrected, gamma = 1 and Theta = diag Q. All rows at once.        (M7)
 /// Diverges or cycles in general; converges from everywhere if 2 diag Q + beta I - Q is positive definite.
@@ -59,6 +63,8 @@ struct ForwardBackward {
 /// Eq. (34) with gamma = 1 and Theta_i = sum_l |q_il|, which dominates Q: always converges, and needs no
 /// eigenvalue.                                                                                           (C6)
 struct Gershgorin {
+  static constexpr bool converges = true;
+
   template <Metric M>
   auto tied_step(typename M::Backend& b, M const& Q) const {
     return gershgorin_step(b, Q);
@@ -73,6 +79,8 @@ struct Gershgorin {
 /// sweep over all rows.                                                                                  (M4)
 /// For metrics whose problems are columns: an image is not swept.
 struct GaussSeidel {
+  static constexpr bool converges = true;
+
   template <ColumnMetric M, Penalty P>
   auto start(typename M::Backend& b, M const& Q, P const& psi, Index) const {
     return detail::SequentialUpdates<M, P>(b, Q, psi);
@@ -86,6 +94,8 @@ struct GaussSeidel {
 ///
 /// Always converges: F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2. Beck and Teboulle, SIAM J. Imaging Sci. 2009.
 struct Fista {
+  static constexpr bool converges = true;
+
   template <Metric M, Penalty P>
   auto start(typename M::Backend& b, M const& Q, P const& psi, Index N) const {
     return detail::AcceleratedUpdates<P>(b, psi, gershgorin_step(b, Q), N);
