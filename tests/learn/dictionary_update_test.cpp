@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/learn/dictionary_update.hpp"
+#include "detrame/learn/update_dictionary.hpp"
 
 #include <doctest/doctest.h>
 

@@ -107,8 +107,9 @@ TEST_CASE_TEMPLATE("(O1) planted atoms are found again, and the objective falls"
   };
   Planted const positive(10, 12, 800, 2, false, false), either(10, 12, 800, 2, true, false),
       all_positive(10, 12, 800, 2, false, true);
-  REQUIRE(positive.worst_match(
-              in_double<B>(b, learn::first_atoms<B>(b, in_memory_of(b, positive.X), options))) < .99);
+  REQUIRE(positive.worst_match(in_double<B>(
+              b, learn::first_atoms<B>(b, in_memory_of(b, positive.X), options.atoms, false, Random(0, 0)))) <
+          .99);
   run(positive, options, NonnegativeCodes());
   run(either, options, SignedCodes());
   LearningOptions nonnegative = options;
@@ -354,7 +355,8 @@ TEST_CASE("(O1) codes that are not optimal are an error, and the state is that o
   auto const whole = in_memory_of(b, planted.X);
   LearnedDictionary<B> before, state;
   learn_dictionary(b, whole, options, before, [](LearningProgress const& p) { return p.step < 1; });
-  state.synthesis.D = learn::first_atoms<B>(b, whole, options);
+  state.synthesis.D = learn::first_atoms<B>(b, whole, options.atoms, options.nonnegative_atoms,
+                                            Random(options.seed, ~std::uint64_t{0}));
   planted.X(3, order[25]) = std::numeric_limits<double>::quiet_NaN();  // in the third batch
   check_throws_with<NotConverged>([&] { learn_dictionary(b, in_memory_of(b, planted.X), options, state); },
                                   "learn_dictionary: the codes of step 2 are not_finite, residual ");

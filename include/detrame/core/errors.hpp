@@ -72,8 +72,8 @@ template <class Part>
 
 }  // namespace detail
 
-/// The parts, one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k). Numbers are written as
-/// in the classic locale, whatever the program's is. A type of the user's is a part by an `append(text, it)`.
+/// The parts, one after the other: message("z has ", rows, " rows, Q is ", k, " x ", k). Numbers are written
+/// as in the classic locale, whatever the program's is. Another type is a part by its `append(text, it)`.
 template <class... Parts>
 [[gnu::cold]] std::string message(Parts const&... parts) {
   std::string text;

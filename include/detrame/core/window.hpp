@@ -38,4 +38,21 @@ struct Window {
   friend constexpr bool operator==(Window const&, Window const&) = default;
 };
 
+/// The tiles of the images that a window writes: m x m sites each, image by image, row by row.
+template <int m>
+struct Tiles {
+  Window window;
+  Index rows = (window.out_height() + m - 1) / m, cols = (window.out_width() + m - 1) / m;
+
+  Index per_image() const { return rows * cols; }
+  /// The upper left site of tile t: its image, row and column.
+  struct Place {
+    Index image, y, x;
+  };
+  Place operator[](Index t) const {
+    Index const in_image = t % per_image();
+    return {t / per_image(), in_image / cols * m, in_image % cols * m};
+  }
+};
+
 }  // namespace detrame::inline DETRAME_ABI

@@ -9,7 +9,8 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/unobserved.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
-#include "detrame/learn/dictionary_update.hpp"
+#include "detrame/learn/atoms.hpp"
+#include "detrame/learn/update_dictionary.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -104,39 +105,6 @@ struct Judge {
   }
 };
 
-/// The length of a sample, or of its positive part; one task a column.
-template <class Scalar>
-struct Length {
-  bool nonnegative;
-
-  template <class Team>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> x,
-                                      MatrixView<Scalar> out) const {
-    bool const clipped = nonnegative;
-    Scalar const length = exact::norm(team, x.rows(), [=](Index i) {
-      Scalar const v = x(i, j);
-      return clipped && v < Scalar(0) ? Scalar(0) : v;
-    });
-    team.once([=] { out(0, j) = length; });
-  }
-};
-
-/// An atom becomes one of unit norm, of its positive part where `nonnegative`; 0 stays. One task an atom.
-template <class Scalar>
-struct ToUnitNorm {
-  bool nonnegative;
-
-  template <class Team>
-  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar> D) const {
-    bool const clipped = nonnegative;
-    team.each(D.rows(), [=](Index i) {
-      if (clipped && D(i, j) < Scalar(0)) D(i, j) = Scalar(0);
-    });
-    Scalar const length = exact::norm(team, D.rows(), [=](Index i) { return D(i, j); });
-    if (length > Scalar(0)) team.each(D.rows(), [=](Index i) { D(i, j) /= length; });
-  }
-};
-
 inline void check(LearningOptions const& options) {
   auto const at_least = [](char const* name, auto value, auto low) {
     require_at_least("learn_dictionary", name, value, low);
@@ -152,32 +120,6 @@ inline void check(LearningOptions const& options) {
     throw DomainError(message("learn_dictionary: alpha = ", options.alpha, ", must be > 0"));
 }
 
-/// k samples of length 1, in an order that the seed says, none of them 0; what lacks is random.
-template <Backend B>
-Matrix<B> first_atoms(B& backend, ConstView<B> x, LearningOptions const& options) {
-  using Scalar = typename B::Scalar;
-  Index const m = x.rows(), k = options.atoms;
-  Random const random(options.seed, ~std::uint64_t{0});  // passes have the streams from 0 on
-  Matrix<B> lengths;
-  resize(backend, lengths, 1, x.cols());
-  each_column(backend, x.cols(), 0, Length<Scalar>{options.nonnegative_atoms}, x, View<B>(lengths));
-  HostMatrix<Scalar> const length = to_host(backend, lengths);  // 1 x N
-  std::vector<Index> order(static_cast<std::size_t>(x.cols())), chosen;
-  shuffle(random, order);
-  for (Index const n : order)
-    if (static_cast<Index>(chosen.size()) < k && length(0, n) > Scalar(0) &&
-        length(0, n) <= limits::largest<Scalar>)
-      chosen.push_back(n);
-  Matrix<B> D = to_device(backend, host_matrix<Scalar>(m, k, [&](Index i, Index j) {
-                            Scalar const v = random.normal<Scalar>(static_cast<std::uint64_t>(i + j * m));
-                            return options.nonnegative_atoms ? std::abs(v) : v;
-                          }));
-  gather_columns(backend.lane(), x, std::span<Index const>(chosen),
-                 View<B>(D).middle_cols(0, static_cast<Index>(chosen.size())));
-  each_column(backend, k, 0, ToUnitNorm<Scalar>{options.nonnegative_atoms}, View<B>(D));
-  return D;
-}
-
 /// What a state lacks to begin with; refuses one of other sizes.
 template <Backend B>
 void begin(B& backend, ConstView<B> x, LearningOptions const& options, LearnedDictionary<B>& state) {
@@ -189,7 +131,9 @@ void begin(B& backend, ConstView<B> x, LearningOptions const& options, LearnedDi
   bool const from_samples = synthesis.D.cols() == 0;
   if (!from_samples) require_shape("learn_dictionary", "D", synthesis.D, m, k);
   if (state.steps == 0) {
-    if (from_samples) synthesis.D = first_atoms(backend, x, options);
+    if (from_samples)
+      synthesis.D = first_atoms(backend, x, k, options.nonnegative_atoms,
+                                Random(options.seed, ~std::uint64_t{0}));  // passes have those from 0 on
     state.AA = zeros(backend, k, k);
     state.XA = zeros(backend, m, k);
     state.idle.assign(static_cast<std::size_t>(k), 0);

@@ -122,23 +122,6 @@ struct PointMatrix {
   }
 };
 
-/// The tiles of the images that a window writes: m x m sites each, image by image, row by row.
-template <int m>
-struct Tiles {
-  Window window;
-  Index rows = (window.out_height() + m - 1) / m, cols = (window.out_width() + m - 1) / m;
-
-  Index per_image() const { return rows * cols; }
-  /// The upper left site of tile t: its image, row and column.
-  struct Place {
-    Index image, y, x;
-  };
-  Place operator[](Index t) const {
-    Index const in_image = t % per_image();
-    return {t / per_image(), in_image / cols * m, in_image % cols * m};
-  }
-};
-
 /// How many tiles are transformed and multiplied at a time: their products with a point's weights are long
 /// enough to be fast, and what is kept of them stays in the caches.
 inline constexpr Index tiles_at_once = 64;
