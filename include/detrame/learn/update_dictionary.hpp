@@ -63,7 +63,7 @@ struct MoveAtoms {
 ///           AA_jj <= eps max AA_ll stays as it is. (4) The same bits for any number of threads.
 /// Cost      4 m k^2 flops; scratch m k.
 /// Source    docs/maths.md (O2); Mairal, Bach, Ponce, Sapiro, arXiv 0908.0050, Algorithm 2.
-/// Tested    tests/learn/dictionary_update_test.cpp
+/// Tested    tests/learn/update_dictionary_test.cpp
 template <Backend B>
 void update_dictionary(B& backend, Input<B> AA, Input<B> XA, bool nonnegative, Matrix<B>& D) {
   using Scalar = typename B::Scalar;
