@@ -44,11 +44,13 @@ struct BatchNorm {
       Matrix<B> gain, offset, running_mean, running_variance;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "gain", Kind::gain, theta.gain, rest.gain...);
-        f(path / "offset", Kind::offset, theta.offset, rest.offset...);
-        f(path / "running_mean", Kind::running_mean, theta.running_mean, rest.running_mean...);
-        f(path / "running_variance", Kind::running_variance, theta.running_variance,
-          rest.running_variance...);
+        f(path / "gain", Role{.name = "gain", .stream = 10, .initial = 1}, theta.gain, rest.gain...);
+        f(path / "offset", Role{.name = "offset", .stream = 11}, theta.offset, rest.offset...);
+        f(path / "running_mean", Role{.name = "running_mean", .stream = 12, .trained = false},
+          theta.running_mean, rest.running_mean...);
+        f(path / "running_variance",
+          Role{.name = "running_variance", .stream = 13, .initial = 1, .trained = false},
+          theta.running_variance, rest.running_variance...);
       }
     };
 
@@ -149,7 +151,7 @@ struct BatchNorm {
 
     static void check(char const* suffix, Parameters const& theta) {
       Parameters::visit(
-          [&](std::string_view name, Kind, Matrix<B> const& p) {
+          [&](std::string_view name, Role const&, Matrix<B> const& p) {
             if (p.rows() != k || p.cols() != 1)
               throw ShapeError(message("BatchNorm: ", name, suffix, " is ", p.rows(), " x ", p.cols(),
                                        ", must be ", k, " x 1"));

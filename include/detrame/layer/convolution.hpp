@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/layer/inference.hpp"
+#include "detrame/layer/linear_roles.hpp"
 #include "detrame/layer/output_memory.hpp"
 #include "detrame/layer/samples.hpp"
 
@@ -85,8 +86,8 @@ struct Convolution {
       Matrix<B> W, c;  ///< c has no entry and is not visited where there is NoBias
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W", Kind::weight, theta.W, rest.W...);
-        if constexpr (choices.bias) f(path / "c", Kind::bias, theta.c, rest.c...);
+        f(path / "W", LinearWeight(), theta.W, rest.W...);
+        if constexpr (choices.bias) f(path / "c", linear_bias, theta.c, rest.c...);
       }
     };
 

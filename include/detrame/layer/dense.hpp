@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/layer/inference.hpp"
+#include "detrame/layer/linear_roles.hpp"
 #include "detrame/layer/output_memory.hpp"
 #include "detrame/layer/samples.hpp"
 
@@ -35,8 +36,8 @@ struct Dense {
       Matrix<B> W, c;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W", Kind::weight, theta.W, rest.W...);
-        f(path / "c", Kind::bias, theta.c, rest.c...);
+        f(path / "W", LinearWeight(), theta.W, rest.W...);
+        f(path / "c", linear_bias, theta.c, rest.c...);
       }
     };
 

@@ -4,6 +4,7 @@
 #include "detrame/layer/concept.hpp"
 #include "detrame/layer/inference.hpp"
 #include "detrame/layer/samples.hpp"
+#include "detrame/layer/start.hpp"
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/operator/dense_blocks.hpp"
 #include "detrame/prox/stopping.hpp"
@@ -37,6 +38,18 @@ struct Convolutional {
     return ConvolutionalBlocksBy<By>{in.height, in.width, K, groups};
   }
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
+};
+
+/// W~ is in D0. It starts at 0, under RandomStart normal of deviation spread / sqrt(inputs).             (F3)
+struct RecurrentWeight : Role {
+  constexpr RecurrentWeight(Index taps_, int T)
+      : Role{.name = "W_tilde", .stream = 2, .taps = taps_, .updates = T, .weight = true} {}
+
+  template <class Scalar, class Policy>
+  void start(HostMatrix<Scalar>& p, Random const& random, Policy const& policy) const {
+    if constexpr (std::derived_from<Policy, RandomStart>)
+      fill_normal(p, random, policy.spread / std::sqrt(static_cast<double>(p.rows() * taps)));
+  }
 };
 
 template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
@@ -76,9 +89,9 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
       Matrix<B> W_tilde, h, b;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W_tilde", Role(Kind::W_tilde, structure.taps(), T), theta.W_tilde, rest.W_tilde...);
-        f(path / "h", Kind::h, theta.h, rest.h...);
-        f(path / "b", Kind::b, theta.b, rest.b...);
+        f(path / "W_tilde", RecurrentWeight(structure.taps(), T), theta.W_tilde, rest.W_tilde...);
+        f(path / "h", Role{.name = "h", .stream = 3, .initial = 1, .low = 0, .high = 1}, theta.h, rest.h...);
+        f(path / "b", Role{.name = "b", .stream = 4, .low = 0}, theta.b, rest.b...);
       }
     };
 
