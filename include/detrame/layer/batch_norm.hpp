@@ -23,6 +23,7 @@ namespace detrame::inline DETRAME_ABI {
 /// Ensures   statistics are those of the batch, in a fixed order: the same bits for any number of threads. A
 ///           mean far from 0 costs the variance no digits (row_moments).
 /// Adjoint   (B1). The running statistics have gradient 0.
+/// Lending   y is lent: pullback reads x for it. Cannot run in place, for the same reason.
 /// Cost      two passes over x forward, two back; no product.
 /// Source    docs/maths.md (B1); docs/decisions/0004-running-statistics.md
 /// Tested    tests/layer/batch_norm_test.cpp

@@ -53,6 +53,7 @@ struct ChosenArithmetic<By<Arithmetic>, Rest...> {
 ///           is odd; NoBias; By<Arithmetic>, else Automatic.
 /// Shapes    x: channels x (sites samples).  W: k x (K^2 channels), the matrices of the taps side by side.
 ///           c: k x 1.
+/// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Cost      2 K^2 k channels flops an output site, three times that with the pullback.
 /// Source    docs/maths.md (N2), (K1); the sign of c is the paper's.
 /// Tested    tests/layer/convolution_test.cpp

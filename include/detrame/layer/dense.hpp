@@ -15,6 +15,7 @@ namespace detrame::inline DETRAME_ABI {
 ///
 /// Shapes    x: channels x columns.  W: k x channels.  c: k x 1.  A sample of many sites is mapped site by
 ///           site, which is a 1 x 1 convolution; use Flatten before to mix sites.
+/// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Cost      2 k channels flops a column, three times that with the pullback.
 /// Source    docs/maths.md (N2); the sign of c is the paper's, so the bias of other libraries is -c.
 /// Tested    tests/layer/layer_test.cpp

@@ -65,6 +65,7 @@ struct QMetricReLU;
 ///           defined without them. It is a prox only where `untie` says so (F2).
 /// Adjoint   closed form (A1). TapePolicy: StoreStates keeps U_1 ... U_{T-1}, RecomputeStates computes them
 ///           again.
+/// Lending   u is not lent: pullback reads it as U_T. Cannot run in place: pullback reads z.
 /// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with
 ///           the pullback.
 /// Tested    tests/layer/layer_test.cpp
