@@ -28,7 +28,7 @@ int main() {
   auto theta = net.parameters(cpu);
   initialise(cpu, theta, ReluStart(), 1);
   std::cout << parameter_count(theta) << " parameters:";
-  visit([](std::string_view path, Kind,
+  visit([](std::string_view path, Role const&,
            auto const& p) { std::cout << ' ' << path << ' ' << p.rows() << 'x' << p.cols(); },
         theta);
   std::cout << '\n';

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A layer of your own: y = s o x, one scale a channel. Its pullback is checked against differences, and it
-// then stands in a Stack like any other.
+// A layer of your own, with a kind of parameter of your own: y = s o x, one scale a channel, kept in [0, 1].
+// Its pullback is checked against differences; then it stands in a Stack like any other, and is trained.
 #include <detrame/detrame.hpp>
 #include <iostream>
 
 using namespace detrame;
+
+/// All that others need to know of s: the interval that it is kept in, that weight decay passes it over, and
+/// how it starts: at 1/2, under RandomStart anywhere in [1/4, 3/4]. `.trained = false` would leave it there.
+struct Scale : Role {
+  constexpr Scale() : Role{.name = "scale", .initial = 0.5, .low = 0, .high = 1, .decays = false} {}
+
+  using Role::start;
+  template <class Scalar>
+  void start(HostMatrix<Scalar>& p, Random const& random, RandomStart const&) const {
+    for (Index i = 0; i < p.rows(); ++i)
+      p(i, 0) = Scalar(0.25) + random.uniform<Scalar>(static_cast<std::uint64_t>(i)) / 2;
+  }
+};
 
 struct Scales {
   static constexpr Shape output(Shape in) { return in; }
@@ -19,7 +32,7 @@ struct Scales {
       Matrix<B> s;  // channels x 1
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "s", Kind::weight, theta.s, rest.s...);
+        f(path / "s", Scale(), theta.s, rest.s...);
       }
     };
     struct Tape {
@@ -65,5 +78,14 @@ int main() {
     std::cout << check.argument << (check.agrees() ? ": agrees\n" : ": DOES NOT AGREE\n");
     right = right && check.agrees();
   }
-  return right ? 0 : 1;
+
+  auto state = training_state(cpu, net);
+  Eigen::MatrixXd const targets = Eigen::MatrixXd::Constant(6, 9, 2);  // more than scales in [0, 1] can give
+  std::cout << "s before: " << leaf<1>(theta).s.transpose();
+  for (int step = 0; step < 40; ++step)
+    train_step(cpu, net, SquaredError(), Sgd(), 0.1, theta, state, ConstView<Cpu<double>>(x),
+               ConstView<Cpu<double>>(targets), Draw{});
+  Eigen::MatrixXd const& s = leaf<1>(theta).s;
+  std::cout << "\nafter 40 steps, kept in [0, 1]: " << s.transpose() << '\n';
+  return right && s.minCoeff() >= 0 && s.maxCoeff() == 1 ? 0 : 1;
 }

@@ -64,8 +64,8 @@ struct TrainProblem {
       numbers.insert(numbers.end(), m.data(), m.data() + m.rows() * m.cols());
     };
     visit(
-        [&](std::string_view, Kind kind, auto& m) {
-          if (kind == Kind::weight)  // else nothing of an image arrives at the end of nine layers
+        [&](std::string_view, Role const& role, auto& m) {
+          if (role.name == "weight")  // else nothing of an image arrives at the end of nine layers
             each(backend.lane(), formula::Scale<float>{std::sqrt(6.f)}, m);
           append(to_host(backend, m));
         },

@@ -91,8 +91,8 @@ class Erased final : public AnyNetwork {
   std::vector<ParameterInfo> parameters() const override {
     std::vector<ParameterInfo> all;
     visit(
-        [&](std::string_view path, Kind kind, auto const& p) {
-          all.push_back({std::string(path), name(kind), p.rows(), p.cols(), trainable(kind)});
+        [&](std::string_view path, Role const& role, auto const& p) {
+          all.push_back({std::string(path), role.name, p.rows(), p.cols(), role.trained});
         },
         theta_);
     return all;

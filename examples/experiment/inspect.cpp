@@ -178,14 +178,15 @@ float kappa_of(HostMatrix<float> const& W_tilde, Index k) {
 
 /// Of each recurrent layer: kappa, and the T with kappa^T <= 1/100 and 1/10000.                          (C2)
 void print_contractions(AnyNetwork const& network, TensorFile const& file) {
+  constexpr std::string_view kind = "W_tilde";
   bool first = true;
   for (ParameterInfo const& p : network.parameters()) {
-    if (p.kind != name(Kind::W_tilde)) continue;
+    if (p.kind != kind) continue;
     if (first)
       std::printf(
           "  recurrent layers: kappa, and the T for |U_T - U*| <= |U*| / 100 and / 10000, if kappa < 1\n");
     first = false;
-    std::string const h = p.name.substr(0, p.name.size() - name(Kind::W_tilde).size()) + "h";
+    std::string const h = p.name.substr(0, p.name.size() - kind.size()) + "h";
     Index const k = file.tensors.at(h).shape.at(0);
     float const kappa = kappa_of(host_matrix<float>(file.tensors.at(p.name), p.name), k);
     std::printf("    %-40s %10.4g", p.name.c_str(), static_cast<double>(kappa));

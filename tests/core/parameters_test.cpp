@@ -13,12 +13,14 @@ using namespace test;
 
 namespace {
 
+constexpr Role b_role{.name = "measured", .trained = false};
+
 struct Inner {
   HostMatrix<float> W{2, 3}, b{2, 1};
   template <class F, class Theta, class... Rest>
   static void visit(F& f, Path const& path, Theta& theta, Rest&... rest) {
-    f(path / "W", Kind::W_tilde, theta.W, rest.W...);
-    f(path / "b", Kind::b, theta.b, rest.b...);
+    f(path / "W", Role{.name = "matrix"}, theta.W, rest.W...);
+    f(path / "b", b_role, theta.b, rest.b...);
   }
 };
 
@@ -34,31 +36,31 @@ struct Outer {
 
 }  // namespace
 
-TEST_CASE("visit: calls with path, kind and the tensors of all values, in a fixed order") {
+TEST_CASE("visit: calls with path, role and the tensors of all values, in a fixed order") {
   Outer theta, theta_bar;
   Outer const velocity;
   std::vector<std::string> paths;
-  std::vector<Kind> kinds;
+  std::vector<std::string_view> kinds;
   std::set<void const*> tensors;
   visit(
-      [&](std::string_view path, Kind kind, HostMatrix<float>& t, HostMatrix<float>& t_bar,
+      [&](std::string_view path, Role const& role, HostMatrix<float>& t, HostMatrix<float>& t_bar,
           HostMatrix<float> const& v) {
         paths.emplace_back(path);
-        kinds.push_back(kind);
+        kinds.push_back(role.name);
         tensors.insert({&t, &t_bar, &v});
         CHECK((t.rows() == t_bar.rows() && t.cols() == v.cols()));
         t(0, 0) = 7;
       },
       theta, theta_bar, velocity);
   CHECK(paths == std::vector<std::string>{"0.W", "0.b", "12.W", "12.b"});
-  CHECK(kinds == std::vector<Kind>{Kind::W_tilde, Kind::b, Kind::W_tilde, Kind::b});
+  CHECK(kinds == std::vector<std::string_view>{"matrix", "measured", "matrix", "measured"});
   CHECK(tensors.size() == 12);
   CHECK((theta.second.b(0, 0) == 7 && theta_bar.second.b(0, 0) == 0));
 }
 
-TEST_CASE("parameter_count: the trainable scalars") {
-  CHECK(parameter_count(Outer()) == 16);
-  CHECK(parameter_count(Inner()) == 8);
+TEST_CASE("parameter_count: the scalars that are trained") {
+  CHECK(parameter_count(Outer()) == 12);
+  CHECK(parameter_count(Inner()) == 6);
   CHECK(parameter_count(NoParameters()) == 0);
 }
 
@@ -72,18 +74,17 @@ TEST_CASE("Path: parts behind one another, up to its capacity") {
   check_throws_with<ShapeError>([&] { full / "W"; }, "ten chars.W has more than 120 characters");
 }
 
-TEST_CASE("Kind: each has a name of its own; all but running statistics are trainable") {
-  std::set<std::string_view> names;
-  std::size_t trained = 0;
-  for (std::size_t i = 0; i < kind_count; ++i) {
-    names.insert(name(static_cast<Kind>(i)));
-    trained += trainable(static_cast<Kind>(i));
-  }
-  CHECK(names.size() == kind_count);
-  CHECK(names.count("unknown") == 0);
-  CHECK((kind_count == 14 && trained == 12));
-  CHECK_FALSE((trainable(Kind::running_mean) || trainable(Kind::running_variance)));
-  CHECK(name(Kind::W_tilde) == "W_tilde");
+TEST_CASE("Role: a constant, trained, decaying, free and with a start of 0 unless it says otherwise") {
+  static_assert(std::is_trivially_copyable_v<Role>);
+  constexpr Role plain{.name = "x"}, said{.name = "y", .initial = 0.75, .low = 0, .trained = false};
+  static_assert(plain.trained && plain.decays && !plain.weight && !plain.hyperparameter && !plain.open);
+  static_assert(plain.low < -limits::largest<double> && plain.high > limits::largest<double>);
+  static_assert(plain.taps == 0 && plain.updates == 0 && said.low == 0 && !said.trained);
+  HostMatrix<float> p(2, 3, 5.f);
+  plain.start(p, Random(1, 1), 0);
+  CHECK(p == HostMatrix<float>(2, 3, 0.f));
+  said.start(p, Random(1, 1), 0);
+  CHECK(p == HostMatrix<float>(2, 3, 0.75f));
 }
 
 }  // namespace detrame

@@ -55,7 +55,8 @@ Steps some_steps(B& b) {
     }));
     result.losses.push_back(loss);
   }
-  visit([&](std::string_view, Kind, auto const& p) { result.theta.push_back(in_double(b, p)); }, theta);
+  visit([&](std::string_view, Role const&, auto const& p) { result.theta.push_back(in_double(b, p)); },
+        theta);
   return result;
 }
 

@@ -18,7 +18,7 @@ using Net =
 template <class Scalar>
 typename Net<Scalar>::Parameters drawn(Cpu<Scalar>& cpu, std::uint64_t first) {
   auto theta = Net<Scalar>().parameters(cpu);
-  visit([&](std::string_view, Kind,
+  visit([&](std::string_view, Role const&,
             auto& p) { p = to_device(cpu, normal_matrix<Scalar>(p.rows(), p.cols(), first++)); },
         theta);
   return theta;
@@ -27,13 +27,39 @@ typename Net<Scalar>::Parameters drawn(Cpu<Scalar>& cpu, std::uint64_t first) {
 template <class Scalar, class Theta>
 bool equal(Cpu<Scalar>& cpu, Theta const& a, Theta const& b) {
   bool all = true;
-  visit([&](std::string_view, Kind, auto const& p,
+  visit([&](std::string_view, Role const&, auto const& p,
             auto const& q) { all = all && to_host(cpu, p) == to_host(cpu, q); },
         a, b);
   return all;
 }
 
+/// Parameters of a layer with roles of its own, one of which is not trained.
+struct OfTheUsers {
+  Cpu<float>::Matrix s, n;
+  template <class F, class Theta, class... Rest>
+  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    f(path / "s", Role{.name = "slope", .updates = 7}, theta.s, rest.s...);
+    f(path / "n", Role{.name = "count", .trained = false}, theta.n, rest.n...);
+  }
+};
+
 }  // namespace
+
+TEST_CASE("parameters: those with roles of one's own are saved and loaded, by path, and named in refusals") {
+  TemporaryFolder const folder("parameters");
+  Cpu<float> cpu(1);
+  auto const some = [&](std::uint64_t n) { return random_matrix(cpu, 3, 2, seed(n)); };
+  OfTheUsers const theta{some(1), some(2)};
+  OfTheUsers other{some(3), some(4)};
+  save_parameters(cpu, theta, folder / "layer");
+  load_parameters(cpu, other, folder / "layer");
+  CHECK((other.s == theta.s && other.n == theta.n));
+  TensorFile file = read_safetensors(folder / "layer");
+  CHECK(file.metadata.at("T") == "7");
+  file.tensors.erase("n");
+  check_throws_with<FormatError>([&] { load_parameters(cpu, other, file); },
+                                 "tensor n: expected count, 3 x 2, found no such tensor");
+}
 
 TEST_CASE_TEMPLATE("parameters: what is saved is loaded, bit for bit, under the names of visit", Scalar,
                    float, double) {
@@ -49,7 +75,7 @@ TEST_CASE_TEMPLATE("parameters: what is saved is loaded, bit for bit, under the 
   TensorFile const file = read_safetensors(folder / "net");
   std::size_t count = 0;
   visit(
-      [&](std::string_view path, Kind, auto const& p) {
+      [&](std::string_view path, Role const&, auto const& p) {
         ++count;
         Tensor const& t = file.tensors.at(std::string(path));
         CHECK(t.shape == std::vector<Index>{p.rows(), p.cols()});

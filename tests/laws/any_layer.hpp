@@ -22,7 +22,7 @@ struct Outcome {
 };
 
 struct ParameterShape {
-  Kind kind;
+  Role role;
   Index rows, cols;
 };
 
@@ -92,8 +92,8 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   explicit LayerModel(auto... arguments) : b_(arguments...) {
     this->input = L::input;
     this->output = L::output;
-    visit([&](std::string_view, Kind kind,
-              auto const& p) { this->parameters.push_back({kind, p.rows(), p.cols()}); },
+    visit([&](std::string_view, Role const& role,
+              auto const& p) { this->parameters.push_back({role, p.rows(), p.cols()}); },
           layer_.parameters(b_));
   }
 
@@ -198,8 +198,9 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
  private:
   [[gnu::noinline]] Theta there(Parameters const& theta) {
     auto out = layer_.parameters(b_);
-    visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = sent(b_, theta[i++]); },
-          out);
+    visit(
+        [&, i = std::size_t(0)](std::string_view, Role const&, auto& p) mutable { p = sent(b_, theta[i++]); },
+        out);
     return out;
   }
   Host pullback_there(Parameters const& theta, ConstView<B> y_bar, Parameters& theta_bar) {
@@ -209,7 +210,7 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
     return x_bar;
   }
   [[gnu::noinline]] void fetch(Theta const& there, Parameters& here) {
-    visit([&, i = std::size_t(0)](std::string_view, Kind,
+    visit([&, i = std::size_t(0)](std::string_view, Role const&,
                                   auto const& g) mutable { here[i++] = fetched(b_, g); },
           there);
   }

@@ -12,7 +12,7 @@ void pullback_is_the_gradient(AnyLayer<double>& layer) {
   auto const here = at.outcome();
   REQUIRE(norm(here.x_bar) > 0);  // not vacuous: every argument matters
   for (std::size_t i = 0; i < here.theta_bar.size(); ++i)
-    REQUIRE((norm(here.theta_bar[i]) > 0) == trainable(layer.parameters[i].kind));
+    REQUIRE((norm(here.theta_bar[i]) > 0) == layer.parameters[i].role.trained);
   if (!here.support.empty()) {  // and so do the masks
     REQUIRE(std::count(here.support.begin(), here.support.end(), true) > 0);
     REQUIRE(std::count(here.support.begin(), here.support.end(), false) > 0);

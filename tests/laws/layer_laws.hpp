@@ -27,23 +27,18 @@ inline HostMatrix<double> some_parameter(ParameterShape p, std::uint64_t n) {
   auto const normal = [&](double deviation) {
     return mapped([&](double t) { return deviation * t; }, normal_matrix<double>(p.rows, p.cols, n));
   };
-  switch (p.kind) {
-    case Kind::weight: return normal(1 / std::sqrt(static_cast<double>(p.cols)));
-    case Kind::bias:
-    case Kind::shift:
-    case Kind::offset:
-    case Kind::running_mean: return normal(0.2);
-    case Kind::gain:
-    case Kind::running_variance: return uniform_matrix<double>(p.rows, p.cols, n, 0.5, 1.5);
-    case Kind::W_tilde: return normal(0.4 / std::sqrt(static_cast<double>(p.rows)));
-    case Kind::h: return uniform_matrix<double>(p.rows, p.cols, n, 0.5, 1);
-    case Kind::dictionary: return unit_norm_dictionary<double>(p.rows, p.cols, n);
-    case Kind::alpha: return uniform_matrix<double>(p.rows, p.cols, n, 0.3, 0.5);
-    case Kind::b:
-    case Kind::lambda:
-    case Kind::beta: return uniform_matrix<double>(p.rows, p.cols, n, 0.05, 0.15);
-  }
-  throw DomainError("some_parameter: unknown kind");
+  auto const uniform = [&](double low, double high) {
+    return uniform_matrix<double>(p.rows, p.cols, n, low, high);
+  };
+  auto const is = [&](auto... names) { return ((p.role.name == names) || ...); };
+  if (is("W_tilde")) return normal(0.4 / std::sqrt(static_cast<double>(p.rows)));
+  if (is("dictionary")) return unit_norm_dictionary<double>(p.rows, p.cols, n);
+  if (is("bias", "shift", "offset", "running_mean")) return normal(0.2);
+  if (is("gain", "running_variance")) return uniform(0.5, 1.5);
+  if (is("h")) return uniform(0.5, 1);
+  if (is("alpha")) return uniform(0.3, 0.5);
+  if (is("b", "lambda", "beta")) return uniform(0.05, 0.15);
+  return normal(1 / std::sqrt(static_cast<double>(p.cols)));  // weights, and roles of a test's own
 }
 
 template <class Scalar>

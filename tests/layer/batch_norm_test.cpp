@@ -85,7 +85,7 @@ std::map<std::string, Host> absorbed(Cpu<double>& b, typename L::Parameters& the
     absorb(b, layer, theta, tape);
   }
   std::map<std::string, Host> values;
-  visit([&](std::string_view path, Kind, auto const& p) { values[std::string(path)] = to_host(b, p); },
+  visit([&](std::string_view path, Role const&, auto const& p) { values[std::string(path)] = to_host(b, p); },
         theta);
   return values;
 }
@@ -134,7 +134,8 @@ TEST_CASE("absorb reaches each BatchNorm of a network, through Stack, Repeat and
   using L = Bind<Net, Shape{3, 2, 3}, Cpu<double>>;
   Cpu<double> b;
   auto theta = L().parameters(b);
-  visit([&](std::string_view, Kind kind, auto& p) { p.setConstant(kind == Kind::gain ? 1 : 0); }, theta);
+  visit([&](std::string_view, Role const& role, auto& p) { p.setConstant(role.name == "gain" ? 1 : 0); },
+        theta);
   auto const values = absorbed<L>(b, theta, test::normal_matrix<double>(3, 12, test::seed(4)), 1);
   CHECK(test::max_abs(values.at("0.running_mean")) > 0);
   for (char const* path : {"1.1.", "2.0.", "2.1.", "3.branch.0."}) {  // these read what is normalised already

@@ -69,7 +69,8 @@ std::vector<PullbackCheck> checks_of(L const& layer = {}) {
   laws::LayerModel<L> model;
   laws::LayerAt<double> const at(model, 6, 1);
   auto theta = layer.parameters(b);
-  visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = to_device(b, at.theta[i++]); },
+  visit([&, i = std::size_t(0)](std::string_view, Role const&,
+                                auto& p) mutable { p = to_device(b, at.theta[i++]); },
         theta);
   return check_pullback(b, layer, theta, to_device(b, at.x), {.seed = test::seed(2)});
 }

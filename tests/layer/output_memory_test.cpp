@@ -52,7 +52,8 @@ std::pair<Host, Host> pullbacks_of_y() {
   LayerModel<Bind<R, image, B>> model;
   LayerAt<double> const at(model, 6, 1);
   auto theta = layer.parameters(b);
-  visit([&, i = std::size_t(0)](std::string_view, Kind, auto& p) mutable { p = to_device(b, at.theta[i++]); },
+  visit([&, i = std::size_t(0)](std::string_view, Role const&,
+                                auto& p) mutable { p = to_device(b, at.theta[i++]); },
         theta);
   auto theta_bar = theta;
   auto const x = to_device(b, at.x);

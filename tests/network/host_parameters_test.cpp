@@ -23,7 +23,7 @@ TEST_CASE("parameters on the host: by name, there and back") {
   CHECK(host.at("1.branch.0.W_tilde").rows() == 2);
   std::size_t count = 0;
   visit(
-      [&](std::string_view path, Kind, auto const& p) {
+      [&](std::string_view path, Role const&, auto const& p) {
         ++count;
         CHECK_MESSAGE(host.at(std::string(path)) == to_host(b, p), path);
       },

@@ -29,7 +29,7 @@ std::map<std::string, HostMatrix<Scalar>> started(Start const& start, std::uint6
   auto theta = Bind<Recipe, Shape{10}, B>().parameters(b);
   initialise(b, theta, start, seed);
   std::map<std::string, HostMatrix<Scalar>> values;
-  visit([&](std::string_view path, Kind, auto const& p) { values[std::string(path)] = to_host(b, p); },
+  visit([&](std::string_view path, Role const&, auto const& p) { values[std::string(path)] = to_host(b, p); },
         theta);
   return values;
 }
@@ -40,7 +40,8 @@ Host predicted(std::map<std::string, Host> const& values, Host const& x) {
   Cpu<double> b;
   Bind<Recipe, Shape{10}, Cpu<double>> const net;
   auto theta = net.parameters(b);
-  visit([&](std::string_view path, Kind, auto& p) { p = to_device(b, values.at(std::string(path))); }, theta);
+  visit([&](std::string_view path, Role const&, auto& p) { p = to_device(b, values.at(std::string(path))); },
+        theta);
   return to_host(b, predict(b, net, theta, to_device(b, x)));
 }
 
@@ -191,13 +192,13 @@ TEST_CASE_TEMPLATE(
     Bind<Recipe, Shape{3, 6, 5}, B> const net;
     auto theta = net.parameters(b);
     std::map<std::string, std::pair<Index, Index>> sizes;
-    visit(
-        [&](std::string_view path, Kind, auto const& p) { sizes[std::string(path)] = {p.rows(), p.cols()}; },
-        theta);
+    visit([&](std::string_view path, Role const&,
+              auto const& p) { sizes[std::string(path)] = {p.rows(), p.cols()}; },
+          theta);
     initialise(b, theta, start, 9);
     std::map<std::string, Host> values;
     visit(
-        [&](std::string_view path, Kind, auto const& p) {
+        [&](std::string_view path, Role const&, auto const& p) {
           CHECK(sizes.at(std::string(path)) == std::pair{p.rows(), p.cols()});
           values[std::string(path)] = to_host(b, ConstView<B>(p));
         },

@@ -28,7 +28,7 @@ struct Scaling {
       Matrix<B> s;  // channels x 1
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "s", Kind::weight, theta.s, rest.s...);
+        f(path / "s", Role{.name = "scale"}, theta.s, rest.s...);
       }
     };
     struct Tape {
@@ -81,16 +81,16 @@ TEST_CASE("parameters are named by the way to them, counted, and visited in orde
   std::string names, kinds;
   Index zero = 0;
   visit(
-      [&](std::string_view path, Kind kind, auto const& p, auto const& again) {
+      [&](std::string_view path, Role const& role, auto const& p, auto const& again) {
         names += std::string(path) + " ";
-        kinds += std::string(name(kind)) + " ";
+        kinds += std::string(role.name) + " ";
         CHECK(&p == &again);
         zero += test::max_abs(to_host(b, p)) == 0;
       },
       theta, theta);
   CHECK(names ==
         "0.W 0.c 2.branch.0.W 2.branch.0.c 2.branch.1.W_tilde 2.branch.1.h 2.branch.1.b 3.0.1.s 3.1.1.s ");
-  CHECK(kinds == "weight bias weight bias W_tilde h b weight weight ");
+  CHECK(kinds == "weight bias weight bias W_tilde h b scale scale ");
   CHECK(zero == 9);  // all start at zero
   CHECK(parameter_count(theta) == (20 + 4) + (16 + 4) + (8 + 4 + 4) + 4 + 4);
 }
@@ -178,7 +178,7 @@ TEST_CASE("one alias runs on several backends, side by side in one program") {
     using Scalar = typename B::Scalar;
     auto theta = Net().parameters(b);
     visit(
-        [&](std::string_view, Kind, auto& p) {
+        [&](std::string_view, Role const&, auto& p) {
           p = to_device(b,
                         test::rounded<Scalar>(test::normal_matrix<float>(p.rows(), p.cols(), test::seed(6))));
         },

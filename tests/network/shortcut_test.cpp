@@ -106,7 +106,7 @@ TEST_CASE("Residual: parameters are named by the way through branch or shortcut"
   Cpu<float> b;
   auto const theta = L().parameters(b);
   std::string names;
-  visit([&](std::string_view path, Kind, auto const&) { names += std::string(path) + " "; }, theta);
+  visit([&](std::string_view path, Role const&, auto const&) { names += std::string(path) + " "; }, theta);
   CHECK(names ==
         "branch.0.W branch.0.c branch.2.gain branch.2.offset branch.2.running_mean "
         "branch.2.running_variance shortcut.W shortcut.c ");

@@ -36,7 +36,8 @@ Trained trained(int steps) {
   for (int step = 0; step < steps; ++step)
     result.loss = static_cast<double>(train_step(b, net, SoftmaxCrossEntropy(), Sgd(), 0.1, theta, state,
                                                  B::ConstView(x), t, Draw{.seed = 4}));
-  visit([&](std::string_view path, Kind, auto const& p) { result.theta[std::string(path)] = to_host(b, p); },
+  visit([&](std::string_view path, Role const&,
+            auto const& p) { result.theta[std::string(path)] = to_host(b, p); },
         theta);
   return result;
 }

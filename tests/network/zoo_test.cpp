@@ -14,15 +14,15 @@ constexpr Shape image{3, 32, 32};
 
 /// Scalars by kind.
 template <Recipe R>
-std::map<Kind, Index> counts() {
+std::map<std::string_view, Index> counts() {
   B b(1);
   auto const theta = Bind<R, image, B>().parameters(b);
-  std::map<Kind, Index> count;
+  std::map<std::string_view, Index> count;
   Index trained = 0;
   visit(
-      [&](std::string_view, Kind kind, auto const& p) {
-        count[kind] += p.rows() * p.cols();
-        trained += trainable(kind) ? p.rows() * p.cols() : 0;
+      [&](std::string_view, Role const& role, auto const& p) {
+        count[role.name] += p.rows() * p.cols();
+        trained += role.trained ? p.rows() * p.cols() : 0;
       },
       theta);
   CHECK(parameter_count(theta) == trained);
@@ -35,10 +35,10 @@ void check_twins(Index weights, Index W_tilde, Index h) {
   static_assert(PlainNet::output(image) == Shape{10} && Twin::output(image) == Shape{10});
   auto const plain = counts<PlainNet>();
   auto twin = counts<Twin>();
-  CHECK(plain.at(Kind::weight) == weights);
-  CHECK(twin.at(Kind::W_tilde) == W_tilde);
-  CHECK((twin.at(Kind::h) == h && twin.at(Kind::b) == h));
-  for (Kind const kind : {Kind::W_tilde, Kind::h, Kind::b}) twin.erase(kind);
+  CHECK(plain.at("weight") == weights);
+  CHECK(twin.at("W_tilde") == W_tilde);
+  CHECK((twin.at("h") == h && twin.at("b") == h));
+  for (std::string_view const name : {"W_tilde", "h", "b"}) twin.erase(name);
   CHECK(twin == plain);
 }
 
@@ -48,7 +48,7 @@ TEST_CASE(
   check_twins<PlainNet6<Plain>, PlainNet6<DeTraMe<2>>>(683'424, 913'284, 682);
   check_twins<PlainNet9<Plain>, PlainNet9<DeTraMe<2>>>(1'368'480, 1'612'900, 1258);
   check_twins<PlainNet12<Plain>, PlainNet12<DeTraMe<2>>>(2'363'808, 2'608'228, 1834);
-  CHECK(counts<PlainNet3<Plain>>().at(Kind::bias) == 202);
+  CHECK(counts<PlainNet3<Plain>>().at("bias") == 202);
 }
 
 TEST_CASE("the number of updates changes no count") {
@@ -82,9 +82,9 @@ void check_res_net() {
                                                        n * (16 + 32 + 64));
   auto const plain = counts<PlainNet>();
   Index const norms = 16 + 2 * n * (16 + 32 + 64);
-  for (Kind const kind : {Kind::gain, Kind::offset, Kind::running_mean, Kind::running_variance})
-    CHECK(plain.at(kind) == norms);
-  CHECK(plain.at(Kind::bias) == 10);  // of the linear layer alone
+  for (std::string_view const name : {"gain", "offset", "running_mean", "running_variance"})
+    CHECK(plain.at(name) == norms);
+  CHECK(plain.at("bias") == 10);  // of the linear layer alone
 }
 
 TEST_CASE("ResNets 8, 20, 56, 110 and 164: counts, block by block; 269,722 for the one of 20") {
@@ -95,7 +95,7 @@ TEST_CASE("ResNets 8, 20, 56, 110 and 164: counts, block by block; 269,722 for t
   check_res_net<27>();
   B b(1);
   CHECK(parameter_count(Bind<ResNet<Plain, 20>, image, B>().parameters(b)) == 269'722);
-  CHECK(counts<ResNet<Plain, 8, 10, ProjectedShortcut>>().at(Kind::weight) ==
+  CHECK(counts<ResNet<Plain, 8, 10, ProjectedShortcut>>().at("weight") ==
         res_net_weights(1) + 16 * 32 + 32 * 64);
 }
 
@@ -107,7 +107,7 @@ void check_wide() {
   using PlainNet = WideResNet<Plain, 16, q>;
   check_twins<PlainNet, WideResNet<DeTraMe<3>, 16, q>>(9 * 3 * 16 + blocks + shortcuts + 10 * c,
                                                        n * 9 * (a * a + b * b + c * c), n * (a + b + c));
-  CHECK(counts<PlainNet>().at(Kind::gain) == (16 + a) + 2 * a + (a + b) + 2 * b + (b + c) + 2 * c + c);
+  CHECK(counts<PlainNet>().at("gain") == (16 + a) + 2 * a + (a + b) + 2 * b + (b + c) + 2 * c + c);
 }
 
 TEST_CASE("WideResNets 16-4 and 16-8: counts, block by block") {
@@ -136,9 +136,9 @@ TEST_CASE(
 TEST_CASE("a deepened network has as many convolutions, weights and multiply-adds as the twin with T = 1") {
   auto const check = []<class Twin, class Deep>(Twin, Deep) {
     auto twin = counts<Twin>(), deep = counts<Deep>();
-    CHECK(deep.at(Kind::weight) == twin.at(Kind::weight) + twin.at(Kind::W_tilde));
-    CHECK(deep.at(Kind::bias) == twin.at(Kind::bias) + twin.at(Kind::b));
-    CHECK(deep.count(Kind::W_tilde) == 0);
+    CHECK(deep.at("weight") == twin.at("weight") + twin.at("W_tilde"));
+    CHECK(deep.at("bias") == twin.at("bias") + twin.at("b"));
+    CHECK(deep.count("W_tilde") == 0);
     CHECK(multiply_adds<Bind<Deep, image, B>>() == multiply_adds<Bind<Twin, image, B>>());
   };
   check(PlainNet9<DeTraMe<1>>(), PlainNet9<Deepened>());

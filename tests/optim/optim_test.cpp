@@ -2,6 +2,10 @@
 #include <array>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/layer/dense.hpp"
+#include "detrame/layer/dictionary_unrolled.hpp"
+#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/network/stack.hpp"
 #include "detrame/optim/schedule.hpp"
 #include "detrame/optim/sgd.hpp"
 #include "laws/archetype.hpp"
@@ -9,16 +13,24 @@
 
 namespace detrame {
 
-constexpr std::array kinds{Kind::weight,     Kind::bias,  Kind::W_tilde, Kind::h,     Kind::b,
-                           Kind::dictionary, Kind::shift, Kind::lambda,  Kind::alpha, Kind::beta};
+/// What layers say of their parameters: weight, bias, W_tilde, h, b, dictionary, shift, lambda, alpha, beta.
+std::array<Role, 10> const roles = [] {
+  using Net = Stack<Dense<4>, QMetricReLU<Full, Unroll<1>>, Dictionary<4, Unrolled<Jacobi, Unroll<1>>>>;
+  Cpu<double> b;
+  std::array<Role, 10> all;
+  visit([&, i = std::size_t(0)](std::string_view, Role const& role,
+                                auto const&) mutable { all.at(i++) = role; },
+        Bind<Net, Shape{4}, Cpu<double>>().parameters(b));
+  return all;
+}();
 
-/// One tensor of each kind.
+/// One tensor of each role.
 template <Backend B>
 struct OneOfEach {
   std::array<Matrix<B>, 10> p;
   template <class F, class Theta, class... Rest>
   static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-    for (std::size_t i = 0; i < 10; ++i) f(path / name(kinds[i]), kinds[i], theta.p[i], rest.p[i]...);
+    for (std::size_t i = 0; i < 10; ++i) f(path / roles[i].name, roles[i], theta.p[i], rest.p[i]...);
   }
 };
 
@@ -34,16 +46,11 @@ OneOfEach<B> values(B& b, double scale, std::uint64_t n) {
 
 /// (F3), entry by entry.
 template <class Scalar>
-Scalar projected(Kind kind, Index i, Index j, Scalar p, Scalar alpha_min) {
-  switch (kind) {
-    case Kind::W_tilde: return j % 4 == i ? 0 : p;
-    case Kind::h: return std::clamp(p, Scalar(0), Scalar(1));
-    case Kind::alpha: return std::max(p, alpha_min);
-    case Kind::b:
-    case Kind::lambda:
-    case Kind::beta: return std::max(p, Scalar(0));
-    default: return p;
-  }
+Scalar projected(std::string_view name, Index i, Index j, Scalar p, Scalar margin) {
+  if (name == "W_tilde") return j % 4 == i ? 0 : p;
+  if (name == "h") return std::clamp(p, Scalar(0), Scalar(1));
+  if (name == "alpha") return std::max(p, margin);
+  return name == "b" || name == "lambda" || name == "beta" ? std::max(p, Scalar(0)) : p;
 }
 
 #define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
@@ -52,12 +59,12 @@ Scalar projected(Kind kind, Index i, Index j, Scalar p, Scalar alpha_min) {
 /// projection: g <- g + decay theta;  b <- g in the first step, else momentum b + g;
 /// theta <- theta - rate b.
 TEST_CASE_TEMPLATE(
-    "(F3) Sgd is PyTorch's SGD with momentum and weight decay, then the projection, for every kind", B,
+    "(F3) Sgd is PyTorch's SGD with momentum and weight decay, then the projection, for every role", B,
     BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Sgd sgd{.momentum = 0.9, .weight_decay = 0.125, .decays = Sgd::weights_only};
-  sgd.constraints.alpha_min = 0.25;
+  sgd.constraints.margin = 0.25;
   auto theta = values(b, 1, 1), velocity = values(b, 0, 1);
   std::array<HostMatrix<Scalar>, 10> p, v;
   for (std::size_t n = 0; n < 10; ++n) p[n] = to_host(b, theta.p[n]);
@@ -67,15 +74,15 @@ TEST_CASE_TEMPLATE(
     auto const gradient = values(b, 1, 100 + 10 * static_cast<std::uint64_t>(step));
     sgd.step(b, theta, gradient, velocity, static_cast<double>(rate));
     for (std::size_t n = 0; n < 10; ++n) {
-      Kind const kind = kinds[n];
-      bool const decays = kind == Kind::weight || kind == Kind::W_tilde || kind == Kind::dictionary;
+      std::string_view const name = roles[n].name;
+      bool const decays = name == "weight" || name == "W_tilde" || name == "dictionary";
       auto const g = test::mapped([&](Scalar g_, Scalar p_) { return decays ? g_ + Scalar(0.125) * p_ : g_; },
                                   to_host(b, gradient.p[n]), p[n]);
       v[n] =
           step == 0 ? g : test::mapped([](Scalar v_, Scalar g_) { return Scalar(0.9) * v_ + g_; }, v[n], g);
       auto const free = test::mapped([&](Scalar p_, Scalar v_) { return p_ - rate * v_; }, p[n], v[n]);
       p[n] = host_matrix<Scalar>(
-          4, 8, [&](Index i, Index j) { return projected(kind, i, j, free(i, j), Scalar(0.25)); });
+          4, 8, [&](Index i, Index j) { return projected(name, i, j, free(i, j), Scalar(0.25)); });
       moved += !(p[n] == free);
       CHECK(test::max_abs_difference(to_host(b, theta.p[n]), p[n]) <= test::tolerance<Scalar>(8, 4));
     }
@@ -92,10 +99,10 @@ TEST_CASE_TEMPLATE("(F3) a step is SgdStep of each parameter, then project: the 
   auto by_hand = theta, v = velocity;
   sgd.step(b, theta, gradient, velocity, 0.3);
   for (std::size_t n = 0; n < 10; ++n) {
-    Scalar const decay = Sgd::weights_only(kinds[n]) ? static_cast<Scalar>(sgd.weight_decay) : Scalar(0);
+    Scalar const decay = Sgd::weights_only(roles[n]) ? static_cast<Scalar>(sgd.weight_decay) : Scalar(0);
     formula::SgdStep<Scalar> const step{Scalar(0.3), static_cast<Scalar>(sgd.momentum), decay};
     each(b.lane(), step, by_hand.p[n], v.p[n], gradient.p[n]);
-    project(b, sgd.constraints, kinds[n], by_hand.p[n]);
+    project(b, sgd.constraints, roles[n], by_hand.p[n]);
     CHECK(to_host(b, theta.p[n]) == to_host(b, by_hand.p[n]));
     CHECK(to_host(b, velocity.p[n]) == to_host(b, v.p[n]));
   }
@@ -106,7 +113,7 @@ TEST_CASE("Sgd decays everything by default, as PyTorch does") {
   auto theta = values(b, 1, 1), velocity = values(b, 0, 1);
   auto const before = theta, gradient = values(b, 0, 1);
   Sgd{.momentum = 0, .weight_decay = 0.5}.step(b, theta, gradient, velocity, 0.5);
-  for (std::size_t n : {0, 1, 5, 6}) CHECK(theta.p[n] == 0.75 * before.p[n]);  // the kinds without constraint
+  for (std::size_t n : {0, 1, 5, 6}) CHECK(theta.p[n] == 0.75 * before.p[n]);  // the roles without constraint
 }
 
 /// A tensor that is trained between two that are not.
@@ -114,9 +121,9 @@ struct WithStatistics {
   Cpu<double>::Matrix mean, gain, variance;
   template <class F, class Theta, class... Rest>
   static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-    f(path / "mean", Kind::running_mean, theta.mean, rest.mean...);
-    f(path / "gain", Kind::gain, theta.gain, rest.gain...);
-    f(path / "variance", Kind::running_variance, theta.variance, rest.variance...);
+    f(path / "mean", Role{.name = "mean", .trained = false}, theta.mean, rest.mean...);
+    f(path / "gain", Role{.name = "gain"}, theta.gain, rest.gain...);
+    f(path / "variance", Role{.name = "variance", .trained = false}, theta.variance, rest.variance...);
   }
 };
 
@@ -131,18 +138,18 @@ TEST_CASE("Sgd leaves running statistics alone: neither gradient nor weight deca
   CHECK(parameter_count(theta) == 4);
 }
 
-TEST_CASE_TEMPLATE("(F3) the projections of Algorithm 2: each kind on its set, idempotent, NaN stays", B,
+TEST_CASE_TEMPLATE("(F3) the projections of Algorithm 2: each role on its set, idempotent, NaN stays", B,
                    BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
-  Constraints const constraints{.alpha_min = 0.25};
+  Constraints const constraints{.margin = 0.25};
   auto theta = values(b, 2, 1);
   auto const before = theta;
   project(b, constraints, theta);
   for (std::size_t n = 0; n < 10; ++n) {
     auto const p = to_host(b, before.p[n]);
     CHECK(to_host(b, theta.p[n]) == host_matrix<Scalar>(4, 8, [&](Index i, Index j) {
-            return projected(kinds[n], i, j, p(i, j), Scalar(0.25));
+            return projected(roles[n].name, i, j, p(i, j), Scalar(0.25));
           }));
   }
   auto again = theta;
@@ -154,8 +161,73 @@ TEST_CASE_TEMPLATE("(F3) the projections of Algorithm 2: each kind on its set, i
     project(b, constraints, theta);
     auto const p = to_host(b, theta.p[n]);
     for (Index i = 0; i < 4; ++i)
-      for (Index j = 0; j < 8; ++j) CHECK((std::isnan(p(i, j)) || (kinds[n] == Kind::W_tilde && j % 4 == i)));
+      for (Index j = 0; j < 8; ++j)
+        CHECK((std::isnan(p(i, j)) || (roles[n].name == "W_tilde" && j % 4 == i)));
   }
+}
+
+/// A layer's parameters of kinds that no other layer has.
+struct OfTheUsers {
+  static constexpr Role scale{.name = "scale", .low = -0.5, .high = 2, .open = true, .decays = false};
+  static constexpr Role mixing{.name = "mixing", .low = 0, .taps = 3, .weight = true};
+  static constexpr Role price{.name = "price", .high = 1, .hyperparameter = true};
+  static constexpr Role count{.name = "count", .low = 0, .trained = false};
+  Cpu<double>::Matrix scale_, mixing_, price_, count_;
+  template <class F, class Theta, class... Rest>
+  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    f(path / "s", scale, theta.scale_, rest.scale_...);
+    f(path / "M", mixing, theta.mixing_, rest.mixing_...);
+    f(path / "p", price, theta.price_, rest.price_...);
+    f(path / "n", count, theta.count_, rest.count_...);
+  }
+};
+
+TEST_CASE("(F3) a role of one's own: Sgd keeps to its set, its decay, and whether it is trained at all") {
+  Cpu<double> b;
+  auto const values = [&](double scale, std::uint64_t n) {
+    auto const some = [&](Index cols) {
+      return Cpu<double>::Matrix(scale * test::random_matrix(b, 2, cols, test::seed(n++)));
+    };
+    return OfTheUsers{some(9), some(6), some(9), some(9)};
+  };
+  auto const before = values(4, 1), gradient = values(1, 11), at_rest = values(0, 1);
+  auto const stepped = [&](Sgd const& sgd) {
+    auto theta = before, velocity = at_rest;
+    sgd.step(b, theta, gradient, velocity, 0.5);
+    return theta;
+  };
+  auto const free = [](auto const& p, auto const& g, double decay) { return p - 0.5 * (g + decay * p); };
+  Sgd sgd{.momentum = 0, .weight_decay = 0.25, .constraints = {.margin = 0.125}};
+  auto theta = stepped(sgd);
+  Eigen::ArrayXXd const scale = free(before.scale_, gradient.scale_, 0);
+  REQUIRE((scale.minCoeff() < -0.375 && scale.maxCoeff() > 1.875));  // both bounds act
+  CHECK((theta.scale_.array() == scale.max(-0.375).min(1.875)).all());
+  Eigen::ArrayXXd mixing = free(before.mixing_, gradient.mixing_, 0.25).array().max(0.);
+  mixing(0, 2) = mixing(1, 3) = 0;  // of three 2 x 2 matrices the middle one
+  CHECK((theta.mixing_.array() == mixing).all());
+  Eigen::ArrayXXd const price = free(before.price_, gradient.price_, 0.25);
+  REQUIRE(price.maxCoeff() > 1);
+  CHECK((theta.price_.array() == price.min(1.)).all());
+  REQUIRE(before.count_.minCoeff() < 0);
+  CHECK(theta.count_ == before.count_);
+  CHECK(parameter_count(theta) == 18 + 12 + 18);
+
+  sgd.decays = Sgd::weights_only;
+  sgd.trains = Sgd::not_the_problem;
+  theta = stepped(sgd);
+  CHECK((theta.scale_.array() == scale.max(-0.375).min(1.875)).all());
+  CHECK((theta.mixing_.array() == mixing).all());
+  CHECK(theta.price_ == before.price_);
+}
+
+TEST_CASE("a projection refuses a set that is empty") {
+  auto const refused = [](Role const& role, double margin, char const* text) {
+    test::check_throws_with<DomainError>([&] { projection<float>({.margin = margin}, role, 1); }, text);
+  };
+  refused({.name = "s", .low = 1, .high = 0.5}, 1, "projection: s in [1, 0.5], which is empty");
+  refused({.name = "s", .low = 0, .high = 1, .open = true}, 0.75, "s in [0.75, 0.25], which is empty");
+  refused({.name = "s", .low = std::numeric_limits<double>::quiet_NaN()}, 1, "s in [nan, inf], which");
+  CHECK(projection<float>({.margin = 0.5}, {.low = 0, .high = 1, .open = true}, 1).low == 0.5f);
 }
 
 TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities of other shapes") {
@@ -171,7 +243,7 @@ TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities
   refused({.momentum = 1}, 1, "Sgd: momentum = 1, must be in [0, 1)");
   refused({.momentum = -0.5}, 1, "Sgd: momentum = -0.5");
   refused({.weight_decay = -1}, 1, "Sgd: weight_decay = -1, must be >= 0");
-  refused({.constraints = {.alpha_min = 0}}, 1, "Sgd: alpha_min = 0, must be > 0");
+  refused({.constraints = {.margin = 0}}, 1, "Sgd: margin = 0, must be > 0");
   auto short_one = gradient;
   short_one.p[3].resize(4, 7);
   test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, short_one, velocity, 1); },

@@ -44,7 +44,7 @@ using SmallNet = Bind<Small, Shape{2, 1, 3}, B>;
 template <Backend B, class Theta>
 std::vector<HostMatrix<typename B::Scalar>> on_host(B& b, Theta const& theta) {
   std::vector<HostMatrix<typename B::Scalar>> all;
-  visit([&](std::string_view, Kind, auto const& p) { all.push_back(to_host(b, p)); }, theta);
+  visit([&](std::string_view, Role const&, auto const& p) { all.push_back(to_host(b, p)); }, theta);
   return all;
 }
 
@@ -124,24 +124,24 @@ TEST_CASE("(F3) a step keeps W~ in D0, h in [0, 1], b >= 0, and ends on the boun
       train_step(b, net, Cross(), sgd, rate, up, state_up, data.x, opposite, {.seed = n});
       Index crossing = 0, off_D0 = 0, at_zero = 0;
       visit(
-          [&](std::string_view, Kind kind, Matrix const& g, Matrix const& g_up) {
+          [&](std::string_view, Role const& role, Matrix const& g, Matrix const& g_up) {
             CHECK(g == -g_up);
-            if (kind == Kind::h || kind == Kind::b) crossing += (g.array() != 0).count();
-            if (kind == Kind::W_tilde)
+            if (role.name == "h" || role.name == "b") crossing += (g.array() != 0).count();
+            if (role.name == "W_tilde")
               for (Index j = 0; j < g.cols(); ++j) off_D0 += g(j % g.rows(), j) != 0;
           },
           state.gradient, state_up.gradient);
       visit(
-          [&](std::string_view, Kind kind, Matrix const& p, Matrix const& p_up) {
+          [&](std::string_view, Role const& role, Matrix const& p, Matrix const& p_up) {
             for (Matrix const* const q : {&p, &p_up}) {
-              if (kind == Kind::W_tilde)
+              if (role.name == "W_tilde")
                 for (Index j = 0; j < q->cols(); ++j) CHECK((*q)(j % q->rows(), j) == 0);
-              if (kind == Kind::h) CHECK((q->minCoeff() >= 0 && q->maxCoeff() <= 1));
-              if (kind == Kind::b) CHECK(q->minCoeff() >= 0);
-              if (kind == Kind::h) at_zero += (q->array() == 0).count();
+              if (role.name == "h") CHECK((q->minCoeff() >= 0 && q->maxCoeff() <= 1));
+              if (role.name == "b") CHECK(q->minCoeff() >= 0);
+              if (role.name == "h") at_zero += (q->array() == 0).count();
             }
-            if (kind == Kind::h) CHECK((p.array().max(p_up.array()) == 1).all());
-            if (kind == Kind::b) CHECK((p.array().min(p_up.array()) == 0).all());
+            if (role.name == "h") CHECK((p.array().max(p_up.array()) == 1).all());
+            if (role.name == "b") CHECK((p.array().min(p_up.array()) == 0).all());
           },
           down, up);
       REQUIRE((crossing > 0 && off_D0 > 0));  // each projection has acted,

@@ -6,66 +6,41 @@
 #include <string_view>
 #include <type_traits>
 
-#include "detrame/core/matrix_view.hpp"
+#include "detrame/core/host_matrix.hpp"
+#include "detrame/core/limits.hpp"
+#include "detrame/core/random.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
-/// What a parameter is. The kind alone fixes its constraint (Algorithm 2's projections) and its weight decay.
-enum class Kind {
-  weight,            ///< W of a linear layer; free
-  bias,              ///< c of a linear layer; free
-  W_tilde,           ///< recurrent weights; in D0 (zero diagonal)
-  h,                 ///< in [0, 1]
-  b,                 ///< >= 0
-  dictionary,        ///< D; free
-  shift,             ///< d; free
-  lambda,            ///< >= 0
-  alpha,             ///< >= alpha_min > 0
-  beta,              ///< >= 0
-  gain,              ///< gamma of a BatchNorm; free
-  offset,            ///< beta of a BatchNorm; free
-  running_mean,      ///< of a BatchNorm; not trained
-  running_variance,  ///< of a BatchNorm; not trained
-};
-
-inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::running_variance) + 1;
-
-/// Whether gradients say how it changes. Statistics are measured instead: they are parameters of the
-/// inference map, so that copies and checkpoints have them, with a gradient of zero.
-constexpr bool trainable(Kind kind) { return kind != Kind::running_mean && kind != Kind::running_variance; }
-
-/// What `visit` says of a parameter: its kind; for W~ how many square matrices stand in a block (the taps of
-/// a kernel), which fixes where its diagonal is, and how many updates T are made with it, without which it
-/// means nothing. A visitor that needs the kind alone takes a Kind.
+/// What a parameter is, as its layer says at `visit`: all that optimiser, initialiser and files know of it. A
+/// new kind of parameter is a Role in the layer that has it; nothing else needs to know.
+///
+/// It starts at `initial`, whatever the policy (layer/start.hpp). A type derived from Role says another start
+/// in a member like this one, with an overload for each policy that it tells apart. Visitors take a Role
+/// const&.
 struct Role {
-  Kind kind;
-  Index taps = 1;
-  int updates = 0;  ///< 0: the parameter is not of a recursion, or says the same for every T
+  /// Of the kind, "weight", for messages and for policies.
+  std::string_view name = "";
+  /// The n-th parameter with this number draws from a stream of its own. The library's are below 64.
+  std::uint32_t stream = 64;
+  double initial = 0;
+  /// Entries are kept in [low, high] or, where it is open, away from its ends by Constraints::margin.
+  double low = -limits::infinity<double>, high = limits::infinity<double>;
+  bool open = false;
+  /// If not 0, it is in D0: of `taps` square matrices in a block the middle one has a zero diagonal.
+  Index taps = 0;
+  int updates = 0;              ///< T, without which it means nothing; 0: it says the same for every T
+  bool trained = true;          ///< false: measured, as running statistics are; its gradient is 0
+  bool decays = true;           ///< false: weight decay never applies
+  bool weight = false;          ///< the matrix of a linear map: Sgd::weights_only decays no others
+  bool hyperparameter = false;  ///< weighs terms of a problem: Sgd::not_the_problem does not train it
 
-  constexpr Role(Kind kind_, Index taps_ = 1, int updates_ = 0)
-      : kind(kind_), taps(taps_), updates(updates_) {}
-  constexpr operator Kind() const { return kind; }
-};
-
-constexpr std::string_view name(Kind kind) {
-  switch (kind) {
-    case Kind::weight: return "weight";
-    case Kind::bias: return "bias";
-    case Kind::W_tilde: return "W_tilde";
-    case Kind::h: return "h";
-    case Kind::b: return "b";
-    case Kind::dictionary: return "dictionary";
-    case Kind::shift: return "shift";
-    case Kind::lambda: return "lambda";
-    case Kind::alpha: return "alpha";
-    case Kind::beta: return "beta";
-    case Kind::gain: return "gain";
-    case Kind::offset: return "offset";
-    case Kind::running_mean: return "running_mean";
-    case Kind::running_variance: return "running_variance";
+  /// Sets p, zeros of its shape, to its values before training.
+  template <class Scalar, class Policy>
+  void start(HostMatrix<Scalar>& p, Random const&, Policy const&) const {
+    p = HostMatrix<Scalar>(p.rows(), p.cols(), static_cast<Scalar>(initial));
   }
-  return "unknown";
-}
+};
 
 /// The name of a parameter: the way to it through the network, "3.branch.0.W". Of fixed capacity, so that
 /// visiting parameters in a training step allocates nothing.
@@ -115,13 +90,13 @@ void visit(F&& f, Theta&& theta, Rest&&... rest) {
   std::remove_cvref_t<Theta>::visit(f, Path(), theta, rest...);
 }
 
-/// The number of trainable scalars.
+/// The number of scalars that are trained.
 template <class Theta>
 Index parameter_count(Theta const& theta) {
   Index count = 0;
   visit(
-      [&](std::string_view, Kind kind, auto const& tensor) {
-        if (trainable(kind)) count += tensor.rows() * tensor.cols();
+      [&](std::string_view, Role const& role, auto const& tensor) {
+        if (role.trained) count += tensor.rows() * tensor.cols();
       },
       theta);
   return count;

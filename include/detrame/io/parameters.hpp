@@ -20,7 +20,7 @@ namespace detrame::inline DETRAME_ABI {
 template <Backend B, class Theta>
 void store_parameters(B& backend, Theta const& theta, TensorFile& file, std::string_view prefix = "") {
   visit(
-      [&](std::string_view path, Kind, auto const& parameter) {
+      [&](std::string_view path, Role const&, auto const& parameter) {
         std::string const name = std::string(prefix).append(path);
         if (!file.tensors.emplace(name, tensor(to_host(backend, parameter))).second)
           throw DomainError(message("store_parameters: the name ", name, " is taken"));
@@ -44,17 +44,17 @@ void load_parameters(B& backend, Theta& theta, TensorFile const& file, std::stri
   auto const said = [&](std::string const& name) { return message(file.name, ": tensor ", name); };
   std::set<std::string> known;
   visit(
-      [&](std::string_view path, Kind kind, auto const& parameter) {
+      [&](std::string_view path, Role const& role, auto const& parameter) {
         std::string const name = full(path);
         known.insert(name);
         std::vector<Index> const shape{parameter.rows(), parameter.cols()};
         auto const found = file.tensors.find(name);
         if (found == file.tensors.end())
-          throw FormatError(message(said(name), ": expected ", detrame::name(kind), ", ", shape_text(shape),
+          throw FormatError(message(said(name), ": expected ", role.name, ", ", shape_text(shape),
                                     ", found no such tensor"));
         if (found->second.shape != shape)
-          throw FormatError(message(said(name), ": expected ", detrame::name(kind), ", ", shape_text(shape),
-                                    ", found ", shape_text(found->second.shape)));
+          throw FormatError(message(said(name), ": expected ", role.name, ", ", shape_text(shape), ", found ",
+                                    shape_text(found->second.shape)));
         host_matrix<Scalar>(found->second, said(name));  // dtype and bytes
       },
       std::as_const(theta));
@@ -64,7 +64,7 @@ void load_parameters(B& backend, Theta& theta, TensorFile const& file, std::stri
       throw FormatError(message(said(name), ": expected parameters of the network alone, found ",
                                 shape_text(tensor.shape), " that are none of them"));
   visit(
-      [&](std::string_view path, Kind, auto& parameter) {
+      [&](std::string_view path, Role const&, auto& parameter) {
         parameter = to_device(backend, host_matrix<Scalar>(file.tensors.at(full(path)), said(full(path))));
       },
       theta);

@@ -23,6 +23,7 @@ namespace detrame::inline DETRAME_ABI {
 /// Ensures   statistics are those of the batch, in a fixed order: the same bits for any number of threads. A
 ///           mean far from 0 costs the variance no digits (row_moments).
 /// Adjoint   (B1). The running statistics have gradient 0.
+/// Lending   y is lent: pullback reads x for it. Cannot run in place, for the same reason.
 /// Cost      two passes over x forward, two back; no product.
 /// Source    docs/maths.md (B1); docs/decisions/0004-running-statistics.md
 /// Tested    tests/layer/batch_norm_test.cpp
@@ -44,11 +45,13 @@ struct BatchNorm {
       Matrix<B> gain, offset, running_mean, running_variance;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "gain", Kind::gain, theta.gain, rest.gain...);
-        f(path / "offset", Kind::offset, theta.offset, rest.offset...);
-        f(path / "running_mean", Kind::running_mean, theta.running_mean, rest.running_mean...);
-        f(path / "running_variance", Kind::running_variance, theta.running_variance,
-          rest.running_variance...);
+        f(path / "gain", Role{.name = "gain", .stream = 10, .initial = 1}, theta.gain, rest.gain...);
+        f(path / "offset", Role{.name = "offset", .stream = 11}, theta.offset, rest.offset...);
+        f(path / "running_mean", Role{.name = "running_mean", .stream = 12, .trained = false},
+          theta.running_mean, rest.running_mean...);
+        f(path / "running_variance",
+          Role{.name = "running_variance", .stream = 13, .initial = 1, .trained = false},
+          theta.running_variance, rest.running_variance...);
       }
     };
 
@@ -149,7 +152,7 @@ struct BatchNorm {
 
     static void check(char const* suffix, Parameters const& theta) {
       Parameters::visit(
-          [&](std::string_view name, Kind, Matrix<B> const& p) {
+          [&](std::string_view name, Role const&, Matrix<B> const& p) {
             if (p.rows() != k || p.cols() != 1)
               throw ShapeError(message("BatchNorm: ", name, suffix, " is ", p.rows(), " x ", p.cols(),
                                        ", must be ", k, " x 1"));

@@ -101,7 +101,7 @@ inline std::vector<PullbackCheck> check(PullbackProblem const& f, PullbackCheckO
 /// The parameters with their entries from values[1], values[2], ...
 template <Backend B, class Theta>
 Theta with_values(B& backend, Theta theta, std::vector<HostMatrix<double>> const& values) {
-  visit([&, i = std::size_t(1)](std::string_view, Kind,
+  visit([&, i = std::size_t(1)](std::string_view, Role const&,
                                 auto& p) mutable { p = to_device(backend, values[i++]); },
         theta);
   return theta;
@@ -132,7 +132,7 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
   using Host = HostMatrix<double>;
   detail::PullbackProblem f{{"x"}, {to_host(backend, x)}, {}, {}};
   visit(
-      [&](std::string_view path, Kind, auto const& p) {
+      [&](std::string_view path, Role const&, auto const& p) {
         f.names.emplace_back(path);
         f.arguments.push_back(to_host(backend, p));
       },
@@ -160,7 +160,7 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
     auto theta_bar = detail::with_values(backend, theta, ones);
     auto const y_bar_there = to_device(backend, y_bar);
     std::vector<Host> f_bar{to_host(backend, layer.pullback(backend, theta, tape, y_bar_there, theta_bar))};
-    visit([&](std::string_view, Kind,
+    visit([&](std::string_view, Role const&,
               auto const& g) { f_bar.push_back(detail::along(to_host(backend, g), -1, ones[f_bar.size()])); },
           std::as_const(theta_bar));
     return f_bar;

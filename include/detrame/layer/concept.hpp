@@ -20,11 +20,9 @@ namespace detrame::inline DETRAME_ABI {
 ///             another shape) and *adds* to theta_bar. One call for each forward: afterwards y is lost, since
 ///             x_bar may stand in its memory, and with it all else in the tape but what absorb reads. x and
 ///             y_bar are not written. y_bar lies neither in the tape nor in x, unless y is lent.
-///   lending   where forward returns y as a View, and not as a ConstView, pullback does not read y, and
-///             whoever reads y may write over it: then y_bar may stand there (LendsOutput).
-///   forward_in_place
-///             optional: forward that writes y over x, for an x that is lent (RunsInPlace); x_bar stands
-///             there too.
+///   lending   forward returns y as a View, and not as a ConstView, where pullback does not read it: whoever
+///             reads y may then write over it, be it y_bar (LendsOutput), be it, by the optional
+///             forward_in_place of a layer that stands behind, its own y, and x_bar there too (RunsInPlace).
 ///   predict   the inference map, written to y.
 ///   inference optional: the inference map with these parameters as a function of some samples, map(lane, x,
 ///             y), for a layer whose samples depend on no other in inference. It is prepared for many calls

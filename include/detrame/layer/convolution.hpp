@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/layer/inference.hpp"
+#include "detrame/layer/linear_roles.hpp"
 #include "detrame/layer/output_memory.hpp"
 #include "detrame/layer/samples.hpp"
 
@@ -52,6 +53,7 @@ struct ChosenArithmetic<By<Arithmetic>, Rest...> {
 ///           is odd; NoBias; By<Arithmetic>, else Automatic.
 /// Shapes    x: channels x (sites samples).  W: k x (K^2 channels), the matrices of the taps side by side.
 ///           c: k x 1.
+/// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Cost      2 K^2 k channels flops an output site, three times that with the pullback.
 /// Source    docs/maths.md (N2), (K1); the sign of c is the paper's.
 /// Tested    tests/layer/convolution_test.cpp
@@ -85,8 +87,8 @@ struct Convolution {
       Matrix<B> W, c;  ///< c has no entry and is not visited where there is NoBias
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W", Kind::weight, theta.W, rest.W...);
-        if constexpr (choices.bias) f(path / "c", Kind::bias, theta.c, rest.c...);
+        f(path / "W", LinearWeight(), theta.W, rest.W...);
+        if constexpr (choices.bias) f(path / "c", linear_bias, theta.c, rest.c...);
       }
     };
 

@@ -39,6 +39,7 @@ inline constexpr int steps_of<ImplicitUnroll<T>> = T;
 /// Ensures   Exact: u is a prox. Images that the scalar cannot certify are solved in double, as columns of
 ///           Dictionary<k, Exact> are, and counted in the tape's `solved_in_double.columns()`.
 /// Adjoint   implicit, on the active set (A3).
+/// Lending   u is not lent: pullback reads its support. Cannot run in place: pullback reads x.
 /// Cost      Exact: see exact_synthesis.  ImplicitUnroll<T>: 4 K^2 k channels T flops a code site; the
 ///           pullback solves a linear system by conjugate gradients.
 /// Tested    tests/layer/convolutional_dictionary_test.cpp

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/layer/inference.hpp"
+#include "detrame/layer/linear_roles.hpp"
 #include "detrame/layer/output_memory.hpp"
 #include "detrame/layer/samples.hpp"
 
@@ -14,6 +15,7 @@ namespace detrame::inline DETRAME_ABI {
 ///
 /// Shapes    x: channels x columns.  W: k x channels.  c: k x 1.  A sample of many sites is mapped site by
 ///           site, which is a 1 x 1 convolution; use Flatten before to mix sites.
+/// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Cost      2 k channels flops a column, three times that with the pullback.
 /// Source    docs/maths.md (N2); the sign of c is the paper's, so the bias of other libraries is -c.
 /// Tested    tests/layer/layer_test.cpp
@@ -35,8 +37,8 @@ struct Dense {
       Matrix<B> W, c;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W", Kind::weight, theta.W, rest.W...);
-        f(path / "c", Kind::bias, theta.c, rest.c...);
+        f(path / "W", LinearWeight(), theta.W, rest.W...);
+        f(path / "c", linear_bias, theta.c, rest.c...);
       }
     };
 

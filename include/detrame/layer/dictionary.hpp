@@ -5,8 +5,29 @@
 #include <string>
 
 #include "detrame/layer/concept.hpp"
+#include "detrame/layer/start.hpp"
 
 namespace detrame::inline DETRAME_ABI {
+
+/// D starts random, with atoms of norm 1.
+struct DictionaryAtoms : Role {
+  constexpr DictionaryAtoms() : Role{.name = "dictionary", .stream = 5, .weight = true} {}
+
+  template <class Scalar, class Policy>
+  void start(HostMatrix<Scalar>& p, Random const& random, Policy const&) const {
+    fill_unit_norm(p, random);
+  }
+};
+
+/// lambda, alpha and beta start as the policy has them.
+struct ProblemNumber : Role {
+  double TiedValues::* number;
+
+  template <class Scalar, class Policy>
+  void start(HostMatrix<Scalar>& p, Random const&, Policy const& policy) const {
+    p = HostMatrix<Scalar>(p.rows(), p.cols(), static_cast<Scalar>(policy.tied.*number));
+  }
+};
 
 /// The parameters of a dictionary layer on k atoms of m entries: those of the problem (M1).
 /// Shapes    D: m x k.  d: k x 1.  lambda, alpha, beta: 1 x 1.
@@ -16,11 +37,18 @@ struct DictionaryParameters {
 
   template <class F, class Theta, class... Rest>
   static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-    f(path / "D", Kind::dictionary, theta.D, rest.D...);
-    f(path / "d", Kind::shift, theta.d, rest.d...);
-    f(path / "lambda", Kind::lambda, theta.lambda, rest.lambda...);
-    f(path / "alpha", Kind::alpha, theta.alpha, rest.alpha...);
-    f(path / "beta", Kind::beta, theta.beta, rest.beta...);
+    f(path / "D", DictionaryAtoms(), theta.D, rest.D...);
+    f(path / "d", Role{.name = "shift", .stream = 6}, theta.d, rest.d...);
+    f(path / "lambda",
+      ProblemNumber{{.name = "lambda", .stream = 7, .low = 0, .hyperparameter = true}, &TiedValues::lambda},
+      theta.lambda, rest.lambda...);
+    f(path / "alpha",
+      ProblemNumber{{.name = "alpha", .stream = 8, .low = 0, .open = true, .hyperparameter = true},
+                    &TiedValues::alpha},
+      theta.alpha, rest.alpha...);
+    f(path / "beta",
+      ProblemNumber{{.name = "beta", .stream = 9, .low = 0, .hyperparameter = true}, &TiedValues::beta},
+      theta.beta, rest.beta...);
   }
 
   /// Refuses tensors of other shapes; `suffix` is "_bar" for a cotangent.

@@ -18,6 +18,7 @@ struct Exact {};
 ///           in `solved_in_double.columns()`. Where that has no certificate either, NotCertified. Columns
 ///           that are not finite go through as NaN.
 /// Adjoint   implicit, on the active set (A3); where a coordinate is on its kink it counts as inactive.
+/// Lending   u is not lent: pullback reads its support. Cannot run in place: pullback reads x.
 /// Cost      about k^3 / 10 flops a column, see bench/README.md. For the pullback the tape keeps factors of
 ///           the columns, in at most `factor_bytes`, 64 MiB.
 /// Tested    tests/layer/layer_test.cpp

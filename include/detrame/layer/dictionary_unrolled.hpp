@@ -24,6 +24,7 @@ struct Unrolled;
 /// Requires  alpha > 0, beta >= 0, lambda >= 0: the constraints that Sgd keeps.
 /// Ensures   the T-step map; how far it is from the prox is the certificate's to say (C2). No Q^{-1}, no z.
 /// Adjoint   of the T-step map, through G, W~, b and the step's Theta to D, d, lambda, alpha, beta (A1).
+/// Lending   u is not lent: pullback reads it as U_T. Cannot run in place: pullback reads x.
 /// Cost      2 m k^2 flops a batch for Q, then 2 m k + 2 k^2 (T - 1) a column.
 /// Tested    tests/layer/layer_test.cpp
 template <Index k, class Scheme, int T>

@@ -18,6 +18,7 @@ struct Rate {
 /// Ensures   the mask is a function of draw (seed, step, place of the layer) and of the entry's place in the
 ///           epoch's order (first sample), whatever the cutting or the number of threads; the identity where
 ///           draw says that nothing is dropped.
+/// Lending   y is lent: pullback draws the mask again. Does not run in place.
 /// Tested    tests/layer/layer_test.cpp
 template <Rate rate>
 struct Dropout {

@@ -12,6 +12,7 @@ namespace detrame::inline DETRAME_ABI {
 ///   y(c) = 1/sites sum_s x(c, s)          x_bar(c, s) = y_bar(c) / sites
 ///
 /// Shapes    x: channels x (sites samples).  y: channels x samples.
+/// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Tested    tests/layer/pooling_test.cpp
 struct GlobalAveragePool {
   static constexpr Shape output(Shape in) { return {in.channels}; }

@@ -21,7 +21,7 @@ template <class B, class Theta>  // the concept Backend itself asks for to_host
   requires requires(Theta const& theta) { Theta::visit(has::Kernel(), Path(), theta); }
 HostParameters<typename B::Scalar> to_host(B& backend, Theta const& theta) {
   HostParameters<typename B::Scalar> host;
-  visit([&](std::string_view path, Kind,
+  visit([&](std::string_view path, Role const&,
             Matrix<B> const& p) { host.emplace(path, to_host(backend, ConstView<B>(p))); },
         theta);
   return host;
@@ -37,7 +37,7 @@ typename Net::Parameters to_device(typename Net::Backend& backend, Net const& ne
   auto theta = net.parameters(backend);
   std::size_t count = 0;
   visit(
-      [&](std::string_view path, Kind, Matrix<typename Net::Backend>& p) {
+      [&](std::string_view path, Role const&, Matrix<typename Net::Backend>& p) {
         auto const found = host.find(path);
         if (found == host.end())
           throw ShapeError(message("to_device: ", path, ", ", p.rows(), " x ", p.cols(), ", is not given"));

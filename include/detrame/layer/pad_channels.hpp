@@ -13,6 +13,7 @@ namespace detrame::inline DETRAME_ABI {
 ///   y(c, y, x) = x(c, s y, s x) for c < channels, else 0
 ///
 /// Shapes    x: channels x (sites samples), channels <= k.  y: k x (sites samples).
+/// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Cost      that of the 1 x 1 convolution with the matrix [I; 0], which it is.
 /// Tested    tests/layer/pooling_test.cpp
 template <Index k, class StrideChoice>

@@ -4,6 +4,7 @@
 #include "detrame/layer/concept.hpp"
 #include "detrame/layer/inference.hpp"
 #include "detrame/layer/samples.hpp"
+#include "detrame/layer/start.hpp"
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/operator/dense_blocks.hpp"
 #include "detrame/prox/stopping.hpp"
@@ -39,6 +40,18 @@ struct Convolutional {
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
 };
 
+/// W~ is in D0. It starts at 0, under RandomStart normal of deviation spread / sqrt(inputs).             (F3)
+struct RecurrentWeight : Role {
+  constexpr RecurrentWeight(Index taps_, int T)
+      : Role{.name = "W_tilde", .stream = 2, .taps = taps_, .updates = T, .weight = true} {}
+
+  template <class Scalar, class Policy>
+  void start(HostMatrix<Scalar>& p, Random const& random, Policy const& policy) const {
+    if constexpr (std::derived_from<Policy, RandomStart>)
+      fill_normal(p, random, policy.spread / std::sqrt(static_cast<double>(p.rows() * taps)));
+  }
+};
+
 template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
 struct QMetricReLU;
 
@@ -52,6 +65,7 @@ struct QMetricReLU;
 ///           defined without them. It is a prox only where `untie` says so (F2).
 /// Adjoint   closed form (A1). TapePolicy: StoreStates keeps U_1 ... U_{T-1}, RecomputeStates computes them
 ///           again.
+/// Lending   u is not lent: pullback reads it as U_T. Cannot run in place: pullback reads z.
 /// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with
 ///           the pullback.
 /// Tested    tests/layer/layer_test.cpp
@@ -76,9 +90,9 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
       Matrix<B> W_tilde, h, b;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W_tilde", Role(Kind::W_tilde, structure.taps(), T), theta.W_tilde, rest.W_tilde...);
-        f(path / "h", Kind::h, theta.h, rest.h...);
-        f(path / "b", Kind::b, theta.b, rest.b...);
+        f(path / "W_tilde", RecurrentWeight(structure.taps(), T), theta.W_tilde, rest.W_tilde...);
+        f(path / "h", Role{.name = "h", .stream = 3, .initial = 1, .low = 0, .high = 1}, theta.h, rest.h...);
+        f(path / "b", Role{.name = "b", .stream = 4, .low = 0}, theta.b, rest.b...);
       }
     };
 

@@ -11,6 +11,7 @@ namespace detrame::inline DETRAME_ABI {
 ///
 ///   z_bar = u_bar 1[u > 0], so 0 at the kink
 ///
+/// Lending   u is not lent: pullback reads it for the mask. Runs in place.
 /// Cost      no memory where z is lent: u is written over it, and z_bar over u.
 /// Tested    tests/layer/layer_test.cpp
 struct ReLU {

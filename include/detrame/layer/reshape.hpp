@@ -11,6 +11,7 @@ namespace detrame::inline DETRAME_ABI {
 /// in another shape.
 ///
 /// Shapes    as many numbers a sample before and after. Channels run fastest, then sites row by row.
+/// Lending   y is not lent: it may be x. Does not run in place, having nothing to write.
 /// Cost      a copy in predict, or where x is not contiguous; otherwise none: y is x.
 /// Tested    tests/layer/layer_test.cpp
 template <Shape to>

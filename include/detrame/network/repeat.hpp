@@ -14,6 +14,7 @@ namespace detrame::inline DETRAME_ABI {
 /// costs the compiler what a shallow one does.
 ///
 /// Parameters are named by position: "0.W", "1.W", ...
+/// Lending   y is not lent, and nothing runs in place, not even where the block could.
 /// Tested    tests/network/network_test.cpp
 template <int n, Recipe Block>
 struct Repeat {

@@ -165,6 +165,7 @@ struct ResidualOf {
 /// y = x + f(x), with f a stack that returns the shape it reads; or, with a Shortcut first, y = g(x) + f(x).
 ///
 /// Parameters are those of branch and shortcut: "branch.0.W", ..., "shortcut.W", ...
+/// Lending   y is lent: pullback does not read it. Cannot run in place: x is added when the branch is done.
 /// Tested    tests/network/network_test.cpp, tests/network/shortcut_test.cpp
 template <class First, Recipe... Branch>
 struct Residual : detail::ResidualOf<detail::Unchanged, Stack<First, Branch...>> {};

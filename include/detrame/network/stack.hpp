@@ -16,6 +16,8 @@ namespace detrame::inline DETRAME_ABI {
 ///   y = f_n(... f_2(f_1(x)))
 ///
 /// Parameters are named by position: "0.W", "0.c", "1.W_tilde", ...
+/// Lending   y is lent if the last layer lends it. A layer that can runs in place behind one that lends; the
+///           whole does not.
 /// Tested    tests/network/network_test.cpp
 template <Recipe... Recipes>
 struct Stack {

@@ -6,38 +6,30 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// What trained parameters are kept to after each step (F3): W~ in D0 (zero diagonal), h in [0, 1], b >= 0;
-/// for tied layers alpha >= alpha_min, beta >= 0, lambda >= 0. Everything else is free.
+/// What trained parameters are kept to after each step is said by their roles (F3): an interval, and whether
+/// they are in D0. From the ends of an open interval, such as alpha > 0, they stay away by the margin.
 struct Constraints {
-  double alpha_min = 1e-3;
+  double margin = 1e-3;
 };
 
 /// The Euclidean projection onto the set that a parameter's role prescribes, as a formula of its entries. NaN
 /// stays NaN.
+///
+/// Requires  a set that is not empty, else DomainError.
 template <class Scalar>
-formula::Projection<Scalar> projection(Constraints const& constraints, Role role, Index rows) {
-  switch (role.kind) {
-    case Kind::W_tilde: return {.diagonal = formula::ZeroDiagonal(rows, role.taps)};
-    case Kind::h: return {.low = 0, .high = 1};
-    case Kind::alpha: return {.low = static_cast<Scalar>(constraints.alpha_min)};
-    case Kind::b:
-    case Kind::lambda:
-    case Kind::beta: return {.low = 0};
-    case Kind::weight:
-    case Kind::bias:
-    case Kind::dictionary:
-    case Kind::shift:
-    case Kind::gain:
-    case Kind::offset:
-    case Kind::running_mean:
-    case Kind::running_variance: break;
-  }
-  return {};
+formula::Projection<Scalar> projection(Constraints const& constraints, Role const& role, Index rows) {
+  double const margin = role.open ? constraints.margin : 0;
+  if (!(role.low + margin <= role.high - margin))
+    throw DomainError(message("projection: ", role.name, " in [", role.low + margin, ", ", role.high - margin,
+                              "], which is empty"));
+  return {.low = static_cast<Scalar>(role.low + margin),
+          .high = static_cast<Scalar>(role.high - margin),
+          .diagonal = role.taps > 0 ? formula::ZeroDiagonal(rows, role.taps) : formula::ZeroDiagonal()};
 }
 
 /// Projects one parameter.
 template <Backend B>
-void project(B& backend, Constraints const& constraints, Role role, View<B> p) {
+void project(B& backend, Constraints const& constraints, Role const& role, View<B> p) {
   each_indexed(backend.lane(), projection<typename B::Scalar>(constraints, role, p.rows()), p);
 }
 
@@ -46,7 +38,7 @@ template <Backend B, class Theta>
 void project(B& backend, Constraints const& constraints, Theta& theta) {
   using Scalar = typename B::Scalar;
   Items<B, formula::Projection<Scalar>, View<B>> items(backend);
-  visit([&](std::string_view, Role role,
+  visit([&](std::string_view, Role const& role,
             auto& p) { items.add(projection<Scalar>(constraints, role, p.rows()), p); },
         theta);
   items.finish();

@@ -9,7 +9,7 @@ namespace detrame::inline DETRAME_ABI {
 ///
 ///   v <- momentum v + (g + decay p),   p <- P(p - rate v)
 ///
-/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, alpha_min > 0, else DomainError when a step is
+/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, margin > 0, else DomainError when a step is
 ///           taken; gradient and velocity of theta's shapes, else ShapeError. What throws has changed
 ///           nothing.
 /// Cost      one pass over theta, gradient and velocity, step and projection together; nothing is allocated.
@@ -17,21 +17,18 @@ namespace detrame::inline DETRAME_ABI {
 struct Sgd {
   double momentum = 0.9;
   double weight_decay = 5e-4;
-  /// Which kinds decay. All of them by default, as in PyTorch; `weights_only` exempts what is not a matrix.
-  bool (*decays)(Kind) = everything;
-  /// Which of the trainable kinds are trained at all; the others stay as they are. `not_the_problem` fixes
-  /// lambda, alpha and beta of dictionary layers, whose gradients are sums over all codes and so larger than
-  /// those of D.
-  bool (*trains)(Kind) = everything;
+  /// Which parameters decay, of those whose role lets them. All by default, as in PyTorch; `weights_only`
+  /// exempts what is not the matrix of a linear map.
+  bool (*decays)(Role const&) = everything;
+  /// Which parameters are trained, of those whose role lets them; the others stay as they are.
+  /// `not_the_problem` fixes lambda, alpha and beta of dictionary layers, whose gradients are sums over all
+  /// codes and so larger than those of D.
+  bool (*trains)(Role const&) = everything;
   Constraints constraints{};
 
-  static bool everything(Kind) { return true; }
-  static bool not_the_problem(Kind kind) {
-    return kind != Kind::lambda && kind != Kind::alpha && kind != Kind::beta;
-  }
-  static bool weights_only(Kind kind) {
-    return kind == Kind::weight || kind == Kind::W_tilde || kind == Kind::dictionary;
-  }
+  static bool everything(Role const&) { return true; }
+  static bool not_the_problem(Role const& role) { return !role.hyperparameter; }
+  static bool weights_only(Role const& role) { return role.weight; }
 
   /// One step with the gradient theta_bar; the velocity has theta's type and starts at zero.
   template <Backend B, class Theta>
@@ -39,22 +36,23 @@ struct Sgd {
     using Scalar = typename B::Scalar;
     require_at_least("Sgd", "rate", rate, 0.);
     require_at_least("Sgd", "weight_decay", weight_decay, 0.);
-    if (!(constraints.alpha_min > 0))
-      throw DomainError(message("Sgd: alpha_min = ", constraints.alpha_min, ", must be > 0"));
+    if (!(constraints.margin > 0))
+      throw DomainError(message("Sgd: margin = ", constraints.margin, ", must be > 0"));
     if (!(momentum >= 0 && momentum < 1))
       throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
     visit(
-        [](std::string_view path, Kind, auto const& p, auto const& g, auto const& v) {
+        [](std::string_view path, Role const&, auto const& p, auto const& g, auto const& v) {
           require_like(path, p, "gradient", g);
           require_like(path, p, "velocity", v);
         },
         theta, theta_bar, velocity);
     Items<B, formula::ProjectedSgdStep<Scalar>, View<B>, View<B>, ConstView<B>> items(backend);
     visit(
-        [&](std::string_view, Role role, auto& p, auto const& g, auto& v) {
-          if (!trainable(role) || !trains(role)) return;
+        [&](std::string_view, Role const& role, auto& p, auto const& g, auto& v) {
+          if (!role.trained || !trains(role)) return;
+          double const decay = role.decays && decays(role) ? weight_decay : 0;
           formula::SgdStep<Scalar> const update{static_cast<Scalar>(rate), static_cast<Scalar>(momentum),
-                                                static_cast<Scalar>(decays(role) ? weight_decay : 0)};
+                                                static_cast<Scalar>(decay)};
           items.add({update, projection<Scalar>(constraints, role, p.rows())}, p, v, g);
         },
         theta, theta_bar, velocity);

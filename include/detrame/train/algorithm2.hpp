@@ -34,7 +34,7 @@ typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd 
                               typename Net::Parameters& theta, TrainingState<Net>& state, ConstView<B> x,
                               ConstView<B> targets, Draw draw) {
   using Scalar = typename B::Scalar;
-  visit([&](std::string_view, Kind, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); },
+  visit([&](std::string_view, Role const&, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); },
         state.gradient);
   auto const y = net.forward(backend, theta, x, state.tape, draw);
   for (auto* const matrix : {&state.scores, &state.y_bar}) resize(backend, *matrix, y.rows(), y.cols());

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <concepts>
+
+#include "detrame/core/errors.hpp"
+#include "detrame/core/parameters.hpp"
+
+namespace detrame::inline DETRAME_ABI {
+
+/// The problem that tied parameters start from, in dictionary layers and in TiedStart.
+struct TiedValues {
+  double alpha = 0.5;
+  double beta = 0.01;
+  double lambda = 0.02;
+
+  void check() const {
+    if (!(alpha > 0)) throw DomainError(message("initialise: alpha = ", alpha, ", must be > 0"));
+    require_at_least("initialise", "beta", beta, 0.);
+    require_at_least("initialise", "lambda", lambda, 0.);
+  }
+};
+
+/// How parameters start: the numbers that roles read in Role::start, refused by `check` where they are out of
+/// range, and `start`, which has the last word on each parameter. One of your own:
+///
+///   struct HeStart : ReluStart {
+///     void start(auto const& role, auto& p, Random const& random) const {
+///       role.start(p, random, *this);
+///       if (role.name == "weight") fill_normal(p, random, std::sqrt(2. / static_cast<double>(p.cols())));
+///     }
+///   };
+///
+/// Tested    tests/layer/start_test.cpp
+template <class P>
+concept StartPolicy = requires(P const policy, Role const role, HostMatrix<float>& p, Random const random) {
+  { policy.tied } -> std::convertible_to<TiedValues>;
+  policy.check();
+  policy.start(role, p, random);
+};
+
+/// A Q-metric ReLU starts as a ReLU: W~ = 0, h = 1, b = 0.
+struct ReluStart {
+  TiedValues tied{};
+
+  void check() const { tied.check(); }
+  void start(auto const& role, auto& p, Random const& random) const { role.start(p, random, *this); }
+};
+
+/// A Q-metric ReLU starts with W~ normal of deviation spread / sqrt(inputs), zero diagonal, h = 1, b = 0.
+struct RandomStart {
+  double spread = 0.3;
+  TiedValues tied{};
+
+  void check() const {
+    tied.check();
+    require_at_least("initialise", "spread", spread, 0.);
+  }
+  void start(auto const& role, auto& p, Random const& random) const { role.start(p, random, *this); }
+};
+
+/// LISTA's: a linear layer and the Q-metric ReLU behind it start as the tied layer of a random dictionary D
+/// with unit-norm atoms: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is DᵀD + alpha I,
+/// restricted to the blocks of W~.                                                                (M2) (M7)
+struct TiedStart {
+  TiedValues tied{};
+
+  void check() const { tied.check(); }
+  void start(auto const& role, auto& p, Random const& random) const { role.start(p, random, *this); }
+};
+
+/// Normal entries.
+template <class Scalar>
+void fill_normal(HostMatrix<Scalar>& p, Random const& random, double deviation) {
+  for (Index i = 0; i < p.rows() * p.cols(); ++i)
+    p.data()[i] = static_cast<Scalar>(deviation * random.normal<double>(static_cast<std::uint64_t>(i)));
+}
+
+/// Normal entries, then columns of norm 1.
+template <class Scalar>
+void fill_unit_norm(HostMatrix<Scalar>& p, Random const& random) {
+  fill_normal(p, random, 1);
+  for (Index j = 0; j < p.cols(); ++j) {
+    double norm = 0;
+    for (Index i = 0; i < p.rows(); ++i) norm += static_cast<double>(p(i, j)) * static_cast<double>(p(i, j));
+    for (Index i = 0; i < p.rows(); ++i)
+      p(i, j) = static_cast<Scalar>(static_cast<double>(p(i, j)) / std::sqrt(norm));
+  }
+}
+
+}  // namespace detrame::inline DETRAME_ABI
