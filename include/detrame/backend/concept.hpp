@@ -128,36 +128,30 @@ concept sums = requires(B& b, typename B::Lane& lane, View<B> out, ConstView<B> 
 template <class B>
 concept gemm = requires(typename B::Lane& lane, typename B::Scalar s, ConstView<B> x, View<B> y) {
   gemm(lane, s, x, Op::none, x, Op::transposed, s, y);
-  gemm_each(lane, x, Op::none, x, Kernel{}, y);
   add_outer_product(lane, x, x, s, y);
 };
 
-/// A left factor that is prepared once for many products.
+/// A left factor is prepared, by all lanes or on one, for as many products as it serves.
 template <class B>
-concept prepared_gemm = requires(B& b, typename B::Lane& lane, ConstView<B> x, View<B> y) {
+concept product = requires(B& b, typename B::Lane& lane, ConstView<B> x, View<B> y) {
   product_each(lane, prepare_product(b, x, Op::none, Index{}).group(Index{}), x, Kernel{}, y);
+  product_each(lane, prepare_product(lane, x, Op::none, Index{}).group(Index{}), x, Kernel{}, y);
 };
 
-template <class B>
-concept convolution =
-    requires(typename B::Lane& lane, Window const& window, typename B::Scalar s, ConstView<B> x, View<B> y) {
-      convolve_each(lane, window, x, x, Kernel{}, y);
-      convolve_adjoint_each(lane, window, x, x, Kernel{}, y);
-      add_convolution_gradient(lane, window, x, x, s, y);
-    };
-
-/// The weights of a window that are prepared once, and their gradient in the form in which it is summed.
-template <class B>
-concept prepared_convolution = requires(B& b, typename B::Lane& lane, Window const& window,
-                                        typename B::Scalar s, ConstView<B> x, View<B> y) {
-  convolve_each(lane, prepare_convolution(Direct(), b, window, x, Op::none, Index{}).group(Index{}), x,
+/// So are the weights of a window; their gradient has a form in which it is summed.
+template <class B, class Arithmetic>
+concept convolution_by = requires(B& b, typename B::Lane& lane, Window const& window, typename B::Scalar s,
+                                  ConstView<B> x, View<B> y) {
+  convolve_each(lane, prepare_convolution(Arithmetic(), b, window, x, Op::none, Index{}).group(Index{}), x,
                 Kernel{}, y);
-  convolve_each(lane, prepare_convolution(Winograd<4>(), b, window, x, Op::none, Index{}).group(Index{}), x,
+  convolve_each(lane, prepare_convolution(Arithmetic(), lane, window, x, Op::none, Index{}).group(Index{}), x,
                 Kernel{}, y);
-  add_convolution_gradient(Winograd<4>(), lane, window, x, x, s,
-                           convolution_gradient(Winograd<4>(), b, y, Index{}).sum);
-  finish_gradient(b, convolution_gradient(Winograd<4>(), b, y, Index{}), y);
+  add_convolution_gradient(Arithmetic(), lane, window, x, x, s,
+                           convolution_gradient(Arithmetic(), b, y, Index{}).sum);
+  finish_gradient(b, convolution_gradient(Arithmetic(), b, y, Index{}), y);
 };
+template <class B>
+concept convolution = convolution_by<B, Direct> && convolution_by<B, Winograd<4>>;
 
 /// What works on a column, or on a few side by side, within a kernel of each_column.
 template <class B>
@@ -188,10 +182,10 @@ concept factorisations = requires(B& b, ConstView<B> A, View<B> out) {
 }  // namespace has
 
 template <class B>
-concept Backend = has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> &&
-                  has::chunks<B> && has::each<B> && has::items<B> && has::reshape<B> && has::gather<B> &&
-                  has::sums<B> && has::gemm<B> && has::prepared_gemm<B> && has::convolution<B> &&
-                  has::prepared_convolution<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
+concept Backend =
+    has::scalar<B> && has::matrix<B> && has::views<B> && has::transfer<B> && has::lane<B> && has::chunks<B> &&
+    has::each<B> && has::items<B> && has::reshape<B> && has::gather<B> && has::sums<B> && has::gemm<B> &&
+    has::product<B> && has::convolution<B> && has::team<B> && has::columns<B> && has::factorisations<B>;
 
 /// A rows x cols matrix of zeros.
 template <Backend B>

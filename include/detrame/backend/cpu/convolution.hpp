@@ -67,54 +67,12 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
 /// its adjoint.
 ///
 /// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other
-/// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
-/// on no other image.
+/// way round. f as in product_each. Columns of one image depend on no other image.
 template <class Kernel, class Scalar, class F, class... Args>
 void convolve_each(CpuLane<Scalar>& lane, PreparedConvolution<Kernel> const& K,
                    std::type_identity_t<MatrixView<Scalar const>> U, F const& f, Args&&... args) {
   DETRAME_ASSERT(K.groups == 1 && K.first.channels == U.rows());
   detail::kernel_each(lane, K.first, U, detail::epilogue<Scalar>(f, args...));
-}
-
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of
-/// U with the weights W of the window.
-///
-/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f
-/// as in gemm_each; what it writes must not be read by the product.
-/// Columns of one image depend on no other image.
-template <class Scalar, class F, class... Args>
-void convolve_each(CpuLane<Scalar>& lane, Window const& window,
-                   std::type_identity_t<MatrixView<Scalar const>> W,
-                   std::type_identity_t<MatrixView<Scalar const>> U, F const& f, Args&&... args) {
-  DETRAME_ASSERT(window.fits() && W.cols() == window.taps() * U.rows());
-  auto const frame = lane.frame();
-  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::none), U, f, args...);
-}
-
-/// f(v_ij, args_ij...) for every entry of V = K^T P, the adjoint of the cross-correlation.
-///
-/// W: k x (taps channels). P: k x (out_sites images). V and the args beside it: channels x (sites images).
-template <class Scalar, class F, class... Args>
-void convolve_adjoint_each(CpuLane<Scalar>& lane, Window const& window,
-                           std::type_identity_t<MatrixView<Scalar const>> W,
-                           std::type_identity_t<MatrixView<Scalar const>> P, F const& f, Args&&... args) {
-  DETRAME_ASSERT(window.fits() && W.rows() == P.rows());
-  auto const frame = lane.frame();
-  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::transposed), P, f, args...);
-}
-
-/// W_bar += sign d<K U, P> / dW.
-///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels).
-/// Added in a fixed order.
-template <class Scalar>
-void add_convolution_gradient(CpuLane<Scalar>& lane, Window const& window,
-                              std::type_identity_t<MatrixView<Scalar const>> P,
-                              std::type_identity_t<MatrixView<Scalar const>> U,
-                              std::type_identity_t<Scalar> sign,
-                              std::type_identity_t<MatrixView<Scalar>> W_bar) {
-  DETRAME_ASSERT(window.fits() && W_bar.rows() == P.rows() && W_bar.cols() == window.taps() * U.rows());
-  detail::add_direct_gradient<Scalar>(lane, window, P, U, sign, W_bar);
 }
 
 /// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is
@@ -143,13 +101,17 @@ ConvolutionGradient<Winograd<m>, Scalar> convolution_gradient(Winograd<m>, Cpu<S
 }
 
 /// sum_g += sign d<K U, P> / dW, for the part `sum_g` of group g in a sum of that shape.
+///
+/// P: k x (out_sites images). U: channels x (sites images). W_bar_g: k x (taps channels).
+/// Added in a fixed order.
 template <class Scalar>
 void add_convolution_gradient(Direct, CpuLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<MatrixView<Scalar const>> P,
                               std::type_identity_t<MatrixView<Scalar const>> U,
                               std::type_identity_t<Scalar> sign,
                               std::type_identity_t<MatrixView<Scalar>> sum_g) {
-  add_convolution_gradient(lane, window, P, U, sign, sum_g);
+  DETRAME_ASSERT(window.fits() && sum_g.rows() == P.rows() && sum_g.cols() == window.taps() * U.rows());
+  detail::add_direct_gradient<Scalar>(lane, window, P, U, sign, sum_g);
 }
 template <int m, class Scalar>
 void add_convolution_gradient(Winograd<m>, CpuLane<Scalar>& lane, Window const& window,

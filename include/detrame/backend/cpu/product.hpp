@@ -190,7 +190,10 @@ auto prepare_product(Where& where, std::type_identity_t<MatrixView<typename Wher
   return out;
 }
 
-/// f(v_ij, args_ij...) for every entry of V = op(A) B, as gemm_each, with a prepared factor of one group.
+/// f(v_ij, args_ij...) for every entry of V = op(A) B, which is not kept: a product with what follows it. A:
+/// a prepared factor of one group.
+///
+/// f takes v by value, then its arguments as in `each`; what it writes must not be read by the product.
 template <class Scalar, class F, class... Args>
 void product_each(CpuLane<Scalar>&, PreparedProduct<Scalar> const& A,
                   std::type_identity_t<MatrixView<Scalar const>> B, F const& f, Args&&... args) {
