@@ -39,9 +39,6 @@ void add_product(CpuLane<Scalar>& lane, Scalar alpha, MatrixView<Scalar const> A
 
 }  // namespace detail
 
-/// C <- alpha op_A(A) op_B(B) + beta C. With beta = 0, C need not be initialised. C overlaps neither A nor B.
-///
-/// For a factor that multiplies once. One that multiplies again and again is prepared (`prepare_product`).
 template <class Scalar>
 void gemm(CpuLane<Scalar>& lane, std::type_identity_t<Scalar> alpha,
           std::type_identity_t<MatrixView<Scalar const>> A, Op op_A,

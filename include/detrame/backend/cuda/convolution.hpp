@@ -55,11 +55,6 @@ struct AddParts {
 
 }  // namespace device
 
-/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P.
-/// `where` is a backend, whose threads share the work, or a lane; the result lives until the innermost frame
-/// of that lane closes, and W stays as it is until then.
-///
-/// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Where>
 auto prepare_convolution(Arithmetic, Where& where, Window const& window,
                          std::type_identity_t<DeviceView<typename Where::Scalar const>> W, Op op,
@@ -74,12 +69,6 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
   return DeviceConvolution<Scalar>{window, op, A, groups};
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or
-/// its adjoint.
-///
-/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other
-/// way round. f as in product_each. Columns of one image depend on no other image.
-///
 /// Here an adjoint is a product for each phase of the sites,
 /// so that none of its terms is 0 for the stride's sake.
 template <class Scalar, class F, class... Args>
@@ -110,8 +99,7 @@ void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
     }
 }
 
-/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is
-/// summed over a batch: `sum` is W_bar itself.
+/// The gradient of a window is summed in W_bar itself.
 template <class Scalar>
 struct DeviceConvolutionGradient {
   DeviceView<Scalar> sum;
@@ -124,11 +112,6 @@ DeviceConvolutionGradient<Scalar> convolution_gradient(Arithmetic, Cuda<Scalar>&
   return {W_bar};
 }
 
-/// sum_g += sign d<K U, P> / dW, for the part `sum_g` of group g in a sum of that shape.
-///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar_g: k x (taps channels).
-/// Added in a fixed order.
-///
 /// Here positions are cut into parts, a function of the shapes alone,
 /// whose sums are added one after the other.
 template <class Arithmetic, class Scalar>
@@ -150,7 +133,6 @@ void add_convolution_gradient(Arithmetic, CudaLane<Scalar>& lane, Window const& 
   each_indexed(lane, device::AddParts<Scalar>{sums.raw(), parts, sign}, sum_g);
 }
 
-/// What is summed becomes the gradient: W_bar += its transform, or nothing where it is W_bar itself.
 template <class Scalar>
 void finish_gradient(Cuda<Scalar>&, DeviceConvolutionGradient<Scalar> const&,
                      std::type_identity_t<DeviceView<Scalar>>) {}

@@ -35,10 +35,6 @@ inline void call_gemm(cublasHandle_t handle, Op op_A, Op op_B, int m, int n, int
 
 }  // namespace device
 
-/// C <- alpha op_A(A) op_B(B) + beta C. With beta = 0, C need not be initialised. C overlaps neither A nor B.
-///
-/// For a factor that multiplies once. One that multiplies again and again is prepared (`prepare_product`).
-///
 /// Here by cuBLAS: 2 m n depth flops; each matrix must cross memory once, C twice where beta is not 0.
 template <class Scalar>
 void gemm(CudaLane<Scalar>& lane, std::type_identity_t<Scalar> alpha,
@@ -60,7 +56,6 @@ void gemm(CudaLane<Scalar>& lane, std::type_identity_t<Scalar> alpha,
                     leading(A), B.raw().data(), leading(B), &beta, C.raw().data(), leading(C));
 }
 
-/// C += sign A B^T
 template <class Scalar>
 void add_outer_product(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> A,
                        std::type_identity_t<DeviceView<Scalar const>> B, std::type_identity_t<Scalar> sign,
@@ -103,8 +98,6 @@ struct DeviceProduct {
   bool fused() const { return op == Op::none && A.cols() / groups <= device::fused_depth; }
 };
 
-/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the
-/// backend's own lane where `where` is a backend) closes, and A stays as it is until then.
 template <class Where>
 auto prepare_product(Where& where, std::type_identity_t<DeviceView<typename Where::Scalar const>> A, Op op,
                      Index groups = 1) {
@@ -117,11 +110,6 @@ auto prepare_product(Where& where, std::type_identity_t<DeviceView<typename Wher
   return DeviceProduct<Scalar>{A_T, Op::none, groups};
 }
 
-/// f(v_ij, args_ij...) for every entry of V = op(A) B, which is not kept: a product with what follows it. A:
-/// a prepared factor of one group.
-///
-/// f takes v by value, then its arguments as in `each`; what it writes must not be read by the product.
-///
 /// Here in one kernel up to a depth of 64; else by cuBLAS, then a kernel of `each`: V is written and read
 /// once, beside what the two move.
 template <class Scalar, class F, class... Args>
