@@ -12,12 +12,12 @@ namespace detrame::inline DETRAME_ABI {
 namespace detail {
 
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is
-/// added to W_bar, shaped as gradient.sum, the share of b to b_bar. W_tilde_T: W~^T, prepared.
+/// added to W_bar, shaped as gradient.sum, the share of b to b_bar. K_T: W~^T, prepared.
 /// state(t) gives U_t.
-template <class Activation, Backend B, Structure S, class Weights, class Gradient, class States>
-void pull_back_states(typename B::Lane& lane, S const& structure, Weights const& W_tilde_T,
-                      Gradient const& gradient, Index T, ConstView<B> U, ConstView<B> U_bar,
-                      States const& state, View<B> Sigma, View<B> W_bar, View<B> b_bar) {
+template <class Activation, Backend B, Structure S, class Prepared, class States>
+void pull_back_states(typename B::Lane& lane, S const& structure, Prepared const& K_T, Index T,
+                      ConstView<B> U, ConstView<B> U_bar, States const& state, View<B> Sigma, View<B> W_bar,
+                      View<B> b_bar) {
   using Scalar = typename B::Scalar;
   auto const add_b_bar = [&](ConstView<B> U_next, ConstView<B> P) {
     if constexpr (Activation::two_sided) row_sums(lane, b_bar, formula::NegativeSigned{}, U_next, P);
@@ -26,8 +26,8 @@ void pull_back_states(typename B::Lane& lane, S const& structure, Weights const&
   each(lane, formula::LastMask{}, P, Sigma, U_bar, U);
   add_b_bar(U, P);
   for (Index t = T - 1; t >= 1; --t) {
-    structure.add_gradient(lane, gradient, ConstView<B>(P), state(t), Scalar(1), W_bar);
-    structure.map(lane, W_tilde_T, ConstView<B>(P), formula::EarlierMask{}, earlier, Sigma, state(t));
+    structure.add_gradient(lane, ConstView<B>(P), state(t), Scalar(1), W_bar);
+    structure.map(lane, K_T, ConstView<B>(P), formula::EarlierMask{}, earlier, Sigma, state(t));
     std::swap(P, earlier);
     add_b_bar(state(t), P);
   }
@@ -96,9 +96,9 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, ConstVie
                         : ConstView<B>(recomputed.middle_cols((t - 1) * c.count, c.count));
         };
         View<B> const Sigma = lane.scratch(k, c.count);  // k x n
-        detail::pull_back_states<Activation, B>(lane, structure, K_T, gradient, T, U_c, columns(U_bar, c),
-                                                state, Sigma, sum[0], sum[2]);
-        structure.add_gradient(lane, gradient, ConstView<B>(Sigma), Z_c, Scalar(-1), sum[0]);
+        detail::pull_back_states<Activation, B>(lane, structure, K_T, T, U_c, columns(U_bar, c), state, Sigma,
+                                                sum[0], sum[2]);
+        structure.add_gradient(lane, ConstView<B>(Sigma), Z_c, Scalar(-1), sum[0]);
         structure.map(lane, K_T, ConstView<B>(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
                       ConstView<B>(Sigma), PerRow{h});
         row_sums(lane, sum[1], formula::Product{}, ConstView<B>(Sigma), Z_c);
