@@ -109,8 +109,8 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     }
 
     auto inference(B& backend, Parameters const& theta) const {
-      return prepare_unroll<formula::NonnegativeShrinkage>(backend, structure, theta.W_tilde, theta.h,
-                                                           theta.b, k, T);
+      return prepare_unroll(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h,
+                            theta.b, k, T);
     }
 
     ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> u_bar,
