@@ -53,4 +53,53 @@ TEST_CASE("(F4) W~ = 0, h = 1, b = 0 is ReLU, whatever T; the same bits, forward
   CHECK(at.outcome().x_bar == relu_at.outcome().x_bar);
 }
 
+TEST_CASE("(M9) (A1) a Q-metric layer with another rule obeys the laws of a layer") {
+  everywhere<QMetricSoftThreshold<Full, Unroll<2>>, Shape{6, 2, 3}>();
+  everywhere<QMetricSoftThreshold<Blocks<3>, Unroll<4>, RecomputeStates>, Shape{6}>();
+  everywhere<QMetric<Smooth<Delta{.25}>, Full, Unroll<3>>, Shape{6, 2, 3}>();
+}
+
+TEST_CASE("(M9) (A1) in a Q-metric layer with bounds all counts but b; its pullback is the gradient") {
+  LayerModel<Bind<QMetric<Clipped<Bounds{-.5, .75}>, Full, Unroll<3>>, Shape{6}, Cpu<double>>> layer;
+  LayerAt<double> const at(layer, 4, 1);
+  auto const here = at.outcome();
+  CHECK((test::max_abs(here.theta_bar[0]) > 0 && test::max_abs(here.theta_bar[1]) > 0));
+  CHECK(test::max_abs(here.theta_bar[2]) == 0);
+  REQUIRE(std::count(here.support.begin(), here.support.end(), false) > 0);
+  Index compared = 0;
+  for (auto const& check : layer.check(at.theta, at.x, {.draw = at.draw}))
+    if (check.same_support) {
+      CHECK_MESSAGE(check.agrees(), check);
+      ++compared;
+    }
+  CHECK(compared > 6);
+}
+
+/// T = 3 updates of a layer on 6 rows, written out, with the rule A.
+template <class Recipe, class A>
+void written_out(A const& rule) {
+  LayerModel<Bind<Recipe, Shape{6}, Cpu<double>>> layer;
+  LayerAt<double> at(layer, 20, 1);
+  at.theta[2] = test::mapped([](double b) { return std::abs(b); }, at.theta[2]);
+  Host const &W = at.theta[0], &h = at.theta[1], &b = at.theta[2], &z = at.x;
+  Host u(6, 20);  // U_0 = 0
+  for (int t = 0; t < 3; ++t) {
+    Host const v = test::product(W, test::mapped([](double x, double y) { return x - y; }, u, z));
+    u = host_matrix<double>(6, 20,
+                            [&](Index i, Index j) { return rule(h(i, 0) * z(i, j) + v(i, j), b(i, 0)); });
+  }
+  REQUIRE(test::max_abs(u) > 0);
+  CHECK(test::max_abs_difference(at.outcome().y, u) <= test::tolerance<double>(6 * 4, 10));
+}
+
+TEST_CASE("(M9) a Q-metric layer is T updates with its rule, written out") {
+  written_out<QMetricSoftThreshold<Full, Unroll<3>>>([](double t, double b) {
+    return t > b ? t - b : t < -b ? t + b : 0;
+  });
+  written_out<QMetric<Clipped<Bounds{-.5, .75}>, Full, Unroll<3>>>(
+      [](double t, double) { return std::clamp(t, -.5, .75); });
+  written_out<QMetric<Smooth<Delta{.25}>, Full, Unroll<3>>>(
+      [](double t, double b) { return std::abs(t) <= .25 + b ? t / (1 + b / .25) : t - (t > 0 ? b : -b); });
+}
+
 }  // namespace detrame
