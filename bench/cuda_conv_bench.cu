@@ -47,18 +47,21 @@ struct Product {
 Product const window_products[] = {
     {"forward",
      [](Problem& p) {
-       convolve_each(p.backend.lane(), p.shape.window(), p.W_tilde, p.Z, formula::Store(), B::View(p.U));
+       auto const frame = p.backend.lane().frame();
+       auto const K = prepare_convolution(Direct(), p.backend, p.shape.window(), p.W_tilde, Op::none);
+       convolve_each(p.backend.lane(), K, p.Z, formula::Store(), B::View(p.U));
      },
      [](Problem& p) { im2col::convolve(p.backend.lane(), p.shape.window(), p.W_tilde, p.Z, p.U); }},
     {"adjoint",
      [](Problem& p) {
-       convolve_adjoint_each(p.backend.lane(), p.shape.window(), p.W_tilde, p.Z, formula::Store(),
-                             B::View(p.U));
+       auto const frame = p.backend.lane().frame();
+       auto const K_T = prepare_convolution(Direct(), p.backend, p.shape.window(), p.W_tilde, Op::transposed);
+       convolve_each(p.backend.lane(), K_T, p.Z, formula::Store(), B::View(p.U));
      },
      [](Problem& p) { im2col::convolve_adjoint(p.backend.lane(), p.shape.window(), p.W_tilde, p.Z, p.U); }},
     {"gradient",
      [](Problem& p) {
-       add_convolution_gradient(p.backend.lane(), p.shape.window(), p.U_bar, p.Z, 1, p.W_tilde_bar);
+       add_convolution_gradient(Direct(), p.backend.lane(), p.shape.window(), p.U_bar, p.Z, 1, p.W_tilde_bar);
      },
      [](Problem& p) {
        im2col::add_gradient(p.backend.lane(), p.shape.window(), p.U_bar, p.Z, 1, p.W_tilde_bar);

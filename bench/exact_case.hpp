@@ -51,8 +51,9 @@ struct ExactProblem {
     auto const t = transform(backend, synthesis);
     Matrix<B> Z;
     resize(backend, Z, t.W.rows(), X.cols());
-    gemm_each(backend.lane(), t.W, detrame::Op::none, X, detrame::formula::StoreMinus(), View<B>(Z),
-              detrame::PerRow{ConstView<B>(t.c)});
+    auto const frame = backend.lane().frame();
+    product_each(backend.lane(), prepare_product(backend, t.W, detrame::Op::none), X,
+                 detrame::formula::StoreMinus(), View<B>(Z), detrame::PerRow{ConstView<B>(t.c)});
     return Z;
   }
 };

@@ -155,9 +155,7 @@ struct ClockedWinograd : ConvolutionalBlocksBy<Winograd<4>> {
                });
   }
 
-  template <class Gradient>
-  void add_gradient(Lane& lane, Gradient const&, ConstView P, ConstView U, float sign,
-                    View const& sum) const {
+  void add_gradient(Lane& lane, ConstView P, ConstView U, float sign, View const& sum) const {
     Index const out = P.rows(), in = U.rows();
     ledger->begin();
     each_tiles(lane, window(), U, std::max(U.stride(), P.stride()), out,
@@ -220,12 +218,10 @@ struct ClockedDense : DenseBlocks {
                 product(blocks, k, k) + product(k, U.cols(), 1 + matrices<Args...>));
   }
 
-  template <class Gradient>
-  void add_gradient(Lane& lane, Gradient const& G, ConstView P, ConstView U, float sign,
-                    View const& sum) const {
+  void add_gradient(Lane& lane, ConstView P, ConstView U, float sign, View const& sum) const {
     Index const k = U.rows();
     ledger->begin();
-    DenseBlocks::add_gradient(lane, G, P, U, sign, sum);
+    DenseBlocks::add_gradient(lane, P, U, sign, sum);
     ledger->end(Phase::gradient, product(2, k, k, U.cols()), 2 * product(k, k) + product(2, k, U.cols()));
   }
 };

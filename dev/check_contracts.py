@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that the contracts of the verbs agree word for word in every backend: the `///` comments of backend/cpu/ and
-backend/cuda/, function by function. A paragraph that begins with "Here" is a backend's own and is not compared.
+"""Checks that the contract of a verb stands once: at its clause in backend/concept.hpp or backend/matrix.hpp, where every
+verb has one. In backend/cpu/ and backend/cuda/ a verb's `///` comment begins with "Here" and says what is particular.
 """
 
 import re
@@ -9,67 +9,55 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent / "include" / "detrame" / "backend"
-NOT_A_NAME = {"requires", "decltype", "explicit", "noexcept", "alignas", "sizeof", "concept"}
+MEMBERS = {"rows", "cols", "middle_cols", "middle_rows", "reshaped", "contiguous", "overlaps"}  # of core/matrix_view.hpp
 MACHINERY = {"arena.hpp", "cholesky.hpp", "pool.hpp"}  # of one backend alone
-PRIVATE = re.compile(r"^namespace (detrame::(inline DETRAME_ABI::)?)?(detail|device) \{")
+PRIVATE = re.compile(r"^namespace .*\b(detail|device) \{")
+CLAUSE = re.compile(r"^\s+(?:\{ )?(?:\w+\.)?(?!requires\b)([a-z_]+)\(")
+FUNCTION = re.compile(r"\b(?!requires|decltype|noexcept|explicit|sizeof)(\w+)\(")
+TYPE = re.compile(r"\s*(template <.*>\s*)?(struct|class|using|enum|inline constexpr)\b")
 
 
-def contracts(folder):
-    """{name: its contracts in order} for the functions of a folder that are not in detail:: or device::."""
+def clauses():
+    """{verb: whether a contract stands before the first requirement that calls it}"""
     found = {}
-    for path in sorted(folder.glob("*.hpp")):
-        if path.name in MACHINERY:
-            continue
-        private, comment = False, []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for i, line in enumerate(lines):
-            if PRIVATE.search(line):
-                private = True
-            elif re.match(r"^\}  // namespace", line):
-                private = False
-            text = re.match(r"^\s*/// ?(.*)", line)
-            if text:
-                comment.append(text[1])
+    for name in ("matrix.hpp", "concept.hpp"):
+        contract, begins = False, False  # a comment just ended; a statement begins
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+            if line.lstrip().startswith("///"):
+                contract = begins = True
                 continue
-            if comment and not private:
-                name = declared(lines[i:i + 8])
-                if name:
-                    found.setdefault(name, []).append(shared_part(comment))
-            comment = []
+            verb = CLAUSE.match(line)
+            if verb and begins and verb[1] not in MEMBERS:
+                found.setdefault(verb[1], contract)
+            contract, begins = False, line.endswith((";", "{"))
     return found
 
 
-def declared(lines):
-    """The function that is declared first in the lines, or None where a type or a variable is."""
-    text = re.sub(r"//.*|\[\[.*?\]\]", "", "\n".join(lines))
-    text = re.sub(r"^\s*template <.*?>\s*\n", "", text, flags=re.S)
-    if re.match(r"\s*(struct|class|using|enum|inline constexpr|static constexpr int)\b", text):
-        return None
-    for name in re.findall(r"(\w+)\(", text.split("{")[0].split(";")[0]):
-        if name not in NOT_A_NAME:
-            return name
-    return None
-
-
-def shared_part(comment):
-    paragraphs = "\n".join(comment).split("\n\n")
-    return "\n\n".join(" ".join(p.split()) for p in paragraphs if not p.startswith("Here"))
+def comments():
+    """(place, function, comment) of what is commented in a backend outside of detail:: and device::"""
+    for path in sorted(p for folder in ("cpu", "cuda") for p in (ROOT / folder).glob("*.hpp")):
+        private, comment = path.name in MACHINERY, []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for i, line in enumerate(lines):
+            private = path.name in MACHINERY or bool(PRIVATE.search(line)) or (private and not line.startswith("}  // n"))
+            if line.lstrip().startswith("///"):
+                comment.append(line.lstrip()[4:])
+                continue
+            declaration = " ".join(lines[i:i + 4]).split("{")[0].split(";")[0]
+            function = None if TYPE.match(declaration) else FUNCTION.search(declaration)
+            if comment and function and not private:
+                yield f"{path.relative_to(ROOT)}:{i + 1}", function[1], " ".join(comment)
+            comment = []
 
 
 def main():
-    cpu, cuda = contracts(ROOT / "cpu"), contracts(ROOT / "cuda")
-    verbs = set(re.findall(r"\b([a-z_]+)\(", (ROOT / "concept.hpp").read_text(encoding="utf-8")))
-    wrong, compared = [], 0
-    for name in sorted(set(cpu) & set(cuda) | verbs & (set(cpu) | set(cuda))):
-        here, there = cpu.get(name, []), cuda.get(name, [])
-        for a, b in zip(here + [None] * (len(there) - len(here)), there + [None] * (len(here) - len(there))):
-            compared += 1
-            if a != b:
-                wrong.append(f"{name}:\n  cpu/   {a}\n  cuda/  {b}")
-    print("\n".join(wrong) if wrong else f"contracts: {compared} of them agree in cpu/ and cuda/")
-    if compared < 25:
-        print(f"only {compared} contracts were found: this script no longer reads the headers")
-        return 1
+    verbs = clauses()
+    wrong = [f"{verb} has no contract at its clause" for verb, contract in verbs.items() if not contract]
+    wrong += [f'{place}: the comment of {name} does not begin with "Here": its contract stands at its clause'
+              for place, name, text in comments() if name in verbs and not text.startswith("Here")]
+    if len(verbs) < 35:
+        wrong.append(f"only {len(verbs)} clauses were found: this script no longer reads the concept")
+    print("\n".join(wrong) if wrong else f"contracts: {len(verbs)} verbs have one, each at its clause alone")
     return 1 if wrong else 0
 
 

@@ -39,11 +39,13 @@ class Step {
     ConstView const w = W, x = X, bias = c;
     View const y = Y;
     Batch const batch{X.cols()};
+    auto const frame = backend.lane().frame();
+    auto const prepared = prepare_product(backend, w, Op::none);
     each_chunk(backend, batch, 3 * W.rows(), [&](CpuLane<Scalar>& lane, Columns columns) {
       ConstView const xs = detrame::columns(x, columns);
       View const ys = detrame::columns(y, columns);
       auto const V = lane.scratch(w.rows(), columns.count);
-      gemm_each(lane, w, Op::none, xs, formula::StoreMinus(), V, PerRow{bias});
+      product_each(lane, prepared, xs, formula::StoreMinus(), V, PerRow{bias});
       each(lane, formula::Relu(), V, V);
       gemm(lane, Scalar(1), w, Op::transposed, V, Op::none, Scalar(0), ys);
     });

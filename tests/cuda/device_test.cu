@@ -84,7 +84,8 @@ void advance(Cuda<Scalar>& b, typename Cuda<Scalar>::Matrix const& A, typename C
   auto const frame = b.lane().frame();
   auto const before = b.lane().scratch(y.rows(), y.cols());
   each(b.lane(), formula::Assign(), before, y);
-  gemm_each(b.lane(), A, Op::none, before, formula::StoreSum(), y, typename Cuda<Scalar>::ConstView(before));
+  product_each(b.lane(), prepare_product(b, A, Op::none), before, formula::StoreSum(), y,
+               ConstView<Cuda<Scalar>>(before));
 }
 
 TEST_CASE("two backends, of two scalars, take turns on two streams") {

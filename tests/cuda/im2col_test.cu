@@ -35,7 +35,9 @@ void agrees_with_im2col(WindowCase const& at) {
   auto& lane = b.lane();
   {
     Framed<B> here(b, HostMatrix<Scalar>(P.rows(), P.cols())), there(b, here.host());
-    convolve_each(lane, w, weights, images, formula::Store(), here.view());
+    auto const frame = lane.frame();
+    convolve_each(lane, prepare_convolution(Direct(), b, w, weights, Op::none), images, formula::Store(),
+                  here.view());
     im2col::convolve(lane, w, weights, images, there.view());
     CHECK(agree(here.host(), there.host(), of.V_terms, w.taps() * at.channels));
     if (at.images > 0) REQUIRE(max_abs(there.host()) > 0);
@@ -43,14 +45,16 @@ void agrees_with_im2col(WindowCase const& at) {
   }
   {
     Framed<B> here(b, HostMatrix<Scalar>(U.rows(), U.cols())), there(b, here.host());
-    convolve_adjoint_each(lane, w, weights, cotangents, formula::Store(), here.view());
+    auto const frame = lane.frame();
+    convolve_each(lane, prepare_convolution(Direct(), b, w, weights, Op::transposed), cotangents,
+                  formula::Store(), here.view());
     im2col::convolve_adjoint(lane, w, weights, cotangents, there.view());
     CHECK(agree(here.host(), there.host(), of.U_terms, w.taps() * at.k));
     CHECK((here.margin_survived() && there.margin_survived()));
   }
   {
     Framed<B> here(b, W_bar), there(b, W_bar);
-    add_convolution_gradient(lane, w, cotangents, images, sign, here.view());
+    add_convolution_gradient(Direct(), lane, w, cotangents, images, sign, here.view());
     im2col::add_gradient(lane, w, cotangents, images, sign, there.view());
     CHECK(agree(here.host(), there.host(), W_terms, P.cols() + 1));
     if (at.images > 0) REQUIRE(max_abs_difference(there.host(), W_bar) > 0);

@@ -61,19 +61,22 @@ void convolutions_round(WindowCase const& at) {
   check_rounding(of.V, of.V_terms, W.cols(), [&](Cuda<float>& b) {
     auto const W_b = to_device(b, W), U_b = to_device(b, U);
     auto out = zeros(b, of.V.rows(), of.V.cols());
-    convolve_each(b.lane(), w, ConstView(W_b), ConstView(U_b), formula::Store(), out);
+    auto const frame = b.lane().frame();
+    convolve_each(b.lane(), prepare_convolution(Direct(), b, w, W_b, Op::none), U_b, formula::Store(), out);
     return to_host(b, out);
   });
   check_rounding(of.U_bar, of.U_terms, w.taps() * at.k, [&](Cuda<float>& b) {
     auto const W_b = to_device(b, W), P_b = to_device(b, P);
     auto out = zeros(b, U.rows(), U.cols());
-    convolve_adjoint_each(b.lane(), w, ConstView(W_b), ConstView(P_b), formula::Store(), out);
+    auto const frame = b.lane().frame();
+    convolve_each(b.lane(), prepare_convolution(Direct(), b, w, W_b, Op::transposed), P_b, formula::Store(),
+                  out);
     return to_host(b, out);
   });
   check_rounding(of.W_bar, of.W_terms, P.cols(), [&](Cuda<float>& b) {
     auto const U_b = to_device(b, U), P_b = to_device(b, P);
     auto out = zeros(b, W.rows(), W.cols());
-    add_convolution_gradient(b.lane(), w, ConstView(P_b), ConstView(U_b), 1, out);
+    add_convolution_gradient(Direct(), b.lane(), w, P_b, U_b, 1, out);
     return to_host(b, out);
   });
 }

@@ -100,9 +100,10 @@ class Matrix {
 };
 
 /// The one lane. Scratch is padded, starts as NaN, and is gone when its frame closes.
-template <class Scalar>
+template <class Scalar_>
 class Lane {
  public:
+  using Scalar = Scalar_;
   class Frame {
    public:
     explicit Frame(Lane& lane) : lane_(lane), size_(lane.scratch_.size()) { ++lane_.open_; }
@@ -431,15 +432,6 @@ void gemm(Lane<Scalar>&, std::type_identity_t<Scalar> alpha, std::type_identity_
     }
 }
 
-template <class Scalar, class F, class... Args>
-void gemm_each(Lane<Scalar>& lane, std::type_identity_t<ConstView<Scalar>> A, Op op_A,
-               std::type_identity_t<ConstView<Scalar>> B, F const& f, Args&&... args) {
-  auto const frame = lane.frame();
-  View<Scalar> const V = lane.scratch(op_A == Op::none ? A.rows() : A.cols(), B.cols());
-  gemm(lane, Scalar(1), A, op_A, B, Op::none, Scalar(0), V);
-  each(lane, f, ConstView<Scalar>(V), args...);
-}
-
 template <class Scalar>
 void add_outer_product(Lane<Scalar>& lane, std::type_identity_t<ConstView<Scalar>> A,
                        std::type_identity_t<ConstView<Scalar>> B, std::type_identity_t<Scalar> sign,
@@ -458,9 +450,9 @@ struct PreparedProduct {
   }
 };
 
-template <class Scalar>
-PreparedProduct<Scalar> prepare_product(Loops<Scalar>&, std::type_identity_t<ConstView<Scalar>> A, Op op,
-                                        Index groups = 1) {
+template <class Where>
+PreparedProduct<typename Where::Scalar> prepare_product(
+    Where&, std::type_identity_t<ConstView<typename Where::Scalar>> A, Op op, Index groups = 1) {
   require(A.cols() % groups == 0, "prepare_product: ", A.cols(), " columns in ", groups, " groups");
   return {A, op, groups};
 }
@@ -469,7 +461,10 @@ template <class Scalar, class F, class... Args>
 void product_each(Lane<Scalar>& lane, PreparedProduct<Scalar> const& A,
                   std::type_identity_t<ConstView<Scalar>> B, F const& f, Args&&... args) {
   require(A.groups == 1, "product_each: ", A.groups, " groups");
-  gemm_each(lane, A.A, A.op, B, f, args...);
+  auto const frame = lane.frame();
+  View<Scalar> const V = lane.scratch(A.op == Op::none ? A.A.rows() : A.A.cols(), B.cols());
+  gemm(lane, Scalar(1), A.A, A.op, B, Op::none, Scalar(0), V);
+  each(lane, f, ConstView<Scalar>(V), args...);
 }
 
 /// f(o, q, w's column, u's row and column) for every product w u of a cross-correlation: output entry (o, q).
@@ -494,58 +489,7 @@ inline Index whole_images(char const* who, Index columns, Index sites) {
 }
 }  // namespace detail
 
-template <class Scalar, class F, class... Args>
-void convolve_each(Lane<Scalar>& lane, Window const& window, std::type_identity_t<ConstView<Scalar>> W,
-                   std::type_identity_t<ConstView<Scalar>> U, F const& f, Args&&... args) {
-  require(window.fits() && W.cols() == window.taps() * U.rows(), "convolve_each: weights of ", W.cols(),
-          " columns for ", U.rows(), " channels");
-  Index const images = detail::whole_images("convolve_each", U.cols(), window.sites());
-  auto const frame = lane.frame();
-  View<Scalar> const V = lane.scratch(W.rows(), images * window.out_sites());
-  auto const v = Access::raw(V);
-  auto const w = Access::raw(W), u = Access::raw(U);
-  for (Index q = 0; q < v.cols(); ++q)
-    for (Index o = 0; o < v.rows(); ++o) v(o, q) = Scalar(0);
-  detail::each_tap(window, U.rows(), images, [&](Index q, Index tap, Index c, Index site) {
-    for (Index o = 0; o < v.rows(); ++o) v(o, q) += w(o, tap) * u(c, site);
-  });
-  each(lane, f, ConstView<Scalar>(V), args...);
-}
-
-template <class Scalar, class F, class... Args>
-void convolve_adjoint_each(Lane<Scalar>& lane, Window const& window,
-                           std::type_identity_t<ConstView<Scalar>> W,
-                           std::type_identity_t<ConstView<Scalar>> P, F const& f, Args&&... args) {
-  require(window.fits() && W.rows() == P.rows() && W.cols() % window.taps() == 0,
-          "convolve_adjoint_each: ", W.rows(), " rows of weights, ", P.rows(), " of P");
-  Index const images = detail::whole_images("convolve_adjoint_each", P.cols(), window.out_sites());
-  auto const frame = lane.frame();
-  View<Scalar> const V = lane.scratch(W.cols() / window.taps(), images * window.sites());
-  auto const v = Access::raw(V);
-  auto const w = Access::raw(W), p = Access::raw(P);
-  for (Index q = 0; q < v.cols(); ++q)
-    for (Index c = 0; c < v.rows(); ++c) v(c, q) = Scalar(0);
-  detail::each_tap(window, v.rows(), images, [&](Index q, Index tap, Index c, Index site) {
-    for (Index o = 0; o < w.rows(); ++o) v(c, site) += w(o, tap) * p(o, q);
-  });
-  each(lane, f, ConstView<Scalar>(V), args...);
-}
-
-template <class Scalar>
-void add_convolution_gradient(Lane<Scalar>&, Window const& window, std::type_identity_t<ConstView<Scalar>> P,
-                              std::type_identity_t<ConstView<Scalar>> U, std::type_identity_t<Scalar> sign,
-                              std::type_identity_t<View<Scalar>> W_bar) {
-  require(window.fits(), "add_convolution_gradient: no such window");
-  detail::require_shape("add_convolution_gradient", W_bar, P.rows(), window.taps() * U.rows());
-  Index const images = detail::whole_images("add_convolution_gradient", U.cols(), window.sites());
-  require(P.cols() == images * window.out_sites(), "add_convolution_gradient: P has ", P.cols(), " columns");
-  auto const p = Access::raw(P), u = Access::raw(U);
-  auto const w = Access::raw(W_bar);
-  detail::each_tap(window, U.rows(), images, [&](Index q, Index tap, Index c, Index site) {
-    for (Index o = 0; o < w.rows(); ++o) w(o, tap) += sign * p(o, q) * u(c, site);
-  });
-}
-
+/// Nothing is prepared.
 template <class Scalar>
 struct PreparedConvolution {
   Window window;
@@ -557,23 +501,41 @@ struct PreparedConvolution {
   }
 };
 
-template <class Arithmetic, class Scalar>
-PreparedConvolution<Scalar> prepare_convolution(Arithmetic, Loops<Scalar>&, Window const& window,
-                                                std::type_identity_t<ConstView<Scalar>> W, Op op,
-                                                Index groups = 1) {
-  require(W.cols() % (groups * window.taps()) == 0, "prepare_convolution: ", W.cols(), " columns in ", groups,
-          " groups");
+template <class Arithmetic, class Where>
+PreparedConvolution<typename Where::Scalar> prepare_convolution(
+    Arithmetic, Where&, Window const& window, std::type_identity_t<ConstView<typename Where::Scalar>> W,
+    Op op, Index groups = 1) {
+  require(window.fits() && W.cols() % (groups * window.taps()) == 0, "prepare_convolution: ", W.cols(),
+          " columns in ", groups, " groups");
   return {window, W, op, groups};
 }
 
 template <class Scalar, class F, class... Args>
 void convolve_each(Lane<Scalar>& lane, PreparedConvolution<Scalar> const& K,
                    std::type_identity_t<ConstView<Scalar>> U, F const& f, Args&&... args) {
+  bool const adjoint = K.op == Op::transposed;
+  Index const channels = K.W.cols() / K.window.taps(), sites = K.window.sites(),
+              out_sites = K.window.out_sites();
   require(K.groups == 1, "convolve_each: ", K.groups, " groups");
-  if (K.op == Op::none)
-    convolve_each(lane, K.window, K.W, U, f, args...);
-  else
-    convolve_adjoint_each(lane, K.window, K.W, U, f, args...);
+  require(U.rows() == (adjoint ? K.W.rows() : channels), "convolve_each: weights of ", K.W.rows(), " x ",
+          K.W.cols(), " for ", U.rows(), " rows");
+  Index const images = detail::whole_images("convolve_each", U.cols(), adjoint ? out_sites : sites);
+  auto const frame = lane.frame();
+  View<Scalar> const V =
+      adjoint ? lane.scratch(channels, images * sites) : lane.scratch(K.W.rows(), images * out_sites);
+  auto const v = Access::raw(V);
+  auto const w = Access::raw(K.W), u = Access::raw(U);
+  for (Index q = 0; q < v.cols(); ++q)
+    for (Index o = 0; o < v.rows(); ++o) v(o, q) = Scalar(0);
+  detail::each_tap(K.window, channels, images, [&](Index q, Index tap, Index c, Index site) {
+    for (Index o = 0; o < w.rows(); ++o) {
+      if (adjoint)
+        v(c, site) += w(o, tap) * u(o, q);
+      else
+        v(o, q) += w(o, tap) * u(c, site);
+    }
+  });
+  each(lane, f, ConstView<Scalar>(V), args...);
 }
 
 template <class Scalar>
@@ -588,11 +550,19 @@ ConvolutionGradient<Scalar> convolution_gradient(Arithmetic, Loops<Scalar>&,
 }
 
 template <class Arithmetic, class Scalar>
-void add_convolution_gradient(Arithmetic, Lane<Scalar>& lane, Window const& window,
+void add_convolution_gradient(Arithmetic, Lane<Scalar>&, Window const& window,
                               std::type_identity_t<ConstView<Scalar>> P,
                               std::type_identity_t<ConstView<Scalar>> U, std::type_identity_t<Scalar> sign,
                               std::type_identity_t<View<Scalar>> sum) {
-  add_convolution_gradient(lane, window, P, U, sign, sum);
+  require(window.fits(), "add_convolution_gradient: no such window");
+  detail::require_shape("add_convolution_gradient", sum, P.rows(), window.taps() * U.rows());
+  Index const images = detail::whole_images("add_convolution_gradient", U.cols(), window.sites());
+  require(P.cols() == images * window.out_sites(), "add_convolution_gradient: P has ", P.cols(), " columns");
+  auto const p = Access::raw(P), u = Access::raw(U);
+  auto const w = Access::raw(sum);
+  detail::each_tap(window, U.rows(), images, [&](Index q, Index tap, Index c, Index site) {
+    for (Index o = 0; o < w.rows(); ++o) w(o, tap) += sign * p(o, q) * u(c, site);
+  });
 }
 
 template <class Scalar>

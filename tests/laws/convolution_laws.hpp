@@ -86,11 +86,13 @@ void windows_slide(B& b) {
     });
     check_combined(b, V, [&](auto const&... args) {
       auto const frame = b.lane().frame();
-      convolve_each(b.lane(), w, ConstView<B>(W_b.view()), ConstView<B>(U_b.view()), args...);
+      convolve_each(b.lane(), prepare_convolution(Direct(), b.lane(), w, W_b.view(), Op::none),
+                    ConstView<B>(U_b.view()), args...);
     });
     check_combined(b, U_bar, [&](auto const&... args) {
       auto const frame = b.lane().frame();
-      convolve_adjoint_each(b.lane(), w, ConstView<B>(W_b.view()), ConstView<B>(P_b.view()), args...);
+      convolve_each(b.lane(), prepare_convolution(Direct(), b.lane(), w, W_b.view(), Op::transposed),
+                    ConstView<B>(P_b.view()), args...);
     });
     auto const two_groups = host_matrix<Scalar>(at.k, 2 * W.cols(), [&](Index o, Index j) {
       return j < W.cols() ? nan<Scalar> : W(o, j - W.cols());
@@ -101,8 +103,7 @@ void windows_slide(B& b) {
       auto const K = prepare_convolution(Direct(), b, w, ConstView<B>(groups.view()), Op::transposed, 2);
       convolve_each(b.lane(), K.group(1), ConstView<B>(P_b.view()), args...);
     });
-    add_convolution_gradient(b.lane(), w, ConstView<B>(P_b.view()), ConstView<B>(U_b.view()), Scalar(-2),
-                             sum.view());
+    add_convolution_gradient(Direct(), b.lane(), w, P_b.view(), U_b.view(), Scalar(-2), sum.view());
     CHECK(sum.host() == W_bar);
     CHECK(sum.margin_survived());
   }
@@ -119,7 +120,9 @@ void nan_spreads_by_a_window(B& b) {
   auto const W = to_device(b, HostMatrix<Scalar>(1, 9, Scalar(1)));
   auto const U_b = to_device(b, U);
   auto V = zeros(b, 1, 50);
-  convolve_each(b.lane(), w, ConstView<B>(W), ConstView<B>(U_b), formula::Store{}, View<B>(V));
+  auto const frame = b.lane().frame();
+  convolve_each(b.lane(), prepare_convolution(Direct(), b, w, W, Op::none), ConstView<B>(U_b),
+                formula::Store{}, View<B>(V));
   auto const v = to_host(b, V);
   for (Index j = 0; j < 50; ++j) CHECK(std::isnan(v(0, j)) == (j < 25 && j / 5 <= 1 && j % 5 <= 1));
 }

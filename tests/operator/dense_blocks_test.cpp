@@ -43,10 +43,14 @@ TEST_CASE_TEMPLATE("DenseBlocks: n groups are n maps of one group, bit for bit",
   auto const W = test::random_matrix(b, kg, k, test::seed(1));  // kg x k
   auto const U = test::random_matrix(b, k, N, test::seed(2));   // k x N
   auto V = zeros(b, k, N), V_apart = zeros(b, k, N);            // k x N
-  DenseBlocks{groups}.apply(b.lane(), ConstView<B>(W), ConstView<B>(U), View<B>(V));
+  auto const frame = b.lane().frame();
+  auto const apply = [&](DenseBlocks s, ConstView<B> weights, ConstView<B> from, View<B> to) {
+    s.map(b.lane(), s.prepare(b, weights, Op::none), from, formula::Store{}, to);
+  };
+  apply(DenseBlocks{groups}, W, U, V);
   for (Index g = 0; g < groups; ++g)
-    DenseBlocks{1}.apply(b.lane(), ConstView<B>(W).middle_cols(g * kg, kg),
-                         ConstView<B>(U).middle_rows(g * kg, kg), View<B>(V_apart).middle_rows(g * kg, kg));
+    apply(DenseBlocks{1}, ConstView<B>(W).middle_cols(g * kg, kg), ConstView<B>(U).middle_rows(g * kg, kg),
+          View<B>(V_apart).middle_rows(g * kg, kg));
   CHECK(to_host(b, V) == to_host(b, V_apart));
 }
 

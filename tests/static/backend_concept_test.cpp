@@ -62,17 +62,15 @@ enum class Clause {
   sum_to_host,
   max_to_host,
   gemm,
-  gemm_each,
   add_outer_product,
   prepare_product,
+  prepare_product_on_a_lane,
   product_each,
   convolve_each,
-  convolve_adjoint_each,
-  add_convolution_gradient,
   prepare_convolution,
-  convolve_prepared,
+  prepare_convolution_on_a_lane,
   convolution_gradient,
-  add_to_gradient,
+  add_convolution_gradient,
   finish_gradient,
   team_scalar,
   team_width,
@@ -268,10 +266,6 @@ Scalar<m> max_to_host(Lane<m>&, ConstView<m>);
 template <Clause m>
   requires(m != Clause::gemm)
 void gemm(Lane<m>&, Scalar<m>, ConstView<m>, Op, ConstView<m>, Op, Scalar<m>, View<m>);
-template <Clause m, class F>
-  requires(m != Clause::gemm_each)
-void gemm_each(Lane<m>&, ConstView<m>, Op, ConstView<m>, F const&, View<m>);
-
 template <Clause m>
   requires(m != Clause::add_outer_product)
 void add_outer_product(Lane<m>&, ConstView<m>, ConstView<m>, Scalar<m>, View<m>);
@@ -282,19 +276,12 @@ struct Prepared {
 template <Clause m>
   requires(m != Clause::prepare_product)
 Prepared<m> prepare_product(Backend<m>&, ConstView<m>, Op, Index);
+template <Clause m>
+  requires(m != Clause::prepare_product_on_a_lane)
+Prepared<m> prepare_product(Lane<m>&, ConstView<m>, Op, Index);
 template <Clause m, class F>
   requires(m != Clause::product_each)
 void product_each(Lane<m>&, Prepared<m>, ConstView<m>, F const&, View<m>);
-
-template <Clause m, class F>
-  requires(m != Clause::convolve_each)
-void convolve_each(Lane<m>&, Window const&, ConstView<m>, ConstView<m>, F const&, View<m>);
-template <Clause m, class F>
-  requires(m != Clause::convolve_adjoint_each)
-void convolve_adjoint_each(Lane<m>&, Window const&, ConstView<m>, ConstView<m>, F const&, View<m>);
-template <Clause m>
-  requires(m != Clause::add_convolution_gradient)
-void add_convolution_gradient(Lane<m>&, Window const&, ConstView<m>, ConstView<m>, Scalar<m>, View<m>);
 
 template <Clause m>
 struct Gradient {
@@ -303,14 +290,17 @@ struct Gradient {
 template <class Arithmetic, Clause m>
   requires(m != Clause::prepare_convolution)
 Prepared<m> prepare_convolution(Arithmetic, Backend<m>&, Window const&, ConstView<m>, Op, Index);
+template <class Arithmetic, Clause m>
+  requires(m != Clause::prepare_convolution_on_a_lane)
+Prepared<m> prepare_convolution(Arithmetic, Lane<m>&, Window const&, ConstView<m>, Op, Index);
 template <Clause m, class F>
-  requires(m != Clause::convolve_prepared)
+  requires(m != Clause::convolve_each)
 void convolve_each(Lane<m>&, Prepared<m>, ConstView<m>, F const&, View<m>);
 template <class Arithmetic, Clause m>
   requires(m != Clause::convolution_gradient)
 Gradient<m> convolution_gradient(Arithmetic, Backend<m>&, View<m>, Index);
 template <class Arithmetic, Clause m>
-  requires(m != Clause::add_to_gradient)
+  requires(m != Clause::add_convolution_gradient)
 void add_convolution_gradient(Arithmetic, Lane<m>&, Window const&, ConstView<m>, ConstView<m>, Scalar<m>,
                               View<m>);
 template <Clause m>
@@ -334,17 +324,17 @@ using stub::Clause;
 
 /// Which of the small concepts a type satisfies, in the order of `Backend`.
 template <class B>
-constexpr std::array<bool, 18> satisfied = {
-    has::scalar<B>, has::matrix<B>,  has::views<B>,         has::transfer<B>,    has::lane<B>,
-    has::chunks<B>, has::each<B>,    has::items<B>,         has::reshape<B>,     has::gather<B>,
-    has::sums<B>,   has::gemm<B>,    has::prepared_gemm<B>, has::convolution<B>, has::prepared_convolution<B>,
-    has::team<B>,   has::columns<B>, has::factorisations<B>};
+constexpr std::array<bool, 17> satisfied = {
+    has::scalar<B>,  has::matrix<B>,        has::views<B>,   has::transfer<B>,    has::lane<B>,
+    has::chunks<B>,  has::each<B>,          has::items<B>,   has::reshape<B>,     has::gather<B>,
+    has::sums<B>,    has::gemm<B>,          has::product<B>, has::convolution<B>, has::team<B>,
+    has::columns<B>, has::factorisations<B>};
 
 /// Exactly the place-th small concept fails where this clause is missing, and Backend with it.
 template <Clause missing, int place>
 constexpr bool lacks_only = [] {
   using B = stub::Backend<missing>;
-  for (int i = 0; i < 18; ++i)
+  for (int i = 0; i < 17; ++i)
     if (satisfied<B>[static_cast<std::size_t>(i)] != (i != place)) return false;
   return !detrame::Backend<B>;
 }();
@@ -369,18 +359,18 @@ static_assert(all_lack_only<8, Clause::copy_entries>);
 static_assert(all_lack_only<9, Clause::gather_columns>);
 static_assert(all_lack_only<10, Clause::row_sums, Clause::column_sums, Clause::column_max,
                             Clause::row_moments, Clause::sum_to_host, Clause::max_to_host>);
-static_assert(all_lack_only<11, Clause::gemm, Clause::gemm_each, Clause::add_outer_product>);
-static_assert(all_lack_only<12, Clause::prepare_product, Clause::product_each>);
-static_assert(all_lack_only<13, Clause::convolve_each, Clause::convolve_adjoint_each,
-                            Clause::add_convolution_gradient>);
-static_assert(all_lack_only<14, Clause::prepare_convolution, Clause::convolve_prepared,
-                            Clause::convolution_gradient, Clause::add_to_gradient, Clause::finish_gradient>);
-static_assert(all_lack_only<15, Clause::team_scalar, Clause::team_width, Clause::team_height,
+static_assert(all_lack_only<11, Clause::gemm, Clause::add_outer_product>);
+static_assert(
+    all_lack_only<12, Clause::prepare_product, Clause::prepare_product_on_a_lane, Clause::product_each>);
+static_assert(all_lack_only<13, Clause::prepare_convolution, Clause::prepare_convolution_on_a_lane,
+                            Clause::convolve_each, Clause::convolution_gradient,
+                            Clause::add_convolution_gradient, Clause::finish_gradient>);
+static_assert(all_lack_only<14, Clause::team_scalar, Clause::team_width, Clause::team_height,
                             Clause::team_tile, Clause::factor_size, Clause::factor_place, Clause::padded,
                             Clause::team_each, Clause::team_once, Clause::team_sum, Clause::team_max,
                             Clause::inner_products, Clause::cholesky, Clause::cholesky_solve>);
-static_assert(all_lack_only<16, Clause::each_column>);
-static_assert(all_lack_only<17, Clause::definite_solve, Clause::symmetric_eigenvalues>);
+static_assert(all_lack_only<15, Clause::each_column>);
+static_assert(all_lack_only<16, Clause::definite_solve, Clause::symmetric_eigenvalues>);
 
 // What is no backend at all.
 static_assert(!detrame::Backend<int> && !detrame::Backend<detrame::CpuLane<float>>);

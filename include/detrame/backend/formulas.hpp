@@ -12,7 +12,7 @@
 #include "detrame/backend/formula/training.hpp"
 
 /// Each scalar formula of the library, once, for host and device. A backend maps them over matrices (`each`),
-/// sums them (`row_sums`, `column_sums`) or fuses them into a product (`gemm_each`).
+/// sums them (`row_sums`, `column_sums`) or fuses them into a product (`product_each`).
 ///
 /// Output arguments come first, by reference; then what is read. "Fused to v" means: v is an entry of the
 /// product just formed, the first argument.

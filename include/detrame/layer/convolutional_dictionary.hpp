@@ -125,17 +125,19 @@ struct ConvolutionalDictionary {
       bool const held = std::isinf(s);  // by an infinite beta, whatever lambda is
       formula::SynthesisStep<Scalar> const step{s, held ? Scalar(0) : tape.synthesis.lambda,
                                                 largest_row_sum(backend, tape.D_T) + s};
-      ConstView<B> const W = tape.D_T, d = tape.synthesis.d;
+      ConstView<B> const d = tape.synthesis.d;
       View<B> const u = tape.code.u;
+      auto const frame = backend.lane().frame();
+      auto const D_T = prepare_convolution(Direct(), backend, window, tape.D_T, Op::none),
+                 D = prepare_convolution(Direct(), backend, window, tape.D_T, Op::transposed);
       each_chunk(backend, Batch{x.cols(), window.sites()}, 2 * (k + in.channels),
                  [=](auto& lane, Columns chunk) {
                    View<B> const u_c = columns(u, outputs<Layer>(chunk));
                    View<B> const E = lane.scratch(in.channels, chunk.count);  // D u - x
                    each(lane, formula::Fill<Scalar>{0}, u_c);
                    for (int t = 0; t < T; ++t) {
-                     convolve_adjoint_each(lane, window, W, ConstView<B>(u_c), formula::StoreMinus(), E,
-                                           columns(x, chunk));
-                     convolve_each(lane, window, W, ConstView<B>(E), step, u_c, PerRow{d});
+                     convolve_each(lane, D, ConstView<B>(u_c), formula::StoreMinus(), E, columns(x, chunk));
+                     convolve_each(lane, D_T, ConstView<B>(E), step, u_c, PerRow{d});
                    }
                  });
     }
@@ -148,8 +150,10 @@ struct ConvolutionalDictionary {
                     image = lane.scratch(in.channels, window.sites());
       each(lane, formula::StoreMagnitude(), W, D_T);
       each(lane, formula::Fill<Scalar>{1}, ones);
-      convolve_adjoint_each(lane, window, ConstView<B>(W), ConstView<B>(ones), formula::Store(), image);
-      convolve_each(lane, window, ConstView<B>(W), ConstView<B>(image), formula::Store(), ones);
+      convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::transposed), ConstView<B>(ones),
+                    formula::Store(), image);
+      convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::none), ConstView<B>(image),
+                    formula::Store(), ones);
       return max_to_host(lane, ConstView<B>(ones));
     }
   };

@@ -88,8 +88,10 @@ struct Dictionary<k, Unrolled<Scheme, Unroll<T>>> {
       ConstView<B> const D = theta.D, d = theta.d, Theta = tape.Theta, betas = tape.beta;
       View<B> const G = tape.G;
       each_chunk(backend, Batch{x.cols()}, in.channels + 2 * k, [&](auto& chunk_lane, Columns c) {
-        gemm_each(chunk_lane, D, Op::transposed, columns(x, c), formula::TiedInput<Scalar>{1}, columns(G, c),
-                  PerRow{d}, PerRow{Theta}, PerRow{betas});
+        View<B> const G_c = columns(G, c);  // k x n
+        gemm(chunk_lane, 1, D, Op::transposed, columns(x, c), Op::none, 0, G_c);
+        each(chunk_lane, formula::TiedInput<Scalar>{1}, ConstView<B>(G_c), G_c, PerRow{d}, PerRow{Theta},
+             PerRow{betas});
       });
       unrolled_from(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, tape.b, tape.G, T,
                     tape.u, tape.states);

@@ -54,9 +54,12 @@ struct PadChannels {
 
     ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
       View<B> const x_bar = tape.memory.x_bar("PadChannels", y_bar);
+      auto const frame = backend.lane().frame();
+      auto const W_T =
+          prepare_convolution(Direct(), backend, window, identity(backend.lane()), Op::transposed);
       each_chunk(backend, Batch{x_bar.cols(), in.sites()}, k + in.channels, [=](auto& lane, Columns chunk) {
-        convolve_adjoint_each(lane, window, identity(lane), columns(y_bar, outputs<Layer>(chunk)),
-                              formula::Store(), columns(x_bar, chunk));
+        convolve_each(lane, W_T, columns(y_bar, outputs<Layer>(chunk)), formula::Store(),
+                      columns(x_bar, chunk));
       });
       return x_bar;
     }

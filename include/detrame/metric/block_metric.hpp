@@ -78,7 +78,10 @@ class BlockDiagonalMetric {
 
   /// QV = Q V. V, QV: k x N.
   void apply(typename B::Lane& lane, ConstView<B> V, View<B> QV) const {
-    structure().apply(lane, weights(), V, QV);
+    Index const kg = Q_.rows();
+    for (Index g = 0; g < Q_.cols() / kg; ++g)
+      gemm(lane, 1, weights().middle_cols(g * kg, kg), Op::none, V.middle_rows(g * kg, kg), Op::none, 0,
+           QV.middle_rows(g * kg, kg));
   }
 
  protected:

@@ -77,7 +77,8 @@ class ConvolutionalMetric {
 
   /// QV = Q V. V, QV: k x (sites images).
   void apply(typename B::Lane& lane, ConstView<B> V, View<B> QV) const {
-    structure_.apply(lane, weights(), V, QV);
+    auto const frame = lane.frame();
+    structure_.map(lane, structure_.prepare(lane, weights(), Op::none), V, formula::Store{}, QV);
   }
 
  private:

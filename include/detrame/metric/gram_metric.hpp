@@ -72,7 +72,7 @@ class GramMetric {
 
   /// QV = Q V, through D where it has fewer than k / 2 rows. V, QV: k x N.
   void apply(typename B::Lane& lane, ConstView<B> V, View<B> QV) const {
-    if (2 * D_.rows() >= dim()) return structure().apply(lane, weights(), V, QV);
+    if (2 * D_.rows() >= dim()) return gemm(lane, 1, weights(), Op::none, V, Op::none, 0, QV);
     auto const frame = lane.frame();
     View<B> const DV = lane.scratch(D_.rows(), V.cols());  // m x N
     gemm(lane, 1, D(), Op::none, V, Op::none, 0, DV);

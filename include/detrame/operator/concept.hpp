@@ -16,25 +16,23 @@ namespace detrame::inline DETRAME_ABI {
 ///   unit()                              the sites of a sample: how many neighbouring columns W~ mixes
 ///   taps()                              how many matrices of weight_rows rows a block of W has (1: W~ is
 ///                                       that block)
-///   map(lane, W, U, f, args...)         f(v_ij, args_ij...) for every entry of V = W~ U
-///   map_adjoint(lane, W, P, f, args...) the same for V = W~^T P
-///   apply, apply_adjoint(lane, W, U, V) V = W~ U, V = W~^T U
-///   add_gradient(lane, P, U, s, W_bar)  W_bar += s d<W~ U, P> / dW
 ///   batch(N)                            N columns, and how they are best cut into chunks
-///   prepare(b, W, op)                   W~ or W~^T, prepared for many products: what `map` takes in place of
-///                                       W. It lives until the innermost frame of b.lane() closes
-///   gradient(b, W_bar)                  G, the form in which a gradient is summed: add_gradient(lane, G, P,
-///                                       U, s, part) adds to a matrix shaped as G.sum, and finish(b, G,
-///                                       W_bar) adds the sum to W_bar, unless it is W_bar
+///   prepare(where, W, op)               K: W~ or W~^T, ready for products. `where` is a backend, whose lanes
+///                                       share the work, or a lane; K lives until its innermost frame closes,
+///                                       and W stays as it is until then
+///   map(lane, K, U, f, args...)         f(v_ij, args_ij...) for every entry of V = K U
+///   gradient(b, W_bar)                  G, the form in which a gradient is summed
+///   add_gradient(lane, P, U, s, part)   part += s d<W~ U, P> / dW, for a part shaped as G.sum
+///   finish(b, G, W_bar)                 W_bar += the sum, unless that is W_bar
 ///   zero_diagonal(lane, W)              the projection of W~ on D0, the maps with a zero diagonal
 ///   dense(b, W), from_dense(W~)         W~ itself on the k unit() entries of a sample, on the host, and back
 ///
-/// `map` and `map_adjoint` are where a kernel that fuses the product with what follows it is put in; their
-/// args are views of k rows, PerRow or PerColumn, and what f writes is not read by the product.
+/// `map` is where a kernel that fuses the product with what follows it is put in; its args are views of k
+/// rows, PerRow or PerColumn, and what f writes is not read by the product.
 ///
-/// Laws (tests/laws/operator_laws.hpp): apply is linear; <W~ U, P> = <U, W~^T P>; add_gradient is the
-/// derivative of <W~ U, P>; map is apply, then f, with prepared weights up to rounding; apply agrees with
-/// dense; from_dense inverts dense; zero_diagonal is idempotent, touches the diagonal alone and leaves none.
+/// Laws (tests/laws/operator_laws.hpp): map is linear, then f; <W~ U, P> = <U, W~^T P>; add_gradient is the
+/// derivative of <W~ U, P>; map agrees with dense; from_dense inverts dense; zero_diagonal is idempotent,
+/// touches the diagonal alone and leaves none.
 namespace has {
 
 template <class S>
@@ -47,24 +45,18 @@ concept weight_shape = requires(S const& s) {
 };
 
 template <class S, class B>
-concept map = requires(S const& s, typename B::Lane& lane, ConstView<B> x, View<B> y) {
-  s.map(lane, x, x, formula::Store{}, y);
-  s.map_adjoint(lane, x, x, formula::Store{}, y);
-  s.apply(lane, x, x, y);
-  s.apply_adjoint(lane, x, x, y);
-};
-
-template <class S, class B>
-concept gradient = requires(S const& s, typename B::Lane& lane, ConstView<B> x, View<B> y,
-                            typename B::Scalar sign) { s.add_gradient(lane, x, x, sign, y); };
-
-template <class S, class B>
-concept prepare = requires(S const& s, B& b, typename B::Lane& lane, ConstView<B> x, View<B> y) {
+concept map = requires(S const& s, B& b, typename B::Lane& lane, ConstView<B> x, View<B> y) {
   { s.batch(Index{}) } -> std::same_as<Batch>;
   s.map(lane, s.prepare(b, x, Op::none), x, formula::Store{}, y);
-  s.add_gradient(lane, s.gradient(b, y), x, x, typename B::Scalar(), s.gradient(b, y).sum);
-  s.finish(b, s.gradient(b, y), y);
+  s.map(lane, s.prepare(lane, x, Op::none), x, formula::Store{}, y);
 };
+
+template <class S, class B>
+concept gradient =
+    requires(S const& s, B& b, typename B::Lane& lane, ConstView<B> x, View<B> y, typename B::Scalar sign) {
+      s.add_gradient(lane, x, x, sign, s.gradient(b, y).sum);
+      s.finish(b, s.gradient(b, y), y);
+    };
 
 template <class S, class B>
 concept zero_diagonal = requires(S const& s, typename B::Lane& lane, View<B> W) { s.zero_diagonal(lane, W); };
@@ -83,7 +75,7 @@ concept Structure = std::copyable<S> && has::weight_shape<S>;
 /// The whole concept, which can only be checked beside a backend.
 template <class S, class B>
 concept StructureOn = Structure<S> && Backend<B> && has::map<S, B> && has::gradient<S, B> &&
-                      has::prepare<S, B> && has::zero_diagonal<S, B> && has::dense_form<S, B>;
+                      has::zero_diagonal<S, B> && has::dense_form<S, B>;
 
 /// N columns of k rows, each of which is to be multiplied `products` times.
 template <Structure S>
@@ -94,9 +86,12 @@ Batch batch_of(S const& structure, Index k, Index N, Index products) {
   return batch;
 }
 
-/// Weights that a backend has prepared, group by group.
-template <class K>
-concept Prepared = requires(K const& K_) { K_.group(Index{}); };
+/// The structure that stands for the same maps and computes them by direct sums, whatever arithmetic it
+/// prefers: what a bound of rounding is derived for.
+template <Structure S>
+S direct_sums(S const& structure) {
+  return structure;
+}
 
 /// A gradient that is summed in the form in which it is wanted.
 template <class View>

@@ -17,7 +17,7 @@ namespace detrame::inline DETRAME_ABI {
 /// As a matrix of all channels and sites of an image W~ is block-Toeplitz; its diagonal is zero where
 /// W[c, c, r, r] = 0.
 ///
-/// Where W~ is prepared, and in gradients, `Arithmetic` computes it: Direct, or Winograd<m>.             (W1)
+/// `Arithmetic` computes products and gradients: Direct, or Winograd<m>.                                 (W1)
 ///
 /// Shapes    W: kg x (kernel^2 k) with kg = k / groups, a group beside the other; in a group the matrices of
 ///           the taps, row by row of the kernel.  U, V, P, args: views of k x (sites images).
@@ -25,7 +25,7 @@ namespace detrame::inline DETRAME_ABI {
 ///           throws DomainError.
 /// Ensures   the laws of operator/concept.hpp up to the rounding of Arithmetic; kernel = 1 is DenseBlocks; an
 ///           image depends on no other.
-/// Cost      apply, apply_adjoint, add_gradient: 2 kernel^2 k kg N flops. No im2col matrix is formed.
+/// Cost      map, add_gradient: 2 kernel^2 k kg N flops by direct sums. No im2col matrix is formed.
 /// Tested    tests/operator/convolutional_blocks_test.cpp
 template <class Arithmetic>
 struct ConvolutionalBlocksBy {
@@ -55,65 +55,27 @@ struct ConvolutionalBlocksBy {
                                 " x ", width, " pixels have more entries than can be counted"));
   }
 
-  /// f(v_ij, args_ij...) for every entry of V = W~ U.
-  template <class Lane, class Weights, class Batch, class F, class... Args>
-  void map(Lane& lane, Weights const& W, Batch const& U, F const& f, Args const&... args) const {
-    for (Index g = 0; g < groups; ++g)
-      convolve_each(lane, window(), block(W, g), group_rows(U, g, W.rows()), f,
-                    group_rows(args, g, W.rows())...);
+  /// W~, or W~^T, ready for products.
+  template <class Where, class Weights>
+  auto prepare(Where& where, Weights const& W, Op op) const {
+    return prepare_convolution(Arithmetic(), where, window(), W, op, groups);
   }
 
-  /// W~, or W~^T, for many products.
-  template <Backend B>
-  auto prepare(B& backend, ConstView<B> W, Op op) const {
-    return prepare_convolution(Arithmetic(), backend, window(), W, op, groups);
-  }
-
-  /// The same with a prepared W~ (or W~^T).
-  template <class Lane, Prepared K, class Batch, class F, class... Args>
-  void map(Lane& lane, K const& W, Batch const& U, F const& f, Args const&... args) const {
+  /// f(v_ij, args_ij...) for every entry of V = K U, K as prepared.
+  template <class Lane, class Prepared, class Batch, class F, class... Args>
+  void map(Lane& lane, Prepared const& K, Batch const& U, F const& f, Args const&... args) const {
     Index const kg = U.rows() / groups;
     for (Index g = 0; g < groups; ++g)
-      convolve_each(lane, W.group(g), group_rows(U, g, kg), f, group_rows(args, g, kg)...);
+      convolve_each(lane, K.group(g), group_rows(U, g, kg), f, group_rows(args, g, kg)...);
   }
 
-  /// f(v_ij, args_ij...) for every entry of V = W~^T P.
-  template <class Lane, class Weights, class Batch, class F, class... Args>
-  void map_adjoint(Lane& lane, Weights const& W, Batch const& P, F const& f, Args const&... args) const {
-    for (Index g = 0; g < groups; ++g)
-      convolve_adjoint_each(lane, window(), block(W, g), group_rows(P, g, W.rows()), f,
-                            group_rows(args, g, W.rows())...);
-  }
-
-  /// V = W~ U
-  template <class Lane, class Weights, class Batch, class View>
-  void apply(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
-    map(lane, W, U, formula::Store{}, V);
-  }
-
-  /// V = W~^T U
-  template <class Lane, class Weights, class Batch, class View>
-  void apply_adjoint(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
-    map_adjoint(lane, W, U, formula::Store{}, V);
-  }
-
-  /// W_bar += sign d<W~ U, P> / dW
-  template <class Lane, class Cotangents, class Batch, class Scalar, class Weights>
-  void add_gradient(Lane& lane, Cotangents const& P, Batch const& U, Scalar sign,
-                    Weights const& W_bar) const {
-    for (Index g = 0; g < groups; ++g)
-      add_convolution_gradient(lane, window(), group_rows(P, g, W_bar.rows()), group_rows(U, g, W_bar.rows()),
-                               sign, block(W_bar, g));
-  }
-
-  /// The same in steps: what is summed over a batch, a summand, and what becomes of the sum.
+  /// The gradient in steps: what is summed over a batch, a summand, and what becomes of the sum.
   template <Backend B>
   auto gradient(B& backend, View<B> W_bar) const {
     return convolution_gradient(Arithmetic(), backend, W_bar, groups);
   }
-  template <class Lane, class Gradient, class Cotangents, class Batch, class Scalar, class View>
-  void add_gradient(Lane& lane, Gradient const&, Cotangents const& P, Batch const& U, Scalar sign,
-                    View const& part) const {
+  template <class Lane, class Cotangents, class Batch, class Scalar, class View>
+  void add_gradient(Lane& lane, Cotangents const& P, Batch const& U, Scalar sign, View const& part) const {
     Index const kg = P.rows() / groups, cols = part.cols() / groups;
     for (Index g = 0; g < groups; ++g)
       add_convolution_gradient(Arithmetic(), lane, window(), group_rows(P, g, kg), group_rows(U, g, kg), sign,
@@ -181,15 +143,14 @@ struct ConvolutionalBlocksBy {
     if (o / kg != i / kg || dy < 0 || dy >= kernel || dx < 0 || dx >= kernel) return -1;
     return o / kg * taps() * kg + (dy * kernel + dx) * kg + i % kg;
   }
-
-  /// The weights of group g.
-  template <class Weights>
-  Weights block(Weights const& W, Index g) const {
-    return W.middle_cols(g * taps() * W.rows(), taps() * W.rows());
-  }
 };
 
 using ConvolutionalBlocks = ConvolutionalBlocksBy<Direct>;
+
+template <class Arithmetic>
+ConvolutionalBlocks direct_sums(ConvolutionalBlocksBy<Arithmetic> const& s) {
+  return {s.height, s.width, s.kernel, s.groups};
+}
 
 static_assert(Structure<ConvolutionalBlocks> && Structure<ConvolutionalBlocksBy<Winograd<4>>>);
 

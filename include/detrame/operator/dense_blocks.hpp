@@ -12,7 +12,7 @@ namespace detrame::inline DETRAME_ABI {
 /// Shapes    W: kg x k with kg = k / groups.  U, V, P, args: views of k x N, a column a site.
 /// Requires  groups >= 1 divides k; `check` throws DomainError. The verbs check nothing.
 /// Ensures   the laws of operator/concept.hpp; groups = n is n times the map of one group on its own rows.
-/// Cost      apply, apply_adjoint, add_gradient: 2 k kg N flops.
+/// Cost      map, add_gradient: 2 k kg N flops.
 /// Tested    tests/operator/dense_blocks_test.cpp
 struct DenseBlocks {
   Index groups = 1;
@@ -29,55 +29,18 @@ struct DenseBlocks {
       throw DomainError(message(who, ": ", groups, " groups of equal size cannot be made of ", k, " rows"));
   }
 
-  /// f(v_ij, args_ij...) for every entry of V = W~ U.
-  template <class Lane, class Weights, class Batch, class F, class... Args>
-  void map(Lane& lane, Weights const& W, Batch const& U, F const& f, Args const&... args) const {
-    fuse(lane, W, Op::none, U, f, args...);
+  /// W~, or W~^T, ready for products.
+  template <class Where, class Weights>
+  auto prepare(Where& where, Weights const& W, Op op) const {
+    return prepare_product(where, W, op, groups);
   }
 
-  /// W~, or W~^T, for many products.
-  template <Backend B>
-  auto prepare(B& backend, ConstView<B> W, Op op) const {
-    return prepare_product(backend, W, op, groups);
-  }
-
-  /// The same with a prepared W~ (or W~^T).
-  template <class Lane, Prepared K, class Batch, class F, class... Args>
-  void map(Lane& lane, K const& W, Batch const& U, F const& f, Args const&... args) const {
+  /// f(v_ij, args_ij...) for every entry of V = K U, K as prepared.
+  template <class Lane, class Prepared, class Batch, class F, class... Args>
+  void map(Lane& lane, Prepared const& K, Batch const& U, F const& f, Args const&... args) const {
     Index const kg = U.rows() / groups;
     for (Index g = 0; g < groups; ++g)
-      product_each(lane, W.group(g), group_rows(U, g, kg), f, group_rows(args, g, kg)...);
-  }
-
-  /// f(v_ij, args_ij...) for every entry of V = W~^T P.
-  template <class Lane, class Weights, class Batch, class F, class... Args>
-  void map_adjoint(Lane& lane, Weights const& W, Batch const& P, F const& f, Args const&... args) const {
-    fuse(lane, W, Op::transposed, P, f, args...);
-  }
-
-  /// V = W~ U
-  template <class Lane, class Weights, class Batch, class View>
-  void apply(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
-    Index const kg = W.rows();
-    for (Index g = 0; g < groups; ++g)
-      gemm(lane, 1, block(W, g), Op::none, group_rows(U, g, kg), Op::none, 0, group_rows(V, g, kg));
-  }
-
-  /// V = W~^T U
-  template <class Lane, class Weights, class Batch, class View>
-  void apply_adjoint(Lane& lane, Weights const& W, Batch const& U, View const& V) const {
-    Index const kg = W.rows();
-    for (Index g = 0; g < groups; ++g)
-      gemm(lane, 1, block(W, g), Op::transposed, group_rows(U, g, kg), Op::none, 0, group_rows(V, g, kg));
-  }
-
-  /// W_bar_g += sign P_g U_g^T, the gradient of sign <W~ U, P>
-  template <class Lane, class Cotangents, class Batch, class Scalar, class Weights>
-  void add_gradient(Lane& lane, Cotangents const& P, Batch const& U, Scalar sign,
-                    Weights const& W_bar) const {
-    Index const kg = W_bar.rows();
-    for (Index g = 0; g < groups; ++g)
-      add_outer_product(lane, group_rows(P, g, kg), group_rows(U, g, kg), sign, block(W_bar, g));
+      product_each(lane, K.group(g), group_rows(U, g, kg), f, group_rows(args, g, kg)...);
   }
 
   /// The gradient of W~ is summed where it stands.
@@ -85,10 +48,14 @@ struct DenseBlocks {
   GradientInPlace<View<B>> gradient(B&, View<B> W_bar) const {
     return {W_bar};
   }
-  template <class Lane, class View, class Cotangents, class Batch, class Scalar>
-  void add_gradient(Lane& lane, GradientInPlace<View> const&, Cotangents const& P, Batch const& U,
-                    Scalar sign, View const& part) const {
-    add_gradient(lane, P, U, sign, part);
+  /// W_bar_g += sign P_g U_g^T, the gradient of sign <W~ U, P>
+  template <class Lane, class Cotangents, class Batch, class Scalar, class Weights>
+  void add_gradient(Lane& lane, Cotangents const& P, Batch const& U, Scalar sign,
+                    Weights const& W_bar) const {
+    Index const kg = W_bar.rows();
+    for (Index g = 0; g < groups; ++g)
+      add_outer_product(lane, group_rows(P, g, kg), group_rows(U, g, kg), sign,
+                        W_bar.middle_cols(g * kg, kg));
   }
   template <Backend B>
   void finish(B&, GradientInPlace<View<B>> const&, View<B>) const {}
@@ -127,19 +94,6 @@ struct DenseBlocks {
   }
 
   friend bool operator==(DenseBlocks const&, DenseBlocks const&) = default;
-
- private:
-  template <class Weights>
-  static Weights block(Weights const& W, Index g) {
-    return W.middle_cols(g * W.rows(), W.rows());
-  }
-
-  template <class Lane, class Weights, class Batch, class F, class... Args>
-  void fuse(Lane& lane, Weights const& W, Op op, Batch const& U, F const& f, Args const&... args) const {
-    Index const kg = W.rows();
-    for (Index g = 0; g < groups; ++g)
-      gemm_each(lane, block(W, g), op, group_rows(U, g, kg), f, group_rows(args, g, kg)...);
-  }
 };
 
 static_assert(Structure<DenseBlocks>);

@@ -34,14 +34,16 @@ typename B::Scalar norm_estimate(B& backend, S const& structure, ConstView<B> W,
     column_sums(lane, squares, formula::Square{}, x);
     return std::sqrt(sum_to_host(lane, ConstView<B>(squares)));
   };
+  auto const sums = direct_sums(structure);
+  auto const K = sums.prepare(backend, W, Op::none), K_T = sums.prepare(backend, W, Op::transposed);
   Scalar norm(0);
   for (Index t = 0; t < iterations; ++t) {
     Scalar const size = length(v);
     if (!(size > Scalar(0))) return size;
     each(lane, formula::Scale<Scalar>{1 / size}, v);
-    structure.apply(lane, W, ConstView<B>(v), View<B>(w));
+    sums.map(lane, K, ConstView<B>(v), formula::Store{}, View<B>(w));
     norm = length(w);
-    structure.apply_adjoint(lane, W, ConstView<B>(w), View<B>(v));
+    sums.map(lane, K_T, ConstView<B>(w), formula::Store{}, View<B>(v));
   }
   return norm;
 }

@@ -150,8 +150,11 @@ typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str
     Matrix<B> to;
     resize(backend, to, k, N);
     View<B> const V = to;
+    auto const frame = backend.lane().frame();
+    auto const sums = direct_sums(structure);
+    auto const K = sums.prepare(backend, W, Op::none);
     each_chunk(backend, structure.batch(N), 2 * k, [&](typename B::Lane& lane, Columns c) {
-      structure.apply(lane, W, columns(ConstView<B>(from), c), columns(V, c));
+      sums.map(lane, K, columns(ConstView<B>(from), c), formula::Store{}, columns(V, c));
     });
     return to_host(backend, ConstView<B>(to));
   };

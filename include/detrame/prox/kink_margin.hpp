@@ -30,6 +30,8 @@ Matrix<B> kink_margin(B& backend, S const& structure, Activation activation, Con
   Matrix<B> margin;
   resize(backend, margin, 1, Z.cols() / structure.unit());
   View<B> const margins = margin;
+  auto const frame = backend.lane().frame();
+  auto const K = structure.prepare(backend, W_tilde, Op::none);
   each_chunk(backend, Batch{Z.cols(), structure.unit()}, detail::unrolled_working_set(k),
              [&](Lane& lane, Columns c) {
                View<B> const row = columns(margins, per_sample.samples(c)),
@@ -37,14 +39,13 @@ Matrix<B> kink_margin(B& backend, S const& structure, Activation activation, Con
                View<B> const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);  // k x n
                View<B> const before = lane.scratch(k, c.count);  // k x n, the pre-activation
                ConstView<B> const Z_c = columns(Z, c);
-               structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{activation}, G, U, Z_c,
-                             PerRow{h}, PerRow{b});
+               structure.map(lane, K, Z_c, formula::FirstUpdate<Activation>{activation}, G, U, Z_c, PerRow{h},
+                             PerRow{b});
                each(lane, formula::Assign{}, before, ConstView<B>(G));
                each(lane, formula::Fill<Scalar>{-std::numeric_limits<Scalar>::infinity()}, row);
                for (Index t = 0; t < T; ++t) {
                  if (t > 0) {
-                   structure.map(lane, W_tilde, ConstView<B>(U), formula::StoreSum{}, before,
-                                 ConstView<B>(G));
+                   structure.map(lane, K, ConstView<B>(U), formula::StoreSum{}, before, ConstView<B>(G));
                    each(lane, formula::Activate<Activation>{activation}, U, ConstView<B>(before), PerRow{b});
                  }
                  per_sample.maxima(lane, row_t, c, formula::NegativeKinkDistance<Activation>{activation},

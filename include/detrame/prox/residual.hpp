@@ -118,7 +118,9 @@ class MetricProblem {
     auto const frame = lane.frame();
     View<B> const sizes = lane.scratch(U.rows(), U.cols()), p = lane.scratch(U.rows(), U.cols());  // k x n
     each(lane, formula::StoreMagnitudes{}, sizes, U, columns(Z_, c));
-    Q_.structure().apply(lane, ConstView<B>(magnitudes_), ConstView<B>(sizes), p);
+    auto const sums = Q_.structure();
+    sums.map(lane, sums.prepare(lane, ConstView<B>(magnitudes_), Op::none), ConstView<B>(sizes),
+             formula::Store{}, p);
     each(lane, formula::AddScaledMagnitude{}, p, U, PerRow{psi_.beta()});
     samples.norms(lane, out, c, formula::CappedSum{}, ConstView<B>(p), PerRow{psi_.lambda()});
   }

@@ -61,32 +61,31 @@ void check_unrolled(char const* who, S const& structure, ConstView W_tilde, Cons
   if (states.cols() > 0) require_shape(who, "states", states, k, StoreStates::columns(T, N));
 }
 
-/// U_2, ..., U_T of one chunk from its U_1 and G: U_{t+1} goes to U(t + 1). W_tilde: weights, or prepared.
-template <class Activation, Structure S, class Lane, class Weights, class ConstView, class States>
-void continue_unroll(Lane& lane, S const& structure, Activation activation, Weights const& W_tilde,
-                     ConstView b, ConstView G, Index T, States const& U) {
+/// U_2, ..., U_T of one chunk from its U_1 and G: U_{t+1} goes to U(t + 1). K: W~, prepared.
+template <class Activation, Structure S, class Lane, class Prepared, class ConstView, class States>
+void continue_unroll(Lane& lane, S const& structure, Activation activation, Prepared const& K, ConstView b,
+                     ConstView G, Index T, States const& U) {
   for (Index t = 1; t < T; ++t)
-    structure.map(lane, W_tilde, ConstView(U(t)), formula::NextUpdate<Activation>{activation}, U(t + 1), G,
+    structure.map(lane, K, ConstView(U(t)), formula::NextUpdate<Activation>{activation}, U(t + 1), G,
                   PerRow{b});
 }
 
 /// The recursion on the columns of one chunk: U_{t+1} goes to U(t + 1), for t = 0, ..., T - 1.
-template <class Activation, Structure S, class Lane, class Weights, class ConstView, class States>
-void unroll_chunk(Lane& lane, S const& structure, Activation activation, Weights const& W_tilde, ConstView h,
+template <class Activation, Structure S, class Lane, class Prepared, class ConstView, class States>
+void unroll_chunk(Lane& lane, S const& structure, Activation activation, Prepared const& K, ConstView h,
                   ConstView b, ConstView Z, Index T, States const& U) {
   if (T == 0) return;
   auto const G = lane.scratch(Z.rows(), Z.cols());  // k x n
-  structure.map(lane, W_tilde, Z, formula::FirstUpdate<Activation>{activation}, G, U(1), Z, PerRow{h},
-                PerRow{b});
-  continue_unroll(lane, structure, activation, W_tilde, b, ConstView(G), T, U);
+  structure.map(lane, K, Z, formula::FirstUpdate<Activation>{activation}, G, U(1), Z, PerRow{h}, PerRow{b});
+  continue_unroll(lane, structure, activation, K, b, ConstView(G), T, U);
 }
 
 /// U = U_T of one chunk, T >= 1; the earlier updates are not kept.
-template <class Activation, Structure S, class Lane, class Weights, class ConstView, class View>
-void unroll_to(Lane& lane, S const& structure, Activation activation, Weights const& W_tilde, ConstView h,
+template <class Activation, Structure S, class Lane, class Prepared, class ConstView, class View>
+void unroll_to(Lane& lane, S const& structure, Activation activation, Prepared const& K, ConstView h,
                ConstView b, ConstView Z, Index T, View const& U) {
   View const other = lane.scratch(Z.rows(), Z.cols());  // k x n, so that no product is in place
-  unroll_chunk(lane, structure, activation, W_tilde, h, b, Z, T,
+  unroll_chunk(lane, structure, activation, K, h, b, Z, T,
                [&](Index t) { return (T - t) % 2 == 0 ? U : other; });
 }
 

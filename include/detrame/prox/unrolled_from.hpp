@@ -56,7 +56,7 @@ void unrolled_from_pullback(B& backend, S const& structure, Activation activatio
                auto const state = [&](Index t) -> ConstView<B> {
                  return columns(states, {(t - 1) * N + c.first, c.count});
                };
-               detail::pull_back_states<B>(lane, structure, activation, K_T, gradient, b, T, columns(U, c),
+               detail::pull_back_states<B>(lane, structure, activation, K_T, b, T, columns(U, c),
                                            columns(U_bar, c), state, columns(G_bar, c), sum[0], sum[1]);
              });
   structure.finish(backend, gradient, W_tilde_bar);

@@ -29,6 +29,9 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation activation, Co
   detail::require_shape_of(who, "dZ", dZ, "Z", Z);
   detail::require_shape_of(who, "dU", dU, "Z", Z);
   Index const k = Z.rows();
+  auto const frame = backend.lane().frame();
+  auto const K = structure.prepare(backend, W_tilde, Op::none),
+             dK = structure.prepare(backend, dW_tilde, Op::none);
   each_chunk(
       backend, batch_of(structure, k, Z.cols(), 4 * T), detail::unrolled_working_set(k),
       [&](Lane& lane, Columns c) {
@@ -37,17 +40,17 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation activation, Co
         View<B> U = lane.scratch(k, c.count), U_next = lane.scratch(k, c.count);    // k x n
         View<B> V = lane.scratch(k, c.count), W_dU = lane.scratch(k, c.count);      // k x n, V = dU_t
         View<B> const dU_c = columns(dU, c);
-        structure.map(lane, W_tilde, Z_c, formula::FirstUpdate<Activation>{activation}, G, U, Z_c, PerRow{h},
+        structure.map(lane, K, Z_c, formula::FirstUpdate<Activation>{activation}, G, U, Z_c, PerRow{h},
                       PerRow{b});
-        structure.map(lane, W_tilde, dZ_c, formula::InputTangent{}, dG, Z_c, dZ_c, PerRow{h}, PerRow{dh});
-        structure.map(lane, dW_tilde, Z_c, formula::SubtractProduct{}, dG);
+        structure.map(lane, K, dZ_c, formula::InputTangent{}, dG, Z_c, dZ_c, PerRow{h}, PerRow{dh});
+        structure.map(lane, dK, Z_c, formula::SubtractProduct{}, dG);
         each(lane, formula::Fill<Scalar>{Scalar(0)}, U);
         each(lane, formula::Fill<Scalar>{Scalar(0)}, V);
         for (Index t = 0; t < T; ++t) {
-          structure.map(lane, W_tilde, ConstView<B>(U), formula::NextUpdate<Activation>{activation}, U_next,
+          structure.map(lane, K, ConstView<B>(U), formula::NextUpdate<Activation>{activation}, U_next,
                         ConstView<B>(G), PerRow{b});
-          structure.apply(lane, W_tilde, ConstView<B>(V), W_dU);
-          structure.map(lane, dW_tilde, ConstView<B>(U), formula::UpdateTangent<Activation>{activation}, V,
+          structure.map(lane, K, ConstView<B>(V), formula::Store{}, W_dU);
+          structure.map(lane, dK, ConstView<B>(U), formula::UpdateTangent<Activation>{activation}, V,
                         ConstView<B>(W_dU), ConstView<B>(dG), ConstView<B>(U_next), PerRow{b}, PerRow{db});
           std::swap(U, U_next);
         }

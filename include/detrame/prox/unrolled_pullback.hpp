@@ -12,13 +12,12 @@ namespace detrame::inline DETRAME_ABI {
 namespace detail {
 
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is
-/// added to W_bar, shaped as gradient.sum, the share of b to b_bar. W_tilde_T: W~^T, prepared.
+/// added to W_bar, shaped as gradient.sum, the share of b to b_bar. K_T: W~^T, prepared.
 /// state(t) gives U_t.
-template <Backend B, class Activation, Structure S, class Weights, class Gradient, class States>
-void pull_back_states(typename B::Lane& lane, S const& structure, Activation activation,
-                      Weights const& W_tilde_T, Gradient const& gradient, ConstView<B> b, Index T,
-                      ConstView<B> U, ConstView<B> U_bar, States const& state, View<B> Sigma, View<B> W_bar,
-                      View<B> b_bar) {
+template <Backend B, class Activation, Structure S, class Prepared, class States>
+void pull_back_states(typename B::Lane& lane, S const& structure, Activation activation, Prepared const& K_T,
+                      ConstView<B> b, Index T, ConstView<B> U, ConstView<B> U_bar, States const& state,
+                      View<B> Sigma, View<B> W_bar, View<B> b_bar) {
   using Scalar = typename B::Scalar;
   auto const add_b_bar = [&](ConstView<B> U_next, ConstView<B> P) {
     if constexpr (!formula::one_sided<Activation>)
@@ -28,9 +27,9 @@ void pull_back_states(typename B::Lane& lane, S const& structure, Activation act
   each(lane, formula::LastMask<Activation>{activation}, P, Sigma, U_bar, U, PerRow{b});
   add_b_bar(U, P);
   for (Index t = T - 1; t >= 1; --t) {
-    structure.add_gradient(lane, gradient, ConstView<B>(P), state(t), Scalar(1), W_bar);
-    structure.map(lane, W_tilde_T, ConstView<B>(P), formula::EarlierMask<Activation>{activation}, earlier,
-                  Sigma, state(t), PerRow{b});
+    structure.add_gradient(lane, ConstView<B>(P), state(t), Scalar(1), W_bar);
+    structure.map(lane, K_T, ConstView<B>(P), formula::EarlierMask<Activation>{activation}, earlier, Sigma,
+                  state(t), PerRow{b});
     std::swap(P, earlier);
     add_b_bar(state(t), P);
   }
@@ -101,9 +100,9 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation activatio
                         : ConstView<B>(recomputed.middle_cols((t - 1) * c.count, c.count));
         };
         View<B> const Sigma = lane.scratch(k, c.count);  // k x n
-        detail::pull_back_states<B>(lane, structure, activation, K_T, gradient, b, T, U_c, columns(U_bar, c),
-                                    state, Sigma, sum[0], sum[2]);
-        structure.add_gradient(lane, gradient, ConstView<B>(Sigma), Z_c, Scalar(-1), sum[0]);
+        detail::pull_back_states<B>(lane, structure, activation, K_T, b, T, U_c, columns(U_bar, c), state,
+                                    Sigma, sum[0], sum[2]);
+        structure.add_gradient(lane, ConstView<B>(Sigma), Z_c, Scalar(-1), sum[0]);
         structure.map(lane, K_T, ConstView<B>(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
                       ConstView<B>(Sigma), PerRow{h});
         row_sums(lane, sum[1], formula::Product{}, ConstView<B>(Sigma), Z_c);

@@ -95,7 +95,9 @@ class FixedPointProblem {
     auto const frame = lane.frame();
     View<B> const sizes = lane.scratch(U.rows(), U.cols()), p = lane.scratch(U.rows(), U.cols());  // k x n
     each(lane, formula::StoreMagnitudes{}, sizes, U, columns(Z_, c));
-    structure_.apply(lane, ConstView<B>(magnitudes_), ConstView<B>(sizes), p);
+    auto const sums = direct_sums(structure_);
+    sums.map(lane, sums.prepare(lane, ConstView<B>(magnitudes_), Op::none), ConstView<B>(sizes),
+             formula::Store{}, p);
     each(lane, formula::AddFixedPointTerms{}, p, U, columns(Z_, c), PerRow{h_});
     samples.norms(lane, out, c, formula::CappedSum{}, ConstView<B>(p), PerRow{b_});
   }

@@ -33,9 +33,6 @@ Work work_of(Batch batch, Index scalars_per_column) {
 }
 }  // namespace detail
 
-/// f(lane, columns) over chunks that together are the batch; a sample is never cut.
-///
-/// `scalars_per_column`: what f keeps in use for one column, from which the width of a chunk follows.
 template <class Scalar, class F>
 void each_chunk(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column, F&& f) {
   Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column, detail::fewest_chunks);
@@ -46,7 +43,6 @@ void each_chunk(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column, F&&
   });
 }
 
-/// The same on one lane, one chunk after the other, for what was prepared before.
 template <class Scalar, class F>
 void each_chunk(CpuLane<Scalar>& lane, Batch batch, Index scalars_per_column, F&& f) {
   Index const width = detail::chunk_columns<Scalar>(batch, scalars_per_column, 1);
@@ -56,8 +52,6 @@ void each_chunk(CpuLane<Scalar>& lane, Batch batch, Index scalars_per_column, F&
   }
 }
 
-/// As each_chunk, and every chunk adds to sums: f(lane, columns, partial) with partial[n] shaped as sums[n].
-/// On return sums[n] has grown by the sum over all chunks, added in a fixed order.
 template <class Scalar, std::size_t n, class F>
 void sum_chunks(Cpu<Scalar>& backend, Batch batch, Index scalars_per_column,
                 std::array<MatrixView<Scalar>, n> const& sums, F&& f) {

@@ -43,11 +43,6 @@ void kernel_each(CpuLane<Scalar>& lane, WinogradKernel<Scalar, m> const& K, Matr
 }
 }  // namespace detail
 
-/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P.
-/// `where` is a backend, whose threads share the work, or a lane; the result lives until the innermost frame
-/// of that lane closes, and W stays as it is until then.
-///
-/// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Where>
 auto prepare_convolution(Arithmetic, Where& where, Window const& window,
                          std::type_identity_t<MatrixView<typename Where::Scalar const>> W, Op op,
@@ -63,12 +58,6 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
   return out;
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or
-/// its adjoint.
-///
-/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other
-/// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
-/// on no other image.
 template <class Kernel, class Scalar, class F, class... Args>
 void convolve_each(CpuLane<Scalar>& lane, PreparedConvolution<Kernel> const& K,
                    std::type_identity_t<MatrixView<Scalar const>> U, F const& f, Args&&... args) {
@@ -76,50 +65,7 @@ void convolve_each(CpuLane<Scalar>& lane, PreparedConvolution<Kernel> const& K,
   detail::kernel_each(lane, K.first, U, detail::epilogue<Scalar>(f, args...));
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of
-/// U with the weights W of the window.
-///
-/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f
-/// as in gemm_each; what it writes must not be read by the product.
-/// Columns of one image depend on no other image.
-template <class Scalar, class F, class... Args>
-void convolve_each(CpuLane<Scalar>& lane, Window const& window,
-                   std::type_identity_t<MatrixView<Scalar const>> W,
-                   std::type_identity_t<MatrixView<Scalar const>> U, F const& f, Args&&... args) {
-  DETRAME_ASSERT(window.fits() && W.cols() == window.taps() * U.rows());
-  auto const frame = lane.frame();
-  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::none), U, f, args...);
-}
-
-/// f(v_ij, args_ij...) for every entry of V = K^T P, the adjoint of the cross-correlation.
-///
-/// W: k x (taps channels). P: k x (out_sites images). V and the args beside it: channels x (sites images).
-template <class Scalar, class F, class... Args>
-void convolve_adjoint_each(CpuLane<Scalar>& lane, Window const& window,
-                           std::type_identity_t<MatrixView<Scalar const>> W,
-                           std::type_identity_t<MatrixView<Scalar const>> P, F const& f, Args&&... args) {
-  DETRAME_ASSERT(window.fits() && W.rows() == P.rows());
-  auto const frame = lane.frame();
-  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::transposed), P, f, args...);
-}
-
-/// W_bar += sign d<K U, P> / dW.
-///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels).
-/// Added in a fixed order.
-template <class Scalar>
-void add_convolution_gradient(CpuLane<Scalar>& lane, Window const& window,
-                              std::type_identity_t<MatrixView<Scalar const>> P,
-                              std::type_identity_t<MatrixView<Scalar const>> U,
-                              std::type_identity_t<Scalar> sign,
-                              std::type_identity_t<MatrixView<Scalar>> W_bar) {
-  DETRAME_ASSERT(window.fits() && W_bar.rows() == P.rows() && W_bar.cols() == window.taps() * U.rows());
-  detail::add_direct_gradient<Scalar>(lane, window, P, U, sign, W_bar);
-}
-
-/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is
-/// summed over a batch: `sum` is W_bar itself, or scratch of zeros that lives until the innermost frame of
-/// backend.lane() closes.
+/// What the gradients of `groups` windows are summed in.
 template <class Arithmetic, class Scalar>
 struct ConvolutionGradient {
   MatrixView<Scalar> sum;
@@ -142,14 +88,14 @@ ConvolutionGradient<Winograd<m>, Scalar> convolution_gradient(Winograd<m>, Cpu<S
   return {sum, groups};
 }
 
-/// sum_g += sign d<K U, P> / dW, for the part `sum_g` of group g in a sum of that shape.
 template <class Scalar>
 void add_convolution_gradient(Direct, CpuLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<MatrixView<Scalar const>> P,
                               std::type_identity_t<MatrixView<Scalar const>> U,
                               std::type_identity_t<Scalar> sign,
                               std::type_identity_t<MatrixView<Scalar>> sum_g) {
-  add_convolution_gradient(lane, window, P, U, sign, sum_g);
+  DETRAME_ASSERT(window.fits() && sum_g.rows() == P.rows() && sum_g.cols() == window.taps() * U.rows());
+  detail::add_direct_gradient<Scalar>(lane, window, P, U, sign, sum_g);
 }
 template <int m, class Scalar>
 void add_convolution_gradient(Winograd<m>, CpuLane<Scalar>& lane, Window const& window,
@@ -160,7 +106,6 @@ void add_convolution_gradient(Winograd<m>, CpuLane<Scalar>& lane, Window const& 
   detail::add_winograd_gradient<m, Scalar>(lane, window, P, U, sign, sum_g);
 }
 
-/// What is summed becomes the gradient: W_bar += its transform, or nothing where it is W_bar itself.
 template <class Scalar>
 void finish_gradient(Cpu<Scalar>&, ConvolutionGradient<Direct, Scalar> const&,
                      std::type_identity_t<MatrixView<Scalar>>) {}

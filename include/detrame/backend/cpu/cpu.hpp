@@ -29,7 +29,6 @@ class CpuLane {
 
   [[nodiscard]] Arena::Frame frame() { return arena_.frame(); }
 
-  /// An uninitialised matrix that lives until the innermost frame closes.
   View scratch(Index rows, Index cols) {
     return {arena_.template take<Scalar>(rows * cols), rows, cols, rows};
   }
@@ -90,7 +89,6 @@ class Cpu {
 
   int threads() const { return static_cast<int>(lanes_.size()); }
 
-  /// The calling thread's lane, for work that is not cut into chunks.
   Lane& lane() { return *lanes_.front(); }
 
   /// Memory of partial sums, owned here so that it is allocated once.
@@ -220,20 +218,16 @@ class Cpu {
   [[maybe_unused]] bool helped_ = false;  // threads start with the first run that may want them
 };
 
-/// The host's entries, in a matrix of this backend.
 template <class Scalar>
 typename Cpu<Scalar>::Matrix to_device(Cpu<Scalar>&, HostMatrix<Scalar> const& m) {
   return Eigen::Map<typename Cpu<Scalar>::Matrix const>(m.data(), m.rows(), m.cols());
 }
 
-/// The entries of a view, on the host.
 template <class Scalar>
 HostMatrix<Scalar> to_host(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> v) {
   return host_matrix<Scalar>(v.rows(), v.cols(), [&](Index i, Index j) { return v(i, j); });
 }
 
-/// m becomes rows x cols. Its entries are unspecified afterwards, whatever its shape was; a matrix that had
-/// the shape does not allocate.
 template <class Scalar>
 void resize(Cpu<Scalar>&, typename Cpu<Scalar>::Matrix& m, Index rows, Index cols) {
   if (m.rows() != rows || m.cols() != cols) m.resize(rows, cols);

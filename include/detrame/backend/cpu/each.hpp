@@ -10,9 +10,6 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// f(args_ij...) for every entry (i, j) of the first argument, a matrix. An argument is a matrix of the same
-/// shape, PerRow{k x 1} or PerColumn{1 x N}; f takes by reference what it writes. Arguments may be the same
-/// matrix, and may not overlap otherwise.
 template <class Scalar, class F, class First, class... Args>
 void each(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
   auto const lead = detail::argument<Scalar>(first);
@@ -24,7 +21,6 @@ void each(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
     }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
-/// As each, with the place of the entry: f(i, j, args_ij...).
 template <class Scalar, class F, class First, class... Args>
 void each_indexed(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
   auto const lead = detail::argument<Scalar>(first);
@@ -36,9 +32,6 @@ void each_indexed(CpuLane<Scalar>&, F const& f, First&& first, Args&&... args) {
     }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
-/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as
-/// few calls of the machine as it takes. What one item writes no other reads or writes.
-///
 /// Here an item is a task of one thread.
 template <class Scalar, class F, class... Views>
 void each_of(Cpu<Scalar>& backend, std::span<Item<F, Views...> const> items) {
@@ -52,8 +45,6 @@ void each_of(Cpu<Scalar>& backend, std::span<Item<F, Views...> const> items) {
   });
 }
 
-/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have
-/// the same number of entries and do not overlap.
 template <class Scalar>
 void copy_entries(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> from,
                   std::type_identity_t<MatrixView<Scalar>> to) {
@@ -71,7 +62,6 @@ void copy_entries(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const
     }
 }
 
-/// out.col(j) = from.col(indices[j])
 template <class Scalar>
 void gather_columns(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> from,
                     std::span<Index const> indices, std::type_identity_t<MatrixView<Scalar>> out) {

@@ -21,9 +21,6 @@ bool is_finite_factor(Factor const& L) {
 }
 }  // namespace detail
 
-/// out = A^{-1} rhs for a symmetric A (the lower triangle is read). False, and out is untouched, where A is
-/// not positive definite to working precision, or not finite. A: k x k. rhs, out: k x n. Cost k^3 / 3 + 2 k^2
-/// n, allocates.
 template <class Scalar>
 bool definite_solve(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> A,
                     std::type_identity_t<MatrixView<Scalar const>> rhs,
@@ -43,9 +40,6 @@ bool definite_solve(Cpu<Scalar>&, std::type_identity_t<MatrixView<Scalar const>>
   return true;
 }
 
-/// The eigenvalues of a symmetric A in ascending order, on the host; all NaN where they did not converge, or
-/// A is not finite. The lower triangle is read. Cost about 4/3 k^3, allocates.
-///
 /// Here by Householder, then QL, by the parts of Eigen's solver: the whole of it costs each program ten
 /// seconds more to compile, for eigenvectors that nobody asked for.
 template <class Scalar>

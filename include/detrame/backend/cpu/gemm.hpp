@@ -39,7 +39,6 @@ void add_product(CpuLane<Scalar>& lane, Scalar alpha, MatrixView<Scalar const> A
 
 }  // namespace detail
 
-/// C <- alpha op_A(A) op_B(B) + beta C. With beta = 0, C need not be initialised. C overlaps neither A nor B.
 template <class Scalar>
 void gemm(CpuLane<Scalar>& lane, std::type_identity_t<Scalar> alpha,
           std::type_identity_t<MatrixView<Scalar const>> A, Op op_A,
@@ -64,18 +63,6 @@ void gemm(CpuLane<Scalar>& lane, std::type_identity_t<Scalar> alpha,
     detail::add_product<transposed, plain>(lane, alpha, A, B, C, depth);
   else
     detail::add_product<transposed, transposed>(lane, alpha, A, B, C, depth);
-}
-
-/// f(v_ij, args_ij...) for every entry of V = op_A(A) B, which is not kept: a product with what follows it.
-///
-/// f takes v by value, then its arguments as in `each`; what it writes must not be read by the product.
-template <class Scalar, class F, class... Args>
-void gemm_each(CpuLane<Scalar>& lane, std::type_identity_t<MatrixView<Scalar const>> A, Op op_A,
-               std::type_identity_t<MatrixView<Scalar const>> B, F const& f, Args&&... args) {
-  auto const frame = lane.frame();
-  MatrixView<Scalar> const V = lane.scratch(op_A == Op::none ? A.rows() : A.cols(), B.cols());
-  gemm(lane, Scalar(1), A, op_A, B, Op::none, Scalar(0), V);
-  each(lane, f, MatrixView<Scalar const>(V), args...);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -25,14 +25,6 @@ void add_columns(MatrixView<Scalar const> x, Scalar* out, F const& f) {
 }
 }  // namespace detail
 
-/// mean_i = sum_j x_ij / N and variance_i = sum_j (x_ij - mean_i)^2 / N of every row, 0 where N = 0. mean,
-/// variance: k x 1.
-///
-/// x is read from memory once. Columns are cut into pieces, and what the pieces have, their means and sums of
-/// squared deviations, is united in a fixed order; all is computed from x - (its first column), so that a
-/// mean far from 0 costs no digits:  |variance - exact| <= c N eps max_j (x_ij - x_i0)^2.  Where a row has
-/// NaN or infinity, neither result is finite.
-///
 /// Here a piece is a chunk, which two sweeps find in a cache.
 template <class Scalar>
 void row_moments(Cpu<Scalar>& backend, std::type_identity_t<MatrixView<Scalar const>> x,

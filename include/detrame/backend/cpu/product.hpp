@@ -169,8 +169,6 @@ struct PreparedProduct {
   }
 };
 
-/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the
-/// backend's own lane where `where` is a backend) closes, and A stays as it is until then.
 template <class Where>
 auto prepare_product(Where& where, std::type_identity_t<MatrixView<typename Where::Scalar const>> A, Op op,
                      Index groups = 1) {
@@ -190,7 +188,6 @@ auto prepare_product(Where& where, std::type_identity_t<MatrixView<typename Wher
   return out;
 }
 
-/// f(v_ij, args_ij...) for every entry of V = op(A) B, as gemm_each, with a prepared factor of one group.
 template <class Scalar, class F, class... Args>
 void product_each(CpuLane<Scalar>&, PreparedProduct<Scalar> const& A,
                   std::type_identity_t<MatrixView<Scalar const>> B, F const& f, Args&&... args) {
@@ -198,7 +195,6 @@ void product_each(CpuLane<Scalar>&, PreparedProduct<Scalar> const& A,
   detail::multiply(A.packed, B.data(), B.stride(), B.cols(), detail::epilogue<Scalar>(f, args...));
 }
 
-/// C += sign A B^T
 template <class Scalar>
 void add_outer_product(CpuLane<Scalar>& lane, std::type_identity_t<MatrixView<Scalar const>> A,
                        std::type_identity_t<MatrixView<Scalar const>> B, std::type_identity_t<Scalar> sign,

@@ -7,7 +7,6 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// out_i += sum_j f(args_ij...), added in a fixed order. out: k x 1.
 template <class Scalar, class F, class First, class... Args>
 void row_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
               Args&&... args) {
@@ -21,8 +20,6 @@ void row_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F 
     }(out.data(), lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
-/// out_j = sum_i f(args_ij...). out: 1 x N. Added in a fixed order.
-///
 /// Here by sixteen interleaved partial sums.
 template <class Scalar, class F, class First, class... Args>
 void column_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
@@ -45,7 +42,6 @@ void column_sums(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out,
     }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
-/// out_j = max_i f(args_ij...), NaN if any of them is NaN, -infinity where there are no rows. out: 1 x N.
 template <class Scalar, class F, class First, class... Args>
 void column_max(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, F const& f, First&& first,
                 Args&&... args) {
@@ -65,7 +61,6 @@ void column_max(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar>> out, 
     }(lead.column(j), detail::argument<Scalar>(args).column(j)...);
 }
 
-/// The sum of all entries, on the host.
 template <class Scalar>
 Scalar sum_to_host(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> v) {
   Scalar sum(0);
@@ -74,7 +69,6 @@ Scalar sum_to_host(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar cons
   return sum;
 }
 
-/// The largest entry, on the host: NaN if any is NaN, -infinity if there is none.
 template <class Scalar>
 Scalar max_to_host(CpuLane<Scalar>&, std::type_identity_t<MatrixView<Scalar const>> v) {
   Scalar largest = -std::numeric_limits<Scalar>::infinity();

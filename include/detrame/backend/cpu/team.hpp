@@ -10,12 +10,8 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// What works on a column of a batch, or on a few side by side: here a single thread. Its verbs serve
-/// kernels, and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees
-/// after it.
-///
-/// Here those that need no packets are marked for a device too, where nobody calls them: nvcc asks for it in
-/// units that use both backends.
+/// Here a single thread works on a column, or on a few side by side. Verbs that need no packets are marked
+/// for a device too, where nobody calls them: nvcc asks for it in units that use both backends.
 template <class Scalar_, Index packets>
 class CpuTeam {
   using Factor = PackedCholesky<Scalar_>;
@@ -24,10 +20,9 @@ class CpuTeam {
 
  public:
   using Scalar = Scalar_;
-  /// How many columns of a batch are best worked on side by side: `packets` whole packets.
+  /// Here `packets` whole packets.
   static constexpr Index width = packets * lanes;
-  /// How many columns of A `inner_products` takes at most: with `width`, the sums that hide the latency of a
-  /// multiply-add.
+  /// Here, with `width`, the sums that hide the latency of a multiply-add.
   static constexpr Index height = 8 / packets;
   static_assert(packets == 1 || packets == 2, "a processor with packets of floats alone is not supported");
 
@@ -36,17 +31,12 @@ class CpuTeam {
   using Coarse = CpuTeam<float, width / detail::lanes<float>>;
   using Inverse = SweptInverse<Scalar>;
 
-  /// Where a Cholesky factor can be continued: at multiples of this. From one to the next rows lie side by
-  /// side in a column, and have room above the diagonal.
   static constexpr Index tile = Factor::tile;
 
-  /// How many scalars hold a symmetric matrix of n rows or its factor, and where entry (i, j), i >= j, lies.
   static constexpr Index factor_size(Index n) { return Factor::size(n); }
   static constexpr Index factor_place(Index i, Index j) { return Factor::place(i, j); }
-  /// The room that `cholesky_solve` needs for n scalars.
   static constexpr Index padded(Index n) { return Factor::padded(n); }
 
-  /// f(i) for i = 0, ..., n - 1, in any order.
   template <class F>
   DETRAME_HOST_DEVICE void each(Index n, F&& f) const {
     for (Index i = 0; i < n; ++i) f(i);
@@ -61,14 +51,11 @@ class CpuTeam {
     for (Index c = 0; c < width; ++c) f(c);
   }
 
-  /// f() by one member.
   template <class F>
   DETRAME_HOST_DEVICE void once(F&& f) const {
     f();
   }
 
-  /// sum_i f(i), added in a fixed order.
-  ///
   /// Here by eight interleaved partial sums.
   template <class F>
   DETRAME_HOST_DEVICE Scalar sum(Index n, F&& f) const {
@@ -81,7 +68,6 @@ class CpuTeam {
            ((partial[4] + partial[5]) + (partial[6] + partial[7]));
   }
 
-  /// max(least, max_i f(i)), NaN if any f(i) is.
   template <class F>
   DETRAME_HOST_DEVICE Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
     Scalar partial[ways], lost[ways] = {};  // NaN in a place of its own: two choices that vectorise
@@ -101,9 +87,6 @@ class CpuTeam {
     return largest;
   }
 
-  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of
-  /// X. A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
-  ///
   /// Here not inlined: its accumulators need the registers that loops around it would
   /// fill with their constants.
   [[gnu::noinline]] void inner_products(Scalar const* A, Index stride, Index n, Index count, Scalar const* X,
@@ -131,7 +114,7 @@ class CpuTeam {
   ///
   ///   u_a <- f(u_a + s_a (r_a - p_a), s_a b_a),   p_h += A_ha (new u_a - u_a) for h > a
   ///
-  /// s_a = omega / A_aa.  A: as above, from row a of column a on.  p: what inner_products left.
+  /// s_a = omega / A_aa.  A: as in inner_products, from row a of column a on.  p: what inner_products left.
   template <class F>
   void relax(F const& f, Scalar omega, Scalar const* A, Index stride, Index count, Scalar const* r,
              Scalar const* b, Scalar const* p, Scalar* u) const {
@@ -229,12 +212,8 @@ class CpuTeam {
   /// That a column will be read soon.
   void expect(Scalar const* column, Index rows) const { detail::expect(column, rows); }
 
-  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how
-  /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
-  /// rounding, n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
   Index cholesky(Scalar* F, Index n, Index first) const { return Factor::factor(F, n, first); }
 
-  /// x <- (L L^T)^{-1} x with the factor that `cholesky` left in F. x has room for padded(n) scalars.
   void cholesky_solve(Scalar const* F, Index n, Scalar* x) const { Factor::solve(F, n, x); }
 
  private:
@@ -297,9 +276,6 @@ class CpuTeam {
   }
 };
 
-/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and
-/// a MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run
-/// in any order.
 template <class Scalar, class F, class... Views>
 void each_column(Cpu<Scalar>& backend, Tasks N, Index scratch_size, F&& f, Views&&... views) {
   auto const tasks = static_cast<double>(N.count);

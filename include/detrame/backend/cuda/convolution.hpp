@@ -55,11 +55,6 @@ struct AddParts {
 
 }  // namespace device
 
-/// Prepares the weights W = [W_1 ... W_groups] of a window for V = K U, or (transposed) for V = K^T P.
-/// `where` is a backend, whose threads share the work, or a lane; the result lives until the innermost frame
-/// of that lane closes, and W stays as it is until then.
-///
-/// W_g: k x (taps channels). Winograd needs stride 1 and a 3 x 3 kernel.
 template <class Arithmetic, class Where>
 auto prepare_convolution(Arithmetic, Where& where, Window const& window,
                          std::type_identity_t<DeviceView<typename Where::Scalar const>> W, Op op,
@@ -74,13 +69,6 @@ auto prepare_convolution(Arithmetic, Where& where, Window const& window,
   return DeviceConvolution<Scalar>{window, op, A, groups};
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: K a prepared window of one group, or
-/// its adjoint.
-///
-/// U: channels x (sites images). V and the args beside it: k x (out_sites images); for the adjoint the other
-/// way round. f as in gemm_each; what it writes must not be read by the product. Columns of one image depend
-/// on no other image.
-///
 /// Here an adjoint is a product for each phase of the sites,
 /// so that none of its terms is 0 for the stride's sake.
 template <class Scalar, class F, class... Args>
@@ -111,60 +99,7 @@ void convolve_each(CudaLane<Scalar>& lane, DeviceConvolution<Scalar> const& K,
     }
 }
 
-/// f(v_ij, args_ij...) for every entry of V = K U, which is not kept: the cross-correlation of each image of
-/// U with the weights W of the window.
-///
-/// W: k x (taps channels). U: channels x (sites images). V and the args beside it: k x (out_sites images). f
-/// as in gemm_each; what it writes must not be read by the product.
-/// Columns of one image depend on no other image.
-template <class Scalar, class F, class... Args>
-void convolve_each(CudaLane<Scalar>& lane, Window const& window,
-                   std::type_identity_t<DeviceView<Scalar const>> W,
-                   std::type_identity_t<DeviceView<Scalar const>> U, F const& f, Args&&... args) {
-  DETRAME_ASSERT(window.fits() && W.cols() == window.taps() * U.rows());
-  convolve_each(lane, DeviceConvolution<Scalar>{window, Op::none, W}, U, f, args...);
-}
-
-/// f(v_ij, args_ij...) for every entry of V = K^T P, the adjoint of the cross-correlation.
-///
-/// W: k x (taps channels). P: k x (out_sites images). V and the args beside it: channels x (sites images).
-template <class Scalar, class F, class... Args>
-void convolve_adjoint_each(CudaLane<Scalar>& lane, Window const& window,
-                           std::type_identity_t<DeviceView<Scalar const>> W,
-                           std::type_identity_t<DeviceView<Scalar const>> P, F const& f, Args&&... args) {
-  DETRAME_ASSERT(window.fits() && W.rows() == P.rows());
-  auto const frame = lane.frame();
-  convolve_each(lane, prepare_convolution(Direct(), lane, window, W, Op::transposed), P, f, args...);
-}
-
-/// W_bar += sign d<K U, P> / dW.
-///
-/// P: k x (out_sites images). U: channels x (sites images). W_bar: k x (taps channels).
-/// Added in a fixed order.
-///
-/// Here positions are cut into parts, a function of the shapes alone,
-/// whose sums are added one after the other.
-template <class Scalar>
-void add_convolution_gradient(CudaLane<Scalar>& lane, Window const& window,
-                              std::type_identity_t<DeviceView<Scalar const>> P,
-                              std::type_identity_t<DeviceView<Scalar const>> U,
-                              std::type_identity_t<Scalar> sign,
-                              std::type_identity_t<DeviceView<Scalar>> W_bar) {
-  using Tile = device::ProductTile;
-  DETRAME_ASSERT(window.fits() && W_bar.rows() == P.rows() && W_bar.cols() == window.taps() * U.rows());
-  device::GradientFactor<Scalar> const factor(window, U.raw());
-  constexpr Index wanted_blocks = 512, least_depth = 256;
-  Index const tiles = std::max<Index>(
-      (W_bar.rows() + Tile::rows - 1) / Tile::rows * ((W_bar.cols() + Tile::cols - 1) / Tile::cols), 1);
-  Index const parts = std::clamp<Index>(wanted_blocks / tiles, 1, std::max<Index>(P.cols() / least_depth, 1));
-  auto const frame = lane.frame();
-  DeviceView<Scalar> const sums = lane.scratch(W_bar.rows(), parts * W_bar.cols());
-  device::launch_tiled_product(lane, P.raw(), factor, W_bar.cols(), parts, formula::Store(), reader(sums));
-  each_indexed(lane, device::AddParts<Scalar>{sums.raw(), parts, sign}, W_bar);
-}
-
-/// The gradient of the weights W_bar = [W_bar_1 ... W_bar_groups] of a window, in the form in which it is
-/// summed over a batch: `sum` is W_bar itself.
+/// The gradient of a window is summed in W_bar itself.
 template <class Scalar>
 struct DeviceConvolutionGradient {
   DeviceView<Scalar> sum;
@@ -177,17 +112,27 @@ DeviceConvolutionGradient<Scalar> convolution_gradient(Arithmetic, Cuda<Scalar>&
   return {W_bar};
 }
 
-/// sum_g += sign d<K U, P> / dW, for the part `sum_g` of group g in a sum of that shape.
+/// Here positions are cut into parts, a function of the shapes alone,
+/// whose sums are added one after the other.
 template <class Arithmetic, class Scalar>
 void add_convolution_gradient(Arithmetic, CudaLane<Scalar>& lane, Window const& window,
                               std::type_identity_t<DeviceView<Scalar const>> P,
                               std::type_identity_t<DeviceView<Scalar const>> U,
                               std::type_identity_t<Scalar> sign,
                               std::type_identity_t<DeviceView<Scalar>> sum_g) {
-  add_convolution_gradient(lane, window, P, U, sign, sum_g);
+  using Tile = device::ProductTile;
+  DETRAME_ASSERT(window.fits() && sum_g.rows() == P.rows() && sum_g.cols() == window.taps() * U.rows());
+  device::GradientFactor<Scalar> const factor(window, U.raw());
+  constexpr Index wanted_blocks = 512, least_depth = 256;
+  Index const tiles = std::max<Index>(
+      (sum_g.rows() + Tile::rows - 1) / Tile::rows * ((sum_g.cols() + Tile::cols - 1) / Tile::cols), 1);
+  Index const parts = std::clamp<Index>(wanted_blocks / tiles, 1, std::max<Index>(P.cols() / least_depth, 1));
+  auto const frame = lane.frame();
+  DeviceView<Scalar> const sums = lane.scratch(sum_g.rows(), parts * sum_g.cols());
+  device::launch_tiled_product(lane, P.raw(), factor, sum_g.cols(), parts, formula::Store(), reader(sums));
+  each_indexed(lane, device::AddParts<Scalar>{sums.raw(), parts, sign}, sum_g);
 }
 
-/// What is summed becomes the gradient: W_bar += its transform, or nothing where it is W_bar itself.
 template <class Scalar>
 void finish_gradient(Cuda<Scalar>&, DeviceConvolutionGradient<Scalar> const&,
                      std::type_identity_t<DeviceView<Scalar>>) {}

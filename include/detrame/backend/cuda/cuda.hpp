@@ -67,7 +67,6 @@ class CudaLane {
 
   [[nodiscard]] Frame frame() { return Frame(*this); }
 
-  /// An uninitialised matrix that lives until the innermost frame closes.
   View scratch(Index rows, Index cols) {
     DETRAME_ASSERT(open_ > 0 && rows >= 0 && cols >= 0);
     scratch_.emplace_back(pool_, DevicePool::Use::scratch,
@@ -137,8 +136,6 @@ class Cuda {
     return found;
   }
 
-  /// The calling thread's lane, for work that is not cut into chunks.
-  ///
   /// Here there is no other.
   Lane& lane() { return lane_; }
 
@@ -176,7 +173,6 @@ void copy_to_device(Cuda<Scalar>& backend, HostMatrix<Scalar> const& m,
   DETRAME_CUDA(cudaStreamSynchronize(backend.lane().stream()));
 }
 
-/// The host's entries, in a matrix of this backend.
 template <class Scalar>
 typename Cuda<Scalar>::Matrix to_device(Cuda<Scalar>& backend, HostMatrix<Scalar> const& m) {
   DeviceMatrix<Scalar> out(backend.lane().pool(), m.rows(), m.cols());
@@ -184,7 +180,6 @@ typename Cuda<Scalar>::Matrix to_device(Cuda<Scalar>& backend, HostMatrix<Scalar
   return out;
 }
 
-/// The entries of a view, on the host.
 template <class Scalar>
 HostMatrix<Scalar> to_host(Cuda<Scalar>& backend, std::type_identity_t<DeviceView<Scalar const>> v) {
   HostMatrix<Scalar> out(v.rows(), v.cols());
@@ -197,8 +192,6 @@ HostMatrix<Scalar> to_host(Cuda<Scalar>& backend, std::type_identity_t<DeviceVie
   return out;
 }
 
-/// m becomes rows x cols. Its entries are unspecified afterwards, whatever its shape was; a matrix that had
-/// the shape does not allocate.
 template <class Scalar>
 void resize(Cuda<Scalar>& backend, typename Cuda<Scalar>::Matrix& m, Index rows, Index cols) {
   if (m.rows() == rows && m.cols() == cols) return;

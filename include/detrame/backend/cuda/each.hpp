@@ -126,23 +126,16 @@ struct CopyColumn {
 
 }  // namespace device
 
-/// f(args_ij...) for every entry (i, j) of the first argument, a matrix. An argument is a matrix of the same
-/// shape, PerRow{k x 1} or PerColumn{1 x N}; f takes by reference what it writes. Arguments may be the same
-/// matrix, and may not overlap otherwise.
 template <class Scalar, class F, class First, class... Args>
 void each(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... args) {
   device::launch_each<false>(lane, f, detail::argument<Scalar>(first), detail::argument<Scalar>(args)...);
 }
 
-/// As each, with the place of the entry: f(i, j, args_ij...).
 template <class Scalar, class F, class First, class... Args>
 void each_indexed(CudaLane<Scalar>& lane, F const& f, First&& first, Args&&... args) {
   device::launch_each<true>(lane, f, detail::argument<Scalar>(first), detail::argument<Scalar>(args)...);
 }
 
-/// For each item f(i, j, args_ij...) for every entry (i, j) of its matrices, as each_indexed has it, in as
-/// few calls of the machine as it takes. What one item writes no other reads or writes.
-///
 /// Here a launch takes as many items as its argument holds.
 template <class Scalar, class F, class... Scalars>
 void each_of(Cuda<Scalar>& backend, std::span<Item<F, DeviceView<Scalars>...> const> items) {
@@ -178,8 +171,6 @@ void each_of(Cuda<Scalar>& backend, std::span<Item<F, DeviceView<Scalars>...> co
   launch();
 }
 
-/// to, read column by column, has the entries of from, read column by column: a change of shape. Both have
-/// the same number of entries and do not overlap.
 template <class Scalar>
 void copy_entries(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> from,
                   std::type_identity_t<DeviceView<Scalar>> to) {
@@ -192,7 +183,6 @@ void copy_entries(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar
   }
 }
 
-/// out.col(j) = from.col(indices[j])
 template <class Scalar>
 void gather_columns(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> from,
                     std::span<Index const> indices, std::type_identity_t<DeviceView<Scalar>> out) {

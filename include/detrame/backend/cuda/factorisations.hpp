@@ -126,10 +126,6 @@ bool tridiagonal_eigenvalues_on_host(std::vector<Scalar>& d, std::vector<Scalar>
 
 }  // namespace device
 
-/// out = A^{-1} rhs for a symmetric A (the lower triangle is read). False, and out is untouched, where A is
-/// not positive definite to working precision, or not finite. A: k x k. rhs, out: k x n. Cost k^3 / 3 + 2 k^2
-/// n, allocates.
-///
 /// Here on the host, to and fro: metrics are set up with it, once, and what kernels factor must share no
 /// arithmetic with it.
 template <class Scalar>
@@ -145,9 +141,6 @@ bool definite_solve(Cuda<Scalar>& backend, std::type_identity_t<DeviceView<Scala
   return true;
 }
 
-/// The eigenvalues of a symmetric A in ascending order, on the host; all NaN where they did not converge, or
-/// A is not finite. The lower triangle is read. Cost about 4/3 k^3, allocates.
-///
 /// Here by Householder, then QL, on the host.
 template <class Scalar>
 std::vector<Scalar> symmetric_eigenvalues(Cuda<Scalar>& backend,

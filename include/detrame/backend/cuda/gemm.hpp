@@ -35,8 +35,6 @@ inline void call_gemm(cublasHandle_t handle, Op op_A, Op op_B, int m, int n, int
 
 }  // namespace device
 
-/// C <- alpha op_A(A) op_B(B) + beta C. With beta = 0, C need not be initialised. C overlaps neither A nor B.
-///
 /// Here by cuBLAS: 2 m n depth flops; each matrix must cross memory once, C twice where beta is not 0.
 template <class Scalar>
 void gemm(CudaLane<Scalar>& lane, std::type_identity_t<Scalar> alpha,
@@ -58,21 +56,6 @@ void gemm(CudaLane<Scalar>& lane, std::type_identity_t<Scalar> alpha,
                     leading(A), B.raw().data(), leading(B), &beta, C.raw().data(), leading(C));
 }
 
-/// f(v_ij, args_ij...) for every entry of V = op_A(A) B, which is not kept: a product with what follows it.
-///
-/// f takes v by value, then its arguments as in `each`; what it writes must not be read by the product.
-///
-/// Here by cuBLAS, then a kernel of `each`: V is written and read once, beside what the two move.
-template <class Scalar, class F, class... Args>
-void gemm_each(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> A, Op op_A,
-               std::type_identity_t<DeviceView<Scalar const>> B, F const& f, Args&&... args) {
-  auto const frame = lane.frame();
-  DeviceView<Scalar> const V = lane.scratch(op_A == Op::none ? A.rows() : A.cols(), B.cols());
-  gemm(lane, Scalar(1), A, op_A, B, Op::none, Scalar(0), V);
-  each(lane, f, DeviceView<Scalar const>(V), args...);
-}
-
-/// C += sign A B^T
 template <class Scalar>
 void add_outer_product(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> A,
                        std::type_identity_t<DeviceView<Scalar const>> B, std::type_identity_t<Scalar> sign,
@@ -115,8 +98,6 @@ struct DeviceProduct {
   bool fused() const { return op == Op::none && A.cols() / groups <= device::fused_depth; }
 };
 
-/// Prepares op(A_g), where A = [A_1 ... A_groups]. It lives until the innermost frame of the lane (the
-/// backend's own lane where `where` is a backend) closes, and A stays as it is until then.
 template <class Where>
 auto prepare_product(Where& where, std::type_identity_t<DeviceView<typename Where::Scalar const>> A, Op op,
                      Index groups = 1) {
@@ -129,12 +110,18 @@ auto prepare_product(Where& where, std::type_identity_t<DeviceView<typename Wher
   return DeviceProduct<Scalar>{A_T, Op::none, groups};
 }
 
-/// f(v_ij, args_ij...) for every entry of V = op(A) B, as gemm_each, with a prepared factor of one group.
+/// Here in one kernel up to a depth of 64; else by cuBLAS, then a kernel of `each`: V is written and read
+/// once, beside what the two move.
 template <class Scalar, class F, class... Args>
 void product_each(CudaLane<Scalar>& lane, DeviceProduct<Scalar> const& A,
                   std::type_identity_t<DeviceView<Scalar const>> B, F const& f, Args&&... args) {
   DETRAME_ASSERT(A.groups == 1);
-  if (!A.fused()) return gemm_each(lane, A.A, A.op, B, f, args...);
+  if (!A.fused()) {
+    auto const frame = lane.frame();
+    DeviceView<Scalar> const V = lane.scratch(A.op == Op::none ? A.A.rows() : A.A.cols(), B.cols());
+    gemm(lane, Scalar(1), A.A, A.op, B, Op::none, Scalar(0), V);
+    return each(lane, f, DeviceView<Scalar const>(V), args...);
+  }
   DETRAME_ASSERT(A.A.cols() == B.rows());
   DETRAME_ASSERT((detail::argument<Scalar>(args).fits(A.A.rows(), B.cols()) && ...));
   device::launch_tiled_product(lane, A.A.raw(), device::MatrixFactor<Scalar>(B.raw()), B.cols(), Index{1}, f,

@@ -90,14 +90,6 @@ __global__ void unite_strips(MatrixView<Scalar const> x, MatrixView<Scalar const
 
 }  // namespace device
 
-/// mean_i = sum_j x_ij / N and variance_i = sum_j (x_ij - mean_i)^2 / N of every row, 0 where N = 0. mean,
-/// variance: k x 1.
-///
-/// x is read from memory once. Columns are cut into pieces, and what the pieces have, their means and sums of
-/// squared deviations, is united in a fixed order; all is computed from x - (its first column), so that a
-/// mean far from 0 costs no digits:  |variance - exact| <= c N eps max_j (x_ij - x_i0)^2.  Where a row has
-/// NaN or infinity, neither result is finite.
-///
 /// Here a piece is what a thread reads at a time, eight columns; then come the threads of a row, then strips.
 template <class Scalar>
 void row_moments(Cuda<Scalar>& backend, std::type_identity_t<DeviceView<Scalar const>> x,

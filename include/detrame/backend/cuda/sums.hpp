@@ -123,7 +123,6 @@ Scalar total_to_host(CudaLane<Scalar>& lane, Combine combine, DeviceView<Scalar 
 
 }  // namespace device
 
-/// out_i += sum_j f(args_ij...), added in a fixed order. out: k x 1.
 template <class Scalar, class F, class First, class... Args>
 void row_sums(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>> out, F const& f, First&& first,
               Args&&... args) {
@@ -131,7 +130,6 @@ void row_sums(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>> o
                       detail::argument<Scalar>(args)...);
 }
 
-/// out_j = sum_i f(args_ij...). out: 1 x N. Added in a fixed order.
 template <class Scalar, class F, class First, class... Args>
 void column_sums(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>> out, F const& f,
                  First&& first, Args&&... args) {
@@ -139,7 +137,6 @@ void column_sums(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>
                          detail::argument<Scalar>(args)...);
 }
 
-/// out_j = max_i f(args_ij...), NaN if any of them is NaN, -infinity where there are no rows. out: 1 x N.
 template <class Scalar, class F, class First, class... Args>
 void column_max(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>> out, F const& f,
                 First&& first, Args&&... args) {
@@ -147,13 +144,11 @@ void column_max(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar>>
                          detail::argument<Scalar>(args)...);
 }
 
-/// The sum of all entries, on the host.
 template <class Scalar>
 Scalar sum_to_host(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> v) {
   return device::total_to_host(lane, device::Plus(), v);
 }
 
-/// The largest entry, on the host: NaN if any is NaN, -infinity if there is none.
 template <class Scalar>
 Scalar max_to_host(CudaLane<Scalar>& lane, std::type_identity_t<DeviceView<Scalar const>> v) {
   return device::total_to_host(lane, device::Larger(), v);

@@ -6,12 +6,8 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// What works on a column of a batch, or on a few side by side: here the threads of a block. Its verbs serve
-/// kernels, and their arithmetic serves `exact/` and losses alone. What a verb has written every member sees
-/// after it.
-///
-/// Members also meet before a verb begins, so that what one of them has read outside of verbs no other
-/// overwrites in one.
+/// Here the threads of a block work on a column. Members also meet before a verb begins, so that what one of
+/// them has read outside of verbs no other overwrites in one.
 template <class Scalar_>
 class CudaTeam {
   using Factor = device::BlockCholesky<Scalar_>;
@@ -22,24 +18,17 @@ class CudaTeam {
   /// The threads of a block, in four warps.
   static constexpr int warps = 4, warp = 32, threads = warps * warp;
 
-  /// How many columns of a batch are best worked on side by side.
   static constexpr Index width = 1;
-  /// How many columns of A `inner_products` takes at most.
   static constexpr Index height = warps;
-  /// Where a Cholesky factor can be continued: at multiples of this. From one to the next rows lie side by
-  /// side in a column, and have room above the diagonal.
   static constexpr Index tile = 1;
 
-  /// How many scalars hold a symmetric matrix of n rows or its factor, and where entry (i, j), i >= j, lies.
   DETRAME_HOST_DEVICE static constexpr Index factor_size(Index n) { return Factor::size(n); }
   DETRAME_HOST_DEVICE static constexpr Index factor_place(Index i, Index j) { return Factor::place(i, j); }
-  /// The room that `cholesky_solve` needs for n scalars.
   DETRAME_HOST_DEVICE static constexpr Index padded(Index n) { return n; }
 
   /// `parts`: a scalar a warp of shared memory.
   DETRAME_HOST_DEVICE explicit CudaTeam(Scalar* parts) : parts_(parts) {}
 
-  /// f(i) for i = 0, ..., n - 1, in any order.
   template <class F>
   DETRAME_HOST_DEVICE void each(Index n, F&& f) const {
     device::meet();
@@ -47,7 +36,6 @@ class CudaTeam {
     device::meet();
   }
 
-  /// f() by one member.
   template <class F>
   DETRAME_HOST_DEVICE void once(F&& f) const {
     device::meet();
@@ -55,7 +43,6 @@ class CudaTeam {
     device::meet();
   }
 
-  /// sum_i f(i), added in a fixed order.
   template <class F>
   DETRAME_HOST_DEVICE Scalar sum(Index n, F&& f) const {
     Scalar part(0);
@@ -64,7 +51,6 @@ class CudaTeam {
     return combined(part, [](Scalar a, Scalar b) { return a + b; });
   }
 
-  /// max(least, max_i f(i)), NaN if any f(i) is.
   template <class F>
   DETRAME_HOST_DEVICE Scalar max(Index n, F&& f, Scalar least = Scalar(0)) const {
     auto const larger = [](Scalar a, Scalar b) { return a > b || a != a ? a : b; };
@@ -74,8 +60,6 @@ class CudaTeam {
     return combined(part, larger);
   }
 
-  /// out_ac = sum_{l < n} A_la X_lc for the first `count` <= height columns a of A and `width` columns c of
-  /// X. A: by columns, `stride` apart. X, out: by rows, `width` a row; out has room for height rows.
   DETRAME_HOST_DEVICE void inner_products(Scalar const* A, Index stride, Index n, Index count,
                                           Scalar const* X, Scalar* out) const {
     static_assert(width == 1);
@@ -89,14 +73,10 @@ class CudaTeam {
     device::meet();
   }
 
-  /// F = L L^T in place, n rows, of which those before `first` are factored already and stay. Returns how
-  /// many rows from the top are factored: n, or the first row whose pivot is not positive beyond its
-  /// rounding, n eps f_ii, or not finite. Requires first = 0 modulo tile, and entries at factor_place.
   DETRAME_HOST_DEVICE Index cholesky(Scalar* F, Index n, Index first) const {
     return Factor::factor(F, n, first);
   }
 
-  /// x <- (L L^T)^{-1} x with the factor that `cholesky` left in F. x has room for padded(n) scalars.
   DETRAME_HOST_DEVICE void cholesky_solve(Scalar const* F, Index n, Scalar* x) const {
     Factor::solve(F, n, x);
   }
@@ -152,9 +132,6 @@ __global__ void __launch_bounds__(CudaTeam<Scalar>::threads, 1)
 
 }  // namespace device
 
-/// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch and
-/// a MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns run
-/// in any order.
 template <class Scalar, class F, class... Views>
 void each_column(Cuda<Scalar>& backend, Tasks tasks, Index scratch_size, F const& f, Views&&... views) {
   Index const N = tasks.count;
