@@ -73,9 +73,11 @@ template <Backend B>
   return to_host(b, A);
 }
 template <Backend B>
-[[gnu::noinline]] void append_support(B& b, ConstView<B> state, std::vector<bool>& support) {
+[[gnu::noinline]] void append_support(B& b, ConstView<B> state, std::vector<bool>& support,
+                                      auto const&... rule) {
   auto const u = to_host(b, state);
-  for (Index i = 0; i < u.rows() * u.cols(); ++i) support.push_back(u.data()[i] != 0);
+  for (Index i = 0; i < u.rows() * u.cols(); ++i)
+    support.push_back(detail::on_a_line(static_cast<double>(u.data()[i]), rule...));
 }
 
 template <Layer L>
@@ -104,10 +106,12 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   }
 
   std::vector<bool> support() override {
-    std::vector<bool> nonzero;
-    if constexpr (requires { L::visit_states([](auto const&) {}, tape_); })
-      L::visit_states([&](auto const& state) { append_support(b_, state, nonzero); }, tape_);
-    return nonzero;
+    std::vector<bool> on_lines;
+    if constexpr (requires { L::visit_states([](auto const&...) {}, tape_); })
+      L::visit_states(
+          [&](auto const& state, auto const&... rule) { append_support<B>(b_, state, on_lines, rule...); },
+          tape_);
+    return on_lines;
   }
 
   Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) override {

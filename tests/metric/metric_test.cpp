@@ -198,7 +198,7 @@ TEST_CASE_TEMPLATE("(M1) Activation(h t, b) minimises theta/2 (u - t)^2 + gamma 
                  t = 6 * draw(4) - 3;
     auto const value = [&](double u) {
       return theta / 2 * (u - t) * (u - t) +
-             gamma * formula::PenaltyTerm<Psi::Activation::two_sided>{}(u, lambda, beta);
+             gamma * formula::PenaltyTerm<typename Psi::Activation>{}(u, lambda, beta);
     };
     double const s = theta + gamma * beta, u = A(theta / s * t, gamma * lambda / s);
     (u == 0 ? zeros : active) += 1;

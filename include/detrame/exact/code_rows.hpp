@@ -27,7 +27,7 @@ class CodeRows {
   DETRAME_HOST_DEVICE Index first() const { return first_; }
   DETRAME_HOST_DEVICE Index count() const { return count_; }
 
-  /// f(i, j, u_ij, v_ij) for each u_ij of these rows that is not 0, column after column, and the sums over
+  /// f(i, j, u_ij, v_ij) for each u_ij of these rows but 0 at a kink, column after column, and the sums over
   /// them: within runs of columns, and then of runs. NaN is not 0.
   template <class F>
   DETRAME_HOST_DEVICE void visit(F&& f) {
@@ -38,7 +38,7 @@ class CodeRows {
         if (!any(j)) continue;
         for (Index c = 0; c < count_; ++c) {
           Scalar const u = u_(first_ + c, j);
-          if (u == Scalar(0)) continue;
+          if (idle(u)) continue;
           Scalar const v = v_(first_ + c, j);
           part[c].solution += v;
           part[c].product += u * v;
@@ -78,10 +78,13 @@ class CodeRows {
     Scalar solution, product, slope;
   };
 
+  DETRAME_HOST_DEVICE bool idle(Scalar u) const {
+    return u == Scalar(0) && formula::held(rule_, u, Scalar(1));
+  }
   DETRAME_HOST_DEVICE bool any(Index j) const {
     Scalar const* const u = &u_(first_, j);
     bool some = false;
-    for (Index c = 0; c < count_; ++c) some |= u[c] != Scalar(0);
+    for (Index c = 0; c < count_; ++c) some |= !idle(u[c]);
     return some;
   }
 

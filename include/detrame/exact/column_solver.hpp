@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/exact/active_set.hpp"
+#include "detrame/exact/face_search.hpp"
 #include "detrame/exact/report.hpp"
 #include "detrame/exact/scaling.hpp"
 #include "detrame/exact/support_set.hpp"
@@ -35,18 +36,16 @@ SharedColumns<B> formed_coarsely(B& backend, SharedColumns<B> shared) {
   return shared;
 }
 
-/// Solves and certifies all columns, blocks side by side: by SupportSet where the team can guess, by
-/// ActiveSet where it cannot.
+/// Solves and certifies all columns, blocks side by side: those of a shrinkage by SupportSet where the team
+/// can guess, by ActiveSet where it cannot; those of any other penalty by SearchFaces, without factors.
 ///
 /// N: how many. numbers, views: what the problem is made of. problem_rows: its scratch_rows.
 template <class Form, Backend B, class Activation, class... Views>
 void solve_columns(B& backend, char const* who, Activation activation, SharedColumns<B> const& shared,
                    Index N, ExactOptions options, ExactResult<B>& result, typename Form::Numbers numbers,
                    Index problem_rows, Views const&... views) {
-  static_assert(
-      requires { Activation::two_sided; },
-      "exact: the active set takes penalties whose only kink is 0 (Shrinkage: lambda |u|, perhaps on "
-      "u >= 0); any other Penalty is solved in a ConvolutionalMetric or a ConvolutionalSynthesis");
+  constexpr bool shrinks = requires { Activation::two_sided; };
+  if (!shrinks) require_no_factors(who, options);
   using Team = typename B::Team;
   Index const k = shared.curvature.rows(), n = shared.Q.rows(), blocks = N > 0 ? k / n : 1;
   bool const warm = prepare(backend, who, k, N, options, result);
@@ -56,7 +55,13 @@ void solve_columns(B& backend, char const* who, Activation activation, SharedCol
   // At the least a product for r, and one for the certificate.
   Tasks const tasks((N + Team::width - 1) / Team::width * blocks,
                     2. * static_cast<double>(Team::width) * static_cast<double>(n) * static_cast<double>(n));
-  if constexpr (GuessingTeam<Team>) {
+  if constexpr (!shrinks) {
+    using Solver = SearchFaces<Activation>;
+    if (N > 0)
+      each_column(backend, tasks, Solver::template scratch_of_columns<Team>(n, problem_rows),
+                  OnBlocks<Form, Solver>{{activation, warm, options.pivot_limit}, numbers}, shared.beta,
+                  shared.lambda, u, report, views...);
+  } else if constexpr (GuessingTeam<Team>) {
     using Solver = SupportSet<Activation, Team>;
     if (N > 0)
       each_column(

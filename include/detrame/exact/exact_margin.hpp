@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "detrame/backend/formulas.hpp"
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
@@ -39,9 +40,9 @@ struct Margin {
       Scalar const nearest = team.max(
           n,
           [=](Index i) {  // the largest of -margin: a maximum keeps NaN
-            Scalar const at = v[i + c * n];
-            Scalar const distance = rule.margin(at, g[i + c * n], scaled(lambda(i, 0), by.weights));
-            return -scaled(distance, rule.slope(at) != Scalar(0) ? -by.code : -by.weights);
+            Scalar const at = v[i + c * n], weight = scaled(lambda(i, 0), by.weights);
+            Scalar const distance = rule.margin(at, g[i + c * n], weight);
+            return -scaled(distance, formula::held(rule, at, weight) ? -by.weights : -by.code);
           },
           -limits::infinity<Scalar>);
       team.once([=] { margin(0, j) = -nearest; });

@@ -42,15 +42,16 @@ struct MetricAdjoint {
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
                                       MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
-                                      MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
-                                      MatrixView<Scalar const> weights, MatrixView<Scalar const> slots,
-                                      MatrixView<Scalar const> sizes, MatrixView<Scalar> v,
-                                      MatrixView<Scalar> z_bar) const {
+                                      MatrixView<Scalar const> lambda, MatrixView<Scalar const> u,
+                                      MatrixView<Scalar const> u_bar, MatrixView<Scalar const> weights,
+                                      MatrixView<Scalar const> slots, MatrixView<Scalar const> sizes,
+                                      MatrixView<Scalar> v, MatrixView<Scalar> z_bar) const {
     Index const n = Q.rows(), blocks = Q.cols() / n, b = task % blocks, j = task / blocks;
     auto const cut = [=](auto matrix) { return matrix.middle_rows(b * n, n).middle_cols(j, 1); };
     MatrixView<Scalar> const v_b = cut(v);
-    Support const support = solve(team, Q.middle_cols(b * n, n), scratch, beta.middle_rows(b * n, n), cut(u),
-                                  cut(u_bar), v_b, KeptFactors<Scalar const>{slots, sizes}.block(b), j);
+    Support const support = solve(team, Q.middle_cols(b * n, n), scratch, beta.middle_rows(b * n, n),
+                                  lambda.middle_rows(b * n, n), cut(u), cut(u_bar), v_b,
+                                  KeptFactors<Scalar const>{slots, sizes}.block(b), j);
     Scalar* const y = &z_bar(b * n, j);
     team.each(n, [=](Index i) { y[i] = Scalar(0); });
     add_members(
@@ -185,8 +186,8 @@ void exact_prox_pullback(B& backend, M const& Q, Psi const& psi, Input<B> z, Inp
   exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, metric.matrix);
   each_column(backend, k / n * N, Solve::template scratch_size<Team>(n),
               exact::MetricAdjoint<Activation>{{psi.activation(), metric.matrix}}, metric.weights, entry.beta,
-              U, U_bar, weights, ConstView<B>(factors.slots), ConstView<B>(factors.sizes), View<B>(bar.v),
-              View<B>(bar.z_bar));
+              entry.lambda, U, U_bar, weights, ConstView<B>(factors.slots), ConstView<B>(factors.sizes),
+              View<B>(bar.v), View<B>(bar.z_bar));
   each_column(backend, exact::CodeRows<Activation, Team>::groups(k), 0,
               exact::MetricGradient<Activation>{psi.activation()}, Z, U, ConstView<B>(bar.v),
               View<B>(bar.Q_bar), View<B>(bar.lambda_bar), View<B>(bar.beta_bar));
@@ -236,7 +237,7 @@ void exact_prox_pullback(B& backend, ConvolutionalMetric<B> const& Q, Psi const&
   View<B> const v_image = View<B>(bar.v).reshaped(n, N / sites);
   using Solve = exact::SolveOnSupport<typename Psi::Activation, exact::MetricImages<Scalar>>;
   each_column(backend, N / sites, Solve::products_scratch(n, 0),
-              Solve{psi.activation(), {shape, metric.matrix}, limit}, entry.beta,
+              Solve{psi.activation(), {shape, metric.matrix}, limit}, entry.beta, entry.lambda,
               exact::by_image<B>(lane, U, sites, copy_u, backend),
               exact::by_image<B>(lane, U_bar, sites, copy_u_bar, backend), v_image, metric.weights);
   ConstView<B> const v = bar.v;

@@ -21,13 +21,14 @@ struct SynthesisAdjoint {
 
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
-                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
-                                      MatrixView<Scalar const> u_bar, MatrixView<Scalar const> D,
-                                      MatrixView<Scalar const> x, MatrixView<Scalar const> slots,
-                                      MatrixView<Scalar const> sizes, MatrixView<Scalar> v,
-                                      MatrixView<Scalar> X_bar, MatrixView<Scalar> E) const {
-    Support const support = solve(team, Q, scratch, beta, u.middle_cols(j, 1), u_bar.middle_cols(j, 1),
-                                  v.middle_cols(j, 1), {slots, sizes}, j);
+                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
+                                      MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
+                                      MatrixView<Scalar const> D, MatrixView<Scalar const> x,
+                                      MatrixView<Scalar const> slots, MatrixView<Scalar const> sizes,
+                                      MatrixView<Scalar> v, MatrixView<Scalar> X_bar,
+                                      MatrixView<Scalar> E) const {
+    Support const support = solve(team, Q, scratch, beta, lambda, u.middle_cols(j, 1),
+                                  u_bar.middle_cols(j, 1), v.middle_cols(j, 1), {slots, sizes}, j);
     Scalar *const Dv = column_of(X_bar, j), *const e = column_of(E, j);
     team.each(D.rows(), [=](Index i) {
       Dv[i] = Scalar(0);
@@ -35,6 +36,11 @@ struct SynthesisAdjoint {
     });
     add_members(team, D, support, [=](Index p) { return v(support.member[p], j); }, Dv);
     add_members(team, D, support, [=](Index p) { return -u(support.member[p], j); }, e);
+    if constexpr (!requires { Activation::two_sided; })  // what is held need not be 0
+      for (Index l = 0; l < u.rows(); ++l)
+        if (Scalar const u_l = u(l, j);
+            u_l != Scalar(0) && formula::held(solve.activation, u_l, lambda(l, 0)))
+          team.each(D.rows(), [=](Index i) { e[i] -= D(i, l) * u_l; });
   }
 };
 
@@ -102,7 +108,7 @@ struct PatchDictionaryGradient {
       for (Index s = 0; s < window.out_sites(); ++s) {
         Scalar const u = U(o + s * k, j), v = V(o + s * k, j);
         total += v;
-        if (u == Scalar(0)) continue;
+        if (u == Scalar(0) && v == Scalar(0)) continue;
         patches.runs(s, [&](Index p, Index t, Index n) {
           team.each(n, [=](Index i) { D_bar(p + i, o) += E(t + i, j) * v - Dv(t + i, j) * u; });
         });
@@ -124,11 +130,11 @@ struct SynthesisCotangent {
 
 namespace exact {
 
-/// The adjoint for images; beta: k x 1.
+/// The adjoint for images; beta, lambda: k x 1.
 template <Backend B, class Activation>
 void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
-                      ConstView<B> beta, Input<B> X, Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
-                      Index limit) {
+                      ConstView<B> beta, ConstView<B> lambda, Input<B> X, Input<B> u, Input<B> u_bar,
+                      SynthesisCotangent<B>& bar, Index limit) {
   using Scalar = typename B::Scalar;
   using Solve = SolveOnSupport<Activation, SynthesisImages<Scalar>>;
   ConstView<B> const x = X, U = u, U_bar = u_bar, D = synthesis.D;
@@ -149,7 +155,7 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
   auto& lane = backend.lane();
   auto const frame = lane.frame();
   ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
-  EntryWeights<B> const entry(backend, beta, beta, w.out_sites(), atoms.matrix);
+  EntryWeights<B> const entry(backend, beta, lambda, w.out_sites(), atoms.matrix);
   View<B> const E = lane.scratch(m * w.sites(), images);
   Matrix<B> copy_x, copy_u, copy_u_bar;
   ConstView<B> const u_image = by_image<B>(lane, U, w.out_sites(), copy_u, backend);
@@ -158,7 +164,7 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
   View<B> const Dv = View<B>(bar.X_bar).reshaped(m * w.sites(), images);
   each_column(backend, images,
               Solve::products_scratch(n, SynthesisImages<typename B::Scalar>::scratch_rows(w, m)),
-              Solve{activation, {w, atoms.alpha, atoms.matrix}, limit}, entry.beta, u_image,
+              Solve{activation, {w, atoms.alpha, atoms.matrix}, limit}, entry.beta, entry.lambda, u_image,
               by_image<B>(lane, U_bar, w.out_sites(), copy_u_bar, backend), v_image, atoms.D);
   each_column(backend, images, D.rows(), Synthesise{w}, D, ConstView<B>(v_image), Dv);
   each_column(backend, images, D.rows(), Synthesise{w}, D, u_image, E);
@@ -227,8 +233,8 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
   using Activation = typename Psi::Activation;
   each_column(backend, N, exact::FactorOnSupport<Activation>::template scratch_size<Team>(k),
               exact::SynthesisAdjoint<Activation>{{psi.activation(), atoms.matrix}}, ConstView<B>(Q),
-              entry.beta, U, U_bar, D, x, ConstView<B>(factors.slots), ConstView<B>(factors.sizes),
-              View<B>(bar.v), View<B>(bar.X_bar), E);
+              entry.beta, entry.lambda, U, U_bar, D, x, ConstView<B>(factors.slots),
+              ConstView<B>(factors.sizes), View<B>(bar.v), View<B>(bar.X_bar), E);
   each_column(backend, exact::CodeRows<Activation, Team>::groups(k), 0,
               exact::DictionaryGradient<Activation>{psi.activation()}, ConstView<B>(E),
               ConstView<B>(bar.X_bar), U, ConstView<B>(bar.v), View<B>(bar.D_bar), View<B>(bar.d_bar),
@@ -271,7 +277,8 @@ void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synth
                               Input<B> X, Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
                               Index limit = 5000) {
   exact::require_rows("exact_synthesis_pullback", psi.dim(), synthesis.D.cols());
-  exact::pull_back_images(backend, synthesis, psi.activation(), psi.beta(), X, u, u_bar, bar, limit);
+  exact::pull_back_images(backend, synthesis, psi.activation(), psi.beta(), psi.lambda(), X, u, u_bar, bar,
+                          limit);
 }
 
 /// The same with the paper's penalty, of synthesis.lambda and synthesis.beta.
@@ -280,8 +287,9 @@ void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synth
                               Input<B> u_bar, SynthesisCotangent<B>& bar, Index limit = 5000) {
   auto const frame = backend.lane().frame();
   exact::pull_back_images(backend, synthesis, formula::NonnegativeShrinkage{},
-                          exact::constant<B>(backend.lane(), synthesis.D.cols(), synthesis.beta), X, u, u_bar,
-                          bar, limit);
+                          exact::constant<B>(backend.lane(), synthesis.D.cols(), synthesis.beta),
+                          exact::constant<B>(backend.lane(), synthesis.D.cols(), synthesis.lambda), X, u,
+                          u_bar, bar, limit);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

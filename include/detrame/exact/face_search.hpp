@@ -119,7 +119,7 @@ class FaceSearch {
     Scalar *const u = u_, *const g = g_, *const p = p_, *const Hp = Hp_;
     Scalar const *const root = root_, *const lambda = lambda_, *const fixed = fixed_, *const reach = reach_;
     Activation const activation = activation_;
-    auto const on_face = [=](Index i) { return activation.slope(u[i]) != Scalar(0); };
+    auto const on_face = [=](Index i) { return !formula::held(activation, u[i], lambda[i]); };
     auto const slope = [=](Index i) { return activation.subgradient(u[i], g[i], lambda[i]) / root[i]; };
     // What pulls entries off their kinks: as long as the face's slope is less than a tenth of that,
     // it can wait.
@@ -136,7 +136,10 @@ class FaceSearch {
     while (products < limit && square > Scalar(0.01) * off && square > floor) {
       product(p_, Hp_);
       ++products;
-      Scalar const curvature = team_.sum(n_, [=](Index i) { return p[i] * Hp[i]; });
+      Scalar const curvature = team_.sum(n_, [=](Index i) {
+        return on_face(i) ? p[i] * (Hp[i] + formula::curvature(activation, u[i], lambda[i]) * p[i])
+                          : Scalar(0);
+      });
       if (!(curvature > Scalar(0))) break;
       Scalar const wanted = square / curvature;
       // 1 / step at which the first entry comes to a kink
@@ -168,7 +171,7 @@ class FaceSearch {
   Scalar *u_, *g_, *p_, *Hp_, *Theta_, *reach_;
 };
 
-/// Solves one image with the face search, and certifies.
+/// Solves with the face search, and certifies: one image, or columns one after the other.
 template <class Activation>
 struct SearchFaces {
   Activation activation;
@@ -176,6 +179,10 @@ struct SearchFaces {
   Index limit;
 
   static constexpr Index scratch_size(Index n, Index problem_rows) { return 10 * n + problem_rows + 1; }
+  template <class Team>
+  static constexpr Index scratch_of_columns(Index n, Index problem_rows) {
+    return (4 * n + Team::height + problem_rows + 1) * Team::width + 10 * n;
+  }
 
   template <class Team, MultipliedProblem<Team> P>
   DETRAME_HOST_DEVICE void operator()(Team const& team, P problem, Index j, typename Team::Scalar* scratch,
@@ -185,16 +192,67 @@ struct SearchFaces {
                                       MatrixView<typename Team::Scalar> report) const {
     using Scalar = typename Team::Scalar;
     Index const n = u.rows();
-    Scalar *const point = scratch, *const r = point + n, *const weights = r + n, *const root = weights + n,
-                  *const fixed = root + n, *const rest = fixed + n, *const power = rest + 5 * n,
-                  *const V = power + 1;
+    Scalar *const own = scratch, *const r = own + 9 * n, *const power = r + n, *const V = power + 1;
     problem.known.find(team, problem, j, 1, power);
+    problem.linear(team, j, V, r);
+    problem.diagonal(team, own);
+    search(
+        team, problem, j, r, V, own, beta, lambda, u, report,
+        [&](Scalar const* x, Scalar* y) { problem.multiply(team, x, V, y); },
+        [&](Scalar const* x, Scalar* y) { problem.spread(team, x, V, y); });
+    certify(team, activation, problem, beta, lambda, j, own, V, own + 4 * n, own + 5 * n, u, report);
+  }
+
+  template <class Team, FactoredProblem<Team> P>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, P problem, Index first,
+                                      typename Team::Scalar* scratch,
+                                      MatrixView<typename Team::Scalar const> beta,
+                                      MatrixView<typename Team::Scalar const> lambda,
+                                      MatrixView<typename Team::Scalar> u,
+                                      MatrixView<typename Team::Scalar> report) const {
+    using Scalar = typename Team::Scalar;
+    constexpr Index width = Team::width;
+    auto const Q = problem.Q;
+    Index const n = u.rows(), count = u.cols() - first < width ? u.cols() - first : width;
+    Scalar *const own = scratch, *const r_c = own + 9 * n, *const powers = r_c + n, *const v = powers + width,
+                  *const g = v + n * width, *const t = g + n * width, *const r = t + n * width,
+                  *const V = r + (n + Team::height) * width;
+    problem.known.find(team, problem, first, count, powers);
+    problem.linear(team, first, V, r);
+    for (Index c = 0; c < count; ++c) {
+      team.each(n, [=](Index i) {
+        r_c[i] = r[i * width + c];
+        own[i] = Q(i, i);
+      });
+      search(
+          team, problem, first + c, r_c, V, own, beta, lambda, u, report,
+          [&](Scalar const* x, Scalar* y) { product<false>(team, Q, x, y); },
+          [&](Scalar const* x, Scalar* y) { product<true>(team, Q, x, y); });
+    }
+    certify(team, activation, problem, beta, lambda, first, v, V, g, t, u, report);
+  }
+
+ private:
+  template <bool magnitudes, class Team, class Scalar>
+  DETRAME_HOST_DEVICE static void product(Team const& team, MatrixView<Scalar const> Q, Scalar const* x,
+                                          Scalar* y) {
+    team.each(Q.rows(), [=](Index i) { y[i] = Scalar(0); });
+    add_product<magnitudes>(team, Q, 1, x, y);
+  }
+
+  /// Column j of u, from its r. multiply, spread: Q x, and |Q| x or more. own: 9 n scalars, q_ii on entry.
+  template <class Team, class P, class Scalar, class Multiply, class Spread>
+  DETRAME_HOST_DEVICE void search(Team const& team, P const& problem, Index j, Scalar const* r, Scalar* V,
+                                  Scalar* own, MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
+                                  MatrixView<Scalar> u, MatrixView<Scalar> report, Multiply const& multiply,
+                                  Spread const& spread) const {
+    Index const n = u.rows();
+    Scalar *const root = own, *const point = root + n, *const weights = point + n, *const fixed = weights + n,
+                  *const rest = fixed + n;
     Powers const by = problem.powers(team, j);
     Activation const rule = activation.scaled(by.code);
     bool const from_guess = warm;
-    problem.linear(team, j, V, r);
     problem.linear_terms(team, j, V, fixed);
-    problem.diagonal(team, root);
     team.each(n, [=](Index i) {
       point[i] = rule(from_guess ? scaled(u(i, j), by.code) : Scalar(0), Scalar(0));
       weights[i] = scaled(lambda(i, 0), by.weights);
@@ -203,20 +261,22 @@ struct SearchFaces {
       root[i] = curvature > Scalar(0) ? std::sqrt(curvature) : Scalar(1);
     });
     Scalar const tolerance = static_cast<Scalar>(problem.roundings()) * limits::epsilon<Scalar> / Scalar(4);
-    FaceSearch<Activation, Team> search(team, rule, n, tolerance, weights, r, root, fixed, point, rest);
-    auto const end = search.run(
+    FaceSearch<Activation, Team> faces(team, rule, n, tolerance, weights, r, root, fixed, point, rest);
+    auto const add_beta = [&](Scalar const* x, Scalar* y) {
+      team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
+    };
+    auto const end = faces.run(
         limit,
         [&](Scalar const* x, Scalar* y) {
-          problem.multiply(team, x, V, y);
-          team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
+          multiply(x, y);
+          add_beta(x, y);
         },
         [&](Scalar const* x, Scalar* y) {
-          problem.spread(team, x, V, y);
-          team.each(n, [=](Index i) { y[i] += beta(i, 0) * x[i]; });
+          spread(x, y);
+          add_beta(x, y);
         });
     team.each(n, [=](Index i) { u(i, j) = scaled(point[i], -by.code); });
     enter(team, report, j, end.status, end.products);
-    certify(team, activation, problem, beta, lambda, j, point, V, rest, rest + n, u, report);
   }
 };
 

@@ -101,10 +101,11 @@ void reserve(B& backend, Matrix<B>& m, Index rows, Index cols) {
   if (m.rows() != rows || m.cols() != cols) resize(backend, m, rows, cols);
 }
 
-/// Images are solved by products, without a factor.
+/// Images, and whatever the penalty is where it is no Shrinkage, are solved by products, without a factor.
 inline void require_no_factors(char const* who, ExactOptions options) {
   if (options.factor_bytes != 0)
-    throw DomainError(message(who, ": factor_bytes = ", options.factor_bytes, ", must be 0 for images"));
+    throw DomainError(message(who, ": factor_bytes = ", options.factor_bytes,
+                              ", must be 0 for images, and for a penalty that is no Shrinkage"));
 }
 
 /// What the entry points refuse. Whether there is a guess to start from.

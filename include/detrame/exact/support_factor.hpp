@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/backend/formulas.hpp"
 #include "detrame/exact/kept_factors.hpp"
 #include "detrame/exact/problem.hpp"
 
@@ -34,7 +35,7 @@ DETRAME_HOST_DEVICE void add_members(Team const& team, MatrixView<Scalar const> 
 
 /// The adjoint system on the support of one column's solution, for one diagonal block Q, by a factor.
 ///
-///   H_AA v_A = u_bar_A,   v = 0 off A = {i: slope(u_i) != 0},   H = Q + diag(beta)
+///   H_AA v_A = u_bar_A,   v = 0 off A, what is not held,   H = Q + diag(beta + lambda rho''(u))
 ///
 /// v_A is NaN where H_AA is not definite to working precision, or u has NaN. Q and beta are in range, the
 /// caller's times 4^matrix. A factor that is kept is used as it is. Q may be empty where all are: then v_A is
@@ -49,23 +50,24 @@ struct FactorOnSupport {
     return Team::padded(n) + Team::factor_size(n) + scalars_for<typename Team::Scalar, int>(n);
   }
 
-  /// beta, u, u_bar, v: n x 1, of column j. What it returns stands in `scratch`.
+  /// beta, lambda, u, u_bar, v: n x 1, of column j. What it returns stands in `scratch`.
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE Support operator()(Team const& team, MatrixView<Scalar const> Q, Scalar* scratch,
-                                         MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
-                                         MatrixView<Scalar const> u_bar, MatrixView<Scalar> v,
-                                         KeptFactors<Scalar const> kept, Index j) const {
+                                         MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
+                                         MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
+                                         MatrixView<Scalar> v, KeptFactors<Scalar const> kept,
+                                         Index j) const {
     Index const n = u.rows();
     Scalar* const x = scratch;
     Scalar* const made = x + Team::padded(n);
     int* const member = reinterpret_cast<int*>(made + Team::factor_size(n));
-    Index const size = list_members(team, u, member);
+    Index const size = list_members(team, lambda, u, member);
     team.each(size, [=](Index p) { x[p] = u_bar(member[p], 0); });
     Scalar const size_of_u = team.max(size, [=](Index p) { return std::abs(u(member[p], 0)); });
     Scalar const* const found = kept.find(j, size);
     bool solvable = size_of_u == size_of_u;
     if (solvable && found == nullptr)
-      solvable = size == 0 || (Q.cols() > 0 && make(team, Q, beta, member, size, made));
+      solvable = size == 0 || (Q.cols() > 0 && make(team, Q, beta, lambda, u, member, size, made));
     if (solvable) team.cholesky_solve(found ? found : made, size, x);
     int const back = 2 * matrix;
     team.each(n, [=](Index i) { v(i, 0) = Scalar(0); });
@@ -77,18 +79,26 @@ struct FactorOnSupport {
   /// H_AA = L L^T; whether it is definite.
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE bool make(Team const& team, MatrixView<Scalar const> Q, MatrixView<Scalar const> beta,
+                                MatrixView<Scalar const> lambda, MatrixView<Scalar const> u,
                                 int const* member, Index size, Scalar* factor) const {
+    auto const rule = activation;
+    int const by = 2 * matrix;
     place_rows(team, Q, member, size, Index{0}, factor);
-    team.each(size, [=](Index p) { factor[Team::factor_place(p, p)] += beta(member[p], 0); });
+    team.each(size, [=](Index p) {
+      int const i = member[p];
+      factor[Team::factor_place(p, p)] +=
+          beta(i, 0) + scaled(formula::curvature(rule, u(i, 0), lambda(i, 0)), by);
+    });
     return team.cholesky(factor, size, 0) == size;
   }
 
   template <class Team, class Scalar>
-  DETRAME_HOST_DEVICE Index list_members(Team const& team, MatrixView<Scalar const> u, int* member) const {
+  DETRAME_HOST_DEVICE Index list_members(Team const& team, MatrixView<Scalar const> lambda,
+                                         MatrixView<Scalar const> u, int* member) const {
     Index size = 0;
     for (Index i = 0; i < u.rows(); ++i) {
       Scalar const u_i = u(i, 0);
-      if (activation.slope(u_i) == Scalar(0) && u_i == u_i) continue;
+      if (formula::held(activation, u_i, lambda(i, 0)) && u_i == u_i) continue;
       Index const p = size++;
       team.once([=] { member[p] = static_cast<int>(i); });
     }

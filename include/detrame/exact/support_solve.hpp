@@ -9,7 +9,7 @@ namespace detrame::inline DETRAME_ABI::exact {
 /// The adjoint system on the support of a solution, for one diagonal block and one column a task, by products
 /// with Q. A kernel of each_column.
 ///
-///   H_AA v_A = u_bar_A,   v = 0 off A = {i: slope(u_i) != 0},   H = Q + diag(beta)
+///   H_AA v_A = u_bar_A,   v = 0 off A, what is not held,   H = Q + diag(beta + lambda rho''(u))
 ///
 /// By conjugate gradients in the unknowns sqrt(h_ii) v_i, to the residual eps |u_bar_A| of that scale or for
 /// `limit` products with H. NaN in u_i gives NaN in v_i. Q and beta are in range, scaled as the problem's
@@ -24,32 +24,38 @@ struct SolveOnSupport {
 
   template <class Team, class Scalar, class... Views>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index task, Scalar* scratch,
-                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
-                                      MatrixView<Scalar const> u_bar, MatrixView<Scalar> v,
-                                      Views... views) const {
+                                      MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
+                                      MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
+                                      MatrixView<Scalar> v, Views... views) const {
     Problem const problem{numbers, views...};
     Index const blocks = problem.blocks(), b = task % blocks, j = task / blocks, n = u.rows() / blocks;
     auto const cut = [=](auto matrix) { return matrix.middle_rows(b * n, n).middle_cols(j, 1); };
-    auto const beta_b = beta.middle_rows(b * n, n);
-    by_products(team, problem.block(b), scratch, beta_b, cut(u), cut(u_bar), cut(v));
+    by_products(team, problem.block(b), scratch, beta.middle_rows(b * n, n), lambda.middle_rows(b * n, n),
+                cut(u), cut(u_bar), cut(v));
   }
 
  private:
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void by_products(Team const& team, Problem const& problem, Scalar* scratch,
-                                       MatrixView<Scalar const> beta, MatrixView<Scalar const> u,
-                                       MatrixView<Scalar const> u_bar, MatrixView<Scalar> v) const {
+                                       MatrixView<Scalar const> beta, MatrixView<Scalar const> lambda,
+                                       MatrixView<Scalar const> u, MatrixView<Scalar const> u_bar,
+                                       MatrixView<Scalar> v) const {
     Index const n = u.rows();
     Scalar *const r = scratch, *const p = r + n, *const Hp = p + n, *const diagonal = Hp + n,
-                  *const own = diagonal + n;
+                  *const V = diagonal + n;
     auto const rule = activation;
     int const by = into_range(team.max(n, [=](Index i) { return std::abs(u_bar(i, 0)); }));
     problem.diagonal(team, diagonal);
-    auto const held = [=](Index i) { return rule.slope(u(i, 0)) == Scalar(0); };
+    int const matrix = 2 * numbers.matrix;
+    auto const held = [=](Index i) { return formula::held(rule, u(i, 0), lambda(i, 0)); };
+    auto const own = [=](Index i) {  // what is not Q's on the diagonal of H
+      Scalar const of_rho = held(i) ? Scalar(0) : formula::curvature(rule, u(i, 0), lambda(i, 0));
+      return beta(i, 0) + scaled(of_rho, matrix);
+    };
     team.each(n, [=](Index i) {
       v(i, 0) = u(i, 0) == u(i, 0) ? Scalar(0) : u(i, 0);
       r[i] = held(i) ? Scalar(0) : scaled(u_bar(i, 0), by);
-      Scalar const curvature = diagonal[i] + beta(i, 0);
+      Scalar const curvature = diagonal[i] + own(i);
       diagonal[i] = curvature > Scalar(0) ? curvature : Scalar(1);
       p[i] = r[i] / diagonal[i];
     });
@@ -57,8 +63,8 @@ struct SolveOnSupport {
     Scalar square = team.sum(n, length);
     Scalar const eps = limits::epsilon<Scalar>, floor = eps * eps * square;
     for (Index t = 0; t < limit && square > floor; ++t) {
-      problem.multiply(team, p, own, Hp);
-      team.each(n, [=](Index i) { Hp[i] = held(i) ? Scalar(0) : Hp[i] + beta(i, 0) * p[i]; });
+      problem.multiply(team, p, V, Hp);
+      team.each(n, [=](Index i) { Hp[i] = held(i) ? Scalar(0) : Hp[i] + own(i) * p[i]; });
       Scalar const step = square / team.sum(n, [=](Index i) { return p[i] * Hp[i]; });
       team.each(n, [=](Index i) {
         v(i, 0) += step * p[i];

@@ -65,6 +65,13 @@ inline HostMatrix<double> normal_like(HostMatrix<double> const& u, Random const&
   });
 }
 
+/// Whether a state with these kinks, zeros unless a rule says otherwise, is on a line between them.
+inline bool on_a_line(double u) { return u != 0; }
+template <class Rule>
+bool on_a_line(double u, Rule const& rule) {
+  return rule.curvature(u) == 0;
+}
+
 /// <f_bar, d> against the central difference along d, in one argument.
 inline PullbackCheck compare(PullbackProblem const& f, std::size_t argument, HostMatrix<double> const& f_bar,
                              HostMatrix<double> const& y_bar, Random const& random,
@@ -117,8 +124,8 @@ Theta with_values(B& backend, Theta theta, std::vector<HostMatrix<double>> const
 /// for x and for each parameter. Also checks that pullback *adds* to theta_bar.
 ///
 /// Requires  double. x and theta of size about 1, away from kinks: a layer that has `visit_states` (the
-///           states whose zeros are its kinks) has its support compared at both points, one that has not is
-///           trusted.
+///           states whose zeros are its kinks, or the kinks of a rule beside them) has its support compared
+///           at both points, one that has not is trusted.
 /// Ensures   one entry for each argument and direction; the error of a right pullback is O(h^2) + rounding /
 ///           h, NaN where anything is.
 /// Tested    tests/layer/check_pullback_test.cpp, where a wrong pullback is told from a right one
@@ -143,11 +150,12 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
     auto const theta_there = detail::with_values(backend, theta, arguments);
     detail::PullbackProblem::Value value{
         to_host(backend, layer.forward(backend, theta_there, x_there, tape, options.draw)), {}};
-    if constexpr (requires { L::visit_states([](auto const&) {}, tape); })
+    if constexpr (requires { L::visit_states([](auto const&...) {}, tape); })
       L::visit_states(
-          [&](auto const& state) {
+          [&](auto const& state, auto const&... rule) {
             Host const u = to_host(backend, state);
-            for (Index i = 0; i < u.rows() * u.cols(); ++i) value.support.push_back(u.data()[i] != 0);
+            for (Index i = 0; i < u.rows() * u.cols(); ++i)
+              value.support.push_back(detail::on_a_line(u.data()[i], rule...));
           },
           tape);
     return value;

@@ -49,7 +49,7 @@ struct Dictionary<k, Exact> {
       ConstView<B> beta() const { return problem.beta; }
       Activation activation() const { return {}; }
       void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {
-        column_sums(lane, out, formula::PenaltyTerm<false>{}, U, PerRow{lambda()}, PerRow{beta()});
+        column_sums(lane, out, formula::PenaltyTerm<Activation>{}, U, PerRow{lambda()}, PerRow{beta()});
       }
     };
     static_assert(Penalty<PenaltyOf>);

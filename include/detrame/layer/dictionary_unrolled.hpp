@@ -116,8 +116,8 @@ struct Dictionary<k, Unrolled<Scheme, Unroll<T>>> {
       resize(backend, tape.x_bar, in.channels, u_bar.cols());
       for (Matrix<B>* const sum : {&tape.W_tilde_bar, &tape.b_bar})
         each(lane, formula::Fill<Scalar>{0}, *sum);
-      unrolled_from_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, T, tape.u,
-                             tape.states, u_bar, tape.u, tape.W_tilde_bar, tape.b_bar);
+      unrolled_from_pullback(backend, structure, formula::NonnegativeShrinkage(), tape.W_tilde, tape.b, T,
+                             tape.u, tape.states, u_bar, tape.u, tape.W_tilde_bar, tape.b_bar);
 
       auto const frame = lane.frame();
       View<B> const h_bar = lane.scratch(k, 1), G_bar_G = lane.scratch(k, 1);  // k x 1

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <limits>
+
 #include "detrame/layer/concept.hpp"
 #include "detrame/layer/inference.hpp"
 #include "detrame/layer/samples.hpp"
@@ -52,36 +54,85 @@ struct RecurrentWeight : Role {
   }
 };
 
-template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
-struct QMetricReLU;
+/// The rule of a Q-metric layer, as a type.
+struct Nonnegative {
+  template <class Scalar>
+  static constexpr formula::NonnegativeShrinkage at() {
+    return {};
+  }
+};
+struct Signed {
+  template <class Scalar>
+  static constexpr formula::SoftShrinkage at() {
+    return {};
+  }
+};
 
-/// The Q-metric ReLU of Algorithm 2, with free parameters: T updates of                                  (M5)
+/// Bounds as a template argument.
+struct Bounds {
+  double low, high;
+};
+/// u within bounds, Clipped<Bounds{-1, 1}> a hard tanh; b counts nothing.
+template <Bounds bounds>
+struct Clipped {
+  static_assert(bounds.low <= bounds.high, "Clipped: the bounds must be an interval");
+  template <class Scalar>
+  static constexpr formula::Clamp<Scalar> at() {
+    return {static_cast<Scalar>(bounds.low), static_cast<Scalar>(bounds.high)};
+  }
+};
+
+/// Where Huber's penalty turns from a square to a line, as a template argument.
+struct Delta {
+  double value;
+};
+/// Huber's: u = t delta / (delta + b) where that is within delta, else t - b sign(t).
+template <Delta delta>
+struct Smooth {
+  static_assert(delta.value > 0 && delta.value < std::numeric_limits<double>::infinity(),
+                "Smooth: delta must be > 0 and finite");
+  template <class Scalar>
+  static constexpr formula::HuberShrinkage<Scalar> at() {
+    return {static_cast<Scalar>(delta.value)};
+  }
+};
+
+template <class Activation, class StructureRecipe, class Steps, class TapePolicy = StoreStates>
+struct QMetric;
+
+/// The Q-metric ReLU of Algorithm 2, its signed sibling, and what else a rule makes of it, with free
+/// parameters: T updates of                                                                        (M5) (M9)
 ///
-///   U_{t+1} = ReLU(h o z + W~ (U_t - z) - b),   U_0 = 0;   returns U_T
+///   U_{t+1} = A(h o z + W~ (U_t - z), b),   U_0 = 0;   returns U_T
 ///
-/// Shapes    z, u: channels x columns.  W~ as StructureRecipe says (Full, Blocks<g>, Convolutional<K>).  h,
-///           b: channels x 1.
+/// By its names QMetricReLU, A(t, b) = ReLU(t - b), and QMetricSoftThreshold, A(t, b) = sign(t) (|t| - b)_+.
+///
+/// Shapes    z, u: channels x columns.  Activation: Nonnegative, Signed, Clipped<Bounds>, Smooth<Delta>, or
+///           any type with an at<Scalar>() that gives a rule.  W~ as StructureRecipe says (Full, Blocks<g>,
+///           Convolutional<K>).  h, b: channels x 1.
 /// Requires  the constraints W~ in D0, h in [0, 1], b >= 0 are the optimiser's to keep (F3); the map is
-///           defined without them. It is a prox only where `untie` says so (F2).
+///           defined without them, but of Signed and Smooth it is nobody's where b < 0. It is a prox only
+///           where `untie` says so (F2).
 /// Adjoint   closed form (A1). TapePolicy: StoreStates keeps U_1 ... U_{T-1}, RecomputeStates computes them
 ///           again.
 /// Lending   u is not lent: pullback reads it as U_T. Cannot run in place: pullback reads z.
 /// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with
 ///           the pullback.
-/// Tested    tests/layer/layer_test.cpp
-template <class StructureRecipe, int T, class TapePolicy>
-struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
-  static_assert(T >= 1, "QMetricReLU: at least one update");
+/// Tested    tests/layer/q_metric_relu_test.cpp
+template <class Activation, class StructureRecipe, int T, class TapePolicy>
+struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy> {
+  static_assert(T >= 1, "QMetric: at least one update");
 
   static constexpr Shape output(Shape in) { return in; }
 
   template <Shape in, Backend B>
   struct Layer {
-    static_assert(StructureRecipe::fits(in), "QMetricReLU: the blocks of W~ must divide the channels");
+    static_assert(StructureRecipe::fits(in), "QMetric: the blocks of W~ must divide the channels");
     using Backend = B;
     static constexpr Shape input = in, output = in;
     static constexpr Index k = in.channels;
     static constexpr auto structure = StructureRecipe::template at<typename B::Scalar, in>();
+    static constexpr auto activation = Activation::template at<typename B::Scalar>();
     static constexpr Index multiply_adds =
         T * structure.weight_rows(k) * structure.weight_cols(k) * in.sites();
     static constexpr Index samples_at_once = (structure.batch(0).wanted + in.sites() - 1) / in.sites();
@@ -102,47 +153,59 @@ struct QMetricReLU<StructureRecipe, Unroll<T>, TapePolicy> {
     };
 
     Parameters parameters(B& backend) const {
-      structure.check("QMetricReLU", k);
+      structure.check("QMetric", k);
       return {zeros(backend, structure.weight_rows(k), structure.weight_cols(k)), zeros(backend, k, 1),
               zeros(backend, k, 1)};
     }
 
     ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> z, Tape& tape, Draw) const {
-      samples<Layer>("QMetricReLU", z);
+      samples<Layer>("QMetric", z);
       resize(backend, tape.u, k, z.cols());
       resize(backend, tape.states, k, TapePolicy::columns(T, z.cols()));
       tape.z = z;
-      unrolled_prox(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h, theta.b, z,
-                    T, tape.u, tape.states);
+      unroll(backend, theta, z, tape.u, tape.states);
       return tape.u;
     }
 
     void predict(B& backend, Parameters const& theta, ConstView<B> z, View<B> u) const {
-      samples<Layer>("QMetricReLU", z, u);
+      samples<Layer>("QMetric", z, u);
       predict_in_chunks(backend, *this, theta, z, u);
     }
 
     auto inference(B& backend, Parameters const& theta) const {
-      return prepare_unroll<formula::NonnegativeShrinkage>(backend, structure, theta.W_tilde, theta.h,
-                                                           theta.b, k, T);
+      return prepare_unroll(backend, structure, activation, theta.W_tilde, theta.h, theta.b, k, T);
     }
 
     ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> u_bar,
                           Parameters& theta_bar) const {
-      require_cotangent("QMetricReLU", tape.u, u_bar);
-      unrolled_prox_pullback(backend, structure, formula::NonnegativeShrinkage(), theta.W_tilde, theta.h,
-                             theta.b, tape.z, T, tape.u, tape.states, u_bar, tape.u, theta_bar.W_tilde,
-                             theta_bar.h, theta_bar.b);
+      require_cotangent("QMetric", tape.u, u_bar);
+      pull_back(backend, theta, tape.z, tape.u, tape.states, u_bar, theta_bar);
       return tape.u;
     }
 
-    /// The states whose zeros are the kinks of this layer, for check_pullback.
+    /// forward and pullback on views: of some rows of a layer that holds several of these. z_bar stands over
+    /// u.
+    static void unroll(B& backend, Parameters const& theta, ConstView<B> z, View<B> u, View<B> states) {
+      unrolled_prox(backend, structure, activation, theta.W_tilde, theta.h, theta.b, z, T, u, states);
+    }
+    static void pull_back(B& backend, Parameters const& theta, ConstView<B> z, View<B> u, ConstView<B> states,
+                          ConstView<B> u_bar, Parameters& theta_bar) {
+      unrolled_prox_pullback(backend, structure, activation, theta.W_tilde, theta.h, theta.b, z, T, u, states,
+                             u_bar, u, theta_bar.W_tilde, theta_bar.h, theta_bar.b);
+    }
+
+    /// The states whose kinks are those of this layer, for check_pullback.
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {
-      f(tape.u);
-      f(tape.states);
+      f(tape.u, activation);
+      f(tape.states, activation);
     }
   };
 };
+
+template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
+using QMetricReLU = QMetric<Nonnegative, StructureRecipe, Steps, TapePolicy>;
+template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
+using QMetricSoftThreshold = QMetric<Signed, StructureRecipe, Steps, TapePolicy>;
 
 }  // namespace detrame::inline DETRAME_ABI

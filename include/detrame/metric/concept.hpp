@@ -20,27 +20,32 @@ namespace detrame::inline DETRAME_ABI {
 ///                                  holds u_i as an infinite lambda_i does
 ///   lambda()                       k x 1, the weights of rho; infinity holds u_i where rho is least
 ///   A(t, b)                        argmin_u 1/2 (u - t)^2 + b rho(u), b >= 0; b = 0 projects on the domain
-///   A.slope(u)                     the derivative of that in t, as a function of the result: 1, at a kink 0.
-///                                  That in b is then -A.subgradient(u, 0, 1)
+///   A.curvature(u)                 rho''(u): 0 where rho is a line, infinity at a kink; at a jump of rho''
+///                                  either one
+///   A.times_slope(v, u, b)         v times the derivative of A in t, as a function of the result:
+///                                  v / (1 + b rho''(u)), at a kink 0. That in b is -A.subgradient(u, 0, 1)
+///                                  times as much
 ///   A.subgradient(u, g, lambda)    the element of least norm of g + lambda d rho(u), infinite outside the
 ///                                  domain, not finite where g is not: the problem is solved where it is 0
-///   A.kink(u, p)                   the next kink of rho from u on in the direction of p != 0, else infinity
-///                                  of p's sign
-///   A.margin(u, g, lambda)         the distance of a solved (u, g) from another slope, at least 0: in the
-///                                  unit of u where the slope is 1, else in that of g
+///   A.kink(u, p)                   the next kink of rho, or jump of rho'', from u on in the direction of
+///                                  p != 0, else infinity of p's sign
+///   A.margin(u, g, lambda)         the distance of a solved (u, g) from another curvature, at least 0: in
+///                                  the unit of u where it is finite, else in that of g
 ///   A.scaled(power)                the rule of 2^power rho(u 2^-power), that of codes in another unit:
 ///                                  bounds times 2^power, weights as they are
 ///
-/// Recursions know A by its type: theirs has no data.
+/// A travels by value, into kernels of a device too. A rule without a curvature (piecewise linear, as
+/// shrinkages and boxes are) and one with it (Huber's) are solved alike.
 ///
-/// Laws: tests/exact/penalty_test.cpp runs them on both of penalty.hpp and on a box.
+/// Laws: tests/exact/penalty_test.cpp runs them on those of penalty.hpp.
 namespace has {
 
 template <class P>
 concept activation = requires(P const& psi, typename P::Activation const& A, typename P::Backend::Scalar t) {
   { psi.activation() } -> std::same_as<typename P::Activation>;
   { A(t, t) } -> std::same_as<typename P::Backend::Scalar>;
-  { A.slope(t) } -> std::same_as<typename P::Backend::Scalar>;
+  { A.curvature(t) } -> std::same_as<typename P::Backend::Scalar>;
+  { A.times_slope(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;
   { A.subgradient(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;
   { A.kink(t, t) } -> std::same_as<typename P::Backend::Scalar>;
   { A.margin(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;

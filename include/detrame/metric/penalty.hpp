@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <limits>
 #include <utility>
 
 #include "detrame/metric/concept.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
-/// The elastic-net penalties, with a scalar lambda and beta or one of each per row.                    (M1)
+/// A penalty with the rule of its Activation, a scalar lambda and beta or one of each per row.    (M1) (M9)
 ///
-///   psi(u) = sum_i lambda_i |u_i| + beta_i/2 u_i^2  (+ indicator(u >= 0) where Activation is one-sided)
+///   psi(u) = sum_i lambda_i rho(u_i) + beta_i/2 u_i^2
 ///
-/// Use it by its names NonnegativeElasticNet<B> and ElasticNet<B>.
+/// Use it by its names NonnegativeElasticNet<B>, ElasticNet<B>, Box<B> and Huber<B>.
 ///
 /// Shapes    lambda, beta: k x 1.
 /// Requires  k >= 1; every lambda_i, beta_i >= 0 and not NaN: else DomainError with the first that is not.
@@ -24,15 +25,14 @@ class SeparablePenalty {
   using Backend = B;
   using Activation = Activation_;
   using Scalar = typename B::Scalar;
-  static constexpr char const* name = Activation::two_sided ? "ElasticNet" : "NonnegativeElasticNet";
 
-  SeparablePenalty(B& backend, Index k, Scalar lambda, Scalar beta)
+  SeparablePenalty(B& backend, Index k, Scalar lambda, Scalar beta, Activation const& rule = {})
       : SeparablePenalty(
             (require_rows(k), to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("lambda", lambda)))),
-            to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("beta", beta)))) {}
+            to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("beta", beta))), rule) {}
 
-  SeparablePenalty(B& backend, Matrix<B> lambda, Matrix<B> beta)
-      : SeparablePenalty(std::move(lambda), std::move(beta)) {
+  SeparablePenalty(B& backend, Matrix<B> lambda, Matrix<B> beta, Activation const& rule = {})
+      : SeparablePenalty(std::move(lambda), std::move(beta), rule) {
     require_rows(lambda_.rows());
     if (lambda_.cols() != 1 || beta_.cols() != 1 || beta_.rows() != lambda_.rows())
       throw ShapeError(message(name, ": lambda is ", lambda_.rows(), " x ", lambda_.cols(), ", beta is ",
@@ -44,16 +44,18 @@ class SeparablePenalty {
   Index dim() const { return lambda_.rows(); }
   ConstView<B> lambda() const { return lambda_; }
   ConstView<B> beta() const { return beta_; }
-  Activation activation() const { return {}; }
+  Activation activation() const { return rule_; }
 
   /// out_j = psi(u_j). U: k x N. out: 1 x N.
   void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {
-    column_sums(lane, out, formula::PenaltyTerm<Activation::two_sided>{}, U, PerRow{lambda()},
-                PerRow{beta()});
+    column_sums(lane, out, formula::PenaltyTerm<Activation>{rule_}, U, PerRow{lambda()}, PerRow{beta()});
   }
 
  private:
-  SeparablePenalty(Matrix<B> lambda, Matrix<B> beta) : lambda_(std::move(lambda)), beta_(std::move(beta)) {}
+  static constexpr char const* name = Activation::name;
+
+  SeparablePenalty(Matrix<B> lambda, Matrix<B> beta, Activation const& rule)
+      : rule_(rule), lambda_(std::move(lambda)), beta_(std::move(beta)) {}
 
   static void require_rows(Index k) { require_at_least(name, "k", k, Index{1}); }
   static Scalar at_least_0(char const* what, Scalar value) {
@@ -65,6 +67,7 @@ class SeparablePenalty {
     for (Index i = 0; i < host.rows(); ++i) at_least_0(message(what, "(", i, ")").c_str(), host(i, 0));
   }
 
+  Activation rule_;
   Matrix<B> lambda_, beta_;  // k x 1
 };
 
@@ -75,5 +78,69 @@ using NonnegativeElasticNet = SeparablePenalty<B, formula::NonnegativeShrinkage>
 /// lambda |u|_1 + beta/2 |u|^2, of either sign.
 template <Backend B>
 using ElasticNet = SeparablePenalty<B, formula::SoftShrinkage>;
+
+/// The indicator of [low, high] in each row, with beta/2 |u|^2; bounds may be infinite, lambda is 0.     (M9)
+///
+/// Requires  as SeparablePenalty; low <= high, neither of them NaN, and beta finite where 0 is not within,
+///           else DomainError.
+/// Tested    tests/exact/penalty_test.cpp
+template <Backend B>
+class Box : public SeparablePenalty<B, formula::Clamp<typename B::Scalar>> {
+  using Base = SeparablePenalty<B, formula::Clamp<typename B::Scalar>>;
+
+ public:
+  using Scalar = typename B::Scalar;
+
+  Box(B& backend, Index k, Scalar low, Scalar high, Scalar beta = 0)
+      : Base(backend, k, 0, beta, within(low, high)) {
+    require_finite(beta);
+  }
+
+  Box(B& backend, Scalar low, Scalar high, Matrix<B> beta) : Box(backend, low, high, beta.rows(), beta) {}
+
+ private:
+  Box(B& backend, Scalar low, Scalar high, Index k, Matrix<B>& beta)
+      : Base(backend, to_device(backend, HostMatrix<Scalar>(k, 1)), std::move(beta), within(low, high)) {
+    require_finite(max_to_host(backend.lane(), this->beta()));
+  }
+
+  static typename Base::Activation within(Scalar low, Scalar high) {
+    constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
+    if (!(low <= high && low < infinity && high > -infinity))
+      throw DomainError(message("Box: [", low, ", ", high, "], must be an interval"));
+    return {low + Scalar(0), high + Scalar(0)};  // no -0
+  }
+  void require_finite(Scalar beta) const {
+    if (beta > std::numeric_limits<Scalar>::max() && this->activation().value(Scalar(0)) != Scalar(0))
+      throw DomainError(message("Box: beta = ", beta, ", must be finite where 0 is not within the bounds"));
+  }
+};
+
+/// Huber's penalty: lambda times u^2 / (2 delta) where |u| <= delta, |u| - delta/2 beyond, with
+/// beta/2 |u|^2.                                                                                         (M9)
+///
+/// Requires  as SeparablePenalty; delta > 0 finite and normal, else DomainError.
+/// Tested    tests/exact/penalty_test.cpp
+template <Backend B>
+class Huber : public SeparablePenalty<B, formula::HuberShrinkage<typename B::Scalar>> {
+  using Base = SeparablePenalty<B, formula::HuberShrinkage<typename B::Scalar>>;
+
+ public:
+  using Scalar = typename B::Scalar;
+
+  Huber(B& backend, Index k, Scalar delta, Scalar lambda, Scalar beta = 0)
+      : Base(backend, k, lambda, beta, {normal(delta)}) {}
+
+  Huber(B& backend, Scalar delta, Matrix<B> lambda, Matrix<B> beta)
+      : Base(backend, std::move(lambda), std::move(beta), {normal(delta)}) {}
+
+ private:
+  static Scalar normal(Scalar delta) {
+    using Limits = std::numeric_limits<Scalar>;
+    if (!(delta >= Limits::min() && delta <= Limits::max()))
+      throw DomainError(message("Huber: delta = ", delta, ", must be > 0, finite and normal"));
+    return delta;
+  }
+};
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -128,10 +128,9 @@ namespace detail {
 /// eps of the terms |h||z| + |W~|(|u| + |z|) + |b| + |u|, for n entries in a row of W~.
 template <class Activation, Backend B, Structure Str>
 typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str> const& recurrence,
-                                  Matrix<B> const& S, Activation, ConstView<B> Z,
+                                  Matrix<B> const& S, Activation activation, ConstView<B> Z,
                                   std::optional<ConstView<B>> U = std::nullopt) {
   using Scalar = typename B::Scalar;
-  using Rule = typename formula::RuleByType<Activation>::Rule;
   auto const& structure = recurrence.structure;
   recurrence.check(who);
   Index const k = recurrence.dim(), N = Z.cols();
@@ -142,7 +141,7 @@ typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str
   auto const h = to_host(backend, ConstView<B>(recurrence.h)),
              b = to_host(backend, ConstView<B>(recurrence.b));
   for (Index i = 0; i < k; ++i)
-    if (Activation::two_sided && !(b(i, 0) >= Scalar(0)))
+    if (!formula::one_sided<Activation> && !(b(i, 0) >= Scalar(0)))
       throw DomainError(message(who, ": b(", i, ") = ", b(i, 0), ", must be >= 0"));
   auto const z = to_host(backend, Z), u = U ? to_host(backend, *U) : HostMatrix<Scalar>(k, N);
   auto const weights = to_host(backend, ConstView<B>(recurrence.W_tilde));
@@ -172,12 +171,24 @@ typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str
     for (Index i = 0; i < k; ++i) {
       double const hz = static_cast<double>(h(i, 0)) * static_cast<double>(z(i, j)),
                    b_i = static_cast<double>(b(i, 0)), u_ij = static_cast<double>(u(i, j));
-      step(i, j) = Rule{}(hz + static_cast<double>(v(i, j)), b_i) - u_ij;
+      step(i, j) = activation(hz + static_cast<double>(v(i, j)), b_i) - u_ij;
       rounding(i, j) =
           eps * (std::abs(hz) + static_cast<double>(terms(i, j)) + std::abs(b_i) + std::abs(u_ij));
     }
   auto const s = in_double(positive_vector<B>(backend, who, "S", S, k));
   return rounded_up<Scalar>(longest(s, step, structure.unit()) + longest(s, rounding, structure.unit()));
+}
+
+/// The length of the first update of a recursion on a problem, which starts at 0 or, where that is not in the
+/// domain, nearest to it.
+template <Backend B, Structure Str, Penalty P>
+typename B::Scalar longest_first_update(B& backend, char const* who, Recurrence<B, Str> const& tied,
+                                        Matrix<B> const& S, P const& psi, ConstView<B> Z) {
+  using Scalar = typename B::Scalar;
+  Scalar const start = nearest_to_0(psi);
+  if (start == Scalar(0)) return longest_update(backend, who, tied, S, psi.activation(), Z);
+  Matrix<B> const U = to_device(backend, HostMatrix<Scalar>(Z.rows(), Z.cols(), start));
+  return longest_update(backend, who, tied, S, psi.activation(), Z, std::optional<ConstView<B>>(U));
 }
 
 }  // namespace detail
@@ -186,7 +197,7 @@ typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str
 /// `contraction`.                                                                                        (C2)
 ///
 /// Shapes    z: k x N, a column a site.
-/// Requires  shapes that fit, else ShapeError; T >= 0 and, for the two-sided activation, b >= 0, else
+/// Requires  shapes that fit, else ShapeError; T >= 0 and, but for the nonnegative shrinkage, b >= 0, else
 ///           DomainError.
 /// Ensures   |U_T - U*|_S <= the bound in every sample, an image of a convolution, with U* the one fixed
 ///           point and U_T by exact arithmetic; no bound where kappa >= 1.
@@ -234,24 +245,20 @@ std::optional<typename B::Scalar> a_posteriori_bound(B& backend, Recurrence<B, S
 template <Backend B, Metric M, Penalty P, class R>
 std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const& psi, Input<B> z,
                                                  R const& scheme, Index T) {
-  using Activation = typename P::Activation;
   detail::check_problem("a_priori_bound", Q, psi, ConstView<B>(z));
   auto const [tied, known] = detail::tied_contraction(backend, Q, psi, scheme);
-  return a_priori_bound(
-      known.kappa,
-      detail::longest_update<Activation, B>(backend, "a_priori_bound", tied, known.S, Activation(), z), T);
+  return a_priori_bound(known.kappa,
+                        detail::longest_first_update<B>(backend, "a_priori_bound", tied, known.S, psi, z), T);
 }
 
 /// The number of updates after which that bound is at most `tolerance`.                                  (C2)
 template <Backend B, Metric M, Penalty P, class R>
 std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme,
                                typename B::Scalar tolerance) {
-  using Activation = typename P::Activation;
   detail::check_problem("steps_for", Q, psi, ConstView<B>(z));
   auto const [tied, known] = detail::tied_contraction(backend, Q, psi, scheme);
-  return steps_for(
-      known.kappa,
-      detail::longest_update<Activation, B>(backend, "steps_for", tied, known.S, Activation(), z), tolerance);
+  return steps_for(known.kappa, detail::longest_first_update<B>(backend, "steps_for", tied, known.S, psi, z),
+                   tolerance);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

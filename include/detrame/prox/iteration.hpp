@@ -14,6 +14,7 @@ namespace detrame::inline DETRAME_ABI::detail {
 /// The iterates of one run of a recursion, and what is watched of them. What is iterated is a `Problem`:
 ///
 ///   batch(), rows(), working_set()       its columns, and how they are cut into chunks
+///   start()                              every entry of the first iterate
 ///   evaluate(lane, c, U, V)              V, from which the next iterate and r follow
 ///   residuals(lane, c, watched, out, U, V)  |r|_2 of each sample
 ///   terms(lane, c, watched, out, U)      |t|_2 of each sample, t a bound of the terms of r              (U1)
@@ -33,6 +34,8 @@ class Iteration {
         batch_(problem.batch()),
         per_sample_(backend, batch_.unit, batch_.columns) {
     U_ = zeros(backend, problem.rows(), batch_.columns);
+    if (problem.start() != Scalar(0))
+      each(backend.lane(), formula::Fill<Scalar>{problem.start()}, View<B>(U_));
     V_ = zeros(backend, problem.rows(), batch_.columns);
     watch_ = zeros(backend, watch_rows, samples());
     if (batch_.unit > 1) active_sites_ = zeros(backend, 1, batch_.columns);
@@ -139,14 +142,15 @@ class Iteration {
                     per_sample_.spread(backend_.lane(), ConstView<B>(row(row_active)), active_sites_));
   }
 
-  /// A sample at u = 0: whether it is solved there, what its terms are, and how far from 0 its solution can
-  /// be.
+  /// A sample at its start: whether it is solved there, what its terms are, and how far from 0 its solution
+  /// can be.
   void begin(Lane& lane, Columns c) {
     View<B> const given = lane.scratch(1, c.count / batch_.unit);
     problem_.given(lane, c, per_sample_, given);
     problem_.terms(lane, c, per_sample_, row(row_terms, c), iterate(c));
-    each(lane, WatchStart<Scalar>{Problem::reach_from_terms, problem_.reach_divisor()}, row(row_status, c),
-         row(row_active, c), row(row_in_range, c), row(row_change, c), row(row_reach, c),
+    each(lane,
+         WatchStart<Scalar>{Problem::reach_from_terms, problem_.reach_divisor(), std::abs(problem_.start())},
+         row(row_status, c), row(row_active, c), row(row_in_range, c), row(row_change, c), row(row_reach, c),
          ConstView<B>(row(row_residual, c)), ConstView<B>(row(row_terms, c)), ConstView<B>(given));
   }
 

@@ -10,7 +10,7 @@ namespace detrame::inline DETRAME_ABI {
 
 /// How far the T updates of unrolled_prox stay from every kink of the activation, for each sample.      (A1)
 ///
-///   margin_j = min_{t < T} min_i dist((G + W~ U_t)_ij, {b_i} or {-b_i, b_i})
+///   margin_j = min_{t < T} min_i dist((G + W~ U_t)_ij, kinks of A(., b_i))
 ///
 /// Within a perturbation that changes no pre-activation by more than the margin, U_T is smooth; where the
 /// margin is not above rounding, single entries of a gradient mean nothing.
@@ -20,8 +20,8 @@ namespace detrame::inline DETRAME_ABI {
 /// Cost      that of unrolled_prox.
 /// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
-Matrix<B> kink_margin(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
-                      ConstView<B> b, ConstView<B> Z, Index T) {
+Matrix<B> kink_margin(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                      ConstView<B> h, ConstView<B> b, ConstView<B> Z, Index T) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
   detail::check_unrolled<S, ConstView<B>>("kink_margin", structure, W_tilde, h, b, Z, T, Z, {});
@@ -39,16 +39,16 @@ Matrix<B> kink_margin(B& backend, S const& structure, Activation, ConstView<B> W
                View<B> const G = lane.scratch(k, c.count), U = lane.scratch(k, c.count);  // k x n
                View<B> const before = lane.scratch(k, c.count);  // k x n, the pre-activation
                ConstView<B> const Z_c = columns(Z, c);
-               structure.map(lane, K, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h},
+               structure.map(lane, K, Z_c, formula::FirstUpdate<Activation>{activation}, G, U, Z_c, PerRow{h},
                              PerRow{b});
                each(lane, formula::Assign{}, before, ConstView<B>(G));
                each(lane, formula::Fill<Scalar>{-std::numeric_limits<Scalar>::infinity()}, row);
                for (Index t = 0; t < T; ++t) {
                  if (t > 0) {
                    structure.map(lane, K, ConstView<B>(U), formula::StoreSum{}, before, ConstView<B>(G));
-                   each(lane, formula::Activate<Activation>{}, U, ConstView<B>(before), PerRow{b});
+                   each(lane, formula::Activate<Activation>{activation}, U, ConstView<B>(before), PerRow{b});
                  }
-                 per_sample.maxima(lane, row_t, c, formula::NegativeKinkDistance<Activation>{},
+                 per_sample.maxima(lane, row_t, c, formula::NegativeKinkDistance<Activation>{activation},
                                    ConstView<B>(before), PerRow{b});
                  each(lane, formula::Larger{}, row, ConstView<B>(row_t));
                }

@@ -35,15 +35,15 @@ class PerSample {
     column_max(lane, out, formula::Identity{}, by_sample(c));
   }
 
-  /// out_j = |f(args...)|_2 over sample j, f without state. No square leaves the range of the scalar: a power
+  /// out_j = |f(args...)|_2 over sample j. No square leaves the range of the scalar: a power
   /// of two brings the largest entry of each sample to 1. NaN or infinite where an entry is.
   template <class Lane, class F, class First, class... Args>
-  void norms(Lane& lane, View<B> out, Columns c, F const&, First const& first, Args const&... args) {
+  void norms(Lane& lane, View<B> out, Columns c, F const& f, First const& first, Args const&... args) {
     auto const frame = lane.frame();
     View<B> const scale = lane.scratch(1, out.cols());  // 1 x samples
-    maxima(lane, scale, c, formula::MagnitudeOf<F>{}, first, args...);
+    maxima(lane, scale, c, formula::MagnitudeOf<F>{f}, first, args...);
     each(lane, formula::ScaleToOne{}, scale);
-    sums(lane, out, c, formula::ScaledSquare<F>{}, first, PerColumn{at_columns(lane, scale, c)}, args...);
+    sums(lane, out, c, formula::ScaledSquare<F>{f}, first, PerColumn{at_columns(lane, scale, c)}, args...);
     each(lane, formula::ScaledRoot{}, out, ConstView<B>(scale));
   }
 

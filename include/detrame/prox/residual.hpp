@@ -28,8 +28,8 @@ void metric_gradient(Lane& lane, M const& Q, ConstView U, ConstView Z, View V) {
 template <Backend B, Penalty P>
 void subgradient_norms(typename B::Lane& lane, Columns c, PerSample<B>& samples, View<B> out, P const& psi,
                        Input<B> U, Input<B> V) {
-  samples.norms(lane, out, c, formula::Subgradient<typename P::Activation>{}, U, V, PerRow{psi.lambda()},
-                PerRow{psi.beta()});
+  samples.norms(lane, out, c, formula::Subgradient<typename P::Activation>{psi.activation()}, U, V,
+                PerRow{psi.lambda()}, PerRow{psi.beta()});
 }
 
 /// Refuses a problem whose parts do not fit.
@@ -42,6 +42,13 @@ void check_problem(char const* who, M const& Q, P const& psi, ConstView Z) {
   if (Z.cols() % Q.structure().unit() != 0)
     throw ShapeError(
         message(who, ": z has ", Z.cols(), " columns, must be a multiple of ", Q.structure().unit()));
+}
+
+/// The number of the domain of rho that is nearest to 0: where a recursion starts.
+template <Penalty P>
+typename P::Backend::Scalar nearest_to_0(P const& psi) {
+  using Scalar = typename P::Backend::Scalar;
+  return psi.activation()(Scalar(0), Scalar(0));
 }
 
 /// The smallest entry of a vector, on the host; NaN if any is NaN.
@@ -93,6 +100,7 @@ class MetricProblem {
   }
 
   Index rows() const { return Z_.rows(); }
+  Scalar start() const { return nearest_to_0(psi_); }
   Batch batch() const { return batch_of(Q_.structure(), Z_.rows(), Z_.cols(), 1); }
   Index working_set() const { return 6 * Z_.rows(); }
   Scalar modulus() const { return modulus_; }

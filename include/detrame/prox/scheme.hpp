@@ -12,8 +12,6 @@ namespace detrame::inline DETRAME_ABI {
 ///   advance(backend, U, V, active)   U <- the next iterate, given V = Q (U - Z), in the columns that are
 ///                                    active; V may be overwritten
 ///
-/// The rule of psi has no data: formulas know it by its type.
-///
 /// Those of the form (20) offer tied_step(backend, Q) besides, from which `tie` makes W~, h and b: bounds
 /// that come from kappa exist for them alone. Those that converge for every Q and psi say so, `converges`:
 /// none of their samples is ever called cycling.

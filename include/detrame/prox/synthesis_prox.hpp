@@ -18,11 +18,6 @@ namespace detail {
 ///   with u >= 0 the share of d is max(-d, 0), the shrinkage lambda + max(d, 0); else |d| and lambda
 template <Backend B_, Penalty P>
 class SynthesisProblem {
-  static_assert(
-      Shrinkage<P>,
-      "synthesis_prox: takes penalties whose only kink is 0 (Shrinkage: lambda |u|, perhaps on u >= "
-      "0), whose Activation says two_sided");
-
  public:
   using Backend = B_;
   using B = B_;
@@ -43,15 +38,15 @@ class SynthesisProblem {
     });
     auto const sizes = to_host(backend, ConstView<B>(magnitudes_)), d_host = to_host(backend, d);
     auto const lambda = to_host(backend, psi.lambda()), beta = to_host(backend, psi.beta());
-    constexpr bool two_sided = P::Activation::two_sided;
+    constexpr bool any_sign = !formula::one_sided<typename P::Activation>;
     Index const m = D.rows(), k = D.cols();
     HostMatrix<Scalar> sums(m, 1), share(k, 1), shrinkage(k, 1), weight(k, 1);  // sums = |D| 1
     for (Index i = 0; i < k; ++i)
       for (Index l = 0; l < m; ++l) sums(l, 0) += sizes(l, i);
     for (Index i = 0; i < k; ++i) {
       Scalar const d_i = d_host(i, 0), up = std::max(-d_i, Scalar(0)), down = std::max(d_i, Scalar(0));
-      share(i, 0) = two_sided ? up + down : up;
-      shrinkage(i, 0) = two_sided ? lambda(i, 0) : lambda(i, 0) + down;
+      share(i, 0) = any_sign ? up + down : up;
+      shrinkage(i, 0) = any_sign ? lambda(i, 0) : lambda(i, 0) + down;
       if (d_i != d_i) share(i, 0) = d_i;
       weight(i, 0) = Q.alpha() + beta(i, 0);
       Scalar row = std::isinf(beta(i, 0)) ? Scalar(0) : weight(i, 0);  // where u_i is held at 0
@@ -69,6 +64,7 @@ class SynthesisProblem {
   }
 
   Index rows() const { return right_.rows(); }
+  Scalar start() const { return nearest_to_0(psi_); }
   Batch batch() const { return batch_of(Q_.structure(), Q_.dim(), X_.cols(), 1); }
   Index working_set() const { return 6 * Q_.dim() + X_.rows(); }
   Scalar modulus() const { return modulus_; }

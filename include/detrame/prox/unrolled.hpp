@@ -63,36 +63,37 @@ void check_unrolled(char const* who, S const& structure, ConstView W_tilde, Cons
 
 /// U_2, ..., U_T of one chunk from its U_1 and G: U_{t+1} goes to U(t + 1). K: W~, prepared.
 template <class Activation, Structure S, class Lane, class Prepared, class ConstView, class States>
-void continue_unroll(Lane& lane, S const& structure, Prepared const& K, ConstView b, ConstView G, Index T,
-                     States const& U) {
+void continue_unroll(Lane& lane, S const& structure, Activation activation, Prepared const& K, ConstView b,
+                     ConstView G, Index T, States const& U) {
   for (Index t = 1; t < T; ++t)
-    structure.map(lane, K, ConstView(U(t)), formula::NextUpdate<Activation>{}, U(t + 1), G, PerRow{b});
+    structure.map(lane, K, ConstView(U(t)), formula::NextUpdate<Activation>{activation}, U(t + 1), G,
+                  PerRow{b});
 }
 
 /// The recursion on the columns of one chunk: U_{t+1} goes to U(t + 1), for t = 0, ..., T - 1.
 template <class Activation, Structure S, class Lane, class Prepared, class ConstView, class States>
-void unroll_chunk(Lane& lane, S const& structure, Prepared const& K, ConstView h, ConstView b, ConstView Z,
-                  Index T, States const& U) {
+void unroll_chunk(Lane& lane, S const& structure, Activation activation, Prepared const& K, ConstView h,
+                  ConstView b, ConstView Z, Index T, States const& U) {
   if (T == 0) return;
   auto const G = lane.scratch(Z.rows(), Z.cols());  // k x n
-  structure.map(lane, K, Z, formula::FirstUpdate<Activation>{}, G, U(1), Z, PerRow{h}, PerRow{b});
-  continue_unroll<Activation>(lane, structure, K, b, ConstView(G), T, U);
+  structure.map(lane, K, Z, formula::FirstUpdate<Activation>{activation}, G, U(1), Z, PerRow{h}, PerRow{b});
+  continue_unroll(lane, structure, activation, K, b, ConstView(G), T, U);
 }
 
 /// U = U_T of one chunk, T >= 1; the earlier updates are not kept.
 template <class Activation, Structure S, class Lane, class Prepared, class ConstView, class View>
-void unroll_to(Lane& lane, S const& structure, Prepared const& K, ConstView h, ConstView b, ConstView Z,
-               Index T, View const& U) {
+void unroll_to(Lane& lane, S const& structure, Activation activation, Prepared const& K, ConstView h,
+               ConstView b, ConstView Z, Index T, View const& U) {
   View const other = lane.scratch(Z.rows(), Z.cols());  // k x n, so that no product is in place
-  unroll_chunk<Activation>(lane, structure, K, h, b, Z, T,
-                           [&](Index t) { return (T - t) % 2 == 0 ? U : other; });
+  unroll_chunk(lane, structure, activation, K, h, b, Z, T,
+               [&](Index t) { return (T - t) % 2 == 0 ? U : other; });
 }
 
 }  // namespace detail
 
 /// T updates of the recursion of eq. (20), from U_0 = 0.                                               (M5)
 ///
-///   U_{t+1} = A(G + W~ U_t, b),   G = h o Z - W~ Z,   A(g, b) = relu(g - b), or soft thresholding
+///   U_{t+1} = A(G + W~ U_t, b),   G = h o Z - W~ Z,   A the rule of a penalty: relu(g - b), ...
 ///
 /// Shapes    W_tilde: as `structure` says, for k rows.  h, b: k x 1.  Z, U: k x N, a column a site.
 ///           states: k x (T - 1) N, or no columns; U_t stands in the columns [(t - 1) N, t N).
@@ -108,8 +109,8 @@ void unroll_to(Lane& lane, S const& structure, Prepared const& K, ConstView h, C
 /// Source    docs/maths.md (M5). That U_T is a prox is another claim, with its own certificate.
 /// Tested    tests/prox/unrolled_test.cpp
 template <class Activation, Structure S, Backend B>
-void unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
-                   ConstView<B> b, ConstView<B> Z, Index T, View<B> U, View<B> states = {}) {
+void unrolled_prox(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                   ConstView<B> h, ConstView<B> b, ConstView<B> Z, Index T, View<B> U, View<B> states = {}) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
   detail::check_unrolled<S, ConstView<B>>("unrolled_prox", structure, W_tilde, h, b, Z, T, U, states);
@@ -122,10 +123,10 @@ void unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_ti
                if (T == 0)
                  each(lane, formula::Fill<Scalar>{Scalar(0)}, U_T);
                else if (states.cols() == 0)
-                 detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, U_T);
+                 detail::unroll_to(lane, structure, activation, K, h, b, columns(Z, c), T, U_T);
                else
-                 detail::unroll_chunk<Activation>(
-                     lane, structure, K, h, b, columns(Z, c), T, [&](Index t) -> View<B> {
+                 detail::unroll_chunk(
+                     lane, structure, activation, K, h, b, columns(Z, c), T, [&](Index t) -> View<B> {
                        return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : U_T;
                      });
              });
@@ -134,12 +135,12 @@ void unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_ti
 /// The same map, for T >= 1, as a function of a lane: map(lane, Z, U). It is prepared for many calls and
 /// lives until the innermost frame of backend.lane() closes.
 template <class Activation, Structure S, Backend B>
-auto prepare_unroll(B& backend, S const& structure, ConstView<B> W_tilde, ConstView<B> h, ConstView<B> b,
-                    Index k, Index T) {
+auto prepare_unroll(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                    ConstView<B> h, ConstView<B> b, Index k, Index T) {
   detail::check_recursion("prepare_unroll", structure, W_tilde, h, b, k, T);
   return [=, K = structure.prepare(backend, W_tilde, Op::none)](auto& lane, ConstView<B> Z, View<B> U) {
     each_chunk(lane, structure.batch(Z.cols()), detail::unrolled_working_set(k), [&](auto&, Columns c) {
-      detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, columns(U, c));
+      detail::unroll_to(lane, structure, activation, K, h, b, columns(Z, c), T, columns(U, c));
     });
   };
 }

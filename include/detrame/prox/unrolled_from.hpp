@@ -17,8 +17,8 @@ namespace detrame::inline DETRAME_ABI {
 /// Cost      2 k^2 N (T - 1) flops for a full W~.
 /// Tested    tests/layer/layer_test.cpp (Dictionary)
 template <class Activation, Structure S, Backend B>
-void unrolled_from(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> b,
-                   ConstView<B> G, Index T, View<B> U, View<B> states) {
+void unrolled_from(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                   ConstView<B> b, ConstView<B> G, Index T, View<B> U, View<B> states) {
   Index const N = G.cols();
   DETRAME_ASSERT(T >= 1 && U.cols() == N && states.cols() == StoreStates::columns(T, N));
   auto const frame = backend.lane().frame();
@@ -29,8 +29,8 @@ void unrolled_from(B& backend, S const& structure, Activation, ConstView<B> W_ti
                  return t < T ? columns(states, {(t - 1) * N + c.first, c.count}) : columns(U, c);
                };
                ConstView<B> const G_c = columns(G, c);  // k x n, the columns of this chunk
-               each(lane, formula::Activate<Activation>{}, state(1), G_c, PerRow{b});
-               detail::continue_unroll<Activation>(lane, structure, K, b, G_c, T, state);
+               each(lane, formula::Activate<Activation>{activation}, state(1), G_c, PerRow{b});
+               detail::continue_unroll(lane, structure, activation, K, b, G_c, T, state);
              });
 }
 
@@ -41,11 +41,11 @@ void unrolled_from(B& backend, S const& structure, Activation, ConstView<B> W_ti
 /// Requires  what is written overlaps nothing else, but G_bar may be U (which is lost then).
 /// Ensures   G_bar is assigned, the other two are added to.
 template <class Activation, Structure S, Backend B>
-void unrolled_from_pullback(B& backend, S const& structure, Activation, ConstView<B> W_tilde, Index T,
-                            ConstView<B> U, ConstView<B> states, ConstView<B> U_bar, View<B> G_bar,
-                            View<B> W_tilde_bar, View<B> b_bar) {
-  static_assert(!Activation::two_sided,
-                "unrolled_from_pullback: the signs of U are read after Sigma is written");
+void unrolled_from_pullback(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                            ConstView<B> b, Index T, ConstView<B> U, ConstView<B> states, ConstView<B> U_bar,
+                            View<B> G_bar, View<B> W_tilde_bar, View<B> b_bar) {
+  static_assert(formula::one_sided<Activation>,
+                "unrolled_from_pullback: rho'(U), which is not 1, is read after Sigma is written");
   Index const N = U.cols();
   auto const frame = backend.lane().frame();
   auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);
@@ -56,9 +56,8 @@ void unrolled_from_pullback(B& backend, S const& structure, Activation, ConstVie
                auto const state = [&](Index t) -> ConstView<B> {
                  return columns(states, {(t - 1) * N + c.first, c.count});
                };
-               detail::pull_back_states<Activation, B>(lane, structure, K_T, T, columns(U, c),
-                                                       columns(U_bar, c), state, columns(G_bar, c), sum[0],
-                                                       sum[1]);
+               detail::pull_back_states<B>(lane, structure, activation, K_T, b, T, columns(U, c),
+                                           columns(U_bar, c), state, columns(G_bar, c), sum[0], sum[1]);
              });
   structure.finish(backend, gradient, W_tilde_bar);
 }

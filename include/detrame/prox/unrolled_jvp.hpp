@@ -7,7 +7,7 @@ namespace detrame::inline DETRAME_ABI {
 
 /// The tangent of U_T, U_T from unrolled_prox, in the direction (dW~, dh, db, dZ).                      (A1)
 ///
-///   dU_{t+1} = 1[U_{t+1} != 0] o (W~ dU_t + dW~ U_t + dG - sign(U_{t+1}) o db),   dU_0 = 0
+///   dU_{t+1} = dA_{t+1} o (W~ dU_t + dW~ U_t + dG - rho'(U_{t+1}) o db),   dU_0 = 0,   dA as there
 ///   dG       = dh o Z + h o dZ - dW~ Z - W~ dZ
 ///
 /// Shapes    a tangent is shaped as its primal. Shapes are checked, else ShapeError.
@@ -16,9 +16,9 @@ namespace detrame::inline DETRAME_ABI {
 /// Cost      6 k^2 N T flops for a full W_tilde; U_1, ..., U_T are computed on the way.
 /// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
-void unrolled_prox_jvp(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
-                       ConstView<B> b, ConstView<B> Z, Index T, ConstView<B> dW_tilde, ConstView<B> dh,
-                       ConstView<B> db, ConstView<B> dZ, View<B> dU) {
+void unrolled_prox_jvp(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                       ConstView<B> h, ConstView<B> b, ConstView<B> Z, Index T, ConstView<B> dW_tilde,
+                       ConstView<B> dh, ConstView<B> db, ConstView<B> dZ, View<B> dU) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
   constexpr char const* who = "unrolled_prox_jvp";
@@ -40,17 +40,18 @@ void unrolled_prox_jvp(B& backend, S const& structure, Activation, ConstView<B> 
         View<B> U = lane.scratch(k, c.count), U_next = lane.scratch(k, c.count);    // k x n
         View<B> V = lane.scratch(k, c.count), W_dU = lane.scratch(k, c.count);      // k x n, V = dU_t
         View<B> const dU_c = columns(dU, c);
-        structure.map(lane, K, Z_c, formula::FirstUpdate<Activation>{}, G, U, Z_c, PerRow{h}, PerRow{b});
+        structure.map(lane, K, Z_c, formula::FirstUpdate<Activation>{activation}, G, U, Z_c, PerRow{h},
+                      PerRow{b});
         structure.map(lane, K, dZ_c, formula::InputTangent{}, dG, Z_c, dZ_c, PerRow{h}, PerRow{dh});
         structure.map(lane, dK, Z_c, formula::SubtractProduct{}, dG);
         each(lane, formula::Fill<Scalar>{Scalar(0)}, U);
         each(lane, formula::Fill<Scalar>{Scalar(0)}, V);
         for (Index t = 0; t < T; ++t) {
-          structure.map(lane, K, ConstView<B>(U), formula::NextUpdate<Activation>{}, U_next, ConstView<B>(G),
-                        PerRow{b});
+          structure.map(lane, K, ConstView<B>(U), formula::NextUpdate<Activation>{activation}, U_next,
+                        ConstView<B>(G), PerRow{b});
           structure.map(lane, K, ConstView<B>(V), formula::Store{}, W_dU);
-          structure.map(lane, dK, ConstView<B>(U), formula::UpdateTangent{}, V, ConstView<B>(W_dU),
-                        ConstView<B>(dG), ConstView<B>(U_next), PerRow{db});
+          structure.map(lane, dK, ConstView<B>(U), formula::UpdateTangent<Activation>{activation}, V,
+                        ConstView<B>(W_dU), ConstView<B>(dG), ConstView<B>(U_next), PerRow{b}, PerRow{db});
           std::swap(U, U_next);
         }
         each(lane, formula::Assign{}, dU_c, ConstView<B>(V));

@@ -14,34 +14,38 @@ namespace detail {
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is
 /// added to W_bar, shaped as gradient.sum, the share of b to b_bar. K_T: W~^T, prepared.
 /// state(t) gives U_t.
-template <class Activation, Backend B, Structure S, class Prepared, class States>
-void pull_back_states(typename B::Lane& lane, S const& structure, Prepared const& K_T, Index T,
-                      ConstView<B> U, ConstView<B> U_bar, States const& state, View<B> Sigma, View<B> W_bar,
-                      View<B> b_bar) {
+template <Backend B, class Activation, Structure S, class Prepared, class States>
+void pull_back_states(typename B::Lane& lane, S const& structure, Activation activation, Prepared const& K_T,
+                      ConstView<B> b, Index T, ConstView<B> U, ConstView<B> U_bar, States const& state,
+                      View<B> Sigma, View<B> W_bar, View<B> b_bar) {
   using Scalar = typename B::Scalar;
   auto const add_b_bar = [&](ConstView<B> U_next, ConstView<B> P) {
-    if constexpr (Activation::two_sided) row_sums(lane, b_bar, formula::NegativeSigned{}, U_next, P);
+    if constexpr (!formula::one_sided<Activation>)
+      row_sums(lane, b_bar, formula::NegativeOfThreshold<Activation>{activation}, U_next, P);
   };
   View<B> P = lane.scratch(U.rows(), U.cols()), earlier = lane.scratch(U.rows(), U.cols());  // k x n
-  each(lane, formula::LastMask{}, P, Sigma, U_bar, U);
+  each(lane, formula::LastMask<Activation>{activation}, P, Sigma, U_bar, U, PerRow{b});
   add_b_bar(U, P);
   for (Index t = T - 1; t >= 1; --t) {
     structure.add_gradient(lane, ConstView<B>(P), state(t), Scalar(1), W_bar);
-    structure.map(lane, K_T, ConstView<B>(P), formula::EarlierMask{}, earlier, Sigma, state(t));
+    structure.map(lane, K_T, ConstView<B>(P), formula::EarlierMask<Activation>{activation}, earlier, Sigma,
+                  state(t), PerRow{b});
     std::swap(P, earlier);
     add_b_bar(state(t), P);
   }
-  if constexpr (!Activation::two_sided) row_sums(lane, b_bar, formula::Negative{}, ConstView<B>(Sigma));
+  if constexpr (formula::one_sided<Activation>)
+    row_sums(lane, b_bar, formula::Negative{}, ConstView<B>(Sigma));
 }
 
 }  // namespace detail
 
 /// The gradients of <U_T, U_bar>, U_T from unrolled_prox, in closed form.                              (A1)
 ///
-///   P_{T-1} = U_bar o 1[U_T != 0],   P_{t-1} = (W~^T P_t) o 1[U_t != 0],   Sigma = sum_t P_t
+///   P_{T-1} = U_bar o dA_T,   P_{t-1} = (W~^T P_t) o dA_t,   Sigma = sum_t P_t
+///   dA_t = 1 / (1 + b rho''(U_t)), 0 at a kink: 1[U_t != 0] of the shrinkages
 ///
 ///   Z_bar    = h o Sigma - W~^T Sigma          W_tilde_bar += sum_{t>=1} P_t U_t^T - Sigma Z^T
-///   h_bar   += rowsum(Sigma o Z)               b_bar       -= sum_t rowsum(sign(U_{t+1}) o P_t)
+///   h_bar   += rowsum(Sigma o Z)               b_bar       -= sum_t rowsum(rho'(U_{t+1}) o P_t)
 ///
 /// Shapes    as in unrolled_prox; a cotangent is shaped as its primal.
 /// Requires  U (and states, where it has columns) as unrolled_prox left them for the same arguments; without
@@ -56,10 +60,10 @@ void pull_back_states(typename B::Lane& lane, S const& structure, Prepared const
 /// Source    docs/maths.md (A1)
 /// Tested    tests/prox/unrolled_pullback_test.cpp
 template <class Activation, Structure S, Backend B>
-void unrolled_prox_pullback(B& backend, S const& structure, Activation, ConstView<B> W_tilde, ConstView<B> h,
-                            ConstView<B> b, ConstView<B> Z, Index T, ConstView<B> U, ConstView<B> states,
-                            ConstView<B> U_bar, View<B> Z_bar, View<B> W_tilde_bar, View<B> h_bar,
-                            View<B> b_bar) {
+void unrolled_prox_pullback(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                            ConstView<B> h, ConstView<B> b, ConstView<B> Z, Index T, ConstView<B> U,
+                            ConstView<B> states, ConstView<B> U_bar, View<B> Z_bar, View<B> W_tilde_bar,
+                            View<B> h_bar, View<B> b_bar) {
   using Lane = typename B::Lane;
   using Scalar = typename B::Scalar;
   constexpr char const* who = "unrolled_prox_pullback";
@@ -88,7 +92,7 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, ConstVie
         View<B> const recomputed =
             stored || T == 1 ? View<B>{} : lane.scratch(k, (T - 1) * c.count);  // U_1 ... U_{T-1}
         if (!stored && T > 1)
-          detail::unroll_chunk<Activation>(lane, structure, *K, h, b, Z_c, T - 1, [&](Index t) -> View<B> {
+          detail::unroll_chunk(lane, structure, activation, *K, h, b, Z_c, T - 1, [&](Index t) -> View<B> {
             return recomputed.middle_cols((t - 1) * c.count, c.count);
           });
         auto const state = [&](Index t) -> ConstView<B> {
@@ -96,8 +100,8 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation, ConstVie
                         : ConstView<B>(recomputed.middle_cols((t - 1) * c.count, c.count));
         };
         View<B> const Sigma = lane.scratch(k, c.count);  // k x n
-        detail::pull_back_states<Activation, B>(lane, structure, K_T, T, U_c, columns(U_bar, c), state, Sigma,
-                                                sum[0], sum[2]);
+        detail::pull_back_states<B>(lane, structure, activation, K_T, b, T, U_c, columns(U_bar, c), state,
+                                    Sigma, sum[0], sum[2]);
         structure.add_gradient(lane, ConstView<B>(Sigma), Z_c, Scalar(-1), sum[0]);
         structure.map(lane, K_T, ConstView<B>(Sigma), formula::InputCotangent{}, columns(Z_bar, c),
                       ConstView<B>(Sigma), PerRow{h});

@@ -44,15 +44,20 @@ class FixedPointProblem {
   using Lane = typename B::Lane;
   static constexpr bool reach_from_terms = true;
 
-  FixedPointProblem(B& backend, S const& structure, ConstView<B> W_tilde, ConstView<B> h, ConstView<B> b,
-                    ConstView<B> Z)
-      : structure_(structure), W_(structure.prepare(backend, W_tilde, Op::none)), h_(h), b_(b), Z_(Z) {
+  FixedPointProblem(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                    ConstView<B> h, ConstView<B> b, ConstView<B> Z)
+      : structure_(structure),
+        activation_(activation),
+        W_(structure.prepare(backend, W_tilde, Op::none)),
+        h_(h),
+        b_(b),
+        Z_(Z) {
     resize(backend, G_, Z.rows(), Z.cols());
     each_chunk(backend, batch(), working_set(), [&](Lane& lane, Columns c) {
       View<B> const U_1 = lane.scratch(Z.rows(), c.count);  // k x n, which the run computes again
       ConstView<B> const Z_c = columns(Z, c);
-      structure.map(lane, W_, Z_c, formula::FirstUpdate<Activation>{}, columns(View<B>(G_), c), U_1, Z_c,
-                    PerRow{h}, PerRow{b});
+      structure.map(lane, W_, Z_c, formula::FirstUpdate<Activation>{activation}, columns(View<B>(G_), c), U_1,
+                    Z_c, PerRow{h}, PerRow{b});
     });
     resize(backend, magnitudes_, W_tilde.rows(), W_tilde.cols());
     each(backend.lane(), formula::StoreMagnitude{}, View<B>(magnitudes_), W_tilde);
@@ -72,11 +77,12 @@ class FixedPointProblem {
   }
 
   Index rows() const { return Z_.rows(); }
+  Scalar start() const { return Scalar(0); }
   Batch batch() const { return batch_of(structure_, Z_.rows(), Z_.cols(), 1); }
   Index working_set() const { return unrolled_working_set(Z_.rows()); }
 
   void evaluate(Lane& lane, Columns c, ConstView<B> U, View<B> V) const {
-    structure_.map(lane, W_, U, formula::NextUpdate<Activation>{}, V, columns(ConstView<B>(G_), c),
+    structure_.map(lane, W_, U, formula::NextUpdate<Activation>{activation_}, V, columns(ConstView<B>(G_), c),
                    PerRow{b_});
   }
 
@@ -109,6 +115,7 @@ class FixedPointProblem {
   using Prepared_ = decltype(std::declval<S const&>().prepare(std::declval<B&>(), ConstView<B>(), Op::none));
 
   S structure_;
+  Activation activation_;
   Prepared_ W_;
   ConstView<B> h_, b_, Z_;    // k x 1, k x 1, k x N
   Matrix<B> G_, magnitudes_;  // k x N; |W~|, in the layout of its structure
@@ -152,14 +159,14 @@ struct TakeValue {
 /// Source    docs/maths.md (M5), (C1), (U3), (U1)
 /// Tested    tests/prox/unrolled_until_test.cpp
 template <class Activation, Structure S, Backend B>
-UnrolledResult<B> unrolled_prox(B& backend, S const& structure, Activation, ConstView<B> W_tilde,
+UnrolledResult<B> unrolled_prox(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
                                 ConstView<B> h, ConstView<B> b, ConstView<B> Z, Until const& until,
                                 std::optional<Contraction<B>> const& known = std::nullopt) {
   using Scalar = typename B::Scalar;
   auto const tolerance = tolerance_of<Scalar>("unrolled_prox", until);
   detail::check_unrolled<S, ConstView<B>>("unrolled_prox", structure, W_tilde, h, b, Z, 0, Z, {});
   auto const frame = backend.lane().frame();
-  detail::FixedPointProblem<Activation, S, B> const problem(backend, structure, W_tilde, h, b, Z);
+  detail::FixedPointProblem<Activation, S, B> const problem(backend, structure, activation, W_tilde, h, b, Z);
   detail::Iteration run(backend, problem);
   bool const contracts = known && known->kappa < Scalar(1);
   Matrix<B> root_S;  // k x 1

@@ -13,9 +13,10 @@ template <Penalty P>
 struct StepVectors {
   using B = typename P::Backend;
   using Scalar = typename B::Scalar;
+  typename P::Activation rule;
   Matrix<B> h, s, b;  // k x 1
 
-  StepVectors(B& backend, P const& psi, Step<B> const& step) {
+  StepVectors(B& backend, P const& psi, Step<B> const& step) : rule(psi.activation()) {
     HostMatrix<Scalar> const Theta = to_host(backend, step.Theta);  // k x 1
     HostMatrix<Scalar> const lambda = to_host(backend, psi.lambda()),
                              beta = to_host(backend, psi.beta());  // k x 1
@@ -41,8 +42,8 @@ class SimultaneousUpdates {
   void advance(B& backend, View<B> U, View<B> V, ConstView<B> active) {
     ConstView<B> const h = vectors_.h, s = vectors_.s, b = vectors_.b;
     each_chunk(backend, Batch{U.cols()}, 2 * U.rows(), [&](typename B::Lane& lane, Columns c) {
-      each(lane, formula::ProximalStep<typename P::Activation>{}, columns(U, c), ConstView<B>(columns(V, c)),
-           PerRow{h}, PerRow{s}, PerRow{b}, PerColumn{columns(active, c)});
+      each(lane, formula::ProximalStep<typename P::Activation>{vectors_.rule}, columns(U, c),
+           ConstView<B>(columns(V, c)), PerRow{h}, PerRow{s}, PerRow{b}, PerColumn{columns(active, c)});
     });
   }
 
@@ -70,9 +71,9 @@ class AcceleratedUpdates {
     ConstView<B> const h = vectors_.h, s = vectors_.s, b = vectors_.b;
     View<B> const U_last = U_last_, V_last = V_last_;  // k x N
     each_chunk(backend, Batch{U.cols()}, 4 * U.rows(), [&](typename B::Lane& lane, Columns c) {
-      each(lane, formula::AcceleratedStep<typename P::Activation, Scalar>{momentum}, columns(U, c),
-           columns(U_last, c), ConstView<B>(columns(V, c)), columns(V_last, c), PerRow{h}, PerRow{s},
-           PerRow{b}, PerColumn{columns(active, c)});
+      each(lane, formula::AcceleratedStep<typename P::Activation, Scalar>{vectors_.rule, momentum},
+           columns(U, c), columns(U_last, c), ConstView<B>(columns(V, c)), columns(V_last, c), PerRow{h},
+           PerRow{s}, PerRow{b}, PerColumn{columns(active, c)});
     });
   }
 
@@ -84,9 +85,9 @@ class AcceleratedUpdates {
 
 /// One sweep of a column: v = Q (u - z) follows every change of u, so row i sees the rows before it.     (M4)
 /// Scratch: two scalars, the changes of this row and of the last.
-template <class Activation>
+template <class Rule>
 struct SweepColumn {
-  using Rule = typename formula::RuleByType<Activation>::Rule;
+  Rule rule;
   template <class Team, class Scalar>
   DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar* scratch, MatrixView<Scalar const> Q,
                                       MatrixView<Scalar const> lambda, MatrixView<Scalar const> beta,
@@ -94,12 +95,13 @@ struct SweepColumn {
                                       MatrixView<Scalar const> active) const {
     if (active(0, j) == Scalar(0)) return;
     Index const kg = Q.rows();  // Q: kg x k, blocks side by side
+    Rule const A = rule;
     for (Index i = 0; i < U.rows(); ++i) {
       Index const first = i - i % kg;
       Scalar* const change = scratch + i % 2;
       team.once([=] {
         Scalar const q_ii = Q(i - first, i), s = q_ii + beta(i, 0), u = U(i, j);
-        U(i, j) = Rule{}((q_ii * u - V(i, j)) / s, formula::tied_threshold(lambda(i, 0), s));
+        U(i, j) = A((q_ii * u - V(i, j)) / s, formula::tied_threshold(lambda(i, 0), s));
         *change = U(i, j) - u;
       });
       if (*change == Scalar(0)) continue;
@@ -115,14 +117,15 @@ class SequentialUpdates {
   using B = typename P::Backend;
 
   SequentialUpdates(B&, M const& Q, P const& psi)
-      : Q_(entries_of("GaussSeidel", Q)), lambda_(psi.lambda()), beta_(psi.beta()) {}
+      : rule_(psi.activation()), Q_(entries_of("GaussSeidel", Q)), lambda_(psi.lambda()), beta_(psi.beta()) {}
 
   void advance(B& backend, View<B> U, View<B> V, ConstView<B> active) {
-    each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{}, Q_, lambda_, beta_, U, V,
+    each_column(backend, U.cols(), 2, SweepColumn<typename P::Activation>{rule_}, Q_, lambda_, beta_, U, V,
                 active);
   }
 
  private:
+  typename P::Activation rule_;
   ConstView<B> Q_, lambda_, beta_;
 };
 

@@ -43,11 +43,12 @@ DETRAME_HOST_DEVICE void end_watch(Scalar& status, Scalar& activity, Status how)
   activity = Scalar(sample_at_rest);
 }
 
-/// A sample before its first update, at u = 0: r = |r(0)|_2, terms = |t(0)|_2, given = max |z_i|.
+/// A sample before its first update: r and terms are |r|_2 and |t|_2 there, start = max |u_i|, mostly 0,
+/// given = max |z_i|.
 template <class Scalar>
 struct WatchStart {
   bool reach_from_terms;
-  Scalar reach_divisor;
+  Scalar reach_divisor, start;
 
   DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& activity, Scalar& in_range, Scalar& change,
                                       Scalar& reach, Scalar r, Scalar terms, Scalar given) const {
@@ -56,11 +57,12 @@ struct WatchStart {
     bool const fits = finite && (terms >= least || (terms == Scalar(0) && given == Scalar(0)));
     in_range = fits ? Scalar(1) : Scalar(0);
     change = limits::infinity<Scalar>;
-    reach = (reach_from_terms ? terms : r) / reach_divisor;
+    reach = (reach_from_terms ? terms : r) / reach_divisor + start / std::sqrt(limits::epsilon<Scalar>);
     status = static_cast<Scalar>(static_cast<int>(Status::iteration_limit));
     activity = Scalar(sample_active);
     if (!fits) return end_watch(status, activity, Status::not_finite);
-    if (r == Scalar(0)) return end_watch(status, activity, Status::all_zero);
+    if (r == Scalar(0))
+      return end_watch(status, activity, start == Scalar(0) ? Status::all_zero : Status::residual_reached);
   }
 };
 

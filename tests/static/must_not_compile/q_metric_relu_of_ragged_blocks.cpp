@@ -1,4 +1,4 @@
-// expect: QMetricReLU: the blocks of W~ must divide the channels
+// expect: QMetric: the blocks of W~ must divide the channels
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/layer/q_metric_relu.hpp"

@@ -1,4 +1,4 @@
-// expect: QMetricReLU: at least one update
+// expect: QMetric: at least one update
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/layer/q_metric_relu.hpp"

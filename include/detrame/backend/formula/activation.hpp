@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/limits.hpp"
@@ -41,10 +40,12 @@ struct ReluPullback {
   }
 };
 
-/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u),
-/// where rho(u) = |u|, over u >= 0 and over all u. What else a penalty says of itself (metric/concept.hpp):
+/// The rules of the shrinkages, u = A(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u), where
+/// rho(u) = |u|, over u >= 0 and over all u. What a rule says of itself (metric/concept.hpp):
 ///
-///   slope(u)                    du/dt as a function of the result: 1, at a kink 0
+///   value(u)                    rho(u), infinite outside the domain
+///   curvature(u)                rho'' at u: 0 where rho is a line, infinite at a kink
+///   times_slope(v, u, b)        v du/dt as a function of the result: v / (1 + b rho''(u)), at a kink 0
 ///   subgradient(u, g, lambda)   the element of least norm of g + lambda d rho(u), infinite outside the
 ///                               domain. Where g is not finite, neither is it; an infinite lambda means u = 0
 ///   kink(u, p)                  where rho has its next kink from u on in the direction of p != 0, else
@@ -53,17 +54,27 @@ struct ReluPullback {
 ///                               least 0
 ///   scaled(power)               the rule of 2^power rho(u 2^-power): of the same penalty in another unit
 ///
-/// A rule that is marked on_packets has A{}(t, b) and subgradient(u, g, lambda, infinity) for packets, too.
+/// A rule that is marked on_packets has A(t, b), times_slope(v, u, b) and subgradient(u, g, lambda, infinity)
+/// for packets, too.
 struct NonnegativeShrinkage {
   static constexpr bool two_sided = false, on_packets = true;
+  static constexpr char const* name = "NonnegativeElasticNet";
   DETRAME_HOST_DEVICE constexpr NonnegativeShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return relu(t - b);
   }
   template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar slope(Scalar u) {
-    return u != Scalar(0) ? Scalar(1) : Scalar(0);
+  DETRAME_HOST_DEVICE static constexpr Scalar value(Scalar u) {
+    return u < Scalar(0) ? limits::infinity<Scalar> : u;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar curvature(Scalar u) {
+    return u != Scalar(0) ? Scalar(0) : limits::infinity<Scalar>;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar times_slope(Scalar v, Scalar u, Scalar) {
+    return u != Scalar{} ? v : Scalar{};
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda,
@@ -84,14 +95,23 @@ struct NonnegativeShrinkage {
 
 struct SoftShrinkage {
   static constexpr bool two_sided = true, on_packets = true;
+  static constexpr char const* name = "ElasticNet";
   DETRAME_HOST_DEVICE constexpr SoftShrinkage scaled(int) const { return {}; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return soft_threshold(t, b);
   }
   template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar slope(Scalar u) {
-    return u != Scalar(0) ? Scalar(1) : Scalar(0);
+  DETRAME_HOST_DEVICE static constexpr Scalar value(Scalar u) {
+    return u < Scalar(0) ? -u : u;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar curvature(Scalar u) {
+    return u != Scalar(0) ? Scalar(0) : limits::infinity<Scalar>;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar times_slope(Scalar v, Scalar u, Scalar) {
+    return u != Scalar{} ? v : Scalar{};
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda,
@@ -110,38 +130,62 @@ struct SoftShrinkage {
   }
 };
 
+/// Whether rho is |u| on u >= 0: its derivative is 1 wherever it has one.
+template <class Rule>
+inline constexpr bool one_sided = requires { requires !Rule::two_sided; };
+
+/// lambda rho''(u): what a solved entry adds to the diagonal of H, infinite where it is held, at a kink or by
+/// an infinite lambda.
+template <class Rule, class Scalar>
+DETRAME_HOST_DEVICE constexpr Scalar curvature(Rule const& rule, Scalar u, Scalar lambda) {
+  Scalar const of_rho = rule.curvature(u);
+  if (of_rho > limits::largest<Scalar> || lambda > limits::largest<Scalar>) return limits::infinity<Scalar>;
+  return lambda * of_rho;
+}
+
+/// Whether a solved entry stays where it is when the data change a little.
+template <class Rule, class Scalar>
+DETRAME_HOST_DEVICE constexpr bool held(Rule const& rule, Scalar u, Scalar lambda) {
+  return curvature(rule, u, lambda) > limits::largest<Scalar>;
+}
+
 /// rho'(u) off the kinks; at a kink 1, so that what it multiplies, 0 there or NaN, stays as it is.
 template <class Rule, class Scalar>
 DETRAME_HOST_DEVICE constexpr Scalar derivative(Rule const& rule, Scalar u) {
-  return rule.slope(u) == Scalar(0) ? Scalar(1) : rule.subgradient(u, Scalar(0), Scalar(1));
+  return held(rule, u, Scalar(1)) ? Scalar(1) : rule.subgradient(u, Scalar(0), Scalar(1));
 }
 
-/// The rule of a recursion, whose formulas know it by its type.
-template <class Activation>
-struct RuleByType {
-  static_assert(std::is_empty_v<Activation>,
-                "a recursion knows the rule of its penalty by its type alone: one whose Activation has data "
-                "(the bounds of a box) is solved exactly, by exact_prox or exact_synthesis");
-  using Rule = Activation;
-};
-
-/// u <- A(t, b)
-template <class Activation>
-struct Activate {
-  using Rule = typename RuleByType<Activation>::Rule;
+/// -rho'(u) p, where p = 0 at a kink: the share of b in a cotangent of u = A(t, b), p that of t.
+template <class Rule>
+struct NegativeOfThreshold {
+  Rule rule;
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar t, Scalar b) const {
-    u = Rule{}(t, b);
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar p) const {
+    if constexpr (requires { Rule::two_sided; })  // the same, in a form that compilers make vectors of
+      return u > Scalar(0) ? -p : (u < Scalar(0) ? p : Scalar(0));
+    else
+      return -rule.subgradient(u, Scalar(0), p);
   }
 };
 
-/// -distance of t to the nearest kink of u = A(t, b)
-template <class Activation>
+/// u <- A(t, b)
+template <class Rule>
+struct Activate {
+  Rule rule;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar t, Scalar b) const {
+    u = rule(t, b);
+  }
+};
+
+/// -distance of t to the nearest kink of u = A(t, b): that of u, where A is no line of slope 1 over the slope
+template <class Rule>
 struct NegativeKinkDistance {
+  Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
-    Scalar const s = Activation::two_sided && t < Scalar(0) ? -t : t;
-    return s < b ? s - b : b - s;
+    Scalar const u = rule(t, b), bend = curvature(rule, u, b), margin = rule.margin(u, u - t, b);
+    return bend > Scalar(0) && bend <= limits::largest<Scalar> ? -(margin + bend * margin) : -margin;
   }
 };
 

@@ -10,25 +10,25 @@
 namespace detrame::inline DETRAME_ABI::formula {
 
 /// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
-template <class Activation>
+template <class Rule>
 struct FirstUpdate {
-  using Rule = typename RuleByType<Activation>::Rule;
-  static constexpr bool on_packets = true;
+  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar& u, Scalar z, Scalar h, Scalar b) const {
     g = h * z - v;
-    u = Rule{}(g, b);
+    u = rule(g, b);
   }
 };
 
 /// Every further update, fused to v = (W~ u)_i: u_next <- A(v + g, b).
-template <class Activation>
+template <class Rule>
 struct NextUpdate {
-  using Rule = typename RuleByType<Activation>::Rule;
-  static constexpr bool on_packets = true;
+  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u_next, Scalar g, Scalar b) const {
-    u_next = Rule{}(v + g, b);
+    u_next = rule(v + g, b);
   }
 };
 
@@ -56,21 +56,25 @@ struct DifferenceTimes {
   }
 };
 
-/// The last P of the unrolled adjoint: p <- u_bar 1[u != 0], sigma <- p.
+/// The last P of the unrolled adjoint: p <- u_bar dA/dt, sigma <- p.
+template <class Rule>
 struct LastMask {
+  Rule rule;
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar& sigma, Scalar u_bar, Scalar u) const {
-    p = u != Scalar(0) ? u_bar : Scalar(0);
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar& sigma, Scalar u_bar, Scalar u, Scalar b) const {
+    p = rule.times_slope(u_bar, u, b);
     sigma = p;
   }
 };
 
-/// The P before it, fused to v = (W~^T p_next)_i: p <- v 1[u != 0], sigma <- sigma + p.
+/// The P before it, fused to v = (W~^T p_next)_i: p <- v dA/dt, sigma <- sigma + p.
+template <class Rule>
 struct EarlierMask {
-  static constexpr bool on_packets = true;
+  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  Rule rule;
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u) const {
-    Scalar const masked = u != Scalar{} ? v : Scalar{};  // p may alias sigma for all the compiler knows
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u, Scalar b) const {
+    Scalar const masked = rule.times_slope(v, u, b);  // p may alias sigma for all the compiler knows
     p = masked;
     sigma += masked;
   }
@@ -95,39 +99,42 @@ struct InputTangent {
 };
 
 /// The tangent of an update, fused to v = (dW~ u)_i, with w = (W~ du)_i:
-/// du_next <- 1[u_next != 0] (v + w + dg - sign(u_next) db).
+/// du_next <- (v + w + dg - rho'(u_next) db) dA/dt.
+template <class Rule>
 struct UpdateTangent {
-  static constexpr bool on_packets = true;
+  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  Rule rule;
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next,
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next, Scalar b,
                                       Scalar db) const {
-    du_next = u_next != Scalar{} ? v + w + dg - (u_next > Scalar{} ? db : -db) : Scalar{};
+    Scalar const of_b = rule.subgradient(u_next, Scalar{}, db, Scalar{});  // rho'(u_next) db
+    du_next = rule.times_slope(v + w + dg - of_b, u_next, b);
   }
 };
 
 /// A proximal step of eq. (34), where `active` is not 0:  u <- A(h u - s v, b),  with v = (Q (u - z))_i and
 /// h, s, b = theta, gamma, gamma lambda, each over theta + gamma beta.
-template <class Activation>
+template <class Rule>
 struct ProximalStep {
-  using Rule = typename RuleByType<Activation>::Rule;
+  Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar h, Scalar s, Scalar b,
                                       Scalar active) const {
-    u = active != Scalar(0) ? Rule{}(h * u - s * v, b) : u;
+    u = active != Scalar(0) ? rule(h * u - s * v, b) : u;
   }
 };
 
 /// The same from y = u + momentum (u - u_last), whose gradient is affine: v + momentum (v - v_last).
-template <class Activation, class Scalar>
+template <class Rule, class Scalar>
 struct AcceleratedStep {
-  using Rule = typename RuleByType<Activation>::Rule;
+  Rule rule;
   Scalar momentum;
   DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar& u_last, Scalar v, Scalar& v_last, Scalar h, Scalar s,
                                       Scalar b, Scalar active) const {
     Scalar const y = u + momentum * (u - u_last), v_y = v + momentum * (v - v_last);
     u_last = u;
     v_last = v;
-    u = active != Scalar(0) ? Rule{}(h * y - s * v_y, b) : u;
+    u = active != Scalar(0) ? rule(h * y - s * v_y, b) : u;
   }
 };
 

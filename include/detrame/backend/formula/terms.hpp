@@ -63,21 +63,23 @@ struct SquaredDifference {
   }
 };
 
-/// |f(args...)|, f without state.
+/// |f(args...)|
 template <class F>
 struct MagnitudeOf {
+  F f;
   template <class... Scalars>
   DETRAME_HOST_DEVICE constexpr auto operator()(Scalars... args) const {
-    return Magnitude{}(F{}(args...));
+    return Magnitude{}(f(args...));
   }
 };
 
-/// (scale f(first, rest...))^2, f without state.
+/// (scale f(first, rest...))^2
 template <class F>
 struct ScaledSquare {
+  F f;
   template <class Scalar, class... Rest>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar first, Scalar scale, Rest... rest) const {
-    Scalar const v = scale * F{}(first, rest...);
+    Scalar const v = scale * f(first, rest...);
     return v * v;
   }
 };
@@ -87,14 +89,6 @@ struct CappedSum {
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar p, Scalar s) const {
     return p + (s < p ? s : p);
-  }
-};
-
-/// -sign(u) p
-struct NegativeSigned {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar p) const {
-    return u > Scalar(0) ? -p : (u < Scalar(0) ? p : Scalar(0));
   }
 };
 
