@@ -3,7 +3,7 @@
 #include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/global_average_pool.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/network/stack.hpp"
 #include "network.hpp"
 

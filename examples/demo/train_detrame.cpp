@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "train_one.hpp"
 
 namespace demo {

@@ -26,7 +26,7 @@
 #include "detrame/layer/host_parameters.hpp"
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/pad_channels.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/layer/reshape.hpp"
 #include "detrame/learn/learn_dictionary.hpp"

@@ -6,7 +6,7 @@
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
 #include "detrame/layer/dropout.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 
 /// The layers of layer_test.cu and layer_test.cpp.

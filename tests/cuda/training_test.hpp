@@ -7,7 +7,7 @@
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dropout.hpp"
 #include "detrame/layer/global_average_pool.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/initialise.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/layer/dense.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "laws/everywhere.hpp"
 

@@ -9,7 +9,7 @@
 #include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/stack.hpp"
 #include "support.hpp"

@@ -3,7 +3,7 @@
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/reshape.hpp"
 #include "detrame/metric/block_metric.hpp"
 #include "detrame/network/stack.hpp"

@@ -3,7 +3,7 @@
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/layer/dense.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/residual.hpp"
 #include "support.hpp"

@@ -7,7 +7,7 @@
 #include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/network/stack.hpp"
 #include "laws/archetype.hpp"

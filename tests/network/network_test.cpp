@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dropout.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/layer/reshape.hpp"
 #include "detrame/network/repeat.hpp"

@@ -2,7 +2,7 @@
 #include "detrame/layer/batch_norm.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/pad_channels.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/layer/reshape.hpp"
 #include "detrame/network/initialise.hpp"

@@ -4,7 +4,7 @@
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/network/stack.hpp"
 #include "detrame/optim/schedule.hpp"
 #include "detrame/optim/sgd.hpp"

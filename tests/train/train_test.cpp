@@ -4,7 +4,7 @@
 #include "detrame/data/labelled.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dropout.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/reshape.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/loss/squared_error.hpp"

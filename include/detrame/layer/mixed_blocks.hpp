@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -28,7 +28,7 @@ struct Mixed;
 ///           "0.b", "1.W_tilde", ...: those of the parts.
 /// Ensures   the bits of the parts, each on its rows.
 /// Adjoint   theirs
-/// Tested    tests/layer/q_metric_relu_test.cpp
+/// Tested    tests/layer/q_metric_test.cpp
 template <class Activation, Index... channels, class... Recipes, int T, class TapePolicy>
 struct QMetric<Activation, Mixed<Part<channels, Recipes>...>, Unroll<T>, TapePolicy> {
   static constexpr std::size_t count = sizeof...(channels);

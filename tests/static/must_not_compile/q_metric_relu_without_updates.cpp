@@ -1,7 +1,7 @@
 // expect: QMetric: at least one update
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 
 using namespace detrame;
 

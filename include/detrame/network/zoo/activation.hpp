@@ -2,7 +2,7 @@
 #pragma once
 
 #include "detrame/layer/convolution.hpp"
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/network/stack.hpp"
 

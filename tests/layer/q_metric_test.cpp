@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/layer/q_metric_relu.hpp"
+#include "detrame/layer/q_metric.hpp"
 
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/relu.hpp"
@@ -149,9 +149,9 @@ TEST_CASE("(F3) (F4) the parts of a layer of mixed blocks have names, start and 
   initialise(b, theta, RandomStart{.spread = .5}, 1);
   std::string names;
   Index off_diagonal = 0;
-  auto const check = [&](std::string_view path, Role role, auto const& p) {
+  auto const check = [&](std::string_view path, Role const& role, auto const& p) {
     names += std::string(path) + " ";
-    if (role.kind != Kind::W_tilde) return;
+    if (role.name != "W_tilde") return;
     Index const kg = p.rows(), taps = role.taps;
     CHECK((taps == 1 || taps == 9));
     for (Index c = 0; c < p.cols() / taps; ++c)
@@ -161,7 +161,7 @@ TEST_CASE("(F3) (F4) the parts of a layer of mixed blocks have names, start and 
   visit(check, theta);
   CHECK(names == "0.W_tilde 0.h 0.b 1.W_tilde 1.h 1.b 2.W_tilde 2.h 2.b ");
   CHECK(off_diagonal == 2);  // the third part is 1 x 1
-  visit([&](std::string_view, Kind, auto& p) { p = to_device(b, Host(p.rows(), p.cols(), 2.)); }, theta);
+  visit([&](std::string_view, Role const&, auto& p) { p = to_device(b, Host(p.rows(), p.cols(), 2.)); }, theta);
   project(b, Constraints{}, theta);
   visit(check, theta);
 }

@@ -118,7 +118,7 @@ struct QMetric;
 /// Lending   u is not lent: pullback reads it as U_T. Cannot run in place: pullback reads z.
 /// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with
 ///           the pullback.
-/// Tested    tests/layer/q_metric_relu_test.cpp
+/// Tested    tests/layer/q_metric_test.cpp
 template <class Activation, class StructureRecipe, int T, class TapePolicy>
 struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy> {
   static_assert(T >= 1, "QMetric: at least one update");
