@@ -161,7 +161,8 @@ TEST_CASE("(F3) (F4) the parts of a layer of mixed blocks have names, start and 
   visit(check, theta);
   CHECK(names == "0.W_tilde 0.h 0.b 1.W_tilde 1.h 1.b 2.W_tilde 2.h 2.b ");
   CHECK(off_diagonal == 2);  // the third part is 1 x 1
-  visit([&](std::string_view, Role const&, auto& p) { p = to_device(b, Host(p.rows(), p.cols(), 2.)); }, theta);
+  visit([&](std::string_view, Role const&, auto& p) { p = to_device(b, Host(p.rows(), p.cols(), 2.)); },
+        theta);
   project(b, Constraints{}, theta);
   visit(check, theta);
 }
