@@ -6,7 +6,7 @@
 //   losses of its steps
 #include <cstdlib>
 
-#include "cuda_train_bench/network.hpp"
+#include "cuda_train_bench/machine.hpp"
 
 std::vector<DeviceNetwork> plain_nets();
 std::vector<DeviceNetwork> res_nets();

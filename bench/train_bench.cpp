@@ -7,23 +7,23 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "train_bench/network.hpp"
+#include "train_bench/machine.hpp"
 
-std::vector<BenchNetwork> plain_nets();
-std::vector<BenchNetwork> res_nets();
+std::vector<CpuNetwork> plain_nets();
+std::vector<CpuNetwork> res_nets();
 
 namespace {
 
-std::vector<BenchNetwork> networks() {
-  std::vector<BenchNetwork> all = plain_nets();
-  for (BenchNetwork const& network : res_nets()) all.push_back(network);
+std::vector<CpuNetwork> networks() {
+  std::vector<CpuNetwork> all = plain_nets();
+  for (CpuNetwork const& network : res_nets()) all.push_back(network);
   return all;
 }
 
 int steps(std::string const& name, std::string const& file, detrame::Index N, int count) {
-  for (BenchNetwork const& network : networks())
+  for (CpuNetwork const& network : networks())
     if (name == network.name) {
-      network.steps(file, N, count);
+      network.steps(file, N, count, 1);
       return 0;
     }
   std::cerr << "train_bench: there is no network " << name << '\n';
@@ -43,7 +43,7 @@ void add(std::string const& name, void (*run)(benchmark::State&, detrame::Index,
 int main(int count, char** words) {
   if (count == 6 && std::string(words[1]) == "steps")
     return steps(words[2], words[3], std::atoi(words[4]), std::atoi(words[5]));
-  for (BenchNetwork const& network : networks())
+  for (CpuNetwork const& network : networks())
     for (int threads : {1, 2}) {
       add("train_step/" + std::string(network.name), network.train_step, 64, threads);
       for (detrame::Index N : {64, 1})

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../train_bench/zoo.hpp"
-#include "network.hpp"
+#include "machine.hpp"
 
 std::vector<DeviceNetwork> res_nets() { return bench::res_nets(MakeDeviceNetwork()); }

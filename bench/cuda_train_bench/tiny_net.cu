@@ -5,7 +5,7 @@
 #include "detrame/layer/global_average_pool.hpp"
 #include "detrame/layer/q_metric.hpp"
 #include "detrame/network/stack.hpp"
-#include "network.hpp"
+#include "machine.hpp"
 
 /// A network for checks of the program itself.
 DeviceNetwork tiny_net() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "network.hpp"
+#include "machine.hpp"
 #include "zoo.hpp"
 
-std::vector<BenchNetwork> plain_nets() { return bench::plain_nets(MakeBenchNetwork()); }
+std::vector<CpuNetwork> plain_nets() { return bench::plain_nets(MakeCpuNetwork()); }

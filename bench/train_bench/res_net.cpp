@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "network.hpp"
+#include "machine.hpp"
 #include "zoo.hpp"
 
-std::vector<BenchNetwork> res_nets() { return bench::res_nets(MakeBenchNetwork()); }
+std::vector<CpuNetwork> res_nets() { return bench::res_nets(MakeCpuNetwork()); }

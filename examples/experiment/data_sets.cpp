@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data_sets.hpp"
 
-#include <array>
 #include <bit>
 
 #ifdef DETRAME_HAS_MATIO
@@ -37,13 +36,25 @@ LabelledImages<float> read_idx_pair(std::filesystem::path const& folder,
 }
 
 /// The last 360 are for tests, as in the library's demo.
-LabelledImages<float> read_digits(std::filesystem::path const& folder, Part part) {
+LabelledImages<float> read_digits(std::filesystem::path const& folder, Part part, Index) {
   auto const all = read_idx_pair(folder, {"digits"}, {.maximum = 16, .classes = 10});
   auto [train, test] = split(all, all.samples() - 360);
   return part == Part::train ? std::move(train) : std::move(test);
 }
 
-LabelledImages<float> read_street_numbers(std::filesystem::path const& folder, Part part) {
+LabelledImages<float> read_idx(std::filesystem::path const& folder, Part part, Index) {
+  std::vector<std::string> const begins =
+      part == Part::train ? std::vector<std::string>{"train"} : std::vector<std::string>{"t10k", "test"};
+  return read_idx_pair(folder, begins, {.maximum = 255, .classes = 10});
+}
+
+/// The folder that an archive makes, where it is there, or what holds its files.
+std::filesystem::path inner(std::filesystem::path const& folder, char const* name) {
+  std::error_code none;
+  return std::filesystem::exists(folder / name, none) ? folder / name : folder;
+}
+
+LabelledImages<float> read_street_numbers(std::filesystem::path const& folder, Part part, Index) {
 #ifdef DETRAME_HAS_MATIO
   return read_svhn<float>(folder / (part == Part::train ? "train_32x32.mat" : "test_32x32.mat"));
 #else
@@ -52,64 +63,51 @@ LabelledImages<float> read_street_numbers(std::filesystem::path const& folder, P
 #endif
 }
 
-LabelledImages<float> read_all(DataSet const& set, std::filesystem::path const& folder, Part part,
-                               Index limit) {
-  auto const inner = [&](char const* name) {
-    std::error_code none;
-    return std::filesystem::exists(folder / name, none) ? folder / name : folder;
-  };
-  if (set.name == "digits") return read_digits(folder, part);
-  if (set.name == "cifar10") return read_cifar10<float>(inner("cifar-10-batches-bin"), part, limit);
-  if (set.name == "cifar100") return read_cifar100<float>(inner("cifar-100-binary"), part, limit);
-  if (set.name == "svhn") return read_street_numbers(folder, part);
-  std::vector<std::string> const begins =
-      part == Part::train ? std::vector<std::string>{"train"} : std::vector<std::string>{"t10k", "test"};
-  return read_idx_pair(folder, begins, {.maximum = 255, .classes = set.classes});
-}
-
 }  // namespace
 
 std::span<DataSet const> data_sets() {
-  static std::vector<double> const thirds{.3, .6, .8}, late{.5, .75};
   constexpr std::string_view idx =
       "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (or test-...), perhaps with .gz, or .idx "
       "for -idx";
-  static std::array<DataSet, 7> const all{{
-      {"digits",
-       {1, 8, 8},
-       10,
-       60,
-       .05,
-       .2,
-       thirds,
-       true,
-       false,
-       "digits-images-idx3-ubyte, digits-labels-idx1-ubyte (data/digits of the source tree)"},
-      {"mnist", {1, 28, 28}, 10, 60, .1, .2, thirds, true, false, idx},
-      {"fashion-mnist", {1, 28, 28}, 10, 60, .1, .2, thirds, true, false, idx},
-      {"usps", {1, 16, 16}, 10, 60, .1, .2, thirds, true, false, idx},
-      {"cifar10",
-       {3, 32, 32},
-       10,
-       200,
-       .1,
-       .2,
-       thirds,
-       true,
-       true,
-       "data_batch_1.bin ... data_batch_5.bin, test_batch.bin, or the folder cifar-10-batches-bin with them"},
-      {"cifar100",
-       {3, 32, 32},
-       100,
-       200,
-       .1,
-       .2,
-       thirds,
-       true,
-       true,
-       "train.bin, test.bin, or the folder cifar-100-binary with them"},
-      {"svhn", {3, 32, 32}, 10, 160, .01, .1, late, false, false, "train_32x32.mat, test_32x32.mat"},
-  }};
+  static std::vector<DataSet> const all{
+      {.name = "digits",
+       .shape = {1, 8, 8},
+       .rate = .05,
+       .files = "digits-images-idx3-ubyte, digits-labels-idx1-ubyte (data/digits of the source tree)",
+       .read = read_digits},
+      {.name = "mnist", .shape = {1, 28, 28}, .files = idx, .read = read_idx},
+      {.name = "fashion-mnist", .shape = {1, 28, 28}, .files = idx, .read = read_idx},
+      {.name = "usps", .shape = {1, 16, 16}, .files = idx, .read = read_idx},
+      {.name = "cifar10",
+       .shape = {3, 32, 32},
+       .epochs = 200,
+       .augmented = true,
+       .files = "data_batch_1.bin ... data_batch_5.bin, test_batch.bin, or the folder cifar-10-batches-bin "
+                "with them",
+       .read =
+           [](std::filesystem::path const& folder, Part part, Index limit) {
+             return read_cifar10<float>(inner(folder, "cifar-10-batches-bin"), part, limit);
+           }},
+      {.name = "cifar100",
+       .shape = {3, 32, 32},
+       .classes = 100,
+       .epochs = 200,
+       .augmented = true,
+       .files = "train.bin, test.bin, or the folder cifar-100-binary with them",
+       .read =
+           [](std::filesystem::path const& folder, Part part, Index limit) {
+             return read_cifar100<float>(inner(folder, "cifar-100-binary"), part, limit);
+           }},
+      {.name = "svhn",
+       .shape = {3, 32, 32},
+       .epochs = 160,
+       .rate = .01,
+       .factor = .1,
+       .shares = {.5, .75},
+       .normalised = false,
+       .files = "train_32x32.mat, test_32x32.mat",
+       .read = read_street_numbers},
+  };
   return all;
 }
 
@@ -128,7 +126,7 @@ LabelledImages<float> read_images(DataSet const& set, std::filesystem::path cons
     throw FormatError(message("--data ", folder.string(), ": expected a folder with ", set.files,
                               ", found no such folder"));
   if (limit == 0) limit = std::numeric_limits<Index>::max();
-  auto data = read_all(set, folder, part, limit);
+  auto data = set.read(folder, part, limit);
   if (data.shape != set.shape)
     throw FormatError(message(folder.string(), ": expected images of ", set.shape, ", found ", data.shape));
   return limit < data.samples() ? subset(data, 0, limit) : data;

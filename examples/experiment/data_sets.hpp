@@ -18,12 +18,14 @@ using namespace detrame;
 struct DataSet {
   std::string_view name;
   Shape shape;
-  int classes, epochs;
-  double rate, factor;         ///< the first rate, and what it is multiplied by ...
-  std::vector<double> shares;  ///< ... at these shares of all epochs
-  bool normalised;         ///< by channel, with the statistics of the training images; else pixels in [0, 1]
-  bool augmented;          ///< crops with padding 4, flips
+  int classes = 10, epochs = 60;
+  double rate = .1, factor = .2;              ///< the first rate, and what it is multiplied by ...
+  std::vector<double> shares = {.3, .6, .8};  ///< ... at these shares of all epochs
+  bool normalised = true;  ///< by channel, with the statistics of the training images; else pixels in [0, 1]
+  bool augmented = false;  ///< crops with padding 4, flips
   std::string_view files;  ///< what must stand in the folder
+  /// The images, or at least the first `limit`, pixels in [0, 1].
+  LabelledImages<float> (*read)(std::filesystem::path const& folder, Part part, Index limit);
 };
 
 std::span<DataSet const> data_sets();

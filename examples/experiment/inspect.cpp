@@ -177,7 +177,7 @@ float kappa_of(HostMatrix<float> const& W_tilde, Index k) {
 }
 
 /// Of each recurrent layer: kappa, and the T with kappa^T <= 1/100 and 1/10000.                          (C2)
-void print_contractions(AnyNetwork const& network, TensorFile const& file) {
+void print_contractions(HostNetwork const& network, TensorFile const& file) {
   constexpr std::string_view kind = "W_tilde";
   bool first = true;
   for (ParameterInfo const& p : network.parameters()) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
 #include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/core/version.hpp"
+#include "detrame/io/metadata.hpp"
 #include "inspect.hpp"
 #include "ranges.hpp"
 
@@ -16,6 +18,38 @@ std::string data_set_text() {
   std::string text = "folder with the data: ";
   for (DataSet const& set : data_sets())
     text += "\n  " + std::string(set.name) + ": " + std::string(set.files);
+  return text;
+}
+
+/// "60 (digits, mnist); 200 (cifar10)": the rows' names by what they have, each once.
+template <class Rows, class Has, class Name>
+std::string grouped(Rows const& rows, Has const& has, Name const& name) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> groups;
+  for (auto const& row : rows) {
+    std::string const text = has(row), one = name(row);
+    auto group = std::find_if(groups.begin(), groups.end(), [&](auto const& g) { return g.first == text; });
+    if (group == groups.end()) group = groups.insert(group, {text, {}});
+    auto& names = group->second;
+    if (std::find(names.begin(), names.end(), one) == names.end()) names.push_back(one);
+  }
+  std::string all;
+  for (auto const& [text, names] : groups) {
+    all += (all.empty() ? "" : "; ") + text;
+    for (std::string const& one : names) all += (one == names[0] ? " (" : ", ") + one;
+    all += ")";
+  }
+  return all;
+}
+
+/// What the data sets have in a column of their table.
+template <class Column>
+std::string by_data_set(Column const& column) {
+  return grouped(data_sets(), column, [](DataSet const& set) { return std::string(set.name); });
+}
+
+std::string falls_text(DataSet const& set) {
+  std::string text = "times " + number_text(set.factor) + " after ";
+  for (double const share : set.shares) text += (share == set.shares[0] ? "" : ", ") + number_text(share);
   return text;
 }
 
@@ -39,8 +73,11 @@ void add_network(CLI::App& app, Settings& s) {
          "the network: detrame-... has a Q-metric ReLU in place of ReLU, deepened-... one more convolution")
       ->check(CLI::IsMember(choices("net")))
       ->capture_default_str();
-  app.add_option("--depth", s.depth,
-                 "number of layers: 3, 6, 9, 12 for plainnet; 8, 20, 56, 110, 164 for resnet; 16")
+  app.add_option(
+         "--depth", s.depth,
+         "number of layers: " + grouped(
+                                    compiled_networks(), [](Entry const& e) { return std::string(e.family); },
+                                    [](Entry const& e) { return number_text(e.depth); }))
       ->capture_default_str();
   app.add_option("--widen", s.widen, "how many times as many channels, for wideresnet")
       ->capture_default_str();
@@ -59,12 +96,11 @@ void add_training(CLI::App& app, Settings& s) {
       "--resume", s.resume,
       "go on from the latest checkpoint in --out, with the settings that it has; where there is none, start");
   app.add_option("--epochs", s.epochs,
-                 "how many (digits, mnist, fashion-mnist, usps 60; cifar 200; svhn 160)")
+                 "how many: " + by_data_set([](DataSet const& set) { return number_text(set.epochs); }))
       ->check(in_range("epochs"));
   app.add_option("--lr", s.rate,
-                 "first rate (.1; digits .05; svhn .01); it falls at .3, .6, .8 of the epochs to a fifth, "
-                 "for svhn at "
-                 ".5, .75 to a tenth")
+                 "first rate: " + by_data_set([](DataSet const& set) { return number_text(set.rate); }) +
+                     "; it falls, at shares of the epochs: " + by_data_set(falls_text))
       ->check(in_range("lr"));
   app.add_option("--batch", s.batch, "images in a batch")->check(in_range("batch"))->capture_default_str();
   app.add_option("--momentum", s.momentum, "of SGD, in [0, 1)")

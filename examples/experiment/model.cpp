@@ -75,7 +75,7 @@ void scale_images(LabelledImages<float>& data, ChannelStatistics const& scale) {
   if (!scale.mean.empty()) normalise(data, scale);
 }
 
-std::optional<Measured> measure_all(AnyNetwork& network, LabelledImages<float> const& data,
+std::optional<Measured> measure_all(HostNetwork& network, LabelledImages<float> const& data,
                                     std::function<bool()> const& stop) {
   constexpr Index batch = 200;
   Measured sum{0, 0};

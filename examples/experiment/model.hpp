@@ -5,15 +5,15 @@
 #include <functional>
 #include <optional>
 
-#include "any_network.hpp"
 #include "data_sets.hpp"
+#include "network.hpp"
 
 namespace experiment {
 
 /// A network with what its file says besides its parameters.
 struct Model {
   Entry const* entry;
-  std::unique_ptr<AnyNetwork> network;
+  std::unique_ptr<HostNetwork> network;
   std::string dataset;
   ChannelStatistics scale;  ///< how pixels in [0, 1] become what the network reads; empty: they are that
 };
@@ -31,7 +31,7 @@ void scale_images(LabelledImages<float>& data, ChannelStatistics const& scale);
 
 /// Mean loss and correct samples of a data set, in batches; nothing where `stop` says so between two.
 std::optional<Measured> measure_all(
-    AnyNetwork& network, LabelledImages<float> const& data,
+    HostNetwork& network, LabelledImages<float> const& data,
     std::function<bool()> const& stop = [] { return false; });
 
 }  // namespace experiment

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "any_network.hpp"
+#include "network.hpp"
 
 namespace experiment {
 
@@ -22,12 +22,12 @@ void require_threads_of(Place const& place) {
         message("--threads ", place.threads, ": threads are the CPU's, and --device is ", place.device));
 }
 
-std::unique_ptr<AnyNetwork> Entry::make(Place const& place) const {
-  if (place.device == "cpu") return make_on_cpu(place.threads);
+std::unique_ptr<HostNetwork> Entry::make(Place const& place) const {
+  if (place.device == "cpu") return make_on_cpu(place);
   if (!make_on_cuda)
     throw DomainError(
         message("--device ", place.device, ": this program was built without CUDA (-DDETRAME_CUDA=ON)"));
-  return make_on_cuda();
+  return make_on_cuda(place);
 }
 
 Entry const& find_network(Wanted const& wanted) {
@@ -47,7 +47,7 @@ Entry const& find_network(Wanted const& wanted) {
                             "\nOthers are rows of examples/experiment/networks.txt to be added."));
 }
 
-Index trained_count(AnyNetwork const& network) {
+Index trained_count(HostNetwork const& network) {
   Index count = 0;
   for (ParameterInfo const& p : network.parameters()) count += p.trained ? p.rows * p.cols : 0;
   return count;

@@ -43,6 +43,7 @@
 #include "detrame/metric/synthesis.hpp"
 #include "detrame/metric/untie.hpp"
 #include "detrame/metric/untie_convolutional.hpp"
+#include "detrame/network/any.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/repeat.hpp"
 #include "detrame/network/residual.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <type_traits>
 #include <utility>
 
 #include "detrame/backend/concept.hpp"
@@ -43,9 +44,16 @@ namespace detrame::inline DETRAME_ABI {
 namespace has {
 
 template <class L>
-concept shapes = requires {
-  { L::input } -> std::convertible_to<Shape>;
-  { L::output } -> std::convertible_to<Shape>;
+concept shapes = requires(L const& layer) {
+  { layer.input } -> std::convertible_to<Shape>;
+  { layer.output } -> std::convertible_to<Shape>;
+};
+
+/// The compiler knows the shapes.
+template <class L>
+concept constant_shapes = shapes<L> && requires {
+  typename std::integral_constant<Index, Shape(L::input).channels>;
+  typename std::integral_constant<Index, Shape(L::output).channels>;
 };
 
 template <class L>
@@ -77,10 +85,13 @@ concept predict = requires(L const layer, typename L::Backend& b, typename L::Pa
 
 }  // namespace has
 
+/// The maps of a layer, whose shapes may be known at run time alone (AnyNetwork).
 template <class L>
-concept Layer =
-    std::default_initializable<L> && std::default_initializable<typename L::Tape> && has::shapes<L> &&
-    has::parameters<L> && has::forward<L> && has::pullback<L> && has::predict<L>;
+concept LayerMaps = std::default_initializable<typename L::Tape> && has::shapes<L> && has::parameters<L> &&
+                    has::forward<L> && has::pullback<L> && has::predict<L>;
+
+template <class L>
+concept Layer = std::default_initializable<L> && has::constant_shapes<L> && LayerMaps<L>;
 
 /// What forward returns: a View where the layer lends y, else a ConstView.
 template <Layer L>
@@ -113,14 +124,14 @@ using Bind = typename R::template Layer<input, B>;
 
 /// Takes into theta the statistics that forward measured, where the layer has such: called once for each step
 /// of training, after it. A layer offers it as a member `absorb(backend, theta, tape)`.
-template <Layer L>
+template <LayerMaps L>
 void absorb(typename L::Backend& backend, L const& layer, typename L::Parameters& theta,
             typename L::Tape const& tape) {
   if constexpr (requires { layer.absorb(backend, theta, tape); }) layer.absorb(backend, theta, tape);
 }
 
 /// The theta_bar of pullback alone.
-template <Layer L>
+template <LayerMaps L>
 void pullback_parameters(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
                          typename L::Tape& tape, ConstView<typename L::Backend> y_bar,
                          typename L::Parameters& theta_bar) {

@@ -40,7 +40,7 @@ constexpr bool in_place() {
 ///   });
 ///
 /// Requires  theta is not written meanwhile. For a layer without `inference` map is its predict.
-template <class L, class Use>
+template <Layer L, class Use>
 void with_inference(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
                     Use const& use) {
   if constexpr (samples_at_once<L>() > 0) {
@@ -69,12 +69,13 @@ void predict_in_chunks(typename L::Backend& backend, L const& layer, Parameters 
 }
 
 /// predict into a matrix of its own.
-template <Layer L>
+template <LayerMaps L>
 Matrix<typename L::Backend> predict(typename L::Backend& backend, L const& layer,
                                     typename L::Parameters const& theta, Input<typename L::Backend> const x) {
   ConstView<typename L::Backend> const view = x;
   Matrix<typename L::Backend> y;
-  resize(backend, y, L::output.channels, samples<L>("predict", view) * L::output.sites());
+  Shape const in = layer.input, out = layer.output;
+  resize(backend, y, out.channels, samples("predict", in, view) * out.sites());
   layer.predict(backend, theta, view, y);
   return y;
 }

@@ -7,14 +7,19 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// The number of samples in x; refuses a batch that is not made of samples of the layer's input shape.
-template <class L, class View>
-Index samples(char const* who, View const& x) {
-  constexpr Shape in = L::input;
+/// The number of samples in x; refuses a batch that is not made of samples of the shape.
+template <class View>
+Index samples(char const* who, Shape const& in, View const& x) {
   if (x.rows() != in.channels || x.cols() % in.sites() != 0)
     throw ShapeError(message(who, ": x is ", x.rows(), " x ", x.cols(), ", a batch of samples of shape ", in,
                              " has ", in.channels, " rows and a multiple of ", in.sites(), " columns"));
   return x.cols() / in.sites();
+}
+
+/// The same of the layer's input shape.
+template <class L, class View>
+Index samples(char const* who, View const& x) {
+  return samples(who, Shape(L::input), x);
 }
 
 /// The number of samples in x; refuses a y that has not as many of the layer's output shape.

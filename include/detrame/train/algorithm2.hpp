@@ -8,7 +8,7 @@
 namespace detrame::inline DETRAME_ABI {
 
 /// What a training step writes besides theta: allocated in the first step, kept by the caller.
-template <Layer Net>
+template <LayerMaps Net>
 struct TrainingState {
   typename Net::Parameters gradient, velocity;
   typename Net::Tape tape;
@@ -18,7 +18,7 @@ struct TrainingState {
 };
 
 /// A state with zero velocity.
-template <Layer Net>
+template <LayerMaps Net>
 TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net) {
   TrainingState<Net> state;
   state.gradient = net.parameters(backend);
@@ -29,7 +29,7 @@ TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net
 /// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of SGD, the projections;        (F3)
 /// then running statistics take the batch in.
 /// Returns the mean loss before the step.
-template <Layer Net, class Loss, Backend B>
+template <LayerMaps Net, class Loss, Backend B>
 typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd const& sgd, double rate,
                               typename Net::Parameters& theta, TrainingState<Net>& state, ConstView<B> x,
                               ConstView<B> targets, Draw draw) {
@@ -66,7 +66,7 @@ struct Epoch {
 ///
 /// Requires  epochs >= 0, batch >= 1, else DomainError; the data's shape is the network's, else ShapeError.
 /// Ensures   the result is a function of theta, data, options: not of the number of threads.
-template <Layer Net, class Loss, Backend B, class Observe>
+template <LayerMaps Net, class Loss, Backend B, class Observe>
 void fit(B& backend, Net const& net, Loss const& loss, typename Net::Parameters& theta,
          Dataset<B> const& data, TrainingOptions const& options, Observe&& observe) {
   require_at_least("fit", "epochs", options.epochs, 0);

@@ -35,11 +35,12 @@ Dataset<B> dataset(B& backend, Shape shape, HostMatrix<typename B::Scalar> const
 }
 
 /// Refuses data whose samples the network does not read, or whose classes it does not write.
-template <Layer Net, Backend B>
-void require_data(char const* who, Net const&, Dataset<B> const& data) {
-  if (data.shape != Net::input || Shape{data.classes} != Net::output)
+template <LayerMaps Net, Backend B>
+void require_data(char const* who, Net const& net, Dataset<B> const& data) {
+  Shape const in = net.input, out = net.output;
+  if (data.shape != in || Shape{data.classes} != out)
     throw ShapeError(message(who, ": the data are ", data.shape, " in ", data.classes,
-                             " classes, the network maps ", Shape(Net::input), " to ", Shape(Net::output)));
+                             " classes, the network maps ", in, " to ", out));
 }
 
 /// x and targets of some samples; `sites` is memory for the columns they stand in.

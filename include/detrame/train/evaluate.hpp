@@ -36,7 +36,7 @@ struct Evaluation {
 /// Mean loss and accuracy of the inference map over a data set, in batches of at most `batch` samples.
 ///
 /// Requires  batch >= 1, else DomainError; the data's shape is the network's, else ShapeError.
-template <Layer Net, class Loss, Backend B>
+template <LayerMaps Net, class Loss, Backend B>
 Evaluation evaluate(B& backend, Net const& net, Loss const& loss, typename Net::Parameters const& theta,
                     Dataset<B> const& data, Index batch = 512) {
   require_at_least("evaluate", "batch", batch, Index{1});
@@ -46,7 +46,7 @@ Evaluation evaluate(B& backend, Net const& net, Loss const& loss, typename Net::
   ConstView<B> const x = data.x, t = data.targets;
   for (Index first = 0; first < data.samples(); first += batch) {
     Index const n = std::min(batch, data.samples() - first);
-    Index const sites = Net::input.sites();
+    Index const sites = data.shape.sites();
     auto const y = predict(backend, net, theta, x.middle_cols(first * sites, n * sites));
     total += static_cast<double>(loss.value(backend, y, t.middle_cols(first, n))) * static_cast<double>(n);
     std::vector<int> const found = classify_to_host(backend, y);

@@ -34,13 +34,13 @@ struct StepChoices {
   bool all_decay;  ///< else matrices alone: W and W~
 };
 
-/// A network with its parameters and velocities, in terms of the host: what the runner knows of one. The
-/// compiler sees each network in a unit of its own.
+/// A network with its parameters and velocities, in terms of the host: what the runner knows of one, wherever
+/// it computes.
 ///
 /// Shapes    x: channels x (sites samples)
-class AnyNetwork {
+class HostNetwork {
  public:
-  virtual ~AnyNetwork() = default;
+  virtual ~HostNetwork() = default;
 
   /// Overwrites the parameters, with "relu" or "random"; velocities become 0.
   virtual void start(std::string const& initialiser, std::uint64_t seed) = 0;
@@ -81,11 +81,11 @@ struct Entry {
   Shape shape;
   int classes;
   int steps;  ///< T; 0: the network without Q-metric ReLUs
-  std::unique_ptr<AnyNetwork> (*make_on_cpu)(int threads);
-  std::unique_ptr<AnyNetwork> (*make_on_cuda)();  ///< null in a program that was built without CUDA
+  std::unique_ptr<HostNetwork> (*make_on_cpu)(Place const&);
+  std::unique_ptr<HostNetwork> (*make_on_cuda)(Place const&);  ///< null in a program built without CUDA
 
   /// DomainError where the place has no device, or this program does not know it.
-  std::unique_ptr<AnyNetwork> make(Place const& place = {}) const;
+  std::unique_ptr<HostNetwork> make(Place const& place = {}) const;
 
   /// "detrame-plainnet"
   std::string net() const { return (steps > 0 ? "detrame-" : "") + std::string(family); }
@@ -109,6 +109,6 @@ Entry const& find_network(Wanted const& wanted);
 std::string options_of(Entry const& entry);
 
 /// Trained scalars.
-Index trained_count(AnyNetwork const& network);
+Index trained_count(HostNetwork const& network);
 
 }  // namespace experiment

@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "any_network.hpp"
 #include "detrame/io/parameters.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
+#include "detrame/network/any.hpp"
 #include "detrame/network/initialise.hpp"
-#include "detrame/network/zoo/plain_net.hpp"
-#include "detrame/network/zoo/res_net.hpp"
 #include "detrame/train/algorithm2.hpp"
 #include "detrame/train/evaluate.hpp"
+#include "network.hpp"
 
 namespace experiment {
 
-/// A network of the library, bound to a shape and to a backend, as an AnyNetwork.
-template <Recipe R, Shape shape, Backend B>
-class Erased final : public AnyNetwork {
-  using Net = Bind<R, shape, B>;
-  using Theta = typename Net::Parameters;
-  static constexpr int classes = static_cast<int>(Net::output.channels);
-  static_assert(Net::output == Shape{classes}, "Erased: the network must return one score a class");
+/// A network of the library with a backend, its parameters and velocities: compiled once a backend.
+template <Backend B>
+class OnBackend final : public HostNetwork {
   static constexpr char const* velocity = "velocity.";
 
  public:
   template <class... Arguments>  // of the backend
-  explicit Erased(Arguments... arguments) : backend_(arguments...), theta_(net_.parameters(backend_)) {}
+  explicit OnBackend(AnyNetwork<B> net, Arguments... arguments)
+      : backend_(arguments...), net_(std::move(net)), theta_(net_.parameters(backend_)) {}
 
   void start(std::string const& initialiser, std::uint64_t seed) override {
     if (initialiser == "relu")
@@ -41,7 +37,7 @@ class Erased final : public AnyNetwork {
                   .weight_decay = how.weight_decay,
                   .decays = how.all_decay ? Sgd::everything : Sgd::weights_only};
     state_.x = to_device(backend_, x);
-    state_.targets = one_hot(backend_, labels, classes);
+    state_.targets = targets_of(labels);
     float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
                                   ConstView<B>(state_.x), ConstView<B>(state_.targets), draw);
     return {double{loss}, correct(state_.scores, labels)};
@@ -53,7 +49,7 @@ class Erased final : public AnyNetwork {
 
   Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto const y = predict(backend_, net_, theta_, to_device(backend_, x));
-    auto const targets = one_hot(backend_, labels, classes);
+    auto const targets = targets_of(labels);
     return {double{SoftmaxCrossEntropy().value(backend_, ConstView<B>(y), ConstView<B>(targets))},
             correct(ConstView<B>(y), labels)};
   }
@@ -61,7 +57,7 @@ class Erased final : public AnyNetwork {
   TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto state = training_state(backend_, net_);
     state.x = to_device(backend_, x);
-    auto const targets = one_hot(backend_, labels, classes);
+    auto const targets = targets_of(labels);
     auto const y = net_.forward(backend_, theta_, ConstView<B>(state.x), state.tape, {.dropping = false});
     resize(backend_, state.y_bar, y.rows(), y.cols());
     float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView<B>(targets), state.y_bar);
@@ -97,7 +93,7 @@ class Erased final : public AnyNetwork {
         theta_);
     return all;
   }
-  Index multiply_adds() const override { return detrame::multiply_adds<Net>(); }
+  Index multiply_adds() const override { return net_.multiply_adds(); }
 
  private:
   Index correct(ConstView<B> scores, std::vector<int> const& labels) {
@@ -107,10 +103,14 @@ class Erased final : public AnyNetwork {
     return count;
   }
 
+  Matrix<B> targets_of(std::vector<int> const& labels) {
+    return one_hot(backend_, labels, static_cast<int>(net_.output.channels));
+  }
+
   B backend_;
-  Net net_;
-  Theta theta_;
-  TrainingState<Net> state_;
+  AnyNetwork<B> net_;
+  AnyParameters<B> theta_;
+  TrainingState<AnyNetwork<B>> state_;
 };
 
 }  // namespace experiment

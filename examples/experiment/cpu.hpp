@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "detrame/backend/cpu/backend.hpp"
+#include "detrame/network/any.hpp"
+#include "network.hpp"
+
+namespace experiment {
+
+/// The network with a backend of its own.
+std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cpu<float>> net, Place const& place);
+
+}  // namespace experiment

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <type_traits>
+
+#include "detrame/network/any.hpp"
+#include "detrame/network/zoo/plain_net.hpp"
+#include "detrame/network/zoo/res_net.hpp"
+#include "network.hpp"
+
+namespace experiment {
+
+/// The families of networks.txt, as recipes of an activation A.
+template <int depth, class A, int classes>
+struct PlainNetOf;
+template <class A, int classes>
+struct PlainNetOf<3, A, classes> : std::type_identity<PlainNet3<A, classes>> {};
+template <class A, int classes>
+struct PlainNetOf<6, A, classes> : std::type_identity<PlainNet6<A, classes>> {};
+template <class A, int classes>
+struct PlainNetOf<9, A, classes> : std::type_identity<PlainNet9<A, classes>> {};
+template <class A, int classes>
+struct PlainNetOf<12, A, classes> : std::type_identity<PlainNet12<A, classes>> {};
+
+struct plainnet {
+  template <class A, int depth, int, int classes>
+  using Recipe = typename PlainNetOf<depth, A, classes>::type;
+};
+struct resnet {
+  template <class A, int depth, int, int classes>
+  using Recipe = ResNet<A, depth, classes>;
+};
+struct wideresnet {
+  template <class A, int depth, int widen, int classes>
+  using Recipe = WideResNet<A, depth, widen, classes>;
+};
+/// With a convolution in place of each Q-metric ReLU.
+template <class Family>
+struct deepened {
+  template <class, int depth, int widen, int classes>
+  using Recipe = typename Family::template Recipe<Deepened, depth, widen, classes>;
+};
+using deepened_plainnet = deepened<plainnet>;
+using deepened_resnet = deepened<resnet>;
+
+/// Makes a network at a place, of its backend.
+template <class Net>
+std::unique_ptr<HostNetwork> make(Place const& place) {
+  return on_backend(AnyNetwork("the network", Net()), place);
+}
+
+/// Enters a row's networks of each T, or how they are made on one more backend.
+template <Backend B, class Family, int depth, int widen, Shape shape, int classes, int... T>
+void add(std::vector<Entry>& all, std::string_view family, auto Entry::* maker) {
+  auto const entry = [&](int steps) -> Entry& {
+    for (Entry& e : all)
+      if (e.family == family && e.depth == depth && e.widen == widen && e.shape == shape &&
+          e.classes == classes && e.steps == steps)
+        return e;
+    return all.emplace_back(Entry{family, depth, widen, shape, classes, steps, nullptr, nullptr});
+  };
+  auto const add_one = [&]<int steps>(std::integral_constant<int, steps>) {
+    using A = std::conditional_t<steps == 0, Plain, DeTraMe<steps>>;
+    using Net = Bind<typename Family::template Recipe<A, depth, widen, classes>, shape, B>;
+    static_assert(Net::output == Shape{classes}, "networks.txt: a network must return one score a class");
+    entry(steps).*maker = &make<Net>;
+  };
+  (add_one(std::integral_constant<int, T>()), ...);
+}
+
+}  // namespace experiment
