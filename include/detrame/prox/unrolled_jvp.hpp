@@ -5,6 +5,42 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// The tangent of G = h o z - W~ z, first part, fused to v = (W~ dz)_i: dg <- dh z + h dz - v.
+struct InputTangent {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& dg, Scalar z, Scalar dz, Scalar h, Scalar dh) const {
+    dg = dh * z + h * dz - v;
+  }
+};
+
+/// Second part, fused to v = (dW~ z)_i: y <- y - v.
+struct SubtractProduct {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y) const {
+    y -= v;
+  }
+};
+
+/// The tangent of an update, fused to v = (dW~ u)_i, with w = (W~ du)_i:
+/// du_next <- (v + w + dg - rho'(u_next) db) dA/dt.
+template <class Rule>
+struct UpdateTangent {
+  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  Rule rule;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next, Scalar b,
+                                      Scalar db) const {
+    Scalar const of_b = rule.subgradient(u_next, Scalar{}, db, Scalar{});  // rho'(u_next) db
+    du_next = rule.times_slope(v + w + dg - of_b, u_next, b);
+  }
+};
+
+}  // namespace formula
+
 /// The tangent of U_T, U_T from unrolled_prox, in the direction (dW~, dh, db, dZ).                      (A1)
 ///
 ///   dU_{t+1} = dA_{t+1} o (W~ dU_t + dW~ U_t + dG - rho'(U_{t+1}) o db),   dU_0 = 0,   dA as there

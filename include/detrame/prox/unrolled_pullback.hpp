@@ -9,6 +9,43 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// The last P of the unrolled adjoint: p <- u_bar dA/dt, sigma <- p.
+template <class Rule>
+struct LastMask {
+  Rule rule;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar& sigma, Scalar u_bar, Scalar u, Scalar b) const {
+    p = rule.times_slope(u_bar, u, b);
+    sigma = p;
+  }
+};
+
+/// The P before it, fused to v = (W~^T p_next)_i: p <- v dA/dt, sigma <- sigma + p.
+template <class Rule>
+struct EarlierMask {
+  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  Rule rule;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u, Scalar b) const {
+    Scalar const masked = rule.times_slope(v, u, b);  // p may alias sigma for all the compiler knows
+    p = masked;
+    sigma += masked;
+  }
+};
+
+/// Fused to v = (W~^T sigma)_i: z_bar <- h sigma - v.
+struct InputCotangent {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& z_bar, Scalar sigma, Scalar h) const {
+    z_bar = h * sigma - v;
+  }
+};
+
+}  // namespace formula
+
 namespace detail {
 
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
-#include "detrame/core/random.hpp"
 
 /// Activations, their adjoints and their kinks.
 namespace detrame::inline DETRAME_ABI::formula {
@@ -24,21 +21,6 @@ DETRAME_HOST_DEVICE constexpr Scalar soft_threshold(Scalar t, Scalar b) {
   Scalar const clamped = t > b ? b : (t < -b ? -b : t);
   return t - clamped;
 }
-
-struct Relu {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
-    y = relu(x);
-  }
-};
-
-/// x_bar <- y_bar 1[y != 0] with y >= 0 or NaN, which must not become a healthy-looking 0.
-struct ReluPullback {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& x_bar, Scalar y_bar, Scalar y) const {
-    x_bar = y != Scalar(0) ? y_bar : Scalar(0);
-  }
-};
 
 /// The rules of the shrinkages, u = A(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u), where
 /// rho(u) = |u|, over u >= 0 and over all u. What a rule says of itself (metric/concept.hpp):
@@ -186,19 +168,6 @@ struct NegativeKinkDistance {
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     Scalar const u = rule(t, b), bend = curvature(rule, u, b), margin = rule.margin(u, u - t, b);
     return bend > Scalar(0) && bend <= limits::largest<Scalar> ? -(margin + bend * margin) : -margin;
-  }
-};
-
-/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of
-/// entry (i, j) depends on its place in the whole batch alone.
-template <class Scalar>
-struct Dropout {
-  Random random;
-  Index first_column, rows;
-  Scalar rate, kept = Scalar(1) / (Scalar(1) - rate);
-  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& y, Scalar x) const {
-    auto const position = static_cast<std::uint64_t>((first_column + j) * rows + i);
-    y = (random.uniform<Scalar>(position) < rate ? Scalar(0) : kept) * x;
   }
 };
 
