@@ -3,6 +3,11 @@
 
 #include <version>
 
+#if !defined(__cpp_exceptions)
+#error "detrame needs exceptions, which say what is wrong with a call: compile without -fno-exceptions"
+#include <detrame needs exceptions: nothing more is said>  // which is where a compiler stops
+#endif
+
 /// What the units of a program must have in common: the instructions that they are compiled for, Eigen's
 /// alignment, and threads (docs/decisions/0013-one-abi.md). It follows from flags and predefined macros, the
 /// same before and after an include of Eigen, and for a device as for its host.

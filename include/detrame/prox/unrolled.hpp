@@ -4,6 +4,7 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/errors.hpp"
 #include "detrame/core/sizes.hpp"
+#include "detrame/metric/misuse.hpp"
 #include "detrame/operator/concept.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -142,6 +143,11 @@ auto prepare_unroll(B& backend, S const& structure, ConstView<B> W_tilde, ConstV
       detail::unroll_to<Activation>(lane, structure, K, h, b, columns(Z, c), T, columns(U, c));
     });
   };
+}
+
+template <detail::NoBackend B, class... Rest>
+auto unrolled_prox(B const&, Rest const&...) {
+  return detail::explain<B>();
 }
 
 }  // namespace detrame::inline DETRAME_ABI

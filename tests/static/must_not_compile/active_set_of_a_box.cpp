@@ -1,4 +1,5 @@
 // expect: exact: the active set takes penalties whose only kink is 0
+// lines: 80
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/detrame.hpp"
 

@@ -1,4 +1,5 @@
 // expect: a recursion knows the rule of its penalty by its type alone: one whose Activation has data
+// lines: 80
 // SPDX-License-Identifier: Apache-2.0
 #include "box.hpp"
 
