@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks who includes whom in include/detrame, and that nothing above backend/ leans on the machine.
+"""Checks who includes whom in include/detrame, that nothing above backend/ leans on the machine, and that whoever
+opens the library's namespace has included the header that names it.
 
 A line that must break a rule about words says why at its end: `// layering: <reason>`.
 With --self-test, the checker is first shown one small tree per rule that breaks just that rule.
@@ -32,6 +33,7 @@ MACHINE = {
     "OpenMP": re.compile(r"\bomp\b|\bomp_|_OPENMP"),
     "std::thread": re.compile(r"\bstd::j?thread\b|<thread>|<execution>"),
 }
+ABI, OPENS = "core/abi.hpp", re.compile(r"^\s*namespace detrame::inline DETRAME_ABI\b", re.M)
 EXCUSE = re.compile(r"//\s*layering:\s*\S+")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -93,16 +95,31 @@ def check_file(root, path):
     return found
 
 
+def reaches_abi(library, path, known):
+    """Whether the header, or one that it includes, includes core/abi.hpp. `known`: what was found before."""
+    if path not in known:
+        known[path] = False  # in a circle, nobody else's doing
+        text = library / path
+        known[path] = path == ABI or (text.exists() and any(
+            reaches_abi(library, include[2].removeprefix("detrame/"), known)
+            for include in map(INCLUDE.match, without_comments(text.read_text(encoding="utf-8")).splitlines())
+            if include and include[2].startswith("detrame/")))
+    return known[path]
+
+
 def check(root):
     """All sentences about include/detrame under `root`."""
     library = root / "include" / "detrame"
-    found = []
+    found, known = [], {}
     for path in sorted(library.rglob("*")):
         if path.is_dir() and path.name in NO_SUCH_FOLDER:
             found.append(f"{path.relative_to(root)}: no folder may be called {path.name}/")
         if path.suffix in {".hpp", ".cuh", ".h"}:
             found += [f"{path.relative_to(root)}:{number}: {sentence}"
                       for number, sentence in check_file(library, path.relative_to(library))]
+            name, opened = str(path.relative_to(library)), OPENS.search(path.read_text(encoding="utf-8"))
+            if opened and not reaches_abi(library, name, known):
+                found.append(f"{path.relative_to(root)}: opens the namespace and includes {ABI} nowhere")
     return found
 
 
@@ -117,6 +134,8 @@ GOOD = {
     "exact/a.hpp": '#include "detrame/metric/a.hpp"\n',
     "learn/a.hpp": '#include "detrame/exact/a.hpp"\n',
     "layer/a.hpp": '#include "detrame/exact/a.hpp"\n#include "detrame/core/a.hpp"\n',
+    "optim/a.hpp": '#include "detrame/core/b.hpp"\nnamespace detrame::inline DETRAME_ABI {}\n',
+    "core/b.hpp": '#include "detrame/core/abi.hpp"\n',
     "train/a.hpp": '// Eigen, CUDA and omp in a comment\n#include "detrame/optim/a.hpp"\n/* #ifdef */\n',
     "loss/a.hpp": "#include <Eigen/Core>  // layering: the test of the excuse\n",
 }
@@ -144,6 +163,7 @@ BAD = {
     "mentions CUDA": ("layer/a.hpp", "cudaStream_t s;"),
     "mentions OpenMP": ("train/a.hpp", "#pragma omp parallel for"),
     "mentions std::thread": ("data/a.hpp", "std::thread t;"),
+    "includes core/abi.hpp nowhere": ("prox/a.hpp", '#include "detrame/core/a.hpp"\nnamespace detrame::inline DETRAME_ABI::x {}'),
     "no folder or header extra": ("extra/a.hpp", ""),
     "no folder may be called detail/": ("prox/detail/a.hpp", ""),
 }

@@ -1,23 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-# Succeeds if `source` is refused by the compiler with the sentence of its first line, "// expect: <sentence>".
-# Given with -D: compiler, source, include, system (directories of dependencies, "::" between them).
+# Succeeds if each compiler refuses `source` with the sentence of its first line, "// expect: <sentence>", as the first
+# error of at most 20 lines. A second line "// flags: ..." adds to the command, "// lines: N" allows more.
+# Given with -D: compilers, source (none: only what all include is compiled, once), include, work (a folder), system
+# (directories of dependencies). "::" stands between the elements of a list.
 
-file(STRINGS ${source} first_line LIMIT_COUNT 1)
-if(NOT first_line MATCHES "^// expect: (.*[^ ])")
-  message(FATAL_ERROR "${source}: the first line must be '// expect: <sentence>'")
-endif()
-set(sentence "${CMAKE_MATCH_1}")
-
+string(REPLACE "::" ";" compilers "${compilers}")
 string(REPLACE "::" ";" system "${system}")
 list(TRANSFORM system PREPEND "-isystem")
-execute_process(
-  COMMAND ${compiler} -std=c++20 -fsyntax-only -fmessage-length=0 -I${include} ${system} ${source}
-  RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
 
-if(status EQUAL 0)
-  message(FATAL_ERROR "${source} compiles, but must not: \"${sentence}\" was expected")
+if(source)
+  file(STRINGS ${source} first_lines LIMIT_COUNT 2)
+  list(GET first_lines 0 first_line)
+  if(NOT first_line MATCHES "^// expect: (.*[^ ])")
+    message(FATAL_ERROR "${source}: the first line must be '// expect: <sentence>'")
+  endif()
+  set(sentence "${CMAKE_MATCH_1}")
+  set(flags "")
+  set(most 20)
+  if("${first_lines}" MATCHES ";// lines: ([0-9]+)")
+    set(most ${CMAKE_MATCH_1})
+  endif()
+  if("${first_lines}" MATCHES ";// flags: (.*)")
+    separate_arguments(flags UNIX_COMMAND "${CMAKE_MATCH_1}")
+  endif()
 endif()
-string(FIND "${output}" "${sentence}" position)
-if(position EQUAL -1)
-  message(FATAL_ERROR "${source} is refused, but without the sentence \"${sentence}\":\n${output}")
-endif()
+
+foreach(compiler IN LISTS compilers)
+  string(MD5 folder "${compiler}")
+  set(everything ${work}/${folder}/everything.hpp)
+  execute_process(COMMAND ${compiler} --version OUTPUT_VARIABLE version COMMAND_ERROR_IS_FATAL ANY)
+  set(command ${compiler} -std=c++20 -fmessage-length=0 -I${include} ${system})
+  if(version MATCHES clang)
+    set(compiled ${everything}.pch)
+    set(use -include-pch ${compiled})
+  else()
+    set(compiled ${everything}.gch)
+    set(use -include ${everything})
+  endif()
+  if(NOT source)
+    file(WRITE ${everything} "#include \"detrame/detrame.hpp\"\n")
+    execute_process(COMMAND ${command} -x c++-header ${everything} -o ${compiled} COMMAND_ERROR_IS_FATAL ANY)
+    continue()
+  endif()
+  if(flags)
+    set(use ${flags})  # nothing was compiled with them before
+  endif()
+
+  execute_process(COMMAND ${command} ${use} -fsyntax-only ${source}
+    RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(status EQUAL 0)
+    message(FATAL_ERROR "${compiler}: ${source} compiles, but must not: \"${sentence}\" was expected")
+  endif()
+  string(REGEX MATCH "error: [^\n]*" first "${output}")
+  string(FIND "${first}" "${sentence}" position)
+  if(position EQUAL -1)
+    message(FATAL_ERROR "${compiler}: the first error is not \"${sentence}\":\n${output}")
+  endif()
+  string(REGEX REPLACE "[^\n]" "" ends "${output}")
+  string(LENGTH "${ends}" lines)
+  if(lines GREATER most)
+    message(FATAL_ERROR "${compiler} takes ${lines} lines to say it:\n${output}")
+  endif()
+endforeach()

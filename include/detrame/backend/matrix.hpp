@@ -2,6 +2,8 @@
 #pragma once
 
 #include <concepts>
+#include <type_traits>
+#include <utility>
 
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/host_matrix.hpp"
@@ -19,6 +21,39 @@ template <class B>
 using ConstView = typename B::ConstView;
 template <class B>
 using Input = typename B::Input;
+
+namespace detail {
+template <class B>
+struct KeptMatrix {
+  Matrix<B> matrix;
+
+  template <std::convertible_to<Matrix<B>> M>
+  KeptMatrix(M&& m) : matrix(of_scalar(std::forward<M>(m))) {}
+
+ private:
+  template <class M>
+  static Matrix<B> of_scalar(M&& m) {
+    if constexpr (!requires { typename std::remove_cvref_t<M>::Scalar; }) {
+      return std::forward<M>(m);
+    } else {
+      using Scalar = typename std::remove_cvref_t<M>::Scalar;
+      require_scalar<Scalar, typename B::Scalar>();
+      if constexpr (std::is_same_v<Scalar, typename B::Scalar>)
+        return std::forward<M>(m);
+      else
+        return {};
+    }
+  }
+};
+}  // namespace detail
+
+/// What a constructor takes to keep: a matrix, or what becomes one. It takes no part in deduction either.
+template <class B>
+using Kept = std::type_identity_t<detail::KeptMatrix<B>>;
+
+/// The backend of a matrix, or of an expression that becomes one: each backend says so of its own.
+template <class M>
+struct HomeOf;
 
 namespace has {
 

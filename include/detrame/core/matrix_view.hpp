@@ -10,6 +10,13 @@
 #include "detrame/core/errors.hpp"
 #include "detrame/core/host_device.hpp"
 
+/// Clang then warns of a view whose matrix ends with the statement.
+#if defined(__clang__)
+#define DETRAME_LIFETIMEBOUND [[clang::lifetimebound]]
+#else
+#define DETRAME_LIFETIMEBOUND
+#endif
+
 namespace detrame::inline DETRAME_ABI {
 
 using Index = std::ptrdiff_t;
@@ -56,6 +63,29 @@ concept ColumnMajorStorage = requires(M& m) {
   requires !std::remove_cvref_t<M>::IsRowMajor;
   requires std::remove_cvref_t<M>::InnerStrideAtCompileTime == 1;
 };
+
+/// The entries of what gives its memory away.
+template <class M>
+using EntryOf = std::remove_cvref_t<decltype(*std::declval<M&>().data())>;
+
+/// Storage whose entries are other scalars, or lie otherwise, than those of a view.
+template <class M, class Scalar>
+concept OtherStorage =
+    requires(M& m) { m.rows(), *m.data(); } &&
+    (!std::is_same_v<EntryOf<M>, std::remove_const_t<Scalar>> || bool(std::remove_cvref_t<M>::IsRowMajor) ||
+     std::remove_cvref_t<M>::InnerStrideAtCompileTime != 1);
+
+/// False, and known only where T is: a static_assert of it says its sentence and nothing else.
+template <class T>
+inline constexpr bool never = false;
+
+/// Says why, where a matrix of one scalar is given to what computes in another.
+template <class Given, class Wanted>
+constexpr void require_scalar() {
+  static_assert(std::is_same_v<Given, Wanted>,
+                "the scalars differ: a matrix of floats goes to a Cpu<float>, one of doubles to a "
+                "Cpu<double>; convert it, as by .cast<double>()");
+}
 }  // namespace detail
 
 /// A column-major matrix that somebody else owns: entry (i, j) at data()[i + j * stride()].
@@ -72,7 +102,17 @@ class MatrixView {
 
   template <class M>
     requires detail::ColumnMajorStorage<M, Scalar>
-  MatrixView(M&& m) : MatrixView(m.data(), m.rows(), m.cols(), m.outerStride()) {}
+  MatrixView(M&& m DETRAME_LIFETIMEBOUND) : MatrixView(m.data(), m.rows(), m.cols(), m.outerStride()) {}
+
+  /// Refused, with the reason.
+  template <detail::OtherStorage<Scalar> M>
+  MatrixView(M&&) {
+    detail::require_scalar<detail::EntryOf<M>, std::remove_const_t<Scalar>>();
+    if constexpr (std::is_same_v<detail::EntryOf<M>, std::remove_const_t<Scalar>>)
+      static_assert(detail::ColumnMajorStorage<M, Scalar>,
+                    "a view has entries column by column with no gap between them: copy a row-major matrix, "
+                    "a row or a strided one into a matrix first");
+  }
 
   template <class Other>
     requires(!std::is_const_v<Other> && std::is_same_v<Other const, Scalar>)

@@ -67,6 +67,16 @@ class Loader {
     position_ = batches();
     worker_ = std::thread([this] { work(); });  // layering: see the include
   }
+  /// A data set that nobody keeps.
+  template <class Temporary>
+    requires std::same_as<std::remove_const_t<Temporary>, LabelledImages<Scalar>>
+  Loader(Temporary&& data, Batching const& batching, Prepare prepare = {})
+      : Loader(std::as_const(data), batching, std::move(prepare)) {
+    static_assert(
+        detail::never<Temporary>,
+        "Loader: the data set must outlive the loader, and this one ends with the statement: give it "
+        "a name first");
+  }
   Loader(Loader const&) = delete;
   Loader& operator=(Loader const&) = delete;
   ~Loader() {

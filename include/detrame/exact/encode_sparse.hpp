@@ -147,4 +147,9 @@ SparseCodes<typename B::Scalar> encode_sparse(B& backend, SparseCoder<B, Activat
   return codes;
 }
 
+template <detail::NoBackend B, class... Rest>
+auto encode_sparse(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

@@ -9,6 +9,7 @@
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
 #include "detrame/metric/entries.hpp"
+#include "detrame/metric/misuse.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -77,6 +78,7 @@ void solve_metric(B& backend, char const* who, Activation activation, SharedColu
 /// Tested    tests/exact/active_set_test.cpp, tests/exact/support_set_test.cpp,
 ///           tests/exact/theorems_test.cpp
 template <Backend B, ColumnMetric M, Penalty Psi>
+  requires MetricOn<M, B>
 void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<B>& result,
                 ExactOptions options = {}) {
   ConstView<B> const Z = z, weights = entries_of("exact_prox", Q);
@@ -94,6 +96,7 @@ void exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactResult<
 
 /// The same, as a value.
 template <Backend B, ColumnMetric M, Penalty Psi>
+  requires MetricOn<M, B>
 ExactResult<B> exact_prox(B& backend, M const& Q, Psi const& psi, Input<B> z, ExactOptions options = {}) {
   ExactResult<B> result;
   exact_prox(backend, Q, psi, std::move(z), result, options);
@@ -155,6 +158,12 @@ ExactResult<B> exact_prox(B& backend, ConvolutionalMetric<B> const& Q, Psi const
   ExactResult<B> result;
   exact_prox(backend, Q, psi, std::move(z), result, options);
   return result;
+}
+
+template <class B, class M, class P, class... Rest>
+  requires detail::Misused<B, M, P>
+auto exact_prox(B const&, M const&, P const&, Rest const&...) {
+  return detail::explain<B, M, P>();
 }
 
 }  // namespace detrame::inline DETRAME_ABI

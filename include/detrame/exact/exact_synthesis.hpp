@@ -171,4 +171,9 @@ ExactResult<B> exact_synthesis(B& backend, ConvolutionalSynthesis<B> const& synt
   return result;
 }
 
+template <detail::NoBackend B, class... Rest>
+auto exact_synthesis(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

@@ -246,4 +246,9 @@ ExactResult<B> exact_prox(B& backend, PreparedProx<B, Activation> const& prepare
   return result;
 }
 
+template <detail::NoBackend B, class... Rest>
+auto encode(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

@@ -130,12 +130,11 @@ Theta with_values(B& backend, Theta theta, std::vector<HostMatrix<double>> const
 ///           h, NaN where anything is.
 /// Tested    tests/layer/check_pullback_test.cpp, where a wrong pullback is told from a right one
 template <Layer L>
+  requires std::same_as<typename L::Backend::Scalar, double>
 std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const& layer,
                                           typename L::Parameters const& theta,
                                           Matrix<typename L::Backend> const& x,
                                           PullbackCheckOptions const& options = {}) {
-  static_assert(std::is_same_v<typename L::Backend::Scalar, double>,
-                "check_pullback: differences need double; compare a float pullback with the double one");
   using Host = HostMatrix<double>;
   detail::PullbackProblem f{{"x"}, {to_host(backend, x)}, {}, {}};
   visit(
@@ -174,6 +173,15 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
     return f_bar;
   };
   return detail::check(f, options);
+}
+
+template <Layer L>
+std::vector<PullbackCheck> check_pullback(typename L::Backend&, L const&, typename L::Parameters const&,
+                                          Matrix<typename L::Backend> const&,
+                                          PullbackCheckOptions const& = {}) {
+  static_assert(std::is_same_v<typename L::Backend::Scalar, double>,
+                "check_pullback: differences need double; compare a float pullback with the double one");
+  return {};
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -118,8 +118,9 @@ concept Recipe = requires {
   { R::output(Shape{1}) } -> std::same_as<Shape>;
 };
 
-/// The layer that a recipe becomes at an input shape on a backend.
-template <Recipe R, Shape input, Backend B>
+/// The layer that a recipe becomes at an input shape on a backend. Not constrained: a recipe that refuses its
+/// numbers would be refused a second time, as no Recipe.
+template <class R, Shape input, Backend B>
 using Bind = typename R::template Layer<input, B>;
 
 /// Takes into theta the statistics that forward measured, where the layer has such: called once for each step

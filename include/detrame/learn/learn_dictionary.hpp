@@ -231,7 +231,7 @@ void learn_dictionary(B& backend, Input<B> X, LearningOptions const& options, Le
     Index const n = std::min(options.batch, N - first);
     View<B> const x = View<B>(batch).middle_cols(0, n);  // m x n
     each_chunk(backend, Batch{n}, m, [&](typename B::Lane& lane, Columns c) {
-      gather_columns(lane, samples, std::span<Index const>(order).subspan(first + c.first, c.count),
+      gather_columns(lane, samples, {order.data() + first + c.first, static_cast<std::size_t>(c.count)},
                      columns(x, c));
     });
 

@@ -87,7 +87,7 @@ Matrix<B> gather_patches(B& backend, PatchGrid const& grid, ConstView<B> x, std:
   View<B> const pixels = View<B>(out).reshaped(grid.image.channels, area * count);
   each_chunk(backend, Batch{.columns = area * count, .unit = area}, grid.image.channels,
              [&](typename B::Lane& lane, Columns c) {
-               gather_columns(lane, x, std::span<Index const>(sites).subspan(c.first, c.count),
+               gather_columns(lane, x, {sites.data() + c.first, static_cast<std::size_t>(c.count)},
                               columns(pixels, c));
              });
   return out;

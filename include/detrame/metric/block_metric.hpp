@@ -68,7 +68,7 @@ class BlockDiagonalMetric {
   using Backend = B;
   using Scalar = typename B::Scalar;
 
-  BlockDiagonalMetric(B& backend, Matrix<B> const& blocks)
+  BlockDiagonalMetric(B& backend, Input<B> const blocks)
       : BlockDiagonalMetric(backend, blocks, "BlockDiagonalMetric") {}
 
   Index dim() const { return Q_.cols(); }
@@ -86,7 +86,7 @@ class BlockDiagonalMetric {
 
  protected:
   /// `who` speaks in the refusals.
-  BlockDiagonalMetric(B& backend, Matrix<B> const& blocks, char const* who) {
+  BlockDiagonalMetric(B& backend, Input<B> const& blocks, char const* who) {
     Index const kg = blocks.rows(), k = blocks.cols();
     if (kg < 1 || k < 1 || k % kg != 0)
       throw ShapeError(message(who, ": Q is ", kg, " x ", k, ", must be square blocks side by side"));

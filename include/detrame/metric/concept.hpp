@@ -114,6 +114,10 @@ template <class M>
 concept Metric =
     Backend<typename M::Backend> && has::metric_layout<M> && has::metric_apply<M> && has::lambda_min<M>;
 
+/// A metric whose Q is in the memory of B.
+template <class M, class B>
+concept MetricOn = Metric<M> && std::same_as<typename M::Backend, B>;
+
 /// A metric whose problems are columns, each on its own.
 template <class M>
 concept ColumnMetric = Metric<M> && requires(M const& Q) {

@@ -34,7 +34,7 @@ class ConvolutionalMetric {
   using Backend = B;
   using Scalar = typename B::Scalar;
 
-  ConvolutionalMetric(B& backend, ConvolutionalBlocks const& structure, Matrix<B> const& Q)
+  ConvolutionalMetric(B& backend, ConvolutionalBlocks const& structure, Input<B> const Q)
       : structure_(structure) {
     constexpr char const* who = "ConvolutionalMetric";
     if (structure.groups >= 1 && !product_of_sizes({structure.groups, Q.rows()}))

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/window.hpp"
 
@@ -23,6 +25,16 @@ struct ConvolutionalSynthesis {
   Matrix<B> D;
   Scalar alpha, beta, lambda;
   Matrix<B> d;
+
+  ConvolutionalSynthesis() = default;
+  ConvolutionalSynthesis(Window const& window_, Kept<B> D_, Scalar alpha_, Scalar beta_, Scalar lambda_,
+                         Kept<B> d_)
+      : window(window_),
+        D(std::move(D_.matrix)),
+        alpha(alpha_),
+        beta(beta_),
+        lambda(lambda_),
+        d(std::move(d_.matrix)) {}
 
   /// Of a window: sums and products of two such sizes can be counted.
   static constexpr Index largest_size = Index{1} << 30;
@@ -48,5 +60,8 @@ struct ConvolutionalSynthesis {
     require_at_least(who, "lambda", lambda, Scalar(0));
   }
 };
+template <class M, class Alpha, class Beta, class Lambda, class V>
+ConvolutionalSynthesis(Window, M const&, Alpha, Beta, Lambda, V const&)
+    -> ConvolutionalSynthesis<typename HomeOf<M>::Backend>;
 
 }  // namespace detrame::inline DETRAME_ABI

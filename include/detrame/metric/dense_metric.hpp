@@ -17,10 +17,10 @@ namespace detrame::inline DETRAME_ABI {
 template <Backend B>
 class DenseMetric : public BlockDiagonalMetric<B> {
  public:
-  DenseMetric(B& backend, Matrix<B> const& Q) : BlockDiagonalMetric<B>(backend, square(Q), "DenseMetric") {}
+  DenseMetric(B& backend, Input<B> const Q) : BlockDiagonalMetric<B>(backend, square(Q), "DenseMetric") {}
 
  private:
-  static Matrix<B> const& square(Matrix<B> const& Q) {
+  static Input<B> const& square(Input<B> const& Q) {
     if (Q.rows() != Q.cols() || Q.rows() < 1)
       throw ShapeError(
           message("DenseMetric: Q is ", Q.rows(), " x ", Q.cols(), ", must be square, with a row or more"));

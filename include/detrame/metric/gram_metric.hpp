@@ -48,7 +48,7 @@ class GramMetric {
   using Backend = B;
   using Scalar = typename B::Scalar;
 
-  GramMetric(B& backend, Matrix<B> D, Scalar alpha) : D_(std::move(D)), alpha_(alpha) {
+  GramMetric(B& backend, Kept<B> D, Scalar alpha) : D_(std::move(D.matrix)), alpha_(alpha) {
     if (D_.cols() < 1)
       throw ShapeError(message("GramMetric: D is ", D_.rows(), " x 0, must have an atom or more"));
     if (!(alpha > Scalar(0)) || !std::isfinite(alpha))

@@ -31,8 +31,8 @@ class SeparablePenalty {
             (require_rows(k), to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("lambda", lambda)))),
             to_device(backend, HostMatrix<Scalar>(k, 1, at_least_0("beta", beta))), rule) {}
 
-  SeparablePenalty(B& backend, Matrix<B> lambda, Matrix<B> beta, Activation const& rule = {})
-      : SeparablePenalty(std::move(lambda), std::move(beta), rule) {
+  SeparablePenalty(B& backend, Kept<B> lambda, Kept<B> beta, Activation const& rule = {})
+      : SeparablePenalty(std::move(lambda.matrix), std::move(beta.matrix), rule) {
     require_rows(lambda_.rows());
     if (lambda_.cols() != 1 || beta_.cols() != 1 || beta_.rows() != lambda_.rows())
       throw ShapeError(message(name, ": lambda is ", lambda_.rows(), " x ", lambda_.cols(), ", beta is ",

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include "detrame/metric/gram_metric.hpp"
+#include "detrame/metric/misuse.hpp"
 #include "detrame/metric/penalty.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -20,6 +23,10 @@ struct Synthesis {
   Scalar alpha, beta, lambda;
   Matrix<B> d;
 
+  Synthesis() = default;
+  Synthesis(Kept<B> D_, Scalar alpha_, Scalar beta_, Scalar lambda_, Kept<B> d_)
+      : D(std::move(D_.matrix)), alpha(alpha_), beta(beta_), lambda(lambda_), d(std::move(d_.matrix)) {}
+
   void check(char const* who) const {
     if (D.cols() < 1 || d.rows() != D.cols() || d.cols() != 1)
       throw ShapeError(
@@ -37,6 +44,8 @@ struct Synthesis {
     return NonnegativeElasticNet<B>(backend, D.cols(), lambda, beta);
   }
 };
+template <class M, class Alpha, class Beta, class Lambda, class V>
+Synthesis(M const&, Alpha, Beta, Lambda, V const&) -> Synthesis<typename HomeOf<M>::Backend>;
 
 /// The objective of the synthesis problem, for any penalty in place of the paper's.                   (M1)
 ///
@@ -197,6 +206,11 @@ TransformCotangent<B> transform_pullback(B& backend, Synthesis<B> const& synthes
   diagonal(backend, DenseBlocks{1}, Q_bar, diagonal_Q_bar);
   out.alpha_bar = sum_to_host(lane, diagonal_Q_bar);
   return out;
+}
+
+template <detail::NoBackend B, class... Rest>
+auto transform(B const&, Rest const&...) {
+  return detail::explain<B>();
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -125,27 +125,28 @@ struct TiedContraction {
   Contraction<B> known;
 };
 
-template <Backend B, Metric M, Penalty P, class R>
+template <Backend B, Metric M, Penalty P, TiedScheme<M> R>
 auto tied_contraction(B& backend, M const& Q, P const& psi, R const& scheme) {
+  using Scalar = typename B::Scalar;
+  Step<B> const step = scheme.tied_step(backend, Q);
+  auto tied = tie(backend, Q, psi, step);
+  Matrix<B> S = to_device(backend, step_metric(backend, step, psi));
+  // An entry of W~ is rounded to 3 eps of itself and eps / 2 of theta / s <= 1; a row of n entries has a
+  // sum of magnitudes of at most sqrt(n) its length.
+  double const kappa =
+                   static_cast<double>(contraction_factor(backend, on_free_entries(backend, psi, tied), S)),
+               n = static_cast<double>(tied.W_tilde.rows() * tied.structure.taps());
+  double const rounding =
+      4 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * (1 + std::sqrt(n) * kappa);
+  Scalar const from_above = kappa == 0 ? Scalar(0) : rounded_up<Scalar>(kappa + rounding);
+  return TiedContraction<B, decltype(tied.structure)>{std::move(tied), {std::move(S), from_above}};
+}
+template <Backend B, Metric M, Penalty P, class R>
+TiedContraction<B, DenseBlocks> tied_contraction(B&, M const&, P const&, R const&) {
   static_assert(
-      TiedScheme<R, M>,
+      never<R>,
       "contraction: only a recursion of the form (20) has a kappa, and bounds that follow from it; for "
       "Gauss-Seidel and FISTA take the residual bound (C4)");
-  if constexpr (TiedScheme<R, M>) {
-    using Scalar = typename B::Scalar;
-    Step<B> const step = scheme.tied_step(backend, Q);
-    auto tied = tie(backend, Q, psi, step);
-    Matrix<B> S = to_device(backend, step_metric(backend, step, psi));
-    // An entry of W~ is rounded to 3 eps of itself and eps / 2 of theta / s <= 1; a row of n entries has a
-    // sum of magnitudes of at most sqrt(n) its length.
-    double const kappa =
-                     static_cast<double>(contraction_factor(backend, on_free_entries(backend, psi, tied), S)),
-                 n = static_cast<double>(tied.W_tilde.rows() * tied.structure.taps());
-    double const rounding =
-        4 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * (1 + std::sqrt(n) * kappa);
-    Scalar const from_above = kappa == 0 ? Scalar(0) : rounded_up<Scalar>(kappa + rounding);
-    return TiedContraction<B, decltype(tied.structure)>{std::move(tied), {std::move(S), from_above}};
-  }
 }
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "detrame/metric/misuse.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/iteration.hpp"
 #include "detrame/prox/residual.hpp"
@@ -67,7 +68,7 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
 ///           4 k N scalars, the iterate and its last values among them; for FISTA 6 k N.
 /// Source    docs/maths.md (M3), (M5), (M7), (C4), (C5), (U1)
 /// Tested    tests/prox/metric_prox_test.cpp, tests/prox/status_test.cpp, tests/prox/units_test.cpp
-template <Backend B, Metric M, Penalty P, Scheme<M, P> R>
+template <Backend B, MetricOn<B> M, Penalty P, Scheme<M, P> R>
 ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme,
                           Until const& until = {}) {
   ConstView<B> const Z = z;
@@ -78,7 +79,7 @@ ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R co
 
 /// The same after exactly T updates, whatever they lead to: the status is `unrolled`, residual and bound are
 /// those of U_T. T >= 0, else DomainError.                                                               (M5)
-template <Backend B, Metric M, Penalty P, Scheme<M, P> R>
+template <Backend B, MetricOn<B> M, Penalty P, Scheme<M, P> R>
 ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme,
                           Updates const& updates_wanted) {
   ConstView<B> const Z = z;
@@ -90,9 +91,15 @@ ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R co
   return detail::prox_result(run, problem, updates_wanted.count, false);
 }
 
-template <Backend B, Metric M, Penalty P, Scheme<M, P> R, int T>
+template <Backend B, MetricOn<B> M, Penalty P, Scheme<M, P> R, int T>
 ProxResult<B> metric_prox(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme, Unroll<T>) {
   return metric_prox(backend, Q, psi, z, scheme, Updates{T});
+}
+
+template <class B, class M, class P, class... Rest>
+  requires detail::Misused<B, M, P>
+auto metric_prox(B const&, M const&, P const&, Rest const&...) {
+  return detail::explain<B, M, P>();
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -146,4 +146,9 @@ ProxResult<B> synthesis_prox(B& backend, Synthesis<B> const& synthesis, P const&
   return detail::iterate_problem(backend, problem, Q, psi, scheme, tolerance, until.limit);
 }
 
+template <detail::NoBackend B, class... Rest>
+auto synthesis_prox(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

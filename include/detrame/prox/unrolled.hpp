@@ -4,6 +4,7 @@
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/errors.hpp"
 #include "detrame/core/sizes.hpp"
+#include "detrame/metric/misuse.hpp"
 #include "detrame/operator/concept.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -170,6 +171,11 @@ auto prepare_unroll(B& backend, S const& structure, Activation activation, Const
       detail::unroll_to(lane, structure, activation, K, h, b, columns(Z, c), T, columns(U, c));
     });
   };
+}
+
+template <detail::NoBackend B, class... Rest>
+auto unrolled_prox(B const&, Rest const&...) {
+  return detail::explain<B>();
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -1,5 +1,5 @@
-// expect: scalar<
+// expect: Cpu: computes in float or double
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 
-void make(detrame::Cpu<int>& cpu) { detrame::zeros(cpu, 2, 3); }
+detrame::Cpu<int> cpu;

@@ -1,4 +1,4 @@
-// expect: MatrixView<const float>
+// expect: the scalars differ
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 

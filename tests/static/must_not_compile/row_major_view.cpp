@@ -1,4 +1,4 @@
-// expect: ColumnMajorStorage
+// expect: a view has entries column by column with no gap between them
 // SPDX-License-Identifier: Apache-2.0
 #include <Eigen/Core>
 

@@ -14,6 +14,12 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+template <class M>
+  requires std::derived_from<M, Eigen::EigenBase<M>>
+struct HomeOf<M> {
+  using Backend = Cpu<typename M::Scalar>;
+};
+
 static_assert(Backend<Cpu<float>> && Backend<Cpu<double>>);
 
 }  // namespace detrame::inline DETRAME_ABI

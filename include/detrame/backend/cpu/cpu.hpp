@@ -49,11 +49,24 @@ class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::
 
  public:
   template <class Derived>
-  CpuInput(Eigen::DenseBase<Derived> const& expression) : Ref(expression) {}
+  CpuInput(Eigen::DenseBase<Derived> const& expression) : Ref(of_scalar(expression.derived())) {}
   CpuInput(MatrixView<Scalar const> v)
       : Ref(Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>(v.data(), v.rows(), v.cols(),
                                                               Eigen::OuterStride<>(v.stride()))) {}
   CpuInput(MatrixView<Scalar> v) : CpuInput(MatrixView<Scalar const>(v)) {}
+  template <class Other>
+    requires(!std::is_same_v<std::remove_const_t<Other>, Scalar>)
+  CpuInput(MatrixView<Other> v) : CpuInput(MatrixView<Scalar const>(v)) {}  // refused there
+
+ private:
+  template <class Expression>
+  static decltype(auto) of_scalar(Expression const& expression) {
+    detail::require_scalar<typename Expression::Scalar, Scalar>();
+    if constexpr (std::is_same_v<typename Expression::Scalar, Scalar>)
+      return (expression);
+    else
+      return Matrix();
+  }
 };
 
 template <class Scalar, Index packets = 2>
@@ -66,6 +79,8 @@ class CpuTeam;
 /// shared by all objects of the process, and asked only where their help is worth it     (docs/threads.md).
 template <class Scalar_>
 class Cpu {
+  static_assert(std::is_floating_point_v<Scalar_>, "Cpu: computes in float or double");
+
  public:
   using Scalar = Scalar_;
   using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Eigen/SparseCore>
+#include <type_traits>
 #include <vector>
 
 #include "detrame/core/matrix_view.hpp"
@@ -18,6 +19,11 @@ auto sparse_map(Columns const& columns) {
       columns.offsets.data(), columns.indices.data(), columns.values.data());
 }
 template <class Columns>
-void sparse_map(Columns const&&) = delete;
+  requires(!std::is_lvalue_reference_v<Columns>)
+auto sparse_map(Columns&&) {
+  static_assert(detail::never<Columns>,
+                "sparse_map: the columns must outlive their view: give them a name first");
+  return 0;
+}
 
 }  // namespace detrame::inline DETRAME_ABI

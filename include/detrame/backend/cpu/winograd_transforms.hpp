@@ -20,11 +20,14 @@ template <auto const& M, class Scalar>
 struct PointMatrix {
   using P = Packet<Scalar>;
   static constexpr int rows = static_cast<int>(std::size(M)), cols = static_cast<int>(std::size(M[0]));
+  static constexpr double entry(int i, int j) {
+    return M[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
+  }
   static_assert(
       [] {
         for (int q = 1; q + 1 < rows; q += 2)
           for (int j = 0; j < cols; ++j)
-            if (M[q + 1][j] != (j % 2 == 0 ? M[q][j] : -M[q][j])) return false;
+            if (entry(q + 1, j) != (j % 2 == 0 ? entry(q, j) : -entry(q, j))) return false;
         return true;
       }(),
       "rows of p and -p must follow one another");
@@ -35,10 +38,10 @@ struct PointMatrix {
   static constexpr int unit_column = [] {
     int any = -1;
     for (int u = first; u < cols; u += step) {
-      bool exact = M[i][u] != 0;
+      bool exact = entry(i, u) != 0;
       if (exact) any = u;
       for (int j = first; exact && j < cols; j += step) {
-        double const ratio = M[i][j] / M[i][u];
+        double const ratio = entry(i, j) / entry(i, u);
         exact = ratio == static_cast<float>(ratio);
       }
       if (exact) return u;

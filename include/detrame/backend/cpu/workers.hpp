@@ -6,10 +6,7 @@
 
 #include "detrame/core/abi.hpp"
 
-/// Threads, where the compiler and its library have them. DETRAME_NO_THREADS: leave them alone.
-#if !defined(DETRAME_NO_THREADS) && __has_include(<thread>) && \
-    (!defined(__GLIBCXX__) || defined(_GLIBCXX_HAS_GTHREADS))
-#define DETRAME_HAS_THREADS 1
+#if DETRAME_HAS_THREADS
 #include <atomic>
 #include <cfenv>
 #include <chrono>
@@ -24,8 +21,6 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
-#else
-#define DETRAME_HAS_THREADS 0
 #endif
 
 namespace detrame::inline DETRAME_ABI::detail {

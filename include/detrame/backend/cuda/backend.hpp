@@ -13,6 +13,11 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+template <class Scalar>
+struct HomeOf<DeviceMatrix<Scalar>> {
+  using Backend = Cuda<Scalar>;
+};
+
 static_assert(Backend<Cuda<float>> && Backend<Cuda<double>>);
 
 }  // namespace detrame::inline DETRAME_ABI

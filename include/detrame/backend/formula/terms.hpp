@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/core/abi.hpp"
 #include "detrame/core/host_device.hpp"
 
 /// The terms that sums are made of.

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/core/abi.hpp"
+
+int answer_of_b();
+
+int main() { return answer_of_b() - 3; }
