@@ -15,7 +15,7 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// The role of a parameter whose layer is chosen at run time: all that its own says, with its starts under the
+/// The role of a parameter whose layer is chosen at run time: what its own says, with its starts under the
 /// policies that there are, and those that derive from them.
 template <class Scalar>
 struct AnyRole : Role {
