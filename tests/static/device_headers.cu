@@ -11,7 +11,6 @@
 #include "detrame/core/shape.hpp"
 #include "detrame/core/version.hpp"
 #include "detrame/layer/dropout.hpp"
-#include "detrame/layer/relu.hpp"
 #include "detrame/prox/unrolled.hpp"
 
 #if defined(EIGEN_WORLD_VERSION)

@@ -7,25 +7,6 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-namespace formula {
-
-struct Relu {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
-    y = relu(x);
-  }
-};
-
-/// x_bar <- y_bar 1[y != 0] with y >= 0 or NaN, which must not become a healthy-looking 0.
-struct ReluPullback {
-  template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& x_bar, Scalar y_bar, Scalar y) const {
-    x_bar = y != Scalar(0) ? y_bar : Scalar(0);
-  }
-};
-
-}  // namespace formula
-
 /// u = max(0, z): the prox of the indicator of u >= 0 in the Euclidean metric.
 ///
 ///   z_bar = u_bar 1[u > 0], so 0 at the kink

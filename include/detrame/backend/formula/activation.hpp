@@ -22,8 +22,28 @@ DETRAME_HOST_DEVICE constexpr Scalar soft_threshold(Scalar t, Scalar b) {
   return t - clamped;
 }
 
+<<<<<<< ours
 /// The rules of the shrinkages, u = A(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u), where
 /// rho(u) = |u|, over u >= 0 and over all u. What a rule says of itself (metric/concept.hpp):
+=======
+struct Relu {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
+    y = relu(x);
+  }
+};
+
+/// x_bar <- y_bar 1[y != 0] with y >= 0 or NaN, which must not become a healthy-looking 0.
+struct ReluPullback {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& x_bar, Scalar y_bar, Scalar y) const {
+    x_bar = y != Scalar(0) ? y_bar : Scalar(0);
+  }
+};
+
+/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u),
+/// where rho(u) = |u|, over u >= 0 and over all u. What else a penalty says of itself (metric/concept.hpp):
+>>>>>>> theirs
 ///
 ///   value(u)                    rho(u), infinite outside the domain
 ///   curvature(u)                rho'' at u: 0 where rho is a line, infinite at a kink
