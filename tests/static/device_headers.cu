@@ -10,6 +10,8 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/shape.hpp"
 #include "detrame/core/version.hpp"
+#include "detrame/layer/dropout.hpp"
+#include "detrame/prox/unrolled.hpp"
 
 #if defined(EIGEN_WORLD_VERSION)
 #error "a header for the device includes Eigen"

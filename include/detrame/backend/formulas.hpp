@@ -3,16 +3,14 @@
 
 #include "detrame/backend/formula/activation.hpp"
 #include "detrame/backend/formula/entries.hpp"
-#include "detrame/backend/formula/loss.hpp"
-#include "detrame/backend/formula/normalisation.hpp"
+#include "detrame/backend/formula/moments.hpp"
 #include "detrame/backend/formula/penalty.hpp"
 #include "detrame/backend/formula/recurrence.hpp"
 #include "detrame/backend/formula/terms.hpp"
-#include "detrame/backend/formula/tied.hpp"
-#include "detrame/backend/formula/training.hpp"
 
-/// Each scalar formula of the library, once, for host and device. A backend maps them over matrices (`each`),
-/// sums them (`row_sums`, `column_sums`) or fuses them into a product (`product_each`).
+/// Scalar formulas, each once, for host and device: here those that several folders use, the others in the
+/// header of what they belong to. A backend maps them over matrices (`each`), sums them (`row_sums`,
+/// `column_sums`) or fuses them into a product (`product_each`).
 ///
 /// Output arguments come first, by reference; then what is read. "Fused to v" means: v is an entry of the
 /// product just formed, the first argument.

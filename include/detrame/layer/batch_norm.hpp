@@ -1,11 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+
 #include "detrame/layer/concept.hpp"
 #include "detrame/layer/inference.hpp"
 #include "detrame/layer/samples.hpp"
 
 namespace detrame::inline DETRAME_ABI {
+
+namespace formula {
+
+/// s <- 1 / sqrt(variance + epsilon)
+template <class Scalar>
+struct InverseDeviation {
+  Scalar epsilon;
+  DETRAME_HOST_DEVICE void operator()(Scalar& s, Scalar variance) const {
+    s = Scalar(1) / std::sqrt(variance + epsilon);
+  }
+};
+
+/// y <- gain (x - mean) s + offset
+struct Normalise {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x, Scalar mean, Scalar s, Scalar gain,
+                                      Scalar offset) const {
+    y = gain * ((x - mean) * s) + offset;
+  }
+};
+
+/// The terms of gain_bar: y_bar (x - mean) s
+struct NormalisedProduct {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar y_bar, Scalar x, Scalar mean, Scalar s) const {
+    return y_bar * ((x - mean) * s);
+  }
+};
+
+/// x_bar <- gain s (y_bar - (offset_bar + (x - mean) s gain_bar) / N), with the sums of y_bar over the batch
+template <class Scalar>
+struct NormalisePullback {
+  Scalar inverse_count;
+  DETRAME_HOST_DEVICE void operator()(Scalar& x_bar, Scalar y_bar, Scalar x, Scalar mean, Scalar s,
+                                      Scalar gain, Scalar gain_bar, Scalar offset_bar) const {
+    x_bar = gain * s * (y_bar - inverse_count * (offset_bar + (x - mean) * s * gain_bar));
+  }
+};
+
+/// running <- running + share (scale measured - running)
+template <class Scalar>
+struct MoveTowards {
+  Scalar share, scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& running, Scalar measured) const {
+    running += share * (scale * measured - running);
+  }
+};
+
+}  // namespace formula
 
 /// Batch normalisation, as PyTorch has it: each channel over all sites of all samples.                   (B1)
 ///

@@ -11,6 +11,41 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// The constant part of a tied recursion, fused to v = (D^T x)_i: g <- gamma (v - d) / (theta + gamma beta)
+template <class Scalar>
+struct TiedInput {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar d, Scalar theta, Scalar beta) const {
+    g = gamma * (v - d) / (theta + gamma * beta);
+  }
+};
+
+/// Its adjoint, y_bar <- gamma g_bar / (theta + gamma beta), with y = D^T x - d
+template <class Scalar>
+struct TiedInputPullback {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar g_bar, Scalar theta, Scalar beta) const {
+    y_bar = gamma * g_bar / (theta + gamma * beta);
+  }
+};
+
+/// The share of s = theta + gamma beta in it: s_bar = -sum_j g_bar g / s, theta_bar += s_bar,
+/// beta_bar += gamma s_bar
+template <class Scalar>
+struct TiedInputScale {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& theta_bar, Scalar& beta_bar, Scalar g_bar_g, Scalar theta,
+                                      Scalar beta) const {
+    Scalar const s_bar = -g_bar_g / (theta + gamma * beta);
+    theta_bar += s_bar;
+    beta_bar += gamma * s_bar;
+  }
+};
+
+}  // namespace formula
+
 /// A dictionary layer runs T tied updates, with the step of eq. (24) (Jacobi) or of Gershgorin; gradients of
 /// exactly that map, in closed form (A1).
 template <class Scheme, class Steps>

@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+
+#include "detrame/core/random.hpp"
 #include "detrame/layer/concept.hpp"
 #include "detrame/layer/inference.hpp"
 #include "detrame/layer/samples.hpp"
 
 namespace detrame::inline DETRAME_ABI {
+
+namespace formula {
+
+/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of
+/// entry (i, j) depends on its place in the whole batch alone.
+template <class Scalar>
+struct Dropout {
+  Random random;
+  Index first_column, rows;
+  Scalar rate, kept = Scalar(1) / (Scalar(1) - rate);
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& y, Scalar x) const {
+    auto const position = static_cast<std::uint64_t>((first_column + j) * rows + i);
+    y = (random.uniform<Scalar>(position) < rate ? Scalar(0) : kept) * x;
+  }
+};
+
+}  // namespace formula
 
 /// A probability as a template argument (clang 14 has no `double` ones).
 struct Rate {

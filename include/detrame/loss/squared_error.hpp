@@ -5,6 +5,17 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// y_bar <- scale (y - t)
+template <class Scalar>
+struct ScaledDifference {
+  Scalar scale;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y_bar, Scalar y, Scalar t) const { y_bar = scale * (y - t); }
+};
+
+}  // namespace formula
+
 /// mean_j 1/2 |y_j - t_j|^2, y_bar = (y - t) / N
 ///
 /// Tested    tests/loss/loss_test.cpp

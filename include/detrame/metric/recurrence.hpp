@@ -3,10 +3,44 @@
 
 #include <utility>
 
+#include "detrame/core/limits.hpp"
 #include "detrame/metric/concept.hpp"
 #include "detrame/metric/entries.hpp"
 
 namespace detrame::inline DETRAME_ABI {
+
+namespace formula {
+
+/// The threshold gamma lambda / s of a row, s = theta + gamma beta: 0 where s is infinite, since u is 0 there
+/// for every lambda.
+template <class Scalar>
+DETRAME_HOST_DEVICE constexpr Scalar tied_threshold(Scalar gamma_lambda, Scalar s) {
+  return s > limits::largest<Scalar> ? Scalar(0) : gamma_lambda / s;
+}
+
+/// h <- theta / (theta + gamma beta), b <- gamma lambda / (theta + gamma beta)
+template <class Scalar>
+struct TiedShrinkage {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& h, Scalar& b, Scalar theta, Scalar lambda, Scalar beta) const {
+    Scalar const s = theta + gamma * beta;
+    h = theta / s;
+    b = tied_threshold(gamma * lambda, s);
+  }
+};
+
+/// w_il <- (theta_i delta_il - gamma q_il) / (theta_i + gamma beta_i); the diagonal begins in column `first`.
+template <class Scalar>
+struct TiedWeight {
+  Scalar gamma;
+  Index first = 0;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& w, Scalar q, Scalar theta,
+                                      Scalar beta) const {
+    w = ((first + i == l ? theta : Scalar(0)) - gamma * q) / (theta + gamma * beta);
+  }
+};
+
+}  // namespace formula
 
 /// The parameters of the recursion of eq. (20), free or tied:                                          (M5)
 ///

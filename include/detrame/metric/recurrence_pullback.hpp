@@ -1,9 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/core/limits.hpp"
 #include "detrame/metric/recurrence.hpp"
 
 namespace detrame::inline DETRAME_ABI {
+
+namespace formula {
+
+/// q_bar <- -gamma w_bar / (theta + gamma beta)
+template <class Scalar>
+struct TiedWeightPullback {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& q_bar, Scalar w_bar, Scalar theta, Scalar beta) const {
+    q_bar = -gamma * w_bar / (theta + gamma * beta);
+  }
+};
+
+/// The rest of the adjoint of a row of tied parameters, given w = w_bar_ii and r = sum_l w_bar_il q_il.
+/// gamma_bar is the row's share. Where lambda or beta is infinite, 0 times that counts 0.
+template <class Scalar>
+struct TiedRowPullback {
+  Scalar gamma;
+  DETRAME_HOST_DEVICE void operator()(Scalar& theta_bar, Scalar& lambda_bar, Scalar& beta_bar,
+                                      Scalar& gamma_bar, Scalar theta, Scalar lambda, Scalar beta,
+                                      Scalar h_bar, Scalar b_bar, Scalar w, Scalar r) const {
+    Scalar const s = theta + gamma * beta;
+    bool const held = s > limits::largest<Scalar>;
+    Scalar const by_lambda = held || b_bar == Scalar(0) ? Scalar(0) : lambda * b_bar;
+    Scalar const s_bar = -(theta * (w + h_bar) + gamma * (by_lambda - r)) / (s * s);
+    theta_bar = (w + h_bar) / s + s_bar;
+    lambda_bar = gamma * b_bar / s;
+    beta_bar = gamma * s_bar;
+    gamma_bar = (by_lambda - r) / s + (s_bar == Scalar(0) ? s_bar : beta * s_bar);
+  }
+};
+
+/// q_bar_il <- q_bar_il + sign(q_il) (theta_bar_i + theta_bar_l) / 2
+struct AddSigned {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& q_bar, Scalar q, Scalar row, Scalar column) const {
+    Scalar const mean = (row + column) / Scalar(2);
+    q_bar += q > Scalar(0) ? mean : (q < Scalar(0) ? -mean : Scalar(0));
+  }
+};
+
+/// q_bar_ii <- q_bar_ii + theta_bar_i
+struct AddToDiagonal {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& q_bar, Scalar theta_bar) const {
+    if (i == l) q_bar += theta_bar;
+  }
+};
+
+}  // namespace formula
 
 /// The adjoint of `tie`, written where the caller says; returns gamma_bar. Nothing is checked or allocated
 /// but scratch. All outputs are assigned, and Q_bar is symmetrised.

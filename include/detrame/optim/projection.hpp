@@ -2,9 +2,25 @@
 #pragma once
 
 #include "detrame/backend/concept.hpp"
+#include "detrame/core/limits.hpp"
 #include "detrame/core/parameters.hpp"
 
 namespace detrame::inline DETRAME_ABI {
+
+namespace formula {
+
+/// A projection of Algorithm 2: p in [low, high], NaN stays NaN; then the zero diagonal.
+template <class Scalar>
+struct Projection {
+  Scalar low = -limits::infinity<Scalar>, high = limits::infinity<Scalar>;
+  ZeroDiagonal diagonal{};
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& p) const {
+    p = p < low ? low : (p > high ? high : p);
+    diagonal(i, j, p);
+  }
+};
+
+}  // namespace formula
 
 /// What trained parameters are kept to after each step (F3): W~ in D0 (zero diagonal), h in [0, 1], b >= 0;
 /// for tied layers alpha >= alpha_min, beta >= 0, lambda >= 0. Everything else is free.

@@ -5,6 +5,31 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// SGD with momentum as PyTorch has it: v <- momentum v + (g + decay p); p <- p - rate v
+template <class Scalar>
+struct SgdStep {
+  Scalar rate, momentum, decay;
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar& v, Scalar g) const {
+    v = momentum * v + (g + decay * p);
+    p -= rate * v;
+  }
+};
+
+/// The step, then the projection.
+template <class Scalar>
+struct ProjectedSgdStep {
+  SgdStep<Scalar> step;
+  Projection<Scalar> projection;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& p, Scalar& v, Scalar g) const {
+    step(p, v, g);
+    projection(i, j, p);
+  }
+};
+
+}  // namespace formula
+
 /// Stochastic gradient descent with momentum and weight decay, as PyTorch has it, then the projections:
 ///
 ///   v <- momentum v + (g + decay p),   p <- P(p - rate v)

@@ -6,7 +6,7 @@
 #include "detrame/backend/cpu/chunks.hpp"
 #include "detrame/backend/cpu/each.hpp"
 #include "detrame/backend/formula/entries.hpp"
-#include "detrame/backend/formula/normalisation.hpp"
+#include "detrame/backend/formula/moments.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

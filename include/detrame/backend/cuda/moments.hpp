@@ -4,7 +4,7 @@
 #include "detrame/backend/cuda/each.hpp"
 #include "detrame/backend/cuda/sums.hpp"
 #include "detrame/backend/formula/entries.hpp"
-#include "detrame/backend/formula/normalisation.hpp"
+#include "detrame/backend/formula/moments.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

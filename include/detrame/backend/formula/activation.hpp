@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <type_traits>
 
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/limits.hpp"
 #include "detrame/core/matrix_view.hpp"
-#include "detrame/core/random.hpp"
 
 /// Activations, their adjoints and their kinks.
 namespace detrame::inline DETRAME_ABI::formula {
@@ -142,19 +140,6 @@ struct NegativeKinkDistance {
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     Scalar const s = Activation::two_sided && t < Scalar(0) ? -t : t;
     return s < b ? s - b : b - s;
-  }
-};
-
-/// Inverted dropout: y <- kept x with probability 1 - rate, else 0 x; kept = 1 / (1 - rate). The draw of
-/// entry (i, j) depends on its place in the whole batch alone.
-template <class Scalar>
-struct Dropout {
-  Random random;
-  Index first_column, rows;
-  Scalar rate, kept = Scalar(1) / (Scalar(1) - rate);
-  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& y, Scalar x) const {
-    auto const position = static_cast<std::uint64_t>((first_column + j) * rows + i);
-    y = (random.uniform<Scalar>(position) < rate ? Scalar(0) : kept) * x;
   }
 };
 

@@ -144,12 +144,21 @@ struct ShiftDiagonal {
   }
 };
 
-/// q_bar_ii <- q_bar_ii + theta_bar_i
-struct AddToDiagonal {
+/// Zero diagonal of the maps whose blocks stand side by side, each of `taps` square matrices of `rows` rows:
+/// that of the middle tap. By default there is none. Without a branch,
+/// so that a loop over i works on packets.
+class ZeroDiagonal {
+ public:
+  constexpr ZeroDiagonal() = default;
+  constexpr explicit ZeroDiagonal(Index rows, Index taps = 1)
+      : of_block_(rows * taps), before_(taps / 2 * rows) {}
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Index i, Index l, Scalar& q_bar, Scalar theta_bar) const {
-    if (i == l) q_bar += theta_bar;
+  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& p) const {
+    p = i == j % of_block_ - before_ ? Scalar(0) : p;
   }
+
+ private:
+  Index of_block_ = 1, before_ = 1;  // columns
 };
 
 /// A product that is kept as it is: y <- v
