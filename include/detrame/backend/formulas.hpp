@@ -5,7 +5,6 @@
 #include "detrame/backend/formula/entries.hpp"
 #include "detrame/backend/formula/moments.hpp"
 #include "detrame/backend/formula/penalty.hpp"
-#include "detrame/backend/formula/recurrence.hpp"
 #include "detrame/backend/formula/terms.hpp"
 
 /// Scalar formulas, each once, for host and device: here those that several folders use, the others in the

@@ -12,6 +12,21 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// A proximal gradient step of a synthesis problem, fused to v = (D^T (D u - x))_i, of length 1 / L:
+/// u <- (u - (v + shift u + d + lambda) / L)_+. An infinite shift of u = 0 counts nothing.
+template <class Scalar>
+struct SynthesisStep {
+  Scalar shift, lambda, L;
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u, Scalar d) const {
+    Scalar const shifted = u == Scalar(0) ? u : shift * u;
+    u = relu(u - (v + shifted + d + lambda) / L);
+  }
+};
+
+}  // namespace formula
+
 /// A dictionary layer runs T proximal gradient steps from 0, all of one length that suits every site;
 /// gradients by the implicit adjoint at what they come to, which is the gradient of the limit T -> infinity,
 /// not of T steps.

@@ -8,6 +8,33 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
+template <class Activation>
+struct FirstUpdate {
+  using Rule = typename RuleByType<Activation>::Rule;
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar& u, Scalar z, Scalar h, Scalar b) const {
+    g = h * z - v;
+    u = Rule{}(g, b);
+  }
+};
+
+/// Every further update, fused to v = (W~ u)_i: u_next <- A(v + g, b).
+template <class Activation>
+struct NextUpdate {
+  using Rule = typename RuleByType<Activation>::Rule;
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u_next, Scalar g, Scalar b) const {
+    u_next = Rule{}(v + g, b);
+  }
+};
+
+}  // namespace formula
+
 /// What a forward pass keeps for its pullback besides Z and U_T: all of U_1, ..., U_{T-1}, or nothing.
 /// ShapeError where they have more columns than an Index counts.
 struct StoreStates {

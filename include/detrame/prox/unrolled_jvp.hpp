@@ -5,6 +5,39 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// The tangent of G = h o z - W~ z, first part, fused to v = (W~ dz)_i: dg <- dh z + h dz - v.
+struct InputTangent {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& dg, Scalar z, Scalar dz, Scalar h, Scalar dh) const {
+    dg = dh * z + h * dz - v;
+  }
+};
+
+/// Second part, fused to v = (dW~ z)_i: y <- y - v.
+struct SubtractProduct {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y) const {
+    y -= v;
+  }
+};
+
+/// The tangent of an update, fused to v = (dW~ u)_i, with w = (W~ du)_i:
+/// du_next <- 1[u_next != 0] (v + w + dg - sign(u_next) db).
+struct UpdateTangent {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next,
+                                      Scalar db) const {
+    du_next = u_next != Scalar{} ? v + w + dg - (u_next > Scalar{} ? db : -db) : Scalar{};
+  }
+};
+
+}  // namespace formula
+
 /// The tangent of U_T, U_T from unrolled_prox, in the direction (dW~, dh, db, dZ).                      (A1)
 ///
 ///   dU_{t+1} = 1[U_{t+1} != 0] o (W~ dU_t + dW~ U_t + dG - sign(U_{t+1}) o db),   dU_0 = 0

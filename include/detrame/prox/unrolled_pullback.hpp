@@ -9,6 +9,39 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// The last P of the unrolled adjoint: p <- u_bar 1[u != 0], sigma <- p.
+struct LastMask {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar& sigma, Scalar u_bar, Scalar u) const {
+    p = u != Scalar(0) ? u_bar : Scalar(0);
+    sigma = p;
+  }
+};
+
+/// The P before it, fused to v = (W~^T p_next)_i: p <- v 1[u != 0], sigma <- sigma + p.
+struct EarlierMask {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u) const {
+    Scalar const masked = u != Scalar{} ? v : Scalar{};  // p may alias sigma for all the compiler knows
+    p = masked;
+    sigma += masked;
+  }
+};
+
+/// Fused to v = (W~^T sigma)_i: z_bar <- h sigma - v.
+struct InputCotangent {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& z_bar, Scalar sigma, Scalar h) const {
+    z_bar = h * sigma - v;
+  }
+};
+
+}  // namespace formula
+
 namespace detail {
 
 /// The way back through U_T, ..., U_1 of one chunk: Sigma = sum_t P_t is assigned, sum_{t>=1} P_t U_t^T is

@@ -12,6 +12,34 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace formula {
+
+/// u <- v where `active` is not 0.
+struct AssignWhere {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar active) const {
+    u = active != Scalar(0) ? v : u;
+  }
+};
+
+/// The terms of u - A(h z + (W~ (u - z))_i, b), given p = (|W~| (|u| + |z|))_i: p <- p + |u| + |h z|.
+struct AddFixedPointTerms {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar u, Scalar z, Scalar h) const {
+    p += Magnitude{}(u) + Magnitude{}(h * z);
+  }
+};
+
+/// s (u - v)
+struct DifferenceTimes {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar v, Scalar s) const {
+    return s * (u - v);
+  }
+};
+
+}  // namespace formula
+
 /// A fixed point of a recursion, as near as it was asked for, and what is known about it.
 template <Backend B>
 struct UnrolledResult {

@@ -6,6 +6,36 @@
 #include "detrame/metric/recurrence.hpp"
 
 /// The updates behind the recursions: U <- the next iterate, given V = Q (U - Z), where `active` is not 0.
+namespace detrame::inline DETRAME_ABI::formula {
+
+/// A proximal step of eq. (34), where `active` is not 0:  u <- A(h u - s v, b),  with v = (Q (u - z))_i and
+/// h, s, b = theta, gamma, gamma lambda, each over theta + gamma beta.
+template <class Activation>
+struct ProximalStep {
+  using Rule = typename RuleByType<Activation>::Rule;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar v, Scalar h, Scalar s, Scalar b,
+                                      Scalar active) const {
+    u = active != Scalar(0) ? Rule{}(h * u - s * v, b) : u;
+  }
+};
+
+/// The same from y = u + momentum (u - u_last), whose gradient is affine: v + momentum (v - v_last).
+template <class Activation, class Scalar>
+struct AcceleratedStep {
+  using Rule = typename RuleByType<Activation>::Rule;
+  Scalar momentum;
+  DETRAME_HOST_DEVICE void operator()(Scalar& u, Scalar& u_last, Scalar v, Scalar& v_last, Scalar h, Scalar s,
+                                      Scalar b, Scalar active) const {
+    Scalar const y = u + momentum * (u - u_last), v_y = v + momentum * (v - v_last);
+    u_last = u;
+    v_last = v;
+    u = active != Scalar(0) ? Rule{}(h * y - s * v_y, b) : u;
+  }
+};
+
+}  // namespace detrame::inline DETRAME_ABI::formula
+
 namespace detrame::inline DETRAME_ABI::detail {
 
 /// The diagonal numbers of eq. (34): u <- A(h u - s v, b).

@@ -179,15 +179,6 @@ struct StoreSum {
   }
 };
 
-/// Second part, fused to v = (dW~ z)_i: y <- y - v.
-struct SubtractProduct {
-  static constexpr bool on_packets = true;
-  template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& y) const {
-    y -= v;
-  }
-};
-
 /// A product less what is beside it, fused to v: y <- v - c; of a linear layer, its bias.
 struct StoreMinus {
   static constexpr bool on_packets = true;
