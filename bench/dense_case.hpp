@@ -5,7 +5,7 @@
 #include <string>
 
 #include "detrame/operator/dense_blocks.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "unrolled_case.hpp"
 
 namespace bench {

@@ -20,8 +20,9 @@
 #include <vector>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/exact/encode.hpp"
 #include "detrame/exact/encode_sparse.hpp"
-#include "detrame/exact/sparse_coding.hpp"
+#include "detrame/exact/regularisation_path.hpp"
 #include "exact_case.hpp"
 
 namespace {

@@ -7,6 +7,7 @@
 
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/metric/transform.hpp"
 
 namespace bench {
 

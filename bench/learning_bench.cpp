@@ -15,8 +15,9 @@
 #include <string>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/sparse_coding.hpp"
+#include "detrame/exact/encode.hpp"
 #include "detrame/learn/learn_dictionary.hpp"
+#include "detrame/metric/objective.hpp"
 
 using namespace detrame;
 

@@ -14,7 +14,7 @@
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/operator/dense_blocks.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "fma_peak.hpp"
 
 namespace {

@@ -20,7 +20,7 @@
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/prox/metric_prox.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "exact_case.hpp"
 #include "unrolled_case.hpp"
 

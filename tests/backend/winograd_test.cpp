@@ -5,7 +5,7 @@
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/operator/convolutional_blocks.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "support.hpp"
 
 namespace detrame {

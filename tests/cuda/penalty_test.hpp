@@ -5,7 +5,7 @@
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/metric/dense_metric.hpp"
 #include "detrame/prox/metric_prox.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "penalties.hpp"
 
 /// Rules that have data, carried by value into kernels: what a box or Huber's penalty makes on any backend.

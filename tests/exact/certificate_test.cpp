@@ -4,12 +4,15 @@
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/exact/duality_gap.hpp"
+#include "detrame/exact/encode.hpp"
 #include "detrame/exact/exact_margin.hpp"
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
-#include "detrame/exact/sparse_coding.hpp"
+#include "detrame/exact/regularisation_path.hpp"
 #include "detrame/metric/dense_metric.hpp"
+#include "detrame/metric/objective.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

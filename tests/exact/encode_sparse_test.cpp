@@ -12,7 +12,7 @@
 #include "allocation_counter.hpp"
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/backend/cpu/sparse_map.hpp"
-#include "detrame/exact/sparse_coding.hpp"
+#include "detrame/exact/encode.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

@@ -6,6 +6,7 @@
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/metric/dense_metric.hpp"
+#include "detrame/metric/transform.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/exact/sparse_coding.hpp"
-
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/exact/duality_gap.hpp"
+#include "detrame/metric/objective.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

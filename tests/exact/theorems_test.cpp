@@ -2,9 +2,13 @@
 #include <doctest/doctest.h>
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/exact/duality_gap.hpp"
+#include "detrame/exact/encode.hpp"
 #include "detrame/exact/exact_prox.hpp"
-#include "detrame/exact/sparse_coding.hpp"
+#include "detrame/exact/regularisation_path.hpp"
 #include "detrame/metric/dense_metric.hpp"
+#include "detrame/metric/objective.hpp"
+#include "detrame/metric/transform.hpp"
 #include "detrame/robust/lipschitz.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"

@@ -8,9 +8,10 @@
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
+#include "detrame/metric/transform.hpp"
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/prox/contraction.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "golden/file.hpp"
 
 /// Recomputes files of golden values with the library; README.md beside this file says what they hold.

@@ -4,7 +4,7 @@
 #include "detrame/metric/convolutional_metric.hpp"
 #include "detrame/metric/gram_metric.hpp"
 #include "detrame/prox/contraction.hpp"
-#include "detrame/prox/unrolled.hpp"
+#include "detrame/prox/unrolled_prox.hpp"
 #include "prox/problem.hpp"
 
 /// What metric_prox promises of every problem, run over backends and penalties; p is a medium_problem.

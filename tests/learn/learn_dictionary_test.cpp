@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/exact/sparse_coding.hpp"
+#include "detrame/metric/objective.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

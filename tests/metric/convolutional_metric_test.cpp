@@ -6,7 +6,7 @@
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/metric/convolutional_synthesis.hpp"
 #include "detrame/metric/penalty.hpp"
-#include "detrame/metric/recurrence_pullback.hpp"
+#include "detrame/metric/tie_pullback.hpp"
 #include "detrame/operator/norm_estimate.hpp"
 #include "laws/archetype.hpp"
 #include "metric/naive.hpp"

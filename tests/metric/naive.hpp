@@ -4,7 +4,7 @@
 #include <array>
 #include <functional>
 
-#include "detrame/metric/recurrence.hpp"
+#include "detrame/metric/tie.hpp"
 #include "support.hpp"
 
 /// What the tests of this folder compare with: textbook loops on the host, in double.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/metric/dense_metric.hpp"
-#include "detrame/metric/recurrence_pullback.hpp"
 #include "detrame/metric/synthesis.hpp"
+#include "detrame/metric/tie_pullback.hpp"
+#include "detrame/metric/transform.hpp"
 #include "laws/archetype.hpp"
 #include "metric/naive.hpp"
 

@@ -3,6 +3,8 @@
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/metric/dense_metric.hpp"
+#include "detrame/metric/objective.hpp"
+#include "detrame/metric/transform.hpp"
 #include "laws/archetype.hpp"
 #include "metric/naive.hpp"
 

@@ -6,6 +6,7 @@
 #include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/reshape.hpp"
 #include "detrame/metric/block_metric.hpp"
+#include "detrame/metric/transform.hpp"
 #include "detrame/network/stack.hpp"
 #include "laws/everywhere.hpp"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/prox/bounds.hpp"
-#include "detrame/prox/safe_steps.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/safe_gamma.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "detrame/robust/lipschitz.hpp"
 #include "laws/archetype.hpp"
 #include "prox/problem.hpp"

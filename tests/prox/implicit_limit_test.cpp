@@ -4,7 +4,7 @@
 #include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/kink_margin.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "laws/archetype.hpp"
 #include "prox/problem.hpp"
 

@@ -2,6 +2,7 @@
 #include "detrame/prox/synthesis_prox.hpp"
 
 #include "detrame/backend/cpu/backend.hpp"
+#include "detrame/metric/transform.hpp"
 #include "laws/archetype.hpp"
 #include "laws/prox_laws.hpp"
 

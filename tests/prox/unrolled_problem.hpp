@@ -3,7 +3,7 @@
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/operator/dense_blocks.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/prox/kink_margin.hpp"
-#include "detrame/prox/unrolled_jvp.hpp"
+#include "detrame/prox/unrolled_prox_jvp.hpp"
 #include "prox/unrolled_problem.hpp"
 
 namespace detrame {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/prox/unrolled_until.hpp"
-
 #include "detrame/operator/convolutional_blocks.hpp"
+#include "detrame/prox/unrolled_prox_until.hpp"
 #include "prox/unrolled_problem.hpp"
 
 namespace detrame {

@@ -11,7 +11,7 @@
 #include "detrame/core/shape.hpp"
 #include "detrame/core/version.hpp"
 #include "detrame/layer/dropout.hpp"
-#include "detrame/prox/unrolled.hpp"
+#include "detrame/prox/unrolled_prox.hpp"
 
 #if defined(EIGEN_WORLD_VERSION)
 #error "a header for the device includes Eigen"

@@ -4,7 +4,7 @@
 #include "detrame/layer/dictionary.hpp"
 #include "detrame/layer/samples.hpp"
 #include "detrame/metric/gram_metric.hpp"
-#include "detrame/metric/recurrence_pullback.hpp"
+#include "detrame/metric/tie_pullback.hpp"
 #include "detrame/prox/scheme.hpp"
 #include "detrame/prox/stopping.hpp"
 #include "detrame/prox/unrolled_from.hpp"

@@ -10,8 +10,8 @@
 #include "detrame/operator/convolutional_blocks.hpp"
 #include "detrame/operator/dense_blocks.hpp"
 #include "detrame/prox/stopping.hpp"
-#include "detrame/prox/unrolled.hpp"
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "detrame/metric/recurrence.hpp"
 #include "detrame/metric/symmetriser.hpp"
+#include "detrame/metric/tie.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

@@ -7,7 +7,7 @@
 #include "detrame/layer/start.hpp"
 #include "detrame/metric/block_metric.hpp"
 #include "detrame/metric/penalty.hpp"
-#include "detrame/metric/recurrence.hpp"
+#include "detrame/metric/tie.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "detrame/metric/recurrence.hpp"
+#include "detrame/metric/tie.hpp"
 #include "detrame/operator/spectrum.hpp"
 #include "detrame/prox/perron.hpp"
 #include "detrame/prox/scheme.hpp"

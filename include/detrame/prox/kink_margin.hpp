@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "detrame/prox/per_sample.hpp"
-#include "detrame/prox/unrolled.hpp"
+#include "detrame/prox/unrolled_prox.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

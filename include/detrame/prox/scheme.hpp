@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/metric/recurrence.hpp"
+#include "detrame/metric/tie.hpp"
 #include "detrame/prox/updates.hpp"
 
 namespace detrame::inline DETRAME_ABI {

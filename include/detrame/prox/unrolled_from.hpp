@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/prox/unrolled_pullback.hpp"
+#include "detrame/prox/unrolled_prox_pullback.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

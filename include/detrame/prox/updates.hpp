@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "detrame/metric/recurrence.hpp"
+#include "detrame/metric/tie.hpp"
 
 /// The updates behind the recursions: U <- the next iterate, given V = Q (U - Z), where `active` is not 0.
 namespace detrame::inline DETRAME_ABI::formula {

@@ -22,10 +22,6 @@ DETRAME_HOST_DEVICE constexpr Scalar soft_threshold(Scalar t, Scalar b) {
   return t - clamped;
 }
 
-<<<<<<< ours
-/// The rules of the shrinkages, u = A(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u), where
-/// rho(u) = |u|, over u >= 0 and over all u. What a rule says of itself (metric/concept.hpp):
-=======
 struct Relu {
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x) const {
@@ -41,9 +37,8 @@ struct ReluPullback {
   }
 };
 
-/// The activations of the two penalties, u = A{}(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u),
-/// where rho(u) = |u|, over u >= 0 and over all u. What else a penalty says of itself (metric/concept.hpp):
->>>>>>> theirs
+/// The rules of the shrinkages, u = A(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u), where
+/// rho(u) = |u|, over u >= 0 and over all u. What a rule says of itself (metric/concept.hpp):
 ///
 ///   value(u)                    rho(u), infinite outside the domain
 ///   curvature(u)                rho'' at u: 0 where rho is a line, infinite at a kink

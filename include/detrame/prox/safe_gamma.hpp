@@ -100,18 +100,4 @@ typename B::Scalar safe_gamma(B& backend, M const& Q, Input<B> Theta) {
   return detail::safe_gamma<B>(backend, Q, std::vector<double>(static_cast<std::size_t>(Q.dim()), 0.), Theta);
 }
 
-/// What FISTA promises after T >= 1 updates, given |U*|_Theta or a bound on it.                          (C5)
-///
-///   F(U_T) - F* <= 2 |U*|_Theta^2 / (T + 1)^2,   F(u) = 1/2 |u - z|_Q^2 + psi(u)
-///
-/// Theta are the sums of |q_il| over l, as in Gershgorin. With m = convexity_modulus it also says
-/// |U_T - U*|_2^2 <= 2/m (F(U_T) - F*). Rounded up, and 0 for a norm of 0 alone.
-template <class Scalar>
-Scalar fista_bound(Scalar norm_u_star_Theta, Index T) {
-  require_at_least("fista_bound", "T", T, Index{1});
-  if (norm_u_star_Theta == Scalar(0)) return Scalar(0);
-  double const share = static_cast<double>(norm_u_star_Theta) / (static_cast<double>(T) + 1);
-  return detail::as_bound<Scalar>(2 * share * share);
-}
-
 }  // namespace detrame::inline DETRAME_ABI

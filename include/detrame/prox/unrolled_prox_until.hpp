@@ -8,7 +8,7 @@
 
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/iteration.hpp"
-#include "detrame/prox/unrolled.hpp"
+#include "detrame/prox/unrolled_prox.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "detrame/core/limits.hpp"
-#include "detrame/metric/recurrence.hpp"
+#include "detrame/metric/tie.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 

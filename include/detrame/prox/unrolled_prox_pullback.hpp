@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "detrame/prox/unrolled.hpp"
+#include "detrame/prox/unrolled_prox.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
