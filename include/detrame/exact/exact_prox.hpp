@@ -73,7 +73,8 @@ void solve_metric(B& backend, char const* who, Activation activation, SharedColu
 /// Cost      on a CPU, a column whose support A has up to 48 members: k^2 multiply-adds for the certificate,
 ///           as many in float for Q z, k |A| a round and 2 |A|^2 an exchange of the search, |A|^3 / 6 for the
 ///           factor. Else 12 k^2 more, in float, for the guess, k^2 for Q z, and k |A| a pivot. Once a call
-///           k^2 floats; scratch k^2 / 2 scalars a thread.
+///           k^2 floats; scratch k^2 / 2 scalars a thread. With a penalty that is no Shrinkage: products
+///           with Q, which `pivots` counts, more of them the larger its condition number; no factors.
 /// Source    docs/maths.md (M3), (C4); the search for the support in exact/support_search.hpp, pivoting.hpp.
 /// Tested    tests/exact/active_set_test.cpp, tests/exact/support_set_test.cpp,
 ///           tests/exact/theorems_test.cpp

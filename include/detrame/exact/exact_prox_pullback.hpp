@@ -145,7 +145,7 @@ struct ExactProxCotangent {
 
 /// The gradient of <u, u_bar>, u = prox^Q_psi(z), from the solution itself: no iterate is needed.        (A2)
 ///
-///   (Q_AA + diag(beta_A)) v_A = u_bar_A,  v = 0 off A = {i: u_i != 0}
+///   (Q_AA + diag(beta_A)) v_A = u_bar_A,  v = 0 off A = {i: u_i != 0} (other penalties: M9)
 ///
 ///   z_bar = Q v                      Q_bar = -1/2 (v (u - z)^T + (u - z) v^T)
 ///   lambda_bar = -sign(u) o v        beta_bar = -u o v

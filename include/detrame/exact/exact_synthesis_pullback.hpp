@@ -183,6 +183,7 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
 /// The gradient of <u, u_bar>, u = M_D(x) of the synthesis problem, from the solution itself.           (A3)
 ///
 ///   (D_A^T D_A + alpha I + diag(beta_A)) v_A = u_bar_A,  v = 0 off A = {i: u_i != 0}
+///   (other penalties: M9)
 ///
 ///   X_bar = D v     D_bar = (x - D u) v^T - D v u^T     d_bar = -v     lambda_bar = -<sign(u), v>
 ///   alpha_bar = beta_bar = -<u, v>

@@ -31,7 +31,7 @@ constexpr std::string_view name(ExactStatus status) {
 
 /// How to solve. `warm_start`: the result holds a guess u on entry, whose support is where the search begins.
 /// `factor_bytes`: how much memory the result may take for factors, which its pullback uses again; 0 for
-/// images, which have none.
+/// images, and for a penalty that is no Shrinkage, which have none.
 struct ExactOptions {
   bool warm_start = false;
   Index pivot_limit = 5000;

@@ -179,18 +179,6 @@ typename B::Scalar longest_update(B& backend, char const* who, Recurrence<B, Str
   return rounded_up<Scalar>(longest(s, step, structure.unit()) + longest(s, rounding, structure.unit()));
 }
 
-/// The length of the first update of a recursion on a problem, which starts at 0 or, where that is not in the
-/// domain, nearest to it.
-template <Backend B, Structure Str, Penalty P>
-typename B::Scalar longest_first_update(B& backend, char const* who, Recurrence<B, Str> const& tied,
-                                        Matrix<B> const& S, P const& psi, ConstView<B> Z) {
-  using Scalar = typename B::Scalar;
-  Scalar const start = nearest_to_0(psi);
-  if (start == Scalar(0)) return longest_update(backend, who, tied, S, psi.activation(), Z);
-  Matrix<B> const U = to_device(backend, HostMatrix<Scalar>(Z.rows(), Z.cols(), start));
-  return longest_update(backend, who, tied, S, psi.activation(), Z, std::optional<ConstView<B>>(U));
-}
-
 }  // namespace detail
 
 /// The a-priori bound of T updates with free parameters, over all samples of z, in the norm of S of
@@ -241,24 +229,31 @@ std::optional<typename B::Scalar> a_posteriori_bound(B& backend, Recurrence<B, S
 }
 
 /// The a-priori bound of T updates on a problem, over all samples of z, in the norm of S.                (C2)
+/// Where a recursion does not start at 0, it starts nearer to the solution, so the bound holds all the more.
 /// Gauss-Seidel and FISTA are refused when the program is compiled.
 template <Backend B, Metric M, Penalty P, class R>
 std::optional<typename B::Scalar> a_priori_bound(B& backend, M const& Q, P const& psi, Input<B> z,
                                                  R const& scheme, Index T) {
+  using Activation = typename P::Activation;
   detail::check_problem("a_priori_bound", Q, psi, ConstView<B>(z));
   auto const [tied, known] = detail::tied_contraction(backend, Q, psi, scheme);
-  return a_priori_bound(known.kappa,
-                        detail::longest_first_update<B>(backend, "a_priori_bound", tied, known.S, psi, z), T);
+  return a_priori_bound(
+      known.kappa,
+      detail::longest_update<Activation, B>(backend, "a_priori_bound", tied, known.S, psi.activation(), z),
+      T);
 }
 
 /// The number of updates after which that bound is at most `tolerance`.                                  (C2)
 template <Backend B, Metric M, Penalty P, class R>
 std::optional<Index> steps_for(B& backend, M const& Q, P const& psi, Input<B> z, R const& scheme,
                                typename B::Scalar tolerance) {
+  using Activation = typename P::Activation;
   detail::check_problem("steps_for", Q, psi, ConstView<B>(z));
   auto const [tied, known] = detail::tied_contraction(backend, Q, psi, scheme);
-  return steps_for(known.kappa, detail::longest_first_update<B>(backend, "steps_for", tied, known.S, psi, z),
-                   tolerance);
+  return steps_for(
+      known.kappa,
+      detail::longest_update<Activation, B>(backend, "steps_for", tied, known.S, psi.activation(), z),
+      tolerance);
 }
 
 /// What FISTA promises after T >= 1 updates, given |U*|_Theta or a bound on it.                          (C5)
