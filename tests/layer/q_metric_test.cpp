@@ -106,13 +106,14 @@ TEST_CASE("(M9) a Q-metric layer is T updates with its rule, written out") {
 }
 
 template <class TapePolicy = StoreStates>
-using MixedReLU =
-    QMetricReLU<Mixed<Part<2, Full>, Part<4, Convolutional<3, 2>>, Part<1, Full>>, Unroll<3>, TapePolicy>;
+using MixedReLU = QMetricReLU<Mixed<Channels<2, Full>, Channels<4, Convolutional<3, 2>>, Channels<1, Full>>,
+                              Unroll<3>, TapePolicy>;
 
 TEST_CASE("(M5) blocks of different structures in one Q-metric layer obey the laws of a layer") {
   everywhere<MixedReLU<>, Shape{7, 3, 4}>();
-  everywhere<QMetricSoftThreshold<Mixed<Part<3, Blocks<3>>, Part<2, Full>>, Unroll<2>, RecomputeStates>,
-             Shape{5}>();
+  everywhere<
+      QMetricSoftThreshold<Mixed<Channels<3, Blocks<3>>, Channels<2, Full>>, Unroll<2>, RecomputeStates>,
+      Shape{5}>();
 }
 
 TEST_CASE("(M5) a layer of mixed blocks has the bits of its parts, each on its rows") {

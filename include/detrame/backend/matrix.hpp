@@ -27,6 +27,7 @@ template <class B>
 struct KeptMatrix {
   Matrix<B> matrix;
 
+  KeptMatrix() = default;
   template <std::convertible_to<Matrix<B>> M>
   KeptMatrix(M&& m) : matrix(of_scalar(std::forward<M>(m))) {}
 

@@ -78,4 +78,9 @@ Matrix<B> duality_gap(B& backend, Synthesis<B> const& synthesis, Input<B> X, Inp
   return gap;
 }
 
+template <detail::NoBackend B, class... Rest>
+auto duality_gap(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

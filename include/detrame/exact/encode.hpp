@@ -4,10 +4,29 @@
 #include <utility>
 
 #include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/exact/scaling.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
+
+/// y = A v by blocks of A: y(rows of block g, j) = A_g v(rows of block g, j); one task a column.
+struct BlockProduct {
+  Index n;                 ///< columns of a block
+  bool skip_zeros = true;  ///< of v: where A is finite they add nothing
+
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> A,
+                                      MatrixView<Scalar const> v, MatrixView<Scalar> y) const {
+    Index const rows = A.rows();
+    team.each(y.rows(), [=](Index i) { y(i, j) = Scalar(0); });
+    for (Index l = 0; l < A.cols(); ++l) {
+      Index const top = l / n * rows;
+      Scalar const v_l = v(l, j);
+      if (!skip_zeros || v_l != Scalar(0)) team.each(rows, [=](Index i) { y(top + i, j) += A(i, l) * v_l; });
+    }
+  }
+};
 
 template <Backend B>
 void require_codes(char const* who, Synthesis<B> const& synthesis, ConstView<B> A) {

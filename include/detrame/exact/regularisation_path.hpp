@@ -79,4 +79,9 @@ std::vector<PathPoint<B>> regularisation_path(B& backend, Synthesis<B> synthesis
   return path;
 }
 
+template <detail::NoBackend B, class... Rest>
+auto regularisation_path(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

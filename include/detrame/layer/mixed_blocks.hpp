@@ -12,12 +12,12 @@ namespace detrame::inline DETRAME_ABI {
 
 /// `channels` neighbouring channels whose block of W~ has a structure of its own.
 template <Index channels, class StructureRecipe>
-struct Part;
+struct Channels;
 
 /// W~ with blocks of different structures along its diagonal, as the paper's section 4.2 allows: some full at
 /// every site, some convolutions.
 ///
-///   QMetricReLU<Mixed<Part<16, Full>, Part<48, Convolutional<3>>>, Unroll<3>>
+///   QMetricReLU<Mixed<Channels<16, Full>, Channels<48, Convolutional<3>>>, Unroll<3>>
 template <class... Parts>
 struct Mixed;
 
@@ -30,7 +30,7 @@ struct Mixed;
 /// Adjoint   theirs
 /// Tested    tests/layer/q_metric_test.cpp
 template <class Activation, Index... channels, class... Recipes, int T, class TapePolicy>
-struct QMetric<Activation, Mixed<Part<channels, Recipes>...>, Unroll<T>, TapePolicy> {
+struct QMetric<Activation, Mixed<Channels<channels, Recipes>...>, Unroll<T>, TapePolicy> {
   static constexpr std::size_t count = sizeof...(channels);
   static_assert(count > 0, "Mixed: at least one part");
   static constexpr Shape output(Shape in) { return in; }

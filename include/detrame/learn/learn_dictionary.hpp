@@ -271,4 +271,9 @@ LearnedDictionary<B> learn_dictionary(B& backend, Input<B> X, LearningOptions co
   return state;
 }
 
+template <detail::NoBackend B, class... Rest>
+auto learn_dictionary(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

@@ -81,4 +81,9 @@ Matrix<B> objective(B& backend, Synthesis<B> const& synthesis, Input<B> X, Input
   return objective(backend, synthesis, synthesis.penalty(backend), std::move(X), std::move(A));
 }
 
+template <detail::NoBackend B, class... Rest>
+auto objective(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
 }  // namespace detrame::inline DETRAME_ABI

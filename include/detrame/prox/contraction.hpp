@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "detrame/metric/misuse.hpp"
 #include "detrame/metric/tie.hpp"
 #include "detrame/operator/spectrum.hpp"
 #include "detrame/prox/perron.hpp"
@@ -203,6 +204,11 @@ Contraction<B> contraction(B& backend, Recurrence<B, Str> const& recurrence) {
   Matrix<B> S_device = to_device(backend, S);
   Scalar const kappa = contraction_factor(backend, recurrence, S_device);
   return {std::move(S_device), kappa};
+}
+
+template <detail::NoBackend B, class... Rest>
+auto contraction(B const&, Rest const&...) {
+  return detail::explain<B>();
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -5,5 +5,5 @@
 
 using namespace detrame;
 
-using Mixture = QMetricReLU<Mixed<Part<2, Full>, Part<4, Convolutional<3>>>, Unroll<2>>;
+using Mixture = QMetricReLU<Mixed<Channels<2, Full>, Channels<4, Convolutional<3>>>, Unroll<2>>;
 Bind<Mixture, Shape{7, 3, 3}, Cpu<float>> layer;
