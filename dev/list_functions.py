@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Lists the public functions of the headers, file by file: the one that has the file's name first. A reader looks a
-function up in the file of its name, or of the noun that it belongs to.
+function up in the file of its name, or of the noun that it belongs to; `-` stands before those of a noun, and before
+overloads whose first form stands in the file of their name.
 
     dev/list_functions.py [folder ...]        folders of include/detrame; all where none is given
 """

@@ -22,6 +22,7 @@ struct PlainNetOf<9, A, classes> : std::type_identity<PlainNet9<A, classes>> {};
 template <class A, int classes>
 struct PlainNetOf<12, A, classes> : std::type_identity<PlainNet12<A, classes>> {};
 
+/// Families of networks.txt, by their names there.
 struct plainnet {
   template <class A, int depth, int, int classes>
   using Recipe = typename PlainNetOf<depth, A, classes>::type;

@@ -71,8 +71,11 @@
 #else
 #define DETRAME_ABI_HEAP DETRAME_ABI_VECTOR
 #endif
-#if defined(EIGEN_DONT_ALIGN_STATICALLY) || \
-    (defined(EIGEN_DONT_VECTORIZE) && !defined(EIGEN_MAX_STATIC_ALIGN_BYTES))
+#if defined(EIGEN_DONT_ALIGN_STATICALLY) ||                                                     \
+    (!defined(EIGEN_MAX_STATIC_ALIGN_BYTES) &&                                                  \
+     (defined(EIGEN_DONT_VECTORIZE) ||                                                          \
+      !(defined(__i386__) || defined(__x86_64__) || defined(__arm__) || defined(__aarch64__) || \
+        defined(__powerpc__) || defined(__ia64__) || defined(__mips__))))
 #define DETRAME_ABI_OBJECTS 0
 #elif defined(EIGEN_MAX_STATIC_ALIGN_BYTES) && EIGEN_MAX_STATIC_ALIGN_BYTES <= DETRAME_ABI_HEAP
 #define DETRAME_ABI_OBJECTS EIGEN_MAX_STATIC_ALIGN_BYTES

@@ -49,14 +49,14 @@ namespace detail {
 [[gnu::cold]] inline void append(std::string& text, char const* part) { text += part; }
 [[gnu::cold]] inline void append(std::string& text, std::string_view part) { text += part; }
 [[gnu::cold]] inline void append(std::string& text, char part) { text += part; }
-[[gnu::cold]] inline void append(std::string& text, long part) { text += std::to_string(part); }
-[[gnu::cold]] inline void append(std::string& text, unsigned long part) { text += std::to_string(part); }
+[[gnu::cold]] inline void append(std::string& text, long long part) { text += std::to_string(part); }
+[[gnu::cold]] inline void append(std::string& text, unsigned long long part) { text += std::to_string(part); }
 /// Six digits, as %g.
 [[gnu::cold]] inline void append(std::string& text, double part) {
   std::array<char, 32> digits;
-  text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), part,
-                                           std::chars_format::general, 6)
-                                 .ptr);
+  text.append(
+      digits.data(),
+      std::to_chars(digits.data(), digits.data() + digits.size(), part, std::chars_format::general, 6).ptr);
 }
 
 template <class Part>
@@ -64,7 +64,8 @@ template <class Part>
   if constexpr (std::is_floating_point_v<Part>) {
     append(text, static_cast<double>(part));
   } else if constexpr (std::is_integral_v<Part> && !std::is_same_v<Part, char>) {
-    append(text, static_cast<std::conditional_t<std::is_signed_v<Part>, long, unsigned long>>(part));
+    append(text,
+           static_cast<std::conditional_t<std::is_signed_v<Part>, long long, unsigned long long>>(part));
   } else {
     append(text, part);
   }

@@ -26,12 +26,12 @@ class Basis : public BasisMemory<Team> {
 
  public:
   using Scalar = typename Team::Scalar;
-  using Memory::beta, Memory::low, Memory::refused, Memory::shared;
-  using Memory::error, Memory::factor, Memory::kept_rows, Memory::lambda, Memory::magnitude, Memory::n,
-      Memory::next, Memory::Q;
   using Memory::Memory;
-  using Memory::r, Memory::root, Memory::shift, Memory::sign, Memory::size, Memory::slack, Memory::support,
-      Memory::team, Memory::u, Memory::x;
+
+  using Memory::beta, Memory::error, Memory::factor, Memory::kept_rows, Memory::lambda, Memory::low,
+      Memory::magnitude, Memory::n, Memory::next, Memory::Q, Memory::r, Memory::refused, Memory::root,
+      Memory::shared, Memory::shift, Memory::sign, Memory::size, Memory::slack, Memory::support, Memory::team,
+      Memory::u, Memory::x;
 
   /// The basis of a point u.
   DETRAME_HOST_DEVICE void adopt() {

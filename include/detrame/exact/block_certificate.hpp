@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+
 #include "detrame/exact/certificate.hpp"
 #include "detrame/exact/code_entries.hpp"
 

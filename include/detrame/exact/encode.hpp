@@ -62,6 +62,11 @@ Matrix<B> decode(B& backend, Synthesis<B> const& synthesis, Input<B> A) {
 }
 
 template <detail::NoBackend B, class... Rest>
+auto encode(B const&, Rest const&...) {
+  return detail::explain<B>();
+}
+
+template <detail::NoBackend B, class... Rest>
 auto decode(B const&, Rest const&...) {
   return detail::explain<B>();
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "detrame/exact/encode.hpp"
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 
@@ -244,11 +245,6 @@ ExactResult<B> exact_prox(B& backend, PreparedProx<B, Activation> const& prepare
   ExactResult<B> result;
   prepared.prox(backend, std::move(z), result, options);
   return result;
-}
-
-template <detail::NoBackend B, class... Rest>
-auto encode(B const&, Rest const&...) {
-  return detail::explain<B>();
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+
 #include "detrame/layer/start.hpp"
 
 namespace detrame::inline DETRAME_ABI {

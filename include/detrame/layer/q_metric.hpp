@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+#include <concepts>
 #include <limits>
 
 #include "detrame/layer/concept.hpp"

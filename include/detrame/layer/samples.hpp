@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/backend/items.hpp"
 #include "detrame/core/errors.hpp"
+#include "detrame/core/matrix_view.hpp"
 #include "detrame/core/shape.hpp"
 
 namespace detrame::inline DETRAME_ABI {

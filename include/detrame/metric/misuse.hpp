@@ -20,7 +20,7 @@ template <class B, class M = void, class P = void>
 auto explain() {
   if constexpr (NoBackend<B>)
     static_assert(never<B>,
-                  "the first argument is the backend that computes, such as a Cpu<double>: "
+                  "the first argument is the backend that computes, such as a Cpu<double>, as in "
                   "metric_prox(cpu, Q, psi, z, ...)");
   else if constexpr (!MetricOn<M, B>)
     static_assert(never<M>,

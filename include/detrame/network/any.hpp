@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
 #include <typeinfo>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,7 +18,7 @@
 namespace detrame::inline DETRAME_ABI {
 
 /// The role of a parameter whose layer is chosen at run time: what its own says, with its starts under the
-/// policies that there are, and those that derive from them.
+/// policies that there are. To a role, one that derives from them is the one that it derives from.
 template <class Scalar>
 struct AnyRole : Role {
   using Policy = std::variant<ReluStart, RandomStart, TiedStart>;
@@ -60,8 +62,8 @@ class AnyParameters {
 
   template <class F, class Theta, class... Rest>
   static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    (require_the_same(theta.held_.get(), rest.held_.get()), ...);
     if (!theta.held_) return;
-    (require_the_same(*theta.held_, rest.held_.get()), ...);
     for (std::size_t i = 0; i < theta.held_->table.size(); ++i)
       f(path / theta.held_->table[i].path, theta.held_->table[i].role, theta.tensor(i), rest.tensor(i)...);
   }
@@ -108,9 +110,10 @@ class AnyParameters {
                                 " parameters; assign_parameters copies those of the same names and shapes"));
     return *held;
   }
-  static void require_the_same(Holder const& theta, Holder const* other) {
-    if (other == nullptr || typeid(*other) != typeid(theta))
-      throw DomainError("visit: these are parameters of different networks");
+  static void require_the_same(Holder const* theta, Holder const* other) {
+    bool const same =
+        theta == nullptr || other == nullptr ? theta == other : typeid(*other) == typeid(*theta);
+    if (!same) throw DomainError("visit: these are parameters of different networks");
   }
   Matrix<B>& tensor(std::size_t i) { return *held_->table[i].tensor; }
   Matrix<B> const& tensor(std::size_t i) const { return *held_->table[i].tensor; }
@@ -157,8 +160,8 @@ class AnyTape {
 ///
 /// Shapes    x: input.channels x (input.sites() samples); y, y_bar likewise by output
 /// Requires  theta, theta_bar and the tape are this network's, else DomainError; x, y and y_bar have the
-///           shapes above, else ShapeError: both with the network's name.
-/// Ensures   the same bits as the network's own type
+///           shapes above, else ShapeError.
+/// Ensures   the same bits as the network's own type, from a start policy that is ours
 /// Cost      a virtual call and a check of types for each call; what allocates is what allocates in the
 ///           network's own type, besides parameters() and the first forward of a tape.
 /// Tested    tests/network/any_test.cpp

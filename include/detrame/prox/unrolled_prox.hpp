@@ -14,7 +14,7 @@ namespace formula {
 /// The first update from U_0 = 0, fused to v = (W~ z)_i: g <- h z - v, u <- A(g, b).
 template <class Rule>
 struct FirstUpdate {
-  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  static constexpr bool on_packets = formula::on_packets<Rule>;
   Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& g, Scalar& u, Scalar z, Scalar h, Scalar b) const {
@@ -26,7 +26,7 @@ struct FirstUpdate {
 /// Every further update, fused to v = (W~ u)_i: u_next <- A(v + g, b).
 template <class Rule>
 struct NextUpdate {
-  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  static constexpr bool on_packets = formula::on_packets<Rule>;
   Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& u_next, Scalar g, Scalar b) const {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include "detrame/prox/unrolled_prox.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -29,7 +31,7 @@ struct SubtractProduct {
 /// du_next <- (v + w + dg - rho'(u_next) db) dA/dt.
 template <class Rule>
 struct UpdateTangent {
-  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  static constexpr bool on_packets = formula::on_packets<Rule>;
   Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& du_next, Scalar w, Scalar dg, Scalar u_next, Scalar b,

@@ -25,7 +25,7 @@ struct LastMask {
 /// The P before it, fused to v = (W~^T p_next)_i: p <- v dA/dt, sigma <- sigma + p.
 template <class Rule>
 struct EarlierMask {
-  static constexpr bool on_packets = requires { requires Rule::on_packets; };
+  static constexpr bool on_packets = formula::on_packets<Rule>;
   Rule rule;
   template <class Scalar>
   DETRAME_HOST_DEVICE void operator()(Scalar v, Scalar& p, Scalar& sigma, Scalar u, Scalar b) const {

@@ -37,6 +37,19 @@ struct ReluPullback {
   }
 };
 
+/// What both shrinkages say: lines with a kink at 0.
+struct Lines {
+  static constexpr bool on_packets = true;
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar curvature(Scalar u) {
+    return u != Scalar(0) ? Scalar(0) : limits::infinity<Scalar>;
+  }
+  template <class Scalar>
+  DETRAME_HOST_DEVICE static constexpr Scalar times_slope(Scalar v, Scalar u, Scalar) {
+    return u != Scalar{} ? v : Scalar{};
+  }
+};
+
 /// The rules of the shrinkages, u = A(t, b) with b >= 0: what minimises 1/2 (u - t)^2 + b rho(u), where
 /// rho(u) = |u|, over u >= 0 and over all u. What a rule says of itself (metric/concept.hpp):
 ///
@@ -53,8 +66,8 @@ struct ReluPullback {
 ///
 /// A rule that is marked on_packets has A(t, b), times_slope(v, u, b) and subgradient(u, g, lambda, infinity)
 /// for packets, too.
-struct NonnegativeShrinkage {
-  static constexpr bool two_sided = false, on_packets = true;
+struct NonnegativeShrinkage : Lines {
+  static constexpr bool two_sided = false;
   static constexpr char const* name = "NonnegativeElasticNet";
   DETRAME_HOST_DEVICE constexpr NonnegativeShrinkage scaled(int) const { return {}; }
   template <class Scalar>
@@ -64,14 +77,6 @@ struct NonnegativeShrinkage {
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar value(Scalar u) {
     return u < Scalar(0) ? limits::infinity<Scalar> : u;
-  }
-  template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar curvature(Scalar u) {
-    return u != Scalar(0) ? Scalar(0) : limits::infinity<Scalar>;
-  }
-  template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar times_slope(Scalar v, Scalar u, Scalar) {
-    return u != Scalar{} ? v : Scalar{};
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda,
@@ -90,8 +95,8 @@ struct NonnegativeShrinkage {
   }
 };
 
-struct SoftShrinkage {
-  static constexpr bool two_sided = true, on_packets = true;
+struct SoftShrinkage : Lines {
+  static constexpr bool two_sided = true;
   static constexpr char const* name = "ElasticNet";
   DETRAME_HOST_DEVICE constexpr SoftShrinkage scaled(int) const { return {}; }
   template <class Scalar>
@@ -101,14 +106,6 @@ struct SoftShrinkage {
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar value(Scalar u) {
     return u < Scalar(0) ? -u : u;
-  }
-  template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar curvature(Scalar u) {
-    return u != Scalar(0) ? Scalar(0) : limits::infinity<Scalar>;
-  }
-  template <class Scalar>
-  DETRAME_HOST_DEVICE static constexpr Scalar times_slope(Scalar v, Scalar u, Scalar) {
-    return u != Scalar{} ? v : Scalar{};
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE static constexpr Scalar subgradient(Scalar u, Scalar g, Scalar lambda,
