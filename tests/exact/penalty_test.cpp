@@ -447,4 +447,25 @@ TEST_CASE_TEMPLATE("(M1) (A3) (K4) a box on the codes of images", B, BACKENDS) {
         doctest::Approx((at(h) - at(-h)) / (2 * h)).epsilon(1e-6));
 }
 
+TEST_CASE_TEMPLATE("(M9) Huber's penalty with a small delta is solved, and from a guess that is not finite",
+                   B, Cpu<double>, Cpu<float>) {
+  using Scalar = typename B::Scalar;
+  constexpr Index m = 60, k = 100;
+  B b;
+  Synthesis<B> const problem{
+      in_memory_of(b, mapped([](double v) { return v / 8; }, normal_matrix<double>(m, k, seed(31)))),
+      Scalar(.01), 0, 0, zeros(b, k, 1)};
+  auto const X = in_memory_of(b, normal_matrix<double>(m, 10, seed(32)));
+  for (double delta : {1e-2, 1e-3, 1e-4}) {
+    Huber<B> const psi(b, k, static_cast<Scalar>(delta), Scalar(.3));
+    auto const code = exact_synthesis(b, problem, psi, X);
+    CAPTURE(delta);
+    CHECK(name(code.status) == "optimal");
+    ExactResult<B> from_guess = code;
+    each(b.lane(), formula::Fill<Scalar>{std::numeric_limits<Scalar>::quiet_NaN()}, View<B>(from_guess.u));
+    exact_synthesis(b, problem, psi, X, from_guess, {.warm_start = true});
+    CHECK(from_guess.u == code.u);
+  }
+}
+
 }  // namespace detrame

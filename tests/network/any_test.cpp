@@ -133,8 +133,15 @@ TEST_CASE("AnyNetwork refuses other shapes, parameters and tapes, in a sentence 
                        DomainError);
   CHECK_THROWS_AS(three.pullback(b, theta, tape, y_bar, other_bar), DomainError);
   CHECK_THROWS_AS(three.pullback(b, theta, tape, wrong, theta_bar), ShapeError);
-  CHECK_THROWS_WITH_AS(visit([](auto&&...) {}, theta, other_bar),
-                       "visit: these are parameters of different networks", DomainError);
+  AnyParameters<B> none;
+  auto const visit_both = [](auto& a, auto& b_) { visit([](auto&&...) {}, a, b_); };
+  for (auto* rest : {&other_bar, &none})
+    CHECK_THROWS_WITH_AS(visit_both(theta_bar, *rest), "visit: these are parameters of different networks",
+                         DomainError);
+  CHECK_THROWS_AS(visit_both(none, theta_bar), DomainError);
+  CHECK_NOTHROW(visit_both(none, none));
+  CHECK_THROWS_AS(three.forward(b, other_bar, x, other, {}), DomainError);  // which leaves the tape empty
+  CHECK_NOTHROW(five.forward(b, other_bar, x, other, {}));
 }
 
 TEST_CASE("(M5) the parameters of T = 3 in a network of T = 5 give the unroll of T = 5 with them") {

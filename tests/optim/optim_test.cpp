@@ -220,6 +220,24 @@ TEST_CASE("(F3) a role of one's own: Sgd keeps to its set, its decay, and whethe
   CHECK(theta.price_ == before.price_);
 }
 
+TEST_CASE_TEMPLATE("(F3) the ends of an interval are rounded inwards, those of an open one never reached",
+                   Scalar, float, double) {
+  auto const ends = [](double low, double high, bool open) {
+    auto const p = projection<Scalar>({}, {.low = low, .high = high, .open = open}, 1);
+    return std::pair(static_cast<double>(p.low), static_cast<double>(p.high));
+  };
+  for (double low : {.9, -.9, 0., 1e5, 1e17}) {
+    double const high = low + 1 + std::abs(low) / 2;
+    auto const [closed_low, closed_high] = ends(low, high, false);
+    CHECK((closed_low >= low && closed_high <= high));
+    CHECK(closed_low - low <=
+          2 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * std::abs(low));
+    auto const [open_low, open_high] = ends(low, high, true);
+    CHECK((open_low > low && open_high < high));
+  }
+  CHECK(ends(0, 1, false) == std::pair(0., 1.));
+}
+
 TEST_CASE("a projection refuses a set that is empty") {
   auto const refused = [](Role const& role, double margin, char const* text) {
     test::check_throws_with<DomainError>([&] { projection<float>({.margin = margin}, role, 1); }, text);

@@ -25,9 +25,9 @@ namespace detrame::inline DETRAME_ABI::exact {
 ///   where it is finite.  u: the start, in the domain.
 ///
 /// Ends where for all i |s_i| <= tolerance t_i, s the element of least norm of H u - r + lambda d rho(u),
-/// computed anew from u, and t the terms that it is summed from; or where twenty steps in a row do not lower
-/// the least value seen: with `inaccurate`, which the certificate raises to `optimal`; else at the limit of
-/// products. Dostal, Optimal Quadratic Programming Algorithms, 2009, for the scheme.
+/// computed anew from u, and t the terms that it is summed from; or where twenty steps in a row lower neither
+/// the least value of that nor the least objective: with `inaccurate`, which the certificate raises to
+/// `optimal`; else at the limit of products. Dostal, Optimal Quadratic Programming Algorithms, 2009, for the scheme.
 template <class Activation, class Team>
 class FaceSearch {
  public:
@@ -60,7 +60,7 @@ class FaceSearch {
   template <class Product, class Spread>
   DETRAME_HOST_DEVICE End run(Index limit, Product const& product, Spread const& spread) {
     Index products = 0, idle = 0;
-    Scalar least = limits::infinity<Scalar>;
+    Scalar least = limits::infinity<Scalar>, lowest = least;
     Scalar *const u = u_, *const g = g_, *const p = p_, *const Theta = Theta_, *const reach = reach_;
     Scalar const *const root = root_, *const lambda = lambda_;
     Activation const activation = activation_;
@@ -81,9 +81,12 @@ class FaceSearch {
       }
       if (residual != residual) return {ExactStatus::not_finite, products};
       if (residual <= tolerance_) return {ExactStatus::inaccurate, products};
-      idle = residual < least ? 0 : idle + 1;
+      Scalar const value = objective();
+      idle = residual < least || value < lowest ? 0 : idle + 1;
       least = residual < least ? residual : least;
+      lowest = value < lowest ? value : lowest;
       if (idle == 20) return {ExactStatus::inaccurate, products};
+      if (products == limit) break;
       team_.each(n_, [=](Index i) { u[i] = activation(u[i] - g[i] / Theta[i], lambda[i] / Theta[i]); });
       gradient(product);
       products += 1 + conjugate_gradients(limit - products, product);
@@ -99,6 +102,18 @@ class FaceSearch {
     Scalar const* const r = r_;
     product(u_, g_);
     team_.each(n_, [=](Index i) { g[i] -= r[i]; });
+  }
+
+  /// The objective, from its gradient in g; infinity of a rule that does not say its value.
+  DETRAME_HOST_DEVICE Scalar objective() const {
+    Scalar const *const u = u_, *const g = g_, *const r = r_, *const lambda = lambda_;
+    if constexpr (requires(Activation const& rule, Scalar v) { rule.value(v); }) {
+      formula::PenaltyTerm<Activation> const term{activation_};
+      return team_.sum(
+          n_, [=](Index i) { return u[i] * (g[i] - r[i]) / Scalar(2) + term(u[i], lambda[i], Scalar(0)); });
+    } else {
+      return limits::infinity<Scalar>;
+    }
   }
 
   /// max_i |s_i| / t_i, infinity where s_i has no terms, NaN where one is.
@@ -252,9 +267,11 @@ struct SearchFaces {
     Powers const by = problem.powers(team, j);
     Activation const rule = activation.scaled(by.code);
     bool const from_guess = warm;
+    auto const finite = [](Scalar v) { return std::abs(v) <= limits::largest<Scalar>; };
     problem.linear_terms(team, j, V, fixed);
     team.each(n, [=](Index i) {
-      point[i] = rule(from_guess ? scaled(u(i, j), by.code) : Scalar(0), Scalar(0));
+      Scalar const guess = from_guess ? scaled(u(i, j), by.code) : Scalar(0);
+      point[i] = rule(finite(guess) ? guess : Scalar(0), Scalar(0));
       weights[i] = scaled(lambda(i, 0), by.weights);
       fixed[i] += weights[i] <= limits::largest<Scalar> ? weights[i] : Scalar(0);
       Scalar const curvature = root[i] + beta(i, 0);

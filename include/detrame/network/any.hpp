@@ -243,7 +243,8 @@ class AnyNetwork {
     Parameters parameters(B& backend) const override { return Parameters(net.parameters(backend)); }
     ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw,
                          Name who) const override {
-      return net.forward(backend, theta.template as<Theta>(who), x, tape.of<typename Net::Tape>(who), draw);
+      Theta const& own = theta.template as<Theta>(who);  // before an empty tape becomes this network's
+      return net.forward(backend, own, x, tape.of<typename Net::Tape>(who), draw);
     }
     ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
                           Parameters& theta_bar, Name who) const override {

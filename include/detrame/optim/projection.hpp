@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+
 #include "detrame/backend/concept.hpp"
 #include "detrame/core/limits.hpp"
 #include "detrame/core/parameters.hpp"
@@ -28,6 +30,18 @@ struct Constraints {
   double margin = 1e-3;
 };
 
+namespace detail {
+/// An end of an interval with a margin, rounded inwards: towards -infinity or infinity.
+template <class Scalar>
+Scalar end_within(double end, double margin, double inwards) {
+  double const at = inwards > 0 ? end + margin : end - margin;
+  Scalar const rounded = static_cast<Scalar>(at);
+  bool const outside = inwards > 0 ? rounded < at : rounded > at;
+  bool const touches = margin > 0 && std::isfinite(end) && static_cast<double>(rounded) == end;
+  return outside || touches ? std::nextafter(rounded, static_cast<Scalar>(inwards)) : rounded;
+}
+}  // namespace detail
+
 /// The Euclidean projection onto the set that a parameter's role prescribes, as a formula of its entries. NaN
 /// stays NaN.
 ///
@@ -38,8 +52,8 @@ formula::Projection<Scalar> projection(Constraints const& constraints, Role cons
   if (!(role.low + margin <= role.high - margin))
     throw DomainError(message("projection: ", role.name, " in [", role.low + margin, ", ", role.high - margin,
                               "], which is empty"));
-  return {.low = static_cast<Scalar>(role.low + margin),
-          .high = static_cast<Scalar>(role.high - margin),
+  return {.low = detail::end_within<Scalar>(role.low, margin, limits::infinity<double>),
+          .high = detail::end_within<Scalar>(role.high, margin, -limits::infinity<double>),
           .diagonal = role.taps > 0 ? formula::ZeroDiagonal(rows, role.taps) : formula::ZeroDiagonal()};
 }
 
