@@ -120,6 +120,11 @@ TEST_CASE(
     CHECK(formula::NonnegativeShrinkage::subgradient(u, -3., infinity) == cost);
   }
   CHECK(formula::PenaltyTerm<formula::NonnegativeShrinkage>{}(-1., 0., 0.) == infinity);
+  formula::PenaltyTerm<formula::Clamp<double>> const in_box{{-1, 2}};
+  CHECK(in_box(.5, infinity, 0.) == infinity);
+  CHECK(in_box(1e-200, 0., infinity) == infinity);
+  CHECK(in_box(0., infinity, infinity) == 0);
+  CHECK(std::isnan(in_box(std::nan(""), infinity, 0.)));
 }
 
 TEST_CASE_TEMPLATE("(M9) rules say of packets what they say of scalars", Scalar, float, double) {
@@ -203,6 +208,98 @@ TEST_CASE_TEMPLATE("(M9) (M3) (C4) columns of a box and of Huber's penalty: solu
           mapped(by, u(Box<B>(b, k, Scalar(-.25), Scalar(.5)), z)));
     CHECK(u(Huber<B>(b, k, by(Scalar(.125)), by(Scalar(.5))), mapped(by, z)) ==
           mapped(by, u(Huber<B>(b, k, Scalar(.125), Scalar(.5)), z)));
+  }
+}
+
+TEST_CASE_TEMPLATE("(M9) (U4) bounds and delta far smaller, or larger, than the data", B, SCALARS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  bool const single = std::is_same_v<Scalar, float>;
+  Scalar const tiny = single ? Scalar(1.2e-20) : Scalar(1e-150), big = Scalar(single ? 1e25 : 1e290);
+  Scalar const infinity = limits::infinity<Scalar>, eps = limits::epsilon<Scalar>;
+  auto const solve = [&](auto const& psi, HostMatrix<Scalar> const& z) {  // Q: 1 and .5 off the diagonal
+    auto const one = host_matrix<Scalar>(z.rows(), z.rows(),
+                                         [](Index i, Index j) { return i == j ? Scalar(1) : Scalar(.5); });
+    DenseMetric<B> const Q(b, to_device(b, one));
+    auto const result = exact_prox(b, Q, psi, to_device(b, z));
+    CHECK(result.status == ExactStatus::optimal);
+    return to_host(b, ConstView<B>(result.u));
+  };
+  auto const column = [](std::initializer_list<Scalar> v) {
+    return host_matrix<Scalar>(Index(v.size()), 1, [=](Index i, Index) { return v.begin()[i]; });
+  };
+  auto const one = [](Scalar v) { return HostMatrix<Scalar>(1, 1, v); };
+  auto const near = [&](Scalar u, Scalar right) { CHECK(std::abs(u - right) <= 16 * eps * std::abs(right)); };
+  for (Scalar s : {Scalar(1), Scalar(8), Scalar(.125)}) {
+    Scalar const t = s * tiny, z = s * big;
+    CHECK(solve(Box<B>(b, 1, -t, t), one(z)) == one(t));
+    CHECK(solve(Box<B>(b, 2, -t, t), column({z, Scalar(-.7) * z})) == column({t, -t}));
+    auto const half = solve(Box<B>(b, 2, -t, infinity), column({z, Scalar(-.7) * z}));
+    near(half(0, 0), Scalar(.65) * z);
+    CHECK(half(1, 0) == -t);
+    near(solve(Huber<B>(b, 1, t, s), one(z))(0, 0), z);
+    near(solve(Huber<B>(b, 1, t, 2 * z), one(z))(0, 0), t / 2);
+    auto const bent = solve(Huber<B>(b, 2, t, z / 2), column({z, z / 10}));
+    near(bent(0, 0), Scalar(.55) * z);
+    near(bent(1, 0), Scalar(.65) * t);
+    // (M1): 1/2 (x - u)^2 + u^2 / 4
+    Synthesis<B> const synthesis{to_device(b, one(1)), Scalar(.5), 0, 0, zeros(b, 1, 1)};
+    auto const code = [&](auto const& psi, Scalar x) {
+      ExactResult<B> result;
+      exact_synthesis(b, synthesis, psi, to_device(b, one(x)), result);
+      CHECK(result.status == ExactStatus::optimal);
+      return to_host(b, ConstView<B>(result.u))(0, 0);
+    };
+    CHECK(code(Box<B>(b, 1, -t, t), z) == t);
+    near(code(Huber<B>(b, 1, t, s), z), z / Scalar(1.5));
+    near(code(Huber<B>(b, 1, t, 2 * z), z), t / 2);
+    CHECK(code(Box<B>(b, 1, 1, 1000), 1 / z) == 1);
+  }
+  // the same bits in other units
+  auto const bits = solve(Huber<B>(b, 2, tiny, big / 2), column({big, big / 10}));
+  CHECK(solve(Huber<B>(b, 2, 8 * tiny, 4 * big), column({8 * big, Scalar(.8) * big})) ==
+        mapped([](Scalar v) { return 8 * v; }, bits));
+  // images
+  ConvolutionalMetric<B> const Q(b, ConvolutionalBlocks{1, 2, 1, 1}, to_device(b, one(1)));
+  auto const image = exact_prox(b, Q, Box<B>(b, 1, -tiny, tiny), to_device(b, HostMatrix<Scalar>(1, 2, big)));
+  CHECK(image.status == ExactStatus::optimal);
+  CHECK(to_host(b, ConstView<B>(image.u)) == HostMatrix<Scalar>(1, 2, tiny));
+  // the margin of a u within delta is its distance from delta
+  DenseMetric<B> const identity(b, to_device(b, one(1)));
+  Huber<B> const huber(b, 1, tiny, 2 * big);
+  CHECK(to_host(b, exact_margin(b, identity, huber, to_device(b, one(big)), to_device(b, one(tiny / 4))))(
+            0, 0) == tiny - tiny / 4);
+  // data far below the bounds: as z = 0
+  Index const k = 12;
+  auto const definite = rounded<double>(definite_matrix<Scalar>(k, 20, seed(10)));
+  auto const z = mapped([&](Scalar v) { return v / big; }, normal_matrix<Scalar>(k, 3, seed(11)));
+  DenseMetric<B> const metric(b, in_memory_of(b, definite));
+  OfBox const far{1, 1000};
+  auto const found = exact_prox(b, metric, far(b, k, 0), to_device(b, z));
+  CHECK(found.status == ExactStatus::optimal);
+  CHECK(max_abs_difference(in_double(b, ConstView<B>(found.u)),
+                           by_gradients(definite, Host(k, 3), far, 0, 1)) <=
+        static_cast<double>(found.bound) + static_cast<double>(tolerance<Scalar>(k, 100)));
+  // a lambda and a delta far above the data: u = z / 2; where lambda is at the end of the range, a bound
+  near(solve(Huber<B>(b, 1, Scalar(1e10), Scalar(1e10)), one(1))(0, 0), Scalar(.5));
+  auto const wide = exact_prox(b, identity, Huber<B>(b, 1, 1 / tiny, 1 / tiny), to_device(b, one(1 / big)));
+  near(to_host(b, ConstView<B>(wide.u))(0, 0), 1 / (2 * big));  // its certificate may not reach that far down
+  Huber<B> const stiff(b, 1, 1, limits::largest<Scalar>);
+  CHECK(exact_prox(b, identity, stiff, to_device(b, one(1 / big))).bound > Scalar(0));
+}
+
+TEST_CASE_TEMPLATE("(M9) the search from a start that is not 0 knows its terms: few products", B, Cpu<double>,
+                   Cpu<float>) {
+  using Scalar = typename B::Scalar;
+  B b;
+  Index const k = 40;
+  DenseMetric<B> const metric(b, to_device(b, definite_matrix<Scalar>(k, 60, seed(12))));
+  for (double size : {0., 1e-9, 1e-3}) {
+    CAPTURE(size);
+    auto const z = mapped([=](Scalar v) { return Scalar(size) * v; }, normal_matrix<Scalar>(k, 1, seed(13)));
+    auto const result = exact_prox(b, metric, Box<B>(b, k, 1, 1000), to_device(b, z));
+    CHECK(result.status == ExactStatus::optimal);
+    CHECK(result.iterations <= 60);
   }
 }
 

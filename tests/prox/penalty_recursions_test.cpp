@@ -146,6 +146,22 @@ TEST_CASE_TEMPLATE("(M3) (C2) a box without 0: a recursion starts at what is nea
   }
 }
 
+TEST_CASE_TEMPLATE("(U1) residual(...) is the share that results have, of the terms at the start", B,
+                   SCALARS) {
+  B b;
+  auto const Q = host_matrix<double>(2, 2, [](Index i, Index j) { return i != j ? -1.5 : i == 0 ? 1. : 4.; });
+  DenseMetric<B> const metric(b, in_memory_of(b, Q));  // at u = (1, 1), Q u = (-.5, 2.5)
+  auto const psi = OfBox{1, 1000}(b, 2, 0);
+  for (double size : {-.5, 1e-12, 0.}) {
+    auto const z = in_memory_of(b, Host(2, 1, size));
+    auto const at = metric_prox(b, metric, psi, z, Gershgorin{}, Updates{2});
+    REQUIRE(at.residual > 0);
+    REQUIRE(at.residual < 1);
+    CHECK(in_double(b, ConstView<B>(residual(b, metric, psi, Input<B>(z), at.u)))(0, 0) ==
+          doctest::Approx(static_cast<double>(at.residual)));
+  }
+}
+
 TEST_CASE_TEMPLATE(
     "(K2) (K4) images, and codes of a dictionary, by recursions in a box and with Huber's penalty", B,
     DOUBLES) {

@@ -50,7 +50,7 @@ struct ActiveSet {
     Scalar* const root = rows + Seed<Activation, Team>::scratch_rows * width;
     Scalar* const column = root + Team::padded(n);  // five columns
 
-    problem.known.find(team, problem, first, count, powers);
+    problem.known.find(team, problem, activation, first, count, powers);
     team.each(n, [=](Index i) { root[i] = std::sqrt(Q(i, i) + beta(i, 0)); });
     problem.linear(team, first, V, r);
     load_columns(

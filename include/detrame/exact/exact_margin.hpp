@@ -30,19 +30,19 @@ struct Margin {
     Index const count = u.cols() - first < width ? u.cols() - first : width;
     Scalar *const v = scratch, *const g = v + n * width, *const t = g + n * width,
                   *const known = t + n * width;
-    problem.known.find(team, problem, first, count, known);
+    problem.known.find(team, problem, activation, first, count, known);
     load_codes(team, problem, u, first, count, v);
     problem.gradient(team, first, count, beta, v, known + width, g, t);
     for (Index c = 0; c < count; ++c) {
       Index const j = first + c;
       Powers const by = problem.powers(team, j);
-      Activation const rule = activation.scaled(by.code);
+      Activation const rule = activation;
       Scalar const nearest = team.max(
           n,
           [=](Index i) {  // the largest of -margin: a maximum keeps NaN
-            Scalar const at = v[i + c * n], weight = scaled(lambda(i, 0), by.weights);
+            Scalar const at = u(i, j), weight = scaled(lambda(i, 0), by.weights);
             Scalar const distance = rule.margin(at, g[i + c * n], weight);
-            return -scaled(distance, formula::held(rule, at, weight) ? -by.weights : -by.code);
+            return -scaled(distance, formula::held(rule, at, weight) ? -by.weights : 0);
           },
           -limits::infinity<Scalar>);
       team.once([=] { margin(0, j) = -nearest; });

@@ -20,9 +20,8 @@ namespace detrame::inline DETRAME_ABI::exact {
 ///
 /// in which conjugate gradients work too, so that nothing depends on the unit of an entry.
 ///
-///   product(x, y): y = H x.  spread(x, y): y = |H| x, or more.  root: sqrt(h_ii).  fixed: the terms of r_i,
-///                            and lambda_i
-///   where it is finite.  u: the start, in the domain.
+///   product(x, y): y = H x.  spread(x, y): y = |H| x, or more.  root: sqrt(h_ii).  fixed: the terms of r_i.
+///   u: the start, in the domain.
 ///
 /// Ends where for all i |s_i| <= tolerance t_i, s the element of least norm of H u - r + lambda d rho(u),
 /// computed anew from u, and t the terms that it is summed from; or where twenty steps in a row lower neither
@@ -57,6 +56,10 @@ class FaceSearch {
 
   static constexpr Index scratch_size(Index n) { return 5 * n; }
 
+  /// H u - r of the last point that was measured, and Theta.
+  DETRAME_HOST_DEVICE Scalar const* last_gradient() const { return g_; }
+  DETRAME_HOST_DEVICE Scalar const* Theta() const { return Theta_; }
+
   template <class Product, class Spread>
   DETRAME_HOST_DEVICE End run(Index limit, Product const& product, Spread const& spread) {
     Index products = 0, idle = 0;
@@ -66,7 +69,7 @@ class FaceSearch {
     Activation const activation = activation_;
     team_.each(n_, [=](Index i) {
       p[i] = Scalar(1) / root[i];
-      reach[i] = Scalar(0);
+      g[i] = reach[i] = Scalar(0);
     });
     spread(p_, Theta_);
     team_.each(n_, [=](Index i) { Theta[i] *= root[i]; });
@@ -74,7 +77,9 @@ class FaceSearch {
       gradient(product);
       ++products;
       Scalar residual = measure();
-      if (residual <= 100 * tolerance_) {  // near the end, the terms of H u too
+      // Near the end, the terms of H u too; they are what there is at a start that is not 0.
+      bool const from_other = products == 1 && activation(Scalar(0), Scalar(0)) != Scalar(0);
+      if (residual <= 100 * tolerance_ || from_other) {
         team_.each(n_, [=](Index i) { p[i] = std::abs(u[i]); });
         spread(p_, reach_);
         residual = measure();
@@ -123,7 +128,9 @@ class FaceSearch {
     Activation const activation = activation_;
     return team_.max(n_, [=](Index i) {
       Scalar const s = activation.subgradient(u[i], g[i], lambda[i]);
-      return s == Scalar(0) ? s : std::abs(s) / (fixed[i] + reach[i]);
+      return s == Scalar(0)
+                 ? s
+                 : std::abs(s) / ((fixed[i] + share_of_weight(activation, u[i], lambda[i])) + reach[i]);
     });
   }
 
@@ -144,7 +151,8 @@ class FaceSearch {
     Scalar square = team_.sum(n_, face_square);
     Scalar const tolerance = tolerance_ / (Scalar(4) * std::sqrt(static_cast<Scalar>(n_)));
     Scalar const floor = team_.sum(n_, [=](Index i) {
-      Scalar const enough = tolerance * ((fixed[i] + reach[i]) / root[i]);
+      Scalar const share = share_of_weight(activation, u[i], lambda[i]);
+      Scalar const enough = tolerance * (((fixed[i] + share) + reach[i]) / root[i]);
       return on_face(i) ? enough * enough : Scalar(0);
     });
     Index products = 0;
@@ -208,7 +216,7 @@ struct SearchFaces {
     using Scalar = typename Team::Scalar;
     Index const n = u.rows();
     Scalar *const own = scratch, *const r = own + 9 * n, *const power = r + n, *const V = power + 1;
-    problem.known.find(team, problem, j, 1, power);
+    problem.known.find(team, problem, activation, j, 1, power);
     problem.linear(team, j, V, r);
     problem.diagonal(team, own);
     search(
@@ -232,7 +240,7 @@ struct SearchFaces {
     Scalar *const own = scratch, *const r_c = own + 9 * n, *const powers = r_c + n, *const v = powers + width,
                   *const g = v + n * width, *const t = g + n * width, *const r = t + n * width,
                   *const V = r + (n + Team::height) * width;
-    problem.known.find(team, problem, first, count, powers);
+    problem.known.find(team, problem, activation, first, count, powers);
     problem.linear(team, first, V, r);
     for (Index c = 0; c < count; ++c) {
       team.each(n, [=](Index i) {
@@ -273,7 +281,6 @@ struct SearchFaces {
       Scalar const guess = from_guess ? scaled(u(i, j), by.code) : Scalar(0);
       point[i] = rule(finite(guess) ? guess : Scalar(0), Scalar(0));
       weights[i] = scaled(lambda(i, 0), by.weights);
-      fixed[i] += weights[i] <= limits::largest<Scalar> ? weights[i] : Scalar(0);
       Scalar const curvature = root[i] + beta(i, 0);
       root[i] = curvature > Scalar(0) ? std::sqrt(curvature) : Scalar(1);
     });
@@ -292,7 +299,16 @@ struct SearchFaces {
           spread(x, y);
           add_beta(x, y);
         });
-    team.each(n, [=](Index i) { u(i, j) = scaled(point[i], -by.code); });
+    // A kink or a curvature that lost bits in this unit is the caller's after one more step, in that of u.
+    Activation const caller = activation;
+    Scalar const *const g = faces.last_gradient(), *const Theta = faces.Theta();
+    team.each(n, [=](Index i) {
+      Scalar const at = scaled(point[i], -by.code), bend = rule.curvature(point[i]);
+      bool const kept = bend == Scalar(0) || scaled(bend, by.code) == caller.curvature(at);
+      u(i, j) = kept ? at
+                     : caller(scaled(point[i] - g[i] / Theta[i], -by.code),
+                              scaled(weights[i] / Theta[i], -by.code));
+    });
     enter(team, report, j, end.status, end.products);
   }
 };

@@ -195,11 +195,13 @@ struct KnownPowers {
   Scalar const* data = nullptr;
   Index first = 0;
 
-  /// For `count` columns from `begin` on, written to `row`.
-  template <class Team, class P>
-  DETRAME_HOST_DEVICE void find(Team const& team, P const& problem, Index begin, Index count, Scalar* row) {
+  /// For `count` columns from `begin` on, written to `row`: what their data ask for, and the rule allows.
+  template <class Team, class P, class Rule>
+  DETRAME_HOST_DEVICE void find(Team const& team, P const& problem, Rule const& rule, Index begin,
+                                Index count, Scalar* row) {
     for (Index c = 0; c < count; ++c) {
-      int const power = problem.powers(team, begin + c).data;
+      Powers const by = problem.powers(team, begin + c);
+      int const power = by.data + (rule.unit(by.code) - by.code);
       team.once([=] { row[c] = static_cast<Scalar>(power); });
     }
     data = row;

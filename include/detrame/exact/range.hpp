@@ -16,6 +16,13 @@ DETRAME_HOST_DEVICE Scalar scaled(Scalar v, int power) {
   return power == 0 ? v : std::ldexp(v, power);
 }
 
+/// The same of a weight, which is infinite where v is, and nowhere else.
+template <class Scalar>
+DETRAME_HOST_DEVICE Scalar scaled_weight(Scalar v, int power) {
+  Scalar const w = scaled(v, power);
+  return w > limits::largest<Scalar> && v <= limits::largest<Scalar> ? limits::largest<Scalar> : w;
+}
+
 /// An upper bound of v 2^power for v >= 0: what is lost where the result is subnormal is added.
 template <class Scalar>
 DETRAME_HOST_DEVICE Scalar scaled_up(Scalar v, int power) {

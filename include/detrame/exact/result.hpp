@@ -14,7 +14,7 @@ enum class ExactStatus {
   optimal,     ///< residual <= c eps, the rounding of its own computation and of the search for it (U5)
   inaccurate,  ///< in rounding no step lowers the objective any more, and the residual exceeds the tolerance
   singular,    ///< the same, and Q + diag(beta) is not definite to working precision on the last support
-  iteration_limit,  ///< pivot_limit exchanges of the support were not enough
+  iteration_limit,  ///< pivot_limit exchanges of the support, or products with Q, were not enough
   not_finite,       ///< NaN or infinity came in, or an intermediate result overflowed; u is NaN there
 };
 
@@ -30,8 +30,9 @@ constexpr std::string_view name(ExactStatus status) {
 }
 
 /// How to solve. `warm_start`: the result holds a guess u on entry, whose support is where the search begins.
-/// `factor_bytes`: how much memory the result may take for factors, which its pullback uses again; 0 for
-/// images, and for a penalty that is no Shrinkage, which have none.
+/// `pivot_limit`: how many exchanges of the support, for images and a penalty that is no Shrinkage how many
+/// products with Q, may be made. `factor_bytes`: how much memory the result may take for factors, which its
+/// pullback uses again; 0 for images, and for a penalty that is no Shrinkage, which have none.
 struct ExactOptions {
   bool warm_start = false;
   Index pivot_limit = 5000;
@@ -66,7 +67,7 @@ struct ExactResult {
   Matrix<B> residual;       ///< 1 x N, relative to its terms
   Matrix<B> subgradient;    ///< 1 x N, in the unit of Q z
   Matrix<B> column_status;  ///< 1 x N, the number of an ExactStatus
-  Matrix<B> pivots;         ///< 1 x N, how many times the support was exchanged
+  Matrix<B> pivots;         ///< 1 x N, how many of what pivot_limit bounds were made
 
   ExactStatus status = ExactStatus::optimal;  ///< of the worst column
   Scalar largest_residual = 0;                ///< over the columns, NaN if one is

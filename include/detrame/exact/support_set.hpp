@@ -63,7 +63,7 @@ struct SupportSet {
     Scalar* const entries_of_u = point + Point::scratch_size(n);
     Entry* const R = reinterpret_cast<Entry*>(entries_of_u + Entries::scratch_size(n, width));  // by columns
 
-    problem.known.find(team, problem, first, count, powers);
+    problem.known.find(team, problem, activation, first, count, powers);
     Column of[width];
     Scalar const* data[width];
     auto const data_of = [&](Index c) {  // scaled; in V where they are not the caller's

@@ -91,10 +91,11 @@ struct Delta {
 /// Huber's: u = t delta / (delta + b) where that is within delta, else t - b sign(t).
 template <Delta delta>
 struct Smooth {
-  static_assert(delta.value > 0 && delta.value < std::numeric_limits<double>::infinity(),
-                "Smooth: delta must be > 0 and finite");
   template <class Scalar>
   static constexpr formula::HuberShrinkage<Scalar> at() {
+    using Limits = std::numeric_limits<Scalar>;
+    static_assert(delta.value >= Limits::min() && delta.value <= Limits::max(),
+                  "Smooth: delta must be > 0, finite and normal in the scalar of the backend");
     return {static_cast<Scalar>(delta.value)};
   }
 };

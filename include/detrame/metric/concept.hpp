@@ -32,7 +32,11 @@ namespace detrame::inline DETRAME_ABI {
 ///   A.margin(u, g, lambda)         the distance of a solved (u, g) from another curvature, at least 0: in
 ///                                  the unit of u where it is finite, else in that of g
 ///   A.scaled(power)                the rule of 2^power rho(u 2^-power), that of codes in another unit:
-///                                  bounds times 2^power, weights as they are
+///                                  bounds times 2^power, weights as they are; what underflows may be lost
+///   A.unit(power)                  the power for codes, where the data alone ask for `power`: one with which
+///                                  A.scaled overflows nowhere near them
+///
+/// A.subgradient(u, g, lambda) has the unit of g and lambda alone: u and A in one unit, whichever.
 ///
 /// A travels by value, into kernels of a device too. A rule without a curvature (piecewise linear, as
 /// shrinkages and boxes are) and one with it (Huber's) are solved alike.
@@ -50,6 +54,7 @@ concept activation = requires(P const& psi, typename P::Activation const& A, typ
   { A.kink(t, t) } -> std::same_as<typename P::Backend::Scalar>;
   { A.margin(t, t, t) } -> std::same_as<typename P::Backend::Scalar>;
   { A.scaled(int{}) } -> std::same_as<typename P::Activation>;
+  { A.unit(int{}) } -> std::same_as<int>;
 };
 
 template <class P>

@@ -96,14 +96,13 @@ class Box : public SeparablePenalty<B, formula::Clamp<typename B::Scalar>> {
     require_finite(beta);
   }
 
-  Box(B& backend, Scalar low, Scalar high, Matrix<B> beta) : Box(backend, low, high, beta.rows(), beta) {}
-
- private:
-  Box(B& backend, Scalar low, Scalar high, Index k, Matrix<B>& beta)
-      : Base(backend, to_device(backend, HostMatrix<Scalar>(k, 1)), std::move(beta), within(low, high)) {
+  Box(B& backend, Scalar low, Scalar high, Kept<B> beta)
+      : Base(backend, to_device(backend, HostMatrix<Scalar>(beta.matrix.rows(), 1)), beta,
+             within(low, high)) {
     require_finite(max_to_host(backend.lane(), this->beta()));
   }
 
+ private:
   static typename Base::Activation within(Scalar low, Scalar high) {
     constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
     if (!(low <= high && low < infinity && high > -infinity))
@@ -131,7 +130,7 @@ class Huber : public SeparablePenalty<B, formula::HuberShrinkage<typename B::Sca
   Huber(B& backend, Index k, Scalar delta, Scalar lambda, Scalar beta = 0)
       : Base(backend, k, lambda, beta, {normal(delta)}) {}
 
-  Huber(B& backend, Scalar delta, Matrix<B> lambda, Matrix<B> beta)
+  Huber(B& backend, Scalar delta, Kept<B> lambda, Kept<B> beta)
       : Base(backend, std::move(lambda), std::move(beta), {normal(delta)}) {}
 
  private:

@@ -44,7 +44,7 @@ struct TiedWeight {
 
 /// The parameters of the recursion of eq. (20), free or tied:                                          (M5)
 ///
-///   u_{t+1} = A(h o z + W~ (u_t - z), b),   A(t, b) = relu(t - b), or soft thresholding
+///   u_{t+1} = A(h o z + W~ (u_t - z), b),   A the rule of a penalty, such as relu(t - b)            (M9)
 ///
 /// Shapes    W_tilde: in the layout of structure (kg x k for diagonal blocks). h, b: k x 1.
 template <Backend B, Structure S = DenseBlocks>

@@ -15,12 +15,14 @@ namespace detrame::inline DETRAME_ABI {
 /// sidedness of psi counts, not its numbers.
 ///
 /// Shapes    Q: k x k.  z: k x N.  The result: 1 x N, or 1 x images for a convolutional metric.
-/// Requires  z.rows() == Q.dim(), else ShapeError.
+/// Requires  z.rows() == Q.dim(), else ShapeError. psi is a Shrinkage.
 /// Ensures   u = 0 is the solution of column j if and only if lambda >= lambda_max_j; NaN gives NaN.
 /// Cost      one product with Q.
 /// Tested    tests/prox/metric_prox_test.cpp: (M8)
 template <Backend B, Metric M, Penalty P>
 Matrix<B> lambda_max(B& backend, M const& Q, P const&, Input<B> z) {
+  static_assert(Shrinkage<P>,
+                "lambda_max: psi must be a Shrinkage, such as NonnegativeElasticNet or ElasticNet");
   ConstView<B> const Z = z;
   if (Z.rows() != Q.dim())
     throw ShapeError(message("lambda_max: z has ", Z.rows(), " rows, Q is ", Q.dim(), " x ", Q.dim()));
@@ -36,7 +38,7 @@ Matrix<B> lambda_max(B& backend, M const& Q, P const&, Input<B> z) {
                View<B> const V = lane.scratch(Q.dim(), c.count);  // k x n, Q Z
                Q.apply(lane, columns(Z, c), V);
                View<B> const largest = columns(row, per_sample.samples(c));
-               if constexpr (P::Activation::two_sided)
+               if constexpr (!formula::one_sided<typename P::Activation>)
                  per_sample.maxima(lane, largest, c, formula::Magnitude{}, ConstView<B>(V));
                else
                  per_sample.maxima(lane, largest, c, formula::Identity{}, ConstView<B>(V));

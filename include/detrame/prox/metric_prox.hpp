@@ -43,7 +43,8 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
 
 }  // namespace detail
 
-/// The proximity operator of psi in the metric Q, by a recursion from U_0 = 0: one problem per sample.   (M3)
+/// The proximity operator of psi in the metric Q, by a recursion from its start (U1): one problem per
+/// sample.                                                                                               (M3)
 ///
 ///   prox^Q_psi(z) = argmin_u  1/2 <u - z, Q (u - z)> + psi(u)
 ///
@@ -53,7 +54,7 @@ auto iterate_problem(typename M::Backend& backend, Problem const& problem, M con
 ///           ShapeError; a tolerance and a limit >= 0, the tolerance finite, else DomainError.
 /// Ensures   (1) u is in the domain of psi (u >= 0 for NonnegativeElasticNet), or not finite.
 ///           (2) residual = max over samples of |r|_2 / |t(0)|_2, r the minimum-norm subgradient from u as
-///               returned, t(0) the terms of it at u = 0 (see `residual`): it has no unit.          (C4) (U1)
+///               returned, t(0) the terms of it at the start (see `residual`): it has no unit.      (C4) (U1)
 ///           (3) the status of each sample is the inequality that fired (Status); residual <= until.tolerance
 ///               if the worst is residual_reached. A sample is not touched after its own inequality fired,
 ///               and its bits depend on no other, finite or not.

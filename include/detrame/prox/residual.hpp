@@ -155,8 +155,9 @@ void check_same_shape(char const* who, V const& U, V const& Z) {
 /// is from optimal.                                                                                      (C4)
 ///
 ///   r = argmin |r|_2 over the subgradients r of  1/2 <u - z, Q (u - z)> + psi(u)
-///   with g = Q (u - z) + beta u:   r_i = g_i + lambda_i sign(u_i) where u_i != 0; where u_i = 0,
-///   r_i = min(g_i + lambda_i, 0) for psi with u >= 0, and soft thresholding of g_i by lambda_i else
+///   with g = Q (u - z) + beta u, of shrinkages:   r_i = g_i + lambda_i sign(u_i) where u_i != 0; where
+///   u_i = 0, r_i = min(g_i + lambda_i, 0) for psi with u >= 0, and soft thresholding of g_i by lambda_i
+///   else; of any other penalty r_i = A.subgradient(u_i, g_i, lambda_i)                                  (M9)
 ///
 /// Shapes    z, u: k x N, u in the domain of psi. The result: |r|_2 of each column, 1 x N; for a
 ///           convolutional metric of each image, 1 x images.
@@ -184,9 +185,9 @@ Matrix<B> subgradient_norm(B& backend, M const& Q, P const& psi, Input<B> z, Inp
   return r;
 }
 
-/// The same, without unit, as a share of the terms of r at u = 0: what Until compares and results have.  (U1)
-///
-///   |r|_2 / |t(0)|_2,   t(0) = p + min(lambda, p),   p = |Q||z|
+/// The same, without unit, as a share of the terms of r at the start: what Until compares and results have.
+///                                                                                                       (U1)
+///   |r|_2 / |t(0)|_2,   t(0) = p + min(lambda, p),   p = |Q| (|u_0| + |z|) + beta |u_0|,   u_0 = A(0, 0)
 ///
 /// Ensures   the same bits for data in other units, by powers of two; 0 where r = 0.
 /// Cost      a product with Q, and one with |Q|.
@@ -195,12 +196,14 @@ Matrix<B> residual(B& backend, M const& Q, P const& psi, Input<B> z, Input<B> u)
   ConstView<B> const Z = z, U = u;
   detail::MetricProblem<M, P> const problem(backend, "residual", Q, psi, Z);
   detail::check_same_shape("residual", U, Z);
-  Matrix<B> r = subgradient_norm(backend, Q, psi, Z, U), zero = zeros(backend, Z.rows(), Z.cols());
+  Matrix<B> r = subgradient_norm(backend, Q, psi, Z, U), start = zeros(backend, Z.rows(), Z.cols());
+  if (problem.start() != typename B::Scalar(0))
+    each(backend.lane(), formula::Fill<typename B::Scalar>{problem.start()}, View<B>(start));
   detail::PerSample<B> per_sample(backend, problem.batch().unit, Z.cols());
   View<B> const row = r;
   each_chunk(backend, problem.batch(), problem.working_set(), [&](typename B::Lane& lane, Columns c) {
     View<B> const out = columns(row, per_sample.samples(c)), terms = lane.scratch(1, out.cols());
-    problem.terms(lane, c, per_sample, terms, columns(ConstView<B>(zero), c));
+    problem.terms(lane, c, per_sample, terms, columns(ConstView<B>(start), c));
     each(lane, formula::DivideWhereNotZero{}, out, ConstView<B>(terms));
   });
   return r;

@@ -14,11 +14,11 @@ namespace detrame::inline DETRAME_ABI {
 
 /// How a recursion ended: the name is the inequality that fired. From best to worst: a batch has the status
 /// of its worst sample. r is the sample's residual at u as returned: the minimum-norm subgradient (C4), or
-/// the natural residual of free parameters (U3); t bounds the terms that r is summed from (U1), t(0) those at
-/// u = 0.
+/// the natural residual of free parameters (U3); t bounds the terms that r is summed from, t(0) those at the
+/// start (U1).
 enum class Status {
-  unrolled,          ///< T updates were asked for, and made; nothing else is said
-  all_zero,          ///< r = 0 as computed at u = 0; for a prox lambda >= lambda_max up to the rounding of Qz
+  unrolled,  ///< T updates were asked for, and made; nothing else is said
+  all_zero,  ///< r = 0 as computed at a start u = 0; for a prox lambda >= lambda_max up to the rounding of Qz
   residual_reached,  ///< |r|_2 <= tolerance |t(0)|_2
   stalled,           ///< |r|_2 <= c eps |t|_2, what rounding alone makes; or two updates changed no bit of u
   iteration_limit,   ///< none of the others within the limit: merely slow

@@ -10,7 +10,7 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// Exactly T updates from U_0 = 0: a part of the type, so of the formula.
+/// Exactly T updates from the start (U1): a part of the type, so of the formula.
 template <int T>
 struct Unroll {
   static_assert(T >= 0, "Unroll: T counts updates, so T >= 0");
@@ -23,7 +23,7 @@ struct Updates {
 };
 
 /// As many updates as it takes: until |r|_2 <= tolerance |t(0)|_2 in every sample, where r is its residual
-/// and t(0) are the terms that r is summed from at u = 0, so that the tolerance has no unit; or until
+/// and t(0) are the terms that r is summed from at the start, so that the tolerance has no unit; or until
 /// something else happens (Status), at the latest after `limit` updates.                                 (U1)
 ///
 ///   Until{.tolerance = 1e-10, .limit = 500}

@@ -113,7 +113,8 @@ class SynthesisProblem {
 
 }  // namespace detail
 
-/// The codes of x in a dictionary, by a recursion from U_0 = 0, with no detour over z = F x - c.    (M1) (M2)
+/// The codes of x in a dictionary, by a recursion from its start (U1), with no detour over z = F x - c.
+///                                                                                                  (M1) (M2)
 ///
 ///   M_D(x) = argmin_u  1/2 |x - D u|^2 + alpha/2 |u|^2 + <d, u> + psi(u)
 ///
@@ -122,7 +123,7 @@ class SynthesisProblem {
 /// Requires  sizes that agree, else ShapeError; what GramMetric, Synthesis and Until ask for, else
 ///           DomainError.
 /// Ensures   (1) those of metric_prox, with t(0) = p + min(shrinkage, p); for u >= 0,
-///               p = |D|^T |x| + max(-d, 0) and shrinkage = lambda + max(d, 0); for either sign,
+///               p = |D|^T |x| + max(-d, 0) and shrinkage = lambda + max(d, 0); for any other, from 0,
 ///               p = |D|^T |x| + |d| and shrinkage = lambda.                                             (U1)
 ///           (2) D and x times s, alpha, beta, lambda and d times s^2: the same bits of u, statuses and
 ///               counts; x, lambda and d times s: s u, and the same; s a power of two.                   (U2)

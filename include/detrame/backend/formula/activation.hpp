@@ -63,6 +63,7 @@ struct Lines {
 ///   margin(u, g, lambda)        how far (u, g), with -g in lambda d rho(u), is from having another slope; at
 ///                               least 0
 ///   scaled(power)               the rule of 2^power rho(u 2^-power): of the same penalty in another unit
+///   unit(power)                 the power for codes where the data alone ask for `power`
 ///
 /// A rule that is marked on_packets has A(t, b), times_slope(v, u, b) and subgradient(u, g, lambda, infinity)
 /// for packets, too.
@@ -70,6 +71,7 @@ struct NonnegativeShrinkage : Lines {
   static constexpr bool two_sided = false;
   static constexpr char const* name = "NonnegativeElasticNet";
   DETRAME_HOST_DEVICE constexpr NonnegativeShrinkage scaled(int) const { return {}; }
+  DETRAME_HOST_DEVICE static constexpr int unit(int power) { return power; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return relu(t - b);
@@ -99,6 +101,7 @@ struct SoftShrinkage : Lines {
   static constexpr bool two_sided = true;
   static constexpr char const* name = "ElasticNet";
   DETRAME_HOST_DEVICE constexpr SoftShrinkage scaled(int) const { return {}; }
+  DETRAME_HOST_DEVICE static constexpr int unit(int power) { return power; }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
     return soft_threshold(t, b);

@@ -11,7 +11,7 @@
 namespace detrame::inline DETRAME_ABI::formula {
 
 /// lambda rho(u) + beta/2 u^2, infinity outside the domain of rho. Infinite lambda and beta cost nothing at
-/// u = 0.
+/// u = 0, and infinity at any other, 0 as rho may be there.
 template <class Rule>
 struct PenaltyTerm {
   Rule rule;
@@ -19,7 +19,9 @@ struct PenaltyTerm {
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar u, Scalar lambda, Scalar beta) const {
     Scalar const rho = rule.value(u);
     if (rho > limits::largest<Scalar>) return rho;
-    return u == Scalar(0) ? u : lambda * rho + beta / Scalar(2) * (u * u);
+    if (u == Scalar(0)) return u;
+    Scalar const most = lambda > beta ? lambda : beta;
+    return most > limits::largest<Scalar> ? rho + most : lambda * rho + beta / Scalar(2) * (u * u);
   }
 };
 
@@ -36,6 +38,14 @@ struct Subgradient {
   }
 };
 
+/// e with |v| in [2^(e - 1), 2^e), for v != 0.
+template <class Scalar>
+DETRAME_HOST_DEVICE int exponent_of(Scalar v) {
+  int exponent = 0;
+  std::frexp(v, &exponent);
+  return exponent;
+}
+
 /// The rule of a box, rho = 0 on [low, high], low <= high, either of which may be infinite: A(t, b) is the
 /// projection on it, whatever b is; an infinite one means u = 0.
 template <class Bound>
@@ -46,6 +56,12 @@ struct Clamp {
 
   DETRAME_HOST_DEVICE Clamp scaled(int power) const {
     return {std::ldexp(low, power), std::ldexp(high, power)};
+  }
+  /// No u is smaller than what is nearest to 0.
+  DETRAME_HOST_DEVICE int unit(int power) const {
+    Bound const nearest = (*this)(Bound(0), Bound(0));
+    int const most = nearest == Bound(0) ? power : -exponent_of(nearest);
+    return power < most ? power : most;
   }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
@@ -99,10 +115,19 @@ struct HuberShrinkage {
   static constexpr char const* name = "Huber";
   Width delta;
 
-  DETRAME_HOST_DEVICE HuberShrinkage scaled(int power) const { return {std::ldexp(delta, power)}; }
+  DETRAME_HOST_DEVICE HuberShrinkage scaled(int power) const {
+    Width const width = std::ldexp(delta, power);
+    return {width < limits::smallest<Width> ? limits::smallest<Width> : width};
+  }
+  /// Nothing larger than 1 is brought near the end of the range with what is small.
+  DETRAME_HOST_DEVICE int unit(int power) const {
+    int const room = limits::exponent<Width> / 2 - exponent_of(delta), most = room > 0 ? room : 0;
+    return power < most ? power : most;
+  }
   template <class Scalar>
   DETRAME_HOST_DEVICE constexpr Scalar operator()(Scalar t, Scalar b) const {
-    Scalar const width = Scalar{} + delta, reach = width + b, curved = t * (width / reach);
+    Scalar const width = Scalar{} + delta, reach = width + b, slope = width / reach;
+    Scalar const curved = slope < Scalar{} + limits::smallest<Width> ? t / reach * width : t * slope;
     return t > reach ? t - b : (t < -reach ? t + b : curved);
   }
   template <class Scalar>
