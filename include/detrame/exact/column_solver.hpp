@@ -2,9 +2,9 @@
 #pragma once
 
 #include "detrame/exact/active_set.hpp"
-#include "detrame/exact/face_search.hpp"
 #include "detrame/exact/report.hpp"
 #include "detrame/exact/scaling.hpp"
+#include "detrame/exact/search_faces.hpp"
 #include "detrame/exact/support_set.hpp"
 
 namespace detrame::inline DETRAME_ABI::exact {

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "detrame/exact/column_solver.hpp"
-#include "detrame/exact/face_search.hpp"
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_columns.hpp"
 #include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/search_faces.hpp"
 #include "detrame/metric/entries.hpp"
 #include "detrame/metric/misuse.hpp"
 

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "detrame/exact/column_solver.hpp"
-#include "detrame/exact/face_search.hpp"
 #include "detrame/exact/images.hpp"
 #include "detrame/exact/metric_images.hpp"
+#include "detrame/exact/search_faces.hpp"
 #include "detrame/exact/synthesis_columns.hpp"
 #include "detrame/exact/synthesis_images.hpp"
 #include "detrame/metric/convolutional_synthesis.hpp"
