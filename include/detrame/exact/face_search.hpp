@@ -26,7 +26,8 @@ namespace detrame::inline DETRAME_ABI::exact {
 /// Ends where for all i |s_i| <= tolerance t_i, s the element of least norm of H u - r + lambda d rho(u),
 /// computed anew from u, and t the terms that it is summed from; or where twenty steps in a row lower neither
 /// the least value of that nor the least objective: with `inaccurate`, which the certificate raises to
-/// `optimal`; else at the limit of products. Dostal, Optimal Quadratic Programming Algorithms, 2009, for the scheme.
+/// `optimal`; else at the limit of products. Dostal, Optimal Quadratic Programming Algorithms, 2009, for the
+/// scheme.
 template <class Activation, class Team>
 class FaceSearch {
  public:
