@@ -114,7 +114,8 @@ int solve(std::string const& problem, std::string const& solution, int threads, 
 }
 
 template <class Scalar>
-int encode(std::string const& problem, std::string const& solution, int threads, int rounds, bool is_signed) {
+int encode_file(std::string const& problem, std::string const& solution, int threads, int rounds,
+                bool is_signed) {
   using Backend = Cpu<Scalar>;
   Backend cpu(threads);
   Problem const p = read(problem);
@@ -218,7 +219,7 @@ int main(int count, char** words) {
   if (count == 6 && std::string(words[1]) == "solve")
     return solve(words[2], words[3], std::atoi(words[4]), std::atoi(words[5]));
   if (count == 8 && std::string(words[1]) == "encode") {
-    auto const run = std::string(words[7]) == "float" ? encode<float> : encode<double>;
+    auto const run = std::string(words[7]) == "float" ? encode_file<float> : encode_file<double>;
     return run(words[2], words[3], std::atoi(words[4]), std::atoi(words[5]),
                std::string(words[6]) == "signed");
   }

@@ -186,7 +186,7 @@ struct ClockedWinograd : ConvolutionalBlocksBy<Winograd<4>> {
   static void each_tiles(Lane& lane, Window const& window, ConstView U, Index stride, Index out_channels,
                          F const& f) {
     auto const frame = lane.frame();
-    detail::Tiles<4> const tiles{window};
+    Tiles<4> const tiles{window};
     Index const total = U.cols() / window.sites() * tiles.per_image();
     Index const most = std::min(total, detail::tiles_at_once);
     Values const V(lane, points, U.rows(), most), Y(lane, points + 1, out_channels, most);

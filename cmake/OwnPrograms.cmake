@@ -43,11 +43,19 @@ function(detrame_program name)
   target_link_libraries(${name} PRIVATE detrame_own)
 endfunction()
 
-# Lets one of our programs have .cu units. The shared runtime lets an emulator take its place.
+# Lets one of our programs have .cu units, for the host's processor as its other units are. The shared runtime lets an
+# emulator take its place.
 function(detrame_device_code name)
+  set(host_flags -Wall,-Wextra)
+  if(DETRAME_NATIVE)
+    string(APPEND host_flags ",-march=native")
+  endif()
+  if(DETRAME_AVX512)
+    string(APPEND host_flags ",-Wno-uninitialized")
+  endif()
   target_link_libraries(${name} PRIVATE detrame::cuda)
   target_compile_options(${name} PRIVATE
-    "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Xcompiler=-Wall,-Wextra $<$<BOOL:${DETRAME_WERROR}>:-Werror all-warnings>>")
+    "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Xcompiler=${host_flags} $<$<BOOL:${DETRAME_WERROR}>:-Werror all-warnings>>")
   set_target_properties(${name} PROPERTIES CUDA_RUNTIME_LIBRARY Shared)
 endfunction()
 

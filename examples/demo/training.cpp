@@ -52,7 +52,7 @@ void train_all(std::vector<Network>& networks, int seeds) {
   for (unsigned t = 0; t < std::max(1u, std::thread::hardware_concurrency()); ++t) threads.emplace_back(work);
   Progress const progress;
   while (done < jobs) {
-    progress.show(detrame::message("   training: ", done, " of ", jobs, " runs done"));
+    progress.show(detrame::message("   training: ", done.load(), " of ", jobs, " runs done"));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   threads.clear();

@@ -30,7 +30,8 @@ static_assert(std::is_trivially_copyable_v<MatrixView<float>>);
 
 TEST_CASE("MatrixView: entry (i, j) is at data()[i + j stride()], and is not copied") {
   ColumnMajor m = ColumnMajor::Random(7, 5);
-  MatrixView<double> const v = m.block(1, 2, 4, 3);
+  auto block = m.block(1, 2, 4, 3);
+  MatrixView<double> const v = block;
   CHECK((v.rows() == 4 && v.cols() == 3 && v.stride() == 7 && v.data() == &m(1, 2)));
   for (Index j = 0; j < 3; ++j)
     for (Index i = 0; i < 4; ++i) CHECK(&v(i, j) == &m(1 + i, 2 + j));
