@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "detrame/core/random.hpp"
 #include "detrame/exact/exact_prox.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/metric/transform.hpp"
