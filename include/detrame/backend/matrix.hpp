@@ -29,22 +29,7 @@ struct KeptMatrix {
 
   KeptMatrix() = default;
   template <std::convertible_to<Matrix<B>> M>
-  KeptMatrix(M&& m) : matrix(of_scalar(std::forward<M>(m))) {}
-
- private:
-  template <class M>
-  static Matrix<B> of_scalar(M&& m) {
-    if constexpr (!requires { typename std::remove_cvref_t<M>::Scalar; }) {
-      return std::forward<M>(m);
-    } else {
-      using Scalar = typename std::remove_cvref_t<M>::Scalar;
-      require_scalar<Scalar, typename B::Scalar>();
-      if constexpr (std::is_same_v<Scalar, typename B::Scalar>)
-        return std::forward<M>(m);
-      else
-        return {};
-    }
-  }
+  KeptMatrix(M&& m) : matrix(of_scalar<typename B::Scalar, Matrix<B>>(std::forward<M>(m))) {}
 };
 }  // namespace detail
 

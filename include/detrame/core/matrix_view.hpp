@@ -86,6 +86,22 @@ constexpr void require_scalar() {
                 "the scalars differ: a matrix of floats goes to a Cpu<float>, one of doubles to a "
                 "Cpu<double>; convert it, as by .cast<double>()");
 }
+
+/// m, if its scalar is the wanted one or it has none to tell; else that sentence and something empty, so that
+/// nothing follows it.
+template <class Wanted, class Empty, class M>
+constexpr decltype(auto) of_scalar(M&& m) {
+  if constexpr (requires { typename std::remove_cvref_t<M>::Scalar; }) {
+    using Given = typename std::remove_cvref_t<M>::Scalar;
+    require_scalar<Given, Wanted>();
+    if constexpr (std::is_same_v<Given, Wanted>)
+      return std::forward<M>(m);
+    else
+      return Empty();
+  } else {
+    return std::forward<M>(m);
+  }
+}
 }  // namespace detail
 
 /// A column-major matrix that somebody else owns: entry (i, j) at data()[i + j * stride()].

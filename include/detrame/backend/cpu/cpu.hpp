@@ -49,7 +49,8 @@ class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::
 
  public:
   template <class Derived>
-  CpuInput(Eigen::DenseBase<Derived> const& expression) : Ref(of_scalar(expression.derived())) {}
+  CpuInput(Eigen::DenseBase<Derived> const& expression)
+      : Ref(detail::of_scalar<Scalar, Matrix>(expression.derived())) {}
   CpuInput(MatrixView<Scalar const> v)
       : Ref(Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>(v.data(), v.rows(), v.cols(),
                                                               Eigen::OuterStride<>(v.stride()))) {}
@@ -57,16 +58,6 @@ class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::
   template <class Other>
     requires(!std::is_same_v<std::remove_const_t<Other>, Scalar>)
   CpuInput(MatrixView<Other> v) : CpuInput(MatrixView<Scalar const>(v)) {}  // refused there
-
- private:
-  template <class Expression>
-  static decltype(auto) of_scalar(Expression const& expression) {
-    detail::require_scalar<typename Expression::Scalar, Scalar>();
-    if constexpr (std::is_same_v<typename Expression::Scalar, Scalar>)
-      return (expression);
-    else
-      return Matrix();
-  }
 };
 
 template <class Scalar, Index packets = 2>
