@@ -28,6 +28,7 @@
 #include "detrame/layer/host_parameters.hpp"
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/pad_channels.hpp"
+#include "detrame/layer/patches.hpp"
 #include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/layer/reshape.hpp"
