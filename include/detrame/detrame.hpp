@@ -58,6 +58,7 @@
 #include "detrame/operator/norm_estimate.hpp"
 #include "detrame/prox/bounds.hpp"
 #include "detrame/prox/contraction.hpp"
+#include "detrame/prox/fixed_points.hpp"
 #include "detrame/prox/kink_margin.hpp"
 #include "detrame/prox/lambda_max.hpp"
 #include "detrame/prox/metric_prox.hpp"
