@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <condition_variable>
 #include <exception>
@@ -29,20 +30,21 @@ struct Batching {
   Index size;              ///< samples in a batch; all where there are less; the last one has what is left
   std::uint64_t seed = 0;  ///< of the order of the samples
   bool shuffled = true;    ///< a random order for each epoch, else that of the data set
+  bool drop_last = false;  ///< batches of `size` samples alone: an epoch leaves out what is left of them
 
   /// How many batches so many samples make.
-  Index batches(Index samples) const { return samples / size + (samples % size > 0 ? 1 : 0); }
+  Index batches(Index samples) const { return samples / size + (!drop_last && samples % size > 0 ? 1 : 0); }
 };
 
 /// The batches of a data set, epoch by epoch: while one is used, a thread prepares the next.
 ///
 ///   loader.begin(epoch);
-///   while (auto const* batch = loader.next()) ...   // valid until the next call of next or begin
+///   while (auto const* batch = loader.next()) ...   // valid until the next call of next, skip or begin
 ///
 /// Requires  the data set outlives the loader and is not changed; images of its shape, as many as labels,
 ///           else ShapeError; a batch size >= 1, else DomainError. One caller at a time.
-/// Ensures   (1) an epoch holds each sample once; its batches are a function of (data, batching, preparation,
-///               epoch);
+/// Ensures   (1) an epoch holds each sample once, or at most once with drop_last; its batches are a function
+///               of (data, batching, preparation, epoch);
 ///           (2) what the preparation throws is thrown by the call of next for that batch; next then gives
 ///               nothing until begin starts an epoch;
 ///           (3) nothing is allocated after the constructor, unless by the preparation;
@@ -60,7 +62,7 @@ class Loader {
     detail::require_images("Loader", data);
     for (Slot& slot : slots_) {
       allot(slot.full, samples < batching.size ? 0 : batching.size);
-      allot(slot.rest, samples % batching.size);
+      allot(slot.rest, batching.drop_last ? 0 : samples % batching.size);
     }
     order_.resize(static_cast<std::size_t>(samples));
     for (Index i = 0; i < samples; ++i) order_[static_cast<std::size_t>(i)] = i;
@@ -84,8 +86,20 @@ class Loader {
     worker_.join();
   }
 
+  Shape shape() const { return data_.shape; }
+  int classes() const { return data_.classes; }
+
+  /// How many samples an epoch has.
+  Index samples() const { return batching_.drop_last ? batches() * batching_.size : data_.samples(); }
+
   /// How many batches an epoch has.
   Index batches() const { return batching_.batches(data_.samples()); }
+
+  /// How many samples its smallest batch has; 0 where it has no batch.
+  Index least_batch() const {
+    Index const rest = samples() % batching_.size;
+    return rest > 0 ? rest : std::min(samples(), batching_.size);
+  }
 
   /// Starts an epoch; what is left of the last one is dropped.
   void begin(std::uint64_t epoch) {
@@ -94,6 +108,18 @@ class Loader {
     epoch_ = epoch;
     if (batching_.shuffled) shuffle(Random(batching_.seed, epoch), order_);
     position_ = 0;
+    ask();
+  }
+
+  /// Leaves what n calls of next leave, or those up to the end of the epoch, and prepares none of their
+  /// batches, but the first one, which is in preparation already; what that throws is dropped. Requires
+  /// n >= 0, else DomainError.
+  void skip(Index n) {
+    require_at_least("Loader::skip", "n", n, Index{0});
+    if (n == 0 || position_ == batches()) return;
+    wait();
+    failure_ = nullptr;
+    position_ += std::min(n, batches() - position_);
     ask();
   }
 
