@@ -91,7 +91,7 @@ void add_network(CLI::App& app, Settings& s) {
 void add_training(CLI::App& app, Settings& s) {
   add_network(app, s);
   app.add_option("--data", s.data, data_set_text());
-  app.add_option("--out", s.out, "folder for checkpoints and results")->required();
+  app.add_option("--out", s.out, "folder for checkpoints and results (required)");
   app.add_flag(
       "--resume", s.resume,
       "go on from the latest checkpoint in --out, with the settings that it has; where there is none, start");
@@ -138,12 +138,23 @@ void add_place(CLI::App& app, Place& place) {
 }
 
 void add_inspection(CLI::App& app, Inspected& asked, bool data) {
-  app.add_option("--checkpoint", asked.checkpoint, "a model: model.safetensors or step-N.model.safetensors")
-      ->required();
+  app.add_option("--checkpoint", asked.checkpoint,
+                 "a model: model.safetensors or step-N.model.safetensors (required)");
   add_place(app, asked.place);
   if (!data) return;
   app.add_option("--data", asked.data, data_set_text());
   app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")->check(in_range("limit"));
+}
+
+/// Options whose description ends so must be said. CLI11's own `required` would ask for them before it names an
+/// option that it does not know.
+constexpr std::string_view required = " (required)";
+
+void require_all(CLI::App const& app) {
+  if (app.get_subcommands().empty()) throw CLI::RequiredError::Subcommand(1);
+  for (auto const* option : app.get_subcommands()[0]->get_options())
+    if (option->get_description().ends_with(required) && option->count() == 0)
+      throw CLI::RequiredError(option->get_name());
 }
 
 int run(int argc, char** argv) {
@@ -152,7 +163,7 @@ int run(int argc, char** argv) {
   TableChoices table;
   settings.place.threads = asked.place.threads = detrame::Cpu<float>::available_threads();
   CLI::App app("Trains the networks of arXiv 2002.07898v2 and looks at them.", "detrame-experiment");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.set_version_flag("--version", message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR,
                                             ".", DETRAME_VERSION_PATCH));
   app.set_help_all_flag("--help-all", "the options of all subcommands");
@@ -169,18 +180,13 @@ int run(int argc, char** argv) {
   add_inspection(*gradient, asked, false);
   for (auto* const command : {prediction, gradient}) {
     bool const predicts = command == prediction;
-    command
-        ->add_option(
-            "--input", asked.input,
-            std::string(
-                "safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is 1") +
-                (predicts ? "" : "; and `labels`, N whole numbers"))
-        ->required();
-    command
-        ->add_option(
-            "--output", asked.output,
-            predicts ? "where `logits` go, N x classes" : "where the gradients go, named as parameters are")
-        ->required();
+    command->add_option(
+        "--input", asked.input,
+        std::string("safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is 1") +
+            (predicts ? " (required)" : "; and `labels`, N whole numbers (required)"));
+    command->add_option("--output", asked.output,
+                        predicts ? "where `logits` go, N x classes (required)"
+                                 : "where the gradients go, named as parameters are (required)");
   }
   auto* const depth = app.add_subcommand("depth", "accuracy and time of a model against T");
   add_inspection(*depth, asked, true);
@@ -198,6 +204,7 @@ int run(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    require_all(app);
   } catch (CLI::ParseError const& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <sstream>
 
 #include "detrame/io/metadata.hpp"
+#include "quoted.hpp"
 #include "ranges.hpp"
 
 namespace experiment {
@@ -28,14 +30,35 @@ std::string milestones_text(std::vector<int> const& milestones) {
   return text;
 }
 
-}  // namespace
+bool is_twin(Settings const& s) { return s.net.starts_with("detrame-"); }
 
-void complete(Settings& s) {
+/// What the network and the data set decide where it was not said.
+void set_defaults(Settings& s) {
   DataSet const& set = find_data_set(s.dataset);
   if (!s.given.contains("epochs")) s.epochs = set.epochs;
   if (!s.given.contains("lr")) s.rate = set.rate;
-  bool const twin = s.net.starts_with("detrame-");
-  if (twin && !s.given.contains("steps")) s.steps = 2;
+  if (is_twin(s) && !s.given.contains("steps")) s.steps = 2;
+}
+
+/// " --out 'my run'"
+std::string with_value(std::string const& option, std::string const& value) {
+  return message(' ', option, value.starts_with('-') ? '=' : ' ', shell_quoted(value));
+}
+
+/// What neither decides a number nor stands in a checkpoint.
+std::string unstored_options(Settings const& s) {
+  std::string options;
+  if (s.given.contains("threads")) options += with_value("--threads", number_text(s.place.threads));
+  if (s.save_every > 0) options += with_value("--save-every", number_text(s.save_every));
+  return options;
+}
+
+}  // namespace
+
+void complete(Settings& s) {
+  set_defaults(s);
+  DataSet const& set = find_data_set(s.dataset);
+  bool const twin = is_twin(s);
   if (twin && s.steps < 1) throw DomainError(message("--steps ", s.steps, ": T must be >= 1 for ", s.net));
   if (!twin && s.given.contains("steps") && s.steps != 0)
     throw DomainError(message("--steps ", s.steps, ": ", s.net, " has no Q-metric ReLU; --net detrame-",
@@ -47,11 +70,25 @@ void complete(Settings& s) {
 }
 
 std::string command_of(Settings const& s) {
-  std::string command = message("detrame-experiment train --net ", s.net, " --depth ", s.depth);
-  if (s.widen != 1) command += message(" --widen ", s.widen);
-  if (s.steps > 0) command += message(" --steps ", s.steps);
-  if (s.place.device != "cpu") command += " --device " + s.place.device;
-  return command + message(" --dataset ", s.dataset, " --data ", s.data.string(), " --out ", s.out.string());
+  Settings usual;
+  usual.net = s.net;
+  usual.dataset = s.dataset;
+  set_defaults(usual);
+  std::set<std::string> said{"net", "depth", "dataset"};
+  if (s.steps > 0) said.insert("steps");
+  std::map<std::string, std::string> defaults;
+  each_setting(usual, [&](char const* option, auto const& value) { defaults[option] = text(value); });
+  std::string command = "detrame-experiment train";
+  each_setting(s, [&](char const* option, auto const& value) {
+    if (said.contains(option) || text(value) != defaults[option])
+      command += with_value(key(option), text(value));
+  });
+  return command + with_value("--data", s.data) + with_value("--out", s.out) + unstored_options(s);
+}
+
+std::string resume_command(Settings const& s) {
+  std::string const command = "detrame-experiment train --resume" + with_value("--out", s.out);
+  return command + (s.given.contains("data") ? with_value("--data", s.data) : "") + unstored_options(s);
 }
 
 void store_settings(Settings const& settings, TensorFile& state) {

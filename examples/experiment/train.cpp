@@ -335,13 +335,8 @@ class Training {
     progress_.clear();
     std::printf("Interrupted after %d epochs and %td batches; the checkpoint is %s. To go on:\n  %s\n",
                 at_.epoch, at_.position, (s_.out / detail::step_name(at_.step)).c_str(),
-                resume_command().c_str());
+                resume_command(s_).c_str());
     return 130;
-  }
-
-  std::string resume_command() const {
-    return "detrame-experiment train --resume --out " + s_.out.string() +
-           (s_.given.contains("data") ? " --data " + s_.data.string() : "");
   }
 
   void finish() {

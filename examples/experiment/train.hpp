@@ -51,8 +51,12 @@ void complete(Settings& settings);
 /// Trains, or goes on. Returns the exit status: 0, or 130 where it was interrupted.
 int train(Settings settings);
 
-/// The command that trains with these settings, and nothing that is so anyway.
+/// The command that repeats a run with these settings, to be typed into a shell: all of them but those that
+/// the network and the data set have anyway.
 std::string command_of(Settings const& settings);
+
+/// The command that goes on with a run.
+std::string resume_command(Settings const& settings);
 
 /// Writes epochs.csv and summary.json.
 void write_results(Settings const& settings, Model const& model, Index train_images, Index test_images,

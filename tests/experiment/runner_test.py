@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PROGRAM, DIGITS = Path(sys.argv[2]), Path(sys.argv[3])
+PROGRAM, DIGITS = Path(sys.argv[2]).resolve(), Path(sys.argv[3])
 TWIN = ["--net", "detrame-plainnet", "--depth", "3", "--steps", "2", "--dataset", "digits", "--limit", "200",
         "--epochs", "2", "--lr", "0.05", "--threads", "1"]
 
@@ -170,6 +170,52 @@ def interrupted(work):
     check_same(folder, work / "whole")
 
 
+def in_a_shell(command, folder):
+    """All that a command typed into bash prints, in a folder, where PATH has the program."""
+    assert PROGRAM.name == "detrame-experiment"
+    environment = {**os.environ, "PATH": f"{PROGRAM.resolve().parent}:{os.environ['PATH']}"}
+    result = subprocess.run(["bash", "-c", command], cwd=folder, env=environment, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, timeout=300)
+    output = os.fsdecode(result.stdout)
+    assert result.returncode == 0, (command, output)
+    return output
+
+
+def commands(work):
+    """The command in summary.json repeats the run, that of an interruption goes on with it: a shell reads every path."""
+    folders = ["my run; it's", "$HOME \\ `a`", "-o", "\u00fcber\tuns", os.fsdecode(b"r\xe9sultats\n'\\"), "~a", "=b"]
+    settings = {"--net": "detrame-plainnet", "--depth": "3", "--dataset": "digits", "--steps": "3", "--epochs": "2",
+                "--lr": "0.03", "--batch": "20", "--momentum": "0.8", "--weight-decay": "0.001", "--decays": "weights",
+                "--initialiser": "random", "--seed": "18446744073709551615", "--limit": "60"}
+    arguments = [text for option in settings.items() for text in option]
+    for there in "once", "again":
+        (work / there).mkdir()
+    for folder in folders:
+        process = subprocess.Popen([PROGRAM, "train", *arguments, f"--out={folder}", "--threads", "1", "--save-every", "2"],
+                                   cwd=work / "once", stdout=subprocess.PIPE)
+        while not (work / "once" / folder / "latest").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        printed = os.fsdecode(process.communicate()[0])
+        assert process.returncode == 130, printed
+        in_a_shell(printed.rstrip("\n").split("\n")[-1], work / "once")
+        summary = json.loads((work / "once" / folder / "summary.json").read_text())
+        for option, value in settings.items():
+            assert f"{option} {value} " in summary["command"], (option, summary["command"])
+        in_a_shell(summary["command"], work / "again")
+        check_same(work / "again" / folder, work / "once" / folder)
+        again = json.loads((work / "again" / folder / "summary.json").read_text())
+        assert again["command"] == summary["command"] and again["settings"] == summary["settings"]
+    assert "--threads 1" in summary["command"] and "--save-every 2" in summary["command"]
+
+    # What the data set decides is not said; the paths are.
+    succeed("train", "--net", "plainnet", "--epochs", "0", "--out", work / "usual")
+    command = json.loads((work / "usual" / "summary.json").read_text())["command"]
+    expected = f"detrame-experiment train --net plainnet --depth 3 --dataset digits --epochs 0 --data "
+    assert command.startswith(expected) and command.endswith(f" --out {work / 'usual'}"), command
+
+
 def milestones(work):
     """The first epoch has the rate that is announced; a run keeps the milestones with which it began."""
     short = ["--net", "plainnet", "--depth", "3", "--dataset", "digits", "--limit", "32", "--batch", "16",
@@ -223,8 +269,12 @@ def refusals(work):
     """Wrong values are explained; nothing is overwritten where training diverges."""
     for arguments, status, text in [
         ([], 2, "A subcommand is required"),
-        (["trian"], 2, ""),
+        (["trian"], 2, "not expected: trian"),
         (["train"], 2, "--out is required"),
+        (["train", "--epoch", "3"], 2, "--epoch"),
+        (["evaluate", "--chekpoint", "x"], 2, "--chekpoint"),
+        (["evaluate", "--limit", "-1"], 2, "--limit: -1 is not in"),
+        (["predict", "--checkpoint", "x", "--input", "y"], 2, "--output is required"),
         (["train", "--out", work / "a", "--net", "vgg"], 2, "--net: vgg not in {plainnet"),
         (["train", "--out", work / "a", "--lr", "-1"], 2, "--lr: -1 is not in (0, 1e+30)"),
         (["train", "--out", work / "a", "--lr", "0"], 2, "--lr: 0 is not in (0, 1e+30)"),

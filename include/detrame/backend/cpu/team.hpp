@@ -284,7 +284,8 @@ void each_column(Cpu<Scalar>& backend, Tasks N, Index scratch_size, F&& f, Views
   Work const work{tasks * N.flops, entries * static_cast<double>(sizeof(Scalar))};
   backend.run(N.count, work, [&](CpuLane<Scalar>& lane, Index j) {
     auto const frame = lane.frame();
-    f(CpuTeam<Scalar>(), j, lane.arena().template take<Scalar>(scratch_size), detail::reader(views).view...);
+    f(CpuTeam<Scalar, 2>(), j, lane.arena().template take<Scalar>(scratch_size),
+      detail::reader(views).view...);
   });
 }
 
