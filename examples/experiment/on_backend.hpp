@@ -14,7 +14,7 @@ namespace experiment {
 /// A network of the library with a backend, its parameters and velocities: compiled once a backend.
 template <Backend B>
 class OnBackend final : public HostNetwork {
-  static constexpr char const* velocity = "velocity.";
+  static constexpr std::string_view velocity = Sgd::moments[0];
 
  public:
   template <class... Arguments>  // of the backend
@@ -77,11 +77,11 @@ class OnBackend final : public HostNetwork {
     load_parameters(backend_, theta_, model);
   }
   void store_velocities(TensorFile& state) override {
-    store_parameters(backend_, state_.velocity, state, velocity);
+    store_parameters(backend_, state_.moments[0], state, velocity);
   }
   void load_velocities(TensorFile const& state) override {
     state_ = training_state(backend_, net_);
-    load_parameters(backend_, state_.velocity, state, velocity);
+    load_parameters(backend_, state_.moments[0], state, velocity);
   }
 
   std::vector<ParameterInfo> parameters() const override {

@@ -44,6 +44,12 @@ OneOfEach<B> values(B& b, double scale, std::uint64_t n) {
   return theta;
 }
 
+/// One moment, as an optimiser takes it.
+template <class Theta>
+std::span<Theta> span_of(Theta& moment) {
+  return {&moment, 1};
+}
+
 /// (F3), entry by entry.
 template <class Scalar>
 Scalar projected(std::string_view name, Index i, Index j, Scalar p, Scalar margin) {
@@ -72,7 +78,7 @@ TEST_CASE_TEMPLATE(
   for (int step = 0; step < 4; ++step) {
     Scalar const rate = Scalar(0.5) / Scalar(step + 1);
     auto const gradient = values(b, 1, 100 + 10 * static_cast<std::uint64_t>(step));
-    sgd.step(b, theta, gradient, velocity, static_cast<double>(rate));
+    sgd.step(b, theta, gradient, span_of(velocity), static_cast<double>(rate));
     for (std::size_t n = 0; n < 10; ++n) {
       std::string_view const name = roles[n].name;
       bool const decays = name == "weight" || name == "W_tilde" || name == "dictionary";
@@ -97,11 +103,11 @@ TEST_CASE_TEMPLATE("(F3) a step is SgdStep of each parameter, then project: the 
   auto theta = values(b, 1, 1), velocity = values(b, 1, 20);
   auto const gradient = values(b, 1, 40);
   auto by_hand = theta, v = velocity;
-  sgd.step(b, theta, gradient, velocity, 0.3);
+  sgd.step(b, theta, gradient, span_of(velocity), 0.3);
   for (std::size_t n = 0; n < 10; ++n) {
     Scalar const decay = Sgd::weights_only(roles[n]) ? static_cast<Scalar>(sgd.weight_decay) : Scalar(0);
     formula::SgdStep<Scalar> const step{Scalar(0.3), static_cast<Scalar>(sgd.momentum), decay};
-    each(b.lane(), step, by_hand.p[n], v.p[n], gradient.p[n]);
+    each(b.lane(), step, by_hand.p[n], gradient.p[n], v.p[n]);
     project(b, sgd.constraints, roles[n], by_hand.p[n]);
     CHECK(to_host(b, theta.p[n]) == to_host(b, by_hand.p[n]));
     CHECK(to_host(b, velocity.p[n]) == to_host(b, v.p[n]));
@@ -112,7 +118,7 @@ TEST_CASE("Sgd decays everything by default, as PyTorch does") {
   Cpu<double> b;
   auto theta = values(b, 1, 1), velocity = values(b, 0, 1);
   auto const before = theta, gradient = values(b, 0, 1);
-  Sgd{.momentum = 0, .weight_decay = 0.5}.step(b, theta, gradient, velocity, 0.5);
+  Sgd{.momentum = 0, .weight_decay = 0.5}.step(b, theta, gradient, span_of(velocity), 0.5);
   for (std::size_t n : {0, 1, 5, 6}) CHECK(theta.p[n] == 0.75 * before.p[n]);  // the roles without constraint
 }
 
@@ -132,7 +138,7 @@ TEST_CASE("Sgd leaves running statistics alone: neither gradient nor weight deca
   auto const some = [&](std::uint64_t n) { return test::random_matrix(b, 4, 1, test::seed(n)); };
   WithStatistics theta{some(1), some(2), some(3)}, velocity{some(4), some(5), some(6)};
   WithStatistics const gradient{some(7), some(8), some(9)}, before = theta;
-  Sgd{.weight_decay = 0.5}.step(b, theta, gradient, velocity, 0.5);
+  Sgd{.weight_decay = 0.5}.step(b, theta, gradient, span_of(velocity), 0.5);
   CHECK((theta.mean == before.mean && theta.variance == before.variance));
   CHECK_FALSE(theta.gain == before.gain);
   CHECK(parameter_count(theta) == 4);
@@ -193,7 +199,7 @@ TEST_CASE("(F3) a role of one's own: Sgd keeps to its set, its decay, and whethe
   auto const before = values(4, 1), gradient = values(1, 11), at_rest = values(0, 1);
   auto const stepped = [&](Sgd const& sgd) {
     auto theta = before, velocity = at_rest;
-    sgd.step(b, theta, gradient, velocity, 0.5);
+    sgd.step(b, theta, gradient, span_of(velocity), 0.5);
     return theta;
   };
   auto const free = [](auto const& p, auto const& g, double decay) { return p - 0.5 * (g + decay * p); };
@@ -254,7 +260,8 @@ TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities
   auto const gradient = theta, at_rest = velocity;
   double const nan = std::numeric_limits<double>::quiet_NaN();
   auto const refused = [&](Sgd const& sgd, double rate, char const* text) {
-    test::check_throws_with<DomainError>([&] { sgd.step(b, theta, gradient, velocity, rate); }, text);
+    test::check_throws_with<DomainError>([&] { sgd.step(b, theta, gradient, span_of(velocity), rate); },
+                                         text);
   };
   refused({}, -1, "Sgd: rate = -1, must be >= 0");
   refused({}, nan, "Sgd: rate = nan");
@@ -264,10 +271,10 @@ TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities
   refused({.constraints = {.margin = 0}}, 1, "Sgd: margin = 0, must be > 0");
   auto short_one = gradient;
   short_one.p[3].resize(4, 7);
-  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, short_one, velocity, 1); },
+  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, short_one, span_of(velocity), 1); },
                                       "Sgd: h is 4 x 8, its gradient is 4 x 7");
   OneOfEach<Cpu<double>> empty;
-  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, gradient, empty, 1); },
+  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, gradient, span_of(empty), 1); },
                                       "Sgd: weight is 4 x 8, its velocity is 0 x 0");
   for (std::size_t n = 0; n < 10; ++n)  // nothing was moved
     CHECK((theta.p[n] == gradient.p[n] && velocity.p[n] == at_rest.p[n]));

@@ -188,7 +188,7 @@ TEST_CASE("a step is forward, loss, pullback and Sgd, on a gradient that starts 
     B::Matrix y_bar(3, 40);
     CHECK(value == Cross().value(b, y, data.targets, y_bar));
     net.pullback(b, by_hand, tape, y_bar, gradient);
-    Sgd().step(b, by_hand, gradient, velocity, 0.1);
+    Sgd().step(b, by_hand, gradient, {&velocity, 1}, 0.1);
     CHECK(on_host(b, theta) == on_host(b, by_hand));
   }
   CHECK(state.step == 2);

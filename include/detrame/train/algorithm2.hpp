@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
+#include <vector>
+
+#include "detrame/optim/concept.hpp"
 #include "detrame/optim/schedule.hpp"
 #include "detrame/optim/sgd.hpp"
 #include "detrame/train/dataset.hpp"
@@ -10,29 +14,31 @@ namespace detrame::inline DETRAME_ABI {
 /// What a training step writes besides theta: allocated in the first step, kept by the caller.
 template <LayerMaps Net>
 struct TrainingState {
-  typename Net::Parameters gradient, velocity;
+  typename Net::Parameters gradient;
+  std::vector<typename Net::Parameters> moments;  ///< what the optimiser remembers
   typename Net::Tape tape;
   Matrix<typename Net::Backend> x, targets, y_bar;
   Matrix<typename Net::Backend> scores;  ///< of the last step, before it
   std::uint64_t step = 0;
 };
 
-/// A state with zero velocity.
-template <LayerMaps Net>
-TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net) {
+/// A state with moments that are zero, as many as the optimiser has.
+template <LayerMaps Net, class Optimiser = Sgd>
+TrainingState<Net> training_state(typename Net::Backend& backend, Net const& net, Optimiser const& = {}) {
   TrainingState<Net> state;
   state.gradient = net.parameters(backend);
-  state.velocity = net.parameters(backend);
+  for (std::size_t n = 0; n < Optimiser::moments.size(); ++n)
+    state.moments.push_back(net.parameters(backend));
   return state;
 }
 
-/// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of SGD, the projections;        (F3)
-/// then running statistics take the batch in.
+/// One step of Algorithm 2 on one batch: forward, loss, pullback, a step of the optimiser with the       (F3)
+/// projections; then running statistics take the batch in. The state is that of the optimiser's kind.
 /// Returns the mean loss before the step.
-template <LayerMaps Net, class Loss, Backend B>
-typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd const& sgd, double rate,
-                              typename Net::Parameters& theta, TrainingState<Net>& state, ConstView<B> x,
-                              ConstView<B> targets, Draw draw) {
+template <LayerMaps Net, class Loss, Backend B, OptimiserOn<B, typename Net::Parameters> Optimiser>
+typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Optimiser const& optimiser,
+                              double rate, typename Net::Parameters& theta, TrainingState<Net>& state,
+                              ConstView<B> x, ConstView<B> targets, Draw draw) {
   using Scalar = typename B::Scalar;
   visit([&](std::string_view, Role const&, auto& g) { each(backend.lane(), formula::Fill<Scalar>{0}, g); },
         state.gradient);
@@ -41,7 +47,8 @@ typename B::Scalar train_step(B& backend, Net const& net, Loss const& loss, Sgd 
   each(backend.lane(), formula::Assign(), state.scores, y);
   Scalar const value = loss.value(backend, y, targets, state.y_bar);
   pullback_parameters(backend, net, theta, state.tape, state.y_bar, state.gradient);
-  sgd.step(backend, theta, state.gradient, state.velocity, rate);
+  optimiser.step(backend, theta, state.gradient, std::span<typename Net::Parameters>(state.moments), rate,
+                 state.step, 1.);
   absorb(backend, net, theta, state.tape);
   ++state.step;
   return value;
