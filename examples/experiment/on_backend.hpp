@@ -95,6 +95,7 @@ class OnBackend final : public HostNetwork {
     return all;
   }
   Index multiply_adds() const override { return net_.multiply_adds(); }
+  Summary summary() override { return net_.summary(backend_); }
 
  private:
   Index correct(ConstView<B> scores, std::vector<int> const& labels) {

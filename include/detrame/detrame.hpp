@@ -52,6 +52,7 @@
 #include "detrame/network/repeat.hpp"
 #include "detrame/network/residual.hpp"
 #include "detrame/network/stack.hpp"
+#include "detrame/network/summary.hpp"
 #include "detrame/network/zoo/plain_net.hpp"
 #include "detrame/network/zoo/res_net.hpp"
 #include "detrame/operator/norm_estimate.hpp"

@@ -45,6 +45,11 @@ struct QMetric<Activation, Mixed<Channels<channels, Recipes>...>, Unroll<T>, Tap
     static constexpr Shape input = in, output = in;
     static constexpr Index multiply_adds = (Of<channels, Recipes>::multiply_adds + ...);
     static constexpr Index samples_at_once = std::max({Of<channels, Recipes>::samples_at_once...});
+    static std::string name() {
+      std::string parts;
+      ((parts += message(parts.empty() ? "" : " and ", channels, " (", name_of<Recipes>(), ")")), ...);
+      return message("Q-metric ", name_of<Activation>(), ", ", parts, ", T = ", T);
+    }
 
     struct Parameters {
       std::tuple<typename Of<channels, Recipes>::Parameters...> parts;

@@ -26,6 +26,7 @@ struct Blocks {
     return {groups};
   }
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
+  static std::string name() { return groups == 1 ? "full" : message(groups, " blocks"); }
 };
 /// A full W~.
 using Full = Blocks<1>;
@@ -42,6 +43,9 @@ struct Convolutional {
     return ConvolutionalBlocksBy<By>{in.height, in.width, K, groups};
   }
   static constexpr bool fits(Shape in) { return in.channels % groups == 0; }
+  static std::string name() {
+    return message(K, " x ", K, groups == 1 ? "" : message(" in ", groups, " groups"));
+  }
 };
 
 /// W~ is in D0. It starts at 0, under RandomStart normal of deviation spread / sqrt(inputs).             (F3)
@@ -58,12 +62,14 @@ struct RecurrentWeight : Role {
 
 /// The rule of a Q-metric layer, as a type.
 struct Nonnegative {
+  static std::string name() { return "ReLU"; }
   template <class Scalar>
   static constexpr formula::NonnegativeShrinkage at() {
     return {};
   }
 };
 struct Signed {
+  static std::string name() { return "soft threshold"; }
   template <class Scalar>
   static constexpr formula::SoftShrinkage at() {
     return {};
@@ -82,6 +88,7 @@ struct Clipped {
   static constexpr formula::Clamp<Scalar> at() {
     return {static_cast<Scalar>(bounds.low), static_cast<Scalar>(bounds.high)};
   }
+  static std::string name() { return message("clip to [", bounds.low, ", ", bounds.high, "]"); }
 };
 
 /// Where Huber's penalty turns from a square to a line, as a template argument.
@@ -98,6 +105,7 @@ struct Smooth {
                   "Smooth: delta must be > 0, finite and normal in the scalar of the backend");
     return {static_cast<Scalar>(delta.value)};
   }
+  static std::string name() { return message("Huber ", delta.value); }
 };
 
 template <class Activation, class StructureRecipe, class Steps, class TapePolicy = StoreStates>
@@ -139,6 +147,9 @@ struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy> {
     static constexpr Index multiply_adds =
         T * structure.weight_rows(k) * structure.weight_cols(k) * in.sites();
     static constexpr Index samples_at_once = (structure.batch(0).wanted + in.sites() - 1) / in.sites();
+    static std::string name() {
+      return message("Q-metric ", name_of<Activation>(), ", ", name_of<StructureRecipe>(), ", T = ", T);
+    }
 
     struct Parameters {
       Matrix<B> W_tilde, h, b;

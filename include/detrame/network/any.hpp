@@ -14,6 +14,7 @@
 #include "detrame/layer/inference.hpp"
 #include "detrame/layer/samples.hpp"
 #include "detrame/layer/start.hpp"
+#include "detrame/network/summary.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -185,6 +186,7 @@ class AnyNetwork {
         held_(std::make_shared<Held<Net>>(std::move(net))) {}
 
   Index multiply_adds() const { return held_->multiply_adds(); }
+  Summary summary(B& backend) const { return held_->summary(backend); }
 
   Parameters parameters(B& backend) const { return held_->parameters(backend); }
 
@@ -222,6 +224,7 @@ class AnyNetwork {
   struct Holder {
     virtual ~Holder() = default;
     virtual Index multiply_adds() const = 0;
+    virtual Summary summary(B&) const = 0;
     virtual Parameters parameters(B&) const = 0;
     virtual ConstView<B> forward(B&, Parameters const&, ConstView<B> x, Tape&, Draw, Name) const = 0;
     virtual ConstView<B> pullback(B&, Parameters const&, Tape&, ConstView<B> y_bar, Parameters& theta_bar,
@@ -240,6 +243,7 @@ class AnyNetwork {
 
     explicit Held(Net net_) : net(std::move(net_)) {}
     Index multiply_adds() const override { return ::detrame::multiply_adds<Net>(); }
+    Summary summary(B& backend) const override { return ::detrame::summary(backend, net); }
     Parameters parameters(B& backend) const override { return Parameters(net.parameters(backend)); }
     ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw,
                          Name who) const override {

@@ -92,6 +92,12 @@ struct Repeat {
     }
 
     template <class F>
+    void walk(F&& f, Path const& path, Parameters const& theta, Tape const& tape) const {
+      for (std::size_t i = 0; i < n; ++i)
+        ::detrame::walk(f, layer, path / static_cast<Index>(i), theta.block[i], tape.block[i]);
+    }
+
+    template <class F>
     static void visit_states(F&& f, Tape const& tape) {
       if constexpr (requires { BlockLayer::visit_states(f, tape.block[0]); })
         for (auto const& block : tape.block) BlockLayer::visit_states(f, block);

@@ -144,6 +144,13 @@ struct ResidualOf {
     }
 
     template <class F>
+    void walk(F&& f, Path const& path, Parameters const& theta, Tape const& tape) const {
+      ::detrame::walk(f, branch, path / "branch.", theta.branch, tape.branch);
+      if constexpr (!unchanged)
+        ::detrame::walk(f, shortcut, path / "shortcut.", theta.shortcut, tape.shortcut);
+    }
+
+    template <class F>
     static void visit_states(F&& f, Tape const& tape) {
       if constexpr (requires { BranchLayer::visit_states(f, tape.branch); })
         BranchLayer::visit_states(f, tape.branch);

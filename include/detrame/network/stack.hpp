@@ -120,6 +120,11 @@ struct Stack {
     }
 
     template <class F>
+    void walk(F&& f, Path const& path, Parameters const& theta, Tape const& tape) const {
+      (::detrame::walk(f, leaf<I>(layers), path / Index{I}, leaf<I>(theta), leaf<I>(tape)), ...);
+    }
+
+    template <class F>
     static void visit_states(F&& f, Tape const& tape) {
       (
           [&] {
