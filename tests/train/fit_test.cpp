@@ -5,6 +5,9 @@
 #include "detrame/data/loader.hpp"
 #include "detrame/layer/batch_norm.hpp"
 #include "detrame/loss/squared_error.hpp"
+#include "detrame/network/any.hpp"
+#include "detrame/network/repeat.hpp"
+#include "detrame/network/residual.hpp"
 #include "laws/archetype.hpp"
 #include "train/problem.hpp"
 
@@ -587,6 +590,73 @@ TEST_CASE("fit refuses what does not fit, and records of other trainings") {
   resume([](auto& r) { r.seconds = -1; }, "seconds -1");
   resume([](auto& r) { r.processor_seconds = limits::infinity<double>; }, "and inf");
   resume([](auto& r) { r.history.clear(); }, "memory: history: expected 1 epochs, found 0");
+}
+
+/// Throws after some calls, as a layer may whose certificate fails.
+struct Uncertain : Cross {
+  int* left;
+  using Cross::value;
+  template <Backend B>
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t, View<B> y_bar) const {
+    if (--*left == 0) throw NotCertified("a layer");
+    return Cross::value(backend, y, t, y_bar);
+  }
+};
+
+TEST_CASE("NotCertified goes through, and a checkpoint is left with which training goes on") {
+  using B = Cpu<double>;
+  using Net = SmallNet<B>;
+  B b(1);
+  Net const net;
+  auto const data = clusters(b, 50, 2);
+  auto theta = net.parameters(b);
+  initialise(b, theta, RandomStart(), 2);
+  auto whole = theta;
+  auto const run = [&](auto& parameters, auto& memory, auto const& loss) {
+    return fit(b, net, parameters, Batches(b, data, {.size = 10}), some_options(), NoSource(), memory, loss)
+        .status;
+  };
+  Memory<Net::Parameters> memory, all;
+  REQUIRE(run(whole, all, Cross()) == FitStatus::finished);
+  int left = 9;
+  Uncertain uncertain{};
+  uncertain.left = &left;
+  CHECK_THROWS_AS(run(theta, memory, uncertain), NotCertified);
+  CHECK((memory.record.step == 8 && on_host(b, memory.theta.value()) == on_host(b, theta)));
+  REQUIRE(run(theta, memory, Cross()) == FitStatus::finished);
+  CHECK(on_host(b, theta) == on_host(b, whole));
+}
+
+TEST_CASE("a source with a smaller batch than the network needs is refused before the first step") {
+  using B = Cpu<float>;
+  constexpr Shape in{2, 1, 3};
+  using Plain = Stack<Dense<3>, Flatten>;
+  using Flat = Stack<Flatten, Dense<4>, BatchNorm, Dense<3>>;   // one number a sample and channel
+  using Sited = Stack<Dense<4>, BatchNorm, Flatten, Dense<3>>;  // three
+  using Deep = Stack<Flatten, Dense<3>, Repeat<2, Residual<Dense<3>, BatchNorm>>>;
+  using Through = Stack<Flatten, Residual<Shortcut<Stack<Dense<3>, BatchNorm>>, Dense<3>>>;
+  static_assert(least_samples<Bind<Plain, in, B>>() == 1 && least_samples<Bind<Sited, in, B>>() == 1);
+  static_assert(least_samples<Bind<Flat, in, B>>() == 2 && least_samples<Bind<Deep, in, B>>() == 2);
+  static_assert(least_samples<Bind<Through, in, B>>() == 2);
+  B b(1);
+  auto const data = clusters(b, 21, 2);
+  auto const run = [&](auto const& net, Batching const& batching) {
+    auto theta = net.parameters(b);
+    initialise(b, theta, RandomStart(), 2);
+    return fit(b, net, theta, Batches(b, data, batching), some_options()).status;
+  };
+  auto const refused = [&](auto const& net) {
+    CHECK_THROWS_WITH_AS(
+        (void)run(net, {.size = 10}),
+        "fit: an epoch has a batch of size 1, and in training the network needs 2 samples at "
+        "least: another size of batches, or drop_last",
+        DomainError);
+    CHECK(run(net, {.size = 7}) == FitStatus::finished);
+    CHECK(run(net, {.size = 10, .drop_last = true}) == FitStatus::finished);
+  };
+  refused(Bind<Flat, in, B>());
+  refused(AnyNetwork("flat", Bind<Flat, in, B>()));
+  CHECK(run(Bind<Sited, in, B>(), {.size = 10}) == FitStatus::finished);
 }
 
 /// The first 256 digits.

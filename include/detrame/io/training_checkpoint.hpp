@@ -22,9 +22,10 @@ inline std::string random_tag() {
 ///   TrainingCheckpoints checkpoints("results/run");
 ///   fit(cpu, net, theta, source, options, validation, checkpoints);   // begins, or goes on
 ///
-/// model: the parameters by name, and what they mean. state: the moments with their prefixes ("velocity.0.W"),
-/// "best.", where they are kept, before the names of the best parameters, the numbers of the record in the
-/// metadata ("epoch", "position", "next step", ...), and its history as the tensor `history`, an epoch a row.
+/// model: the parameters by name, and what they mean. state: the moments with their prefixes
+/// ("velocity.0.W"), the best parameters likewise ("best.0.W") where they are kept, the numbers of the record
+/// in the metadata ("epoch", "position", "next step", ...), its history as the tensor `history`, an epoch a
+/// row.
 ///
 /// Requires  a folder that one training writes to (write_checkpoint).
 /// Ensures   (1) the constructor reads the checkpoint that is there; what is not one is a FormatError. `read`

@@ -186,6 +186,7 @@ class AnyNetwork {
         held_(std::make_shared<Held<Net>>(std::move(net))) {}
 
   Index multiply_adds() const { return held_->multiply_adds(); }
+  Index least_samples() const { return held_->least_samples(); }
   Summary summary(B& backend) const { return held_->summary(backend); }
 
   Parameters parameters(B& backend) const { return held_->parameters(backend); }
@@ -224,6 +225,7 @@ class AnyNetwork {
   struct Holder {
     virtual ~Holder() = default;
     virtual Index multiply_adds() const = 0;
+    virtual Index least_samples() const = 0;
     virtual Summary summary(B&) const = 0;
     virtual Parameters parameters(B&) const = 0;
     virtual ConstView<B> forward(B&, Parameters const&, ConstView<B> x, Tape&, Draw, Name) const = 0;
@@ -243,6 +245,7 @@ class AnyNetwork {
 
     explicit Held(Net net_) : net(std::move(net_)) {}
     Index multiply_adds() const override { return ::detrame::multiply_adds<Net>(); }
+    Index least_samples() const override { return ::detrame::least_samples<Net>(); }
     Summary summary(B& backend) const override { return ::detrame::summary(backend, net); }
     Parameters parameters(B& backend) const override { return Parameters(net.parameters(backend)); }
     ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw,

@@ -55,6 +55,10 @@ class Fitting {
     require_samples("fit", net_, source_.shape(), source_.classes());
     require_at_least("fit", "epochs", options_.epochs, 0);
     require_at_least("fit", "the number of samples in an epoch", source_.samples(), Index{1});
+    if (Index const least = least_samples(net_); source_.least_batch() < least)
+      throw DomainError(message("fit: an epoch has a batch of size ", source_.least_batch(),
+                                ", and in training the network needs ", least,
+                                " samples at least: another size of batches, or drop_last"));
     require_at_least("fit", "saving.steps", options_.saving.steps, Index{0});
     require_at_least("fit", "saving.seconds", options_.saving.seconds, 0.);
     if (options_.clip) options_.clip->check();
@@ -77,6 +81,15 @@ class Fitting {
     } else if (auto const bad = save()) {
       return *bad;
     }
+    try {
+      return epochs();
+    } catch (NotCertified const&) {  // theta is that of before the step
+      save();
+      throw;
+    }
+  }
+
+  FitStatus epochs() {
     while (at_.epoch < options_.epochs) {
       if (patience_is_over()) return FitStatus::stopped_early;
       source_.begin(static_cast<std::uint64_t>(at_.epoch));
@@ -239,15 +252,16 @@ class Fitting {
 ///                                                                                                       (F3)
 ///   fit(cpu, net, theta, Batches(cpu, data, {.size = 128}), {.epochs = 60, .schedule = schedule})
 ///
-/// Requires  samples that the network reads, one an epoch or more, and for the validation too; epochs >= 0,
-///           patience >= 1, numbers >= 0, clip.norm > 0; a validation for early_stopping and keep_best; else
-///           ShapeError or DomainError. What is read from `checkpoints` is of these epochs and this source,
-///           else FormatError; that it is of these options is the caller's to know.
+/// Requires  samples that the network reads, one an epoch or more, and for the validation too; no batch of
+///           less than least_samples(net); epochs >= 0, patience >= 1, numbers >= 0, clip.norm > 0; a
+///           validation for early_stopping and keep_best; else ShapeError or DomainError before the first
+///           step. What is read from `checkpoints` is of these epochs and this source, else FormatError; that
+///           it is of these options is the caller's to know.
 /// Ensures   (1) theta, moments, losses and accuracies are a function of theta, source, options, validation
 ///               and loss: neither of the number of threads nor of stops that a checkpoint bridged;
 ///           (2) the validation is measured after each epoch, by the inference map, and changes nothing;
 ///           (3) a checkpoint is written at the start, after each epoch and before on_epoch, at a stop by
-///               on_step, and as `saving` says;
+///               on_step, where a layer throws NotCertified, and as `saving` says;
 ///           (4) what is not finite ends training with its status. The step of a loss or of a clipped
 ///               gradient that is not finite is not taken; and what is not finite is never given to
 ///               `checkpoints`;
