@@ -14,7 +14,7 @@ namespace experiment {
 
 namespace {
 
-LabelledImages<float> test_images(Model const& model, Inspected const& asked) {
+ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
   Settings settings;
   settings.dataset = model.dataset;
   settings.data = asked.data;
@@ -148,6 +148,7 @@ void print_info(Entry const& entry) {
   for (auto const& [kind, count] : counts)
     std::printf("    %-16.*s %12td\n", static_cast<int>(kind.size()), kind.data(), count);
   if (untrained > 0) std::printf("  of which %td are running statistics, not counted above\n", untrained);
+  std::printf("  layers:\n%s", message(network->summary()).c_str());
   std::printf("  tensors, as a checkpoint names them:\n");
   for (ParameterInfo const& p : network->parameters())
     std::printf("    %-40s %5td x %-6td %.*s\n", p.name.c_str(), p.rows, p.cols,

@@ -159,8 +159,8 @@ void add_inspection(CLI::App& app, Inspected& asked, bool data) {
   app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")->check(in_range("limit"));
 }
 
-/// Options whose description ends so must be said. CLI11's own `required` would ask for them before it names an
-/// option that it does not know.
+/// Options whose description ends so must be said. CLI11's own `required` would ask for them before it names
+/// an option that it does not know.
 constexpr std::string_view required = " (required)";
 
 void require_all(CLI::App const& app) {

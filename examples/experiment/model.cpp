@@ -74,10 +74,6 @@ Model model_of(TensorFile const& file, Place const& place, std::optional<int> st
   return model;
 }
 
-void scale_images(LabelledImages<float>& data, ChannelStatistics const& scale) {
-  if (!scale.mean.empty()) normalise(data, scale);
-}
-
 void require_finite_scores(HostMatrix<float> const& scores, Index first) {
   for (Index j = 0; j < scores.cols(); ++j)
     for (Index i = 0; i < scores.rows(); ++i)
@@ -121,13 +117,13 @@ void Tally::add(double loss, HostMatrix<float> const& scores, std::span<int cons
 
 Index Tally::correct() const { return std::accumulate(correct_of.begin(), correct_of.end(), Index{0}); }
 
-std::optional<Tally> test(HostNetwork& network, LabelledImages<float> const& images,
+std::optional<Tally> test(HostNetwork& network, ImageBytes<float> const& images,
                           std::function<bool()> const& stop) {
   if (images.samples() == 0) throw DomainError("there are no test images");
   Tally tally(images.classes);
   for (Index first = 0; first < images.samples(); first += test_batch) {
     if (stop()) return std::nullopt;
-    auto const part = subset(images, first, std::min(test_batch, images.samples() - first));
+    auto const part = unpacked(subset(images, first, std::min(test_batch, images.samples() - first)));
     Answers const a = network.answers(part.images, part.labels);
     tally.add(a.loss, a.scores, part.labels);
   }

@@ -30,7 +30,10 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
 /// normalise, where the model asks for it.
-void scale_images(LabelledImages<float>& data, ChannelStatistics const& scale);
+template <class Images>
+void scale_images(Images& data, ChannelStatistics const& scale) {
+  if (!scale.mean.empty()) normalise(data, scale);
+}
 
 /// Numbers that are not finite, where accuracies or files were to come of them.
 struct NotFinite : std::runtime_error {
@@ -60,10 +63,10 @@ class Tally {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-/// Tests a network on images, in batches; nothing where `stop` says so between two. DomainError where there are
-/// none.
+/// Tests a network on images, in batches; nothing where `stop` says so between two. DomainError where there
+/// are none.
 std::optional<Tally> test(
-    HostNetwork& network, LabelledImages<float> const& images,
+    HostNetwork& network, ImageBytes<float> const& images,
     std::function<bool()> const& stop = [] { return false; });
 
 /// The scores of images, images x classes. NotFinite, which names the image, where one is not finite.

@@ -9,6 +9,7 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/shape.hpp"
 #include "detrame/io/tensor.hpp"
+#include "detrame/network/summary.hpp"
 
 namespace experiment {
 
@@ -56,8 +57,8 @@ class HostNetwork {
   /// The inference map: classes x samples.
   virtual HostMatrix<float> scores(HostMatrix<float> const& x) = 0;
   virtual Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
-  /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" and "scores" are tensors
-  /// beside it.
+  /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" and "scores" are
+  /// tensors beside it.
   virtual TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
 
   virtual void store(TensorFile& model) = 0;
@@ -67,6 +68,7 @@ class HostNetwork {
 
   virtual std::vector<ParameterInfo> parameters() const = 0;
   virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
+  virtual Summary summary() = 0;
 };
 
 /// Where networks compute: on the CPU, with so many threads, or on a CUDA device.

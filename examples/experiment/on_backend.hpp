@@ -14,7 +14,7 @@ namespace experiment {
 /// A network of the library with a backend, its parameters and velocities: compiled once a backend.
 template <Backend B>
 class OnBackend final : public HostNetwork {
-  static constexpr char const* velocity = "velocity.";
+  static constexpr std::string_view velocity = Sgd::moments[0];
 
  public:
   template <class... Arguments>  // of the backend
@@ -39,7 +39,8 @@ class OnBackend final : public HostNetwork {
     state_.x = to_device(backend_, x);
     state_.targets = targets_of(labels);
     float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
-                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw);
+                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw)
+                           .loss;
     return {double{loss}, correct(state_.scores, labels)};
   }
 
@@ -78,11 +79,11 @@ class OnBackend final : public HostNetwork {
     load_parameters(backend_, theta_, model);
   }
   void store_velocities(TensorFile& state) override {
-    store_parameters(backend_, state_.velocity, state, velocity);
+    store_parameters(backend_, state_.moments[0], state, velocity);
   }
   void load_velocities(TensorFile const& state) override {
     state_ = training_state(backend_, net_);
-    load_parameters(backend_, state_.velocity, state, velocity);
+    load_parameters(backend_, state_.moments[0], state, velocity);
   }
 
   std::vector<ParameterInfo> parameters() const override {
@@ -95,6 +96,7 @@ class OnBackend final : public HostNetwork {
     return all;
   }
   Index multiply_adds() const override { return net_.multiply_adds(); }
+  Summary summary() override { return net_.summary(backend_); }
 
  private:
   Index correct(ConstView<B> scores, std::vector<int> const& labels) {

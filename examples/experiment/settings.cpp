@@ -79,7 +79,7 @@ std::string part_of(Settings const& s) {
   return options;
 }
 
-/// Settings that stand in no checkpoint of a program that did not have them yet: they are as they are by default.
+/// Settings that stand in no checkpoint of a program that had them not yet: there they are as by default.
 constexpr std::array<std::string_view, 4> newer{"device", "from", "from-checksum", "schedule-epochs"};
 
 Settings stored_settings(TensorFile const& state) {

@@ -43,9 +43,9 @@ void begin_another_part(Settings& settings, Settings const& before, int epochs_d
 /// Puts the settings into a checkpoint's state.
 void store_settings(Settings const& settings, TensorFile& state);
 
-/// Takes them out of it, but for what the command line may change on the way: --epochs, and with --reschedule
-/// the schedule. Returns them as they are stored. FormatError where one is out of its range, DomainError where
-/// the command line says otherwise of another.
+/// Takes them out of it, but for what the command line may change on the way: --epochs, and with
+/// --reschedule the schedule. Returns them as they are stored. FormatError where one is out of its range,
+/// DomainError where the command line says otherwise of another.
 Settings adopt_settings(Settings& settings, TensorFile const& state);
 
 /// Puts the milestones of the rate into a checkpoint's state, as "3 5 7".

@@ -94,6 +94,99 @@ TEST_CASE("loader: a batch may be larger than any data set: it has all samples")
   }
 }
 
+TEST_CASE("loader: samples, batches and the smallest batch are those of an epoch, whole or with drop_last") {
+  struct Case {
+    Index samples, size;
+    bool drop_last;
+    Index in_epoch, batches, least;
+  };
+  for (auto const& [samples, size, drop_last, in_epoch, batches, least] :
+       {Case{23, 5, false, 23, 5, 3}, Case{23, 5, true, 20, 4, 5}, Case{20, 5, false, 20, 4, 5},
+        Case{20, 5, true, 20, 4, 5}, Case{3, 5, false, 3, 1, 3}, Case{3, 5, true, 0, 0, 0},
+        Case{0, 5, false, 0, 0, 0}, Case{0, 5, true, 0, 0, 0}, Case{21, 5, false, 21, 5, 1}}) {
+    auto const data = images(samples, {3, 4, 2});
+    Loader<float> loader(data, {.size = size, .seed = seed(7), .drop_last = drop_last});
+    CHECK(loader.shape() == Shape{3, 4, 2});
+    CHECK(loader.classes() == 10);
+    CHECK(loader.samples() == in_epoch);
+    CHECK(loader.batches() == batches);
+    CHECK(loader.least_batch() == least);
+    for (std::uint64_t const epoch : {0, 1}) {
+      auto const found = epoch_of(loader, epoch);
+      CHECK(static_cast<Index>(found.size()) == batches);
+      std::vector<int> seen(static_cast<std::size_t>(samples));
+      Index all = 0, smallest = 0;
+      for (auto const& batch : found) {
+        auto const n = static_cast<Index>(batch.samples.size());
+        CHECK(batch.x.cols() == 8 * n);
+        smallest = all == 0 ? n : std::min(smallest, n);
+        all += n;
+        for (Index const place : batch.samples) ++seen[static_cast<std::size_t>(place)];
+      }
+      CHECK(all == in_epoch);
+      CHECK(smallest == least);
+      CHECK(std::count(seen.begin(), seen.end(), 1) == in_epoch);
+    }
+  }
+}
+
+TEST_CASE("loader: drop_last leaves the other batches as they are, and other samples out in other epochs") {
+  auto const data = images(23);
+  Loader<float> whole(data, {.size = 5, .seed = seed(8)});
+  Loader<float> dropping(data, {.size = 5, .seed = seed(8), .drop_last = true});
+  std::vector<std::vector<Index>> left_out;
+  for (std::uint64_t const epoch : {0, 1}) {
+    auto const all = epoch_of(whole, epoch), full = epoch_of(dropping, epoch);
+    REQUIRE(full.size() == 4);
+    for (std::size_t b = 0; b < 4; ++b) {
+      CHECK(full[b].x == all[b].x);
+      CHECK(full[b].samples == all[b].samples);
+    }
+    left_out.push_back(all[4].samples);
+  }
+  CHECK(left_out[0] != left_out[1]);
+}
+
+TEST_CASE("loader: skip(n) leaves what n calls of next leave, and prepares none of theirs but the first") {
+  auto const data = images(47);
+  std::atomic<int> prepared = 0;
+  Loader<float, Slow> called(data, {.size = 5, .seed = seed(9)}, Slow{&prepared});
+  for (Index const before : {0, 1, 3})
+    for (Index const n : {Index{0}, Index{1}, Index{2}, Index{4}, Index{7}, Index{10}, Index{11},
+                          std::numeric_limits<Index>::max()}) {
+      std::atomic<int> count = 0;
+      Loader<float, Slow> skipped(data, {.size = 5, .seed = seed(9)}, Slow{&count});
+      called.begin(3);
+      skipped.begin(3);
+      for (Index i = 0; i < before; ++i) called.next(), skipped.next();
+      for (Index i = 0; i < std::min<Index>(n, 10); ++i) called.next();
+      skipped.skip(n);
+      int rest = 0;
+      while (auto const* const batch = called.next()) {
+        auto const* const same = skipped.next();
+        REQUIRE(same != nullptr);
+        CHECK(same->x == batch->x);
+        CHECK(same->labels == batch->labels);
+        rest += static_cast<int>(batch->labels.size());
+      }
+      CHECK(skipped.next() == nullptr);
+      int const asked = 5 * static_cast<int>(before) + rest;  // and the batch in preparation when it skipped
+      CHECK(count <= std::min(asked + (n > 0 ? 5 : 0), 47));
+    }
+  Loader<float> fresh(data, {.size = 5});
+  fresh.skip(2);  // before begin: at the end of no epoch
+  CHECK(fresh.next() == nullptr);
+  check_throws_with<DomainError>([&] { fresh.skip(-1); }, "Loader::skip: n = -1, must be >= 0");
+}
+
+TEST_CASE("loader: what the preparation of a skipped batch throws is dropped with it") {
+  auto const data = images(20);
+  Loader<float, Refuses> loader(data, {.size = 4, .shuffled = false}, Refuses{2});
+  loader.begin(0);
+  loader.skip(1);
+  CHECK(loader.next()->samples == std::vector<Index>{4, 5, 6, 7});
+}
+
 TEST_CASE("loader: batches are a function of seed and epoch; unshuffled ones keep the order") {
   auto const data = images(40);
   Batching const batching{.size = 8, .seed = seed(4)};

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
+#include "detrame/core/errors.hpp"
 #include "detrame/core/host_device.hpp"
 #include "detrame/core/matrix_view.hpp"
 
@@ -36,6 +39,12 @@ struct Window {
   }
 
   friend constexpr bool operator==(Window const&, Window const&) = default;
+  /// "3 x 3", "3 x 3, stride 2"; the padding where it is not that of a window around its site.
+  friend void append(std::string& text, Window const& w) {
+    text += message(w.kernel, " x ", w.kernel);
+    if (w.stride != 1) text += message(", stride ", w.stride);
+    if (w.padding != (w.kernel - 1) / 2) text += message(", padding ", w.padding);
+  }
 };
 
 /// The tiles of the images that a window writes: m x m sites each, image by image, row by row.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -35,6 +36,8 @@ namespace detrame::inline DETRAME_ABI {
 ///             optional: pullback that adds to theta_bar and forms no x_bar, for the first layer of a
 ///             network, whose x_bar nobody reads; a training step ends with it.
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
+///   walk      optional: of what is made of layers, walk(f, path, theta, tape) walks through each of them.
+///   name      optional, static: what the layer is, in words, "Dense"; for `summary`.
 ///
 /// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its
 /// part; forward of a batch is forward of its parts; predict is forward where the layer is not random; a tape
@@ -142,8 +145,54 @@ void pullback_parameters(typename L::Backend& backend, L const& layer, typename 
     layer.pullback(backend, theta, tape, y_bar, theta_bar);
 }
 
+/// f(path, layer, theta, tape) for each layer of a network that is not made of layers itself, in the order in
+/// which forward takes them, a branch before its shortcut. `path` is the layer's place, "3.branch.0.", before
+/// the names of its parameters. f sees of the tape what the last forward left there, before a pullback.
+template <class F, LayerMaps L>
+void walk(F&& f, L const& layer, Path const& path, typename L::Parameters const& theta,
+          typename L::Tape const& tape) {
+  if constexpr (requires { layer.walk(f, path, theta, tape); })
+    layer.walk(f, path, theta, tape);
+  else
+    f(path, layer, theta, tape);
+}
+
+/// What a layer, or a part of one, says that it is.
+template <class L>
+std::string name_of() {
+  if constexpr (requires { L::name(); })
+    return L::name();
+  else
+    return "a layer without a name";
+}
+
+/// How many samples a batch of training must have at least: a layer that needs more than one says so as a
+/// static member `least_samples`, and so do the networks that it is a part of.
+template <class L>
+constexpr Index least_samples() {
+  if constexpr (requires {
+                  { L::least_samples } -> std::convertible_to<Index>;
+                })
+    return L::least_samples;
+  else
+    return 1;
+}
+
+/// The same of a network that may be known at run time alone.
+template <LayerMaps L>
+Index least_samples(L const& layer) {
+  if constexpr (requires {
+                  { layer.least_samples() } -> std::convertible_to<Index>;
+                })
+    return layer.least_samples();
+  else
+    return least_samples<L>();
+}
+
 /// The multiply-adds of the matrix products that the inference map takes for one sample: a layer that has
-/// such offers them as a static member `multiply_adds`. Entrywise maps, means and biases are not counted.
+/// such offers them as a static member `multiply_adds`. Entrywise maps, means and biases are not counted, nor
+/// is what is prepared of the parameters alone. Of an exact dictionary they are those of D^T x, since the
+/// search for the support takes what the data make it take.
 template <class L>
 constexpr Index multiply_adds() {
   if constexpr (requires { L::multiply_adds; })

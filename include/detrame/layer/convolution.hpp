@@ -82,6 +82,7 @@ struct Convolution {
                                 choices.stride, in.channels>;
     static constexpr Index multiply_adds = k * window.taps() * in.channels * output.sites();
     static constexpr Index samples_at_once = (wanted_columns<Arithmetic> + in.sites() - 1) / in.sites();
+    static std::string name() { return message("Convolution ", window); }
 
     struct Parameters {
       Matrix<B> W, c;  ///< c has no entry and is not visited where there is NoBias

@@ -78,6 +78,11 @@ struct ConvolutionalDictionary {
     static constexpr Shape input = in, output = ConvolutionalDictionary::output(in);
     static constexpr Window window = Analysis::window(in);
     static constexpr Index patch = window.taps() * in.channels;
+    /// Of D^T x alone where the solver is Exact.
+    static constexpr Index multiply_adds = (T == 0 ? 1 : 2 * T) * k * patch * output.sites();
+    static std::string name() {
+      return message("Dictionary ", window, T == 0 ? ", exact" : message(", T = ", T));
+    }
 
     struct Tape {
       ConstView<B> x{};

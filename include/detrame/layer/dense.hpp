@@ -32,6 +32,7 @@ struct Dense {
     static constexpr Shape input = in, output = Dense::output(in);
     static constexpr Index multiply_adds = k * in.channels * in.sites();
     static constexpr Index samples_at_once = 1;
+    static std::string name() { return "Dense"; }
 
     struct Parameters {
       Matrix<B> W, c;

@@ -33,6 +33,8 @@ struct Dictionary<k, Exact> {
     using Scalar = typename B::Scalar;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);
+    static constexpr Index multiply_adds = k * in.channels * in.sites();  ///< of D^T x alone
+    static std::string name() { return "Dictionary, exact"; }
     static constexpr Index factor_bytes = Index{64} << 20;  ///< of a tape
 
     /// The problem, and its penalty with vectors that are kept: a step allocates nothing.

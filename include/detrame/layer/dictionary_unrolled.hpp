@@ -78,6 +78,8 @@ struct Dictionary<k, Unrolled<Scheme, Unroll<T>>> {
     using Scalar = typename B::Scalar;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);
+    static constexpr Index multiply_adds = (k * in.channels + (T - 1) * k * k) * in.sites();
+    static std::string name() { return message("Dictionary, T = ", T); }
     static constexpr DenseBlocks structure{1};
     static constexpr bool gershgorin = std::is_same_v<Scheme, Gershgorin>;
 

@@ -53,6 +53,7 @@ struct Dropout {
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = in;
     static constexpr Index samples_at_once = 1;
+    static std::string name() { return message("Dropout ", rate.value); }
 
     struct Tape {
       Draw draw;

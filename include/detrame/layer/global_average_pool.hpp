@@ -25,6 +25,7 @@ struct GlobalAveragePool {
     static constexpr Shape input = in, output = GlobalAveragePool::output(in);
     static constexpr Index sites = in.sites();
     static constexpr Index samples_at_once = 1;
+    static std::string name() { return "Global average"; }
 
     struct Tape {
       OutputMemory<input, output, B> memory;

@@ -30,6 +30,7 @@ struct PadChannels {
     static constexpr Shape input = in, output = PadChannels::output(in);
     static constexpr Window window = Map::window(in);
     static constexpr Index samples_at_once = 1;
+    static std::string name() { return message("Padded channels, stride ", window.stride); }
 
     struct Tape {
       OutputMemory<input, output, B> memory;

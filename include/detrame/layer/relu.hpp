@@ -24,6 +24,7 @@ struct ReLU {
     static constexpr Shape input = in, output = in;
     static constexpr Index samples_at_once = 1;
     static constexpr bool in_place = true;
+    static std::string name() { return "ReLU"; }
 
     struct Tape {
       View<B> y{};  ///< in memory, or in that of x; pullback writes x_bar over it

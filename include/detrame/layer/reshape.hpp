@@ -25,6 +25,7 @@ struct Reshape {
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = to;
     static constexpr Index samples_at_once = 1;
+    static std::string name() { return "Reshape"; }
 
     struct Tape {
       Index samples = 0;

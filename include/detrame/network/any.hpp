@@ -14,6 +14,8 @@
 #include "detrame/layer/inference.hpp"
 #include "detrame/layer/samples.hpp"
 #include "detrame/layer/start.hpp"
+#include "detrame/network/recurrence_inputs.hpp"
+#include "detrame/network/summary.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -185,6 +187,12 @@ class AnyNetwork {
         held_(std::make_shared<Held<Net>>(std::move(net))) {}
 
   Index multiply_adds() const { return held_->multiply_adds(); }
+  Index least_samples() const { return held_->least_samples(); }
+  Summary summary(B& backend) const { return held_->summary(backend); }
+  auto recurrence_inputs(B& backend, Parameters const& theta, ConstView<B> x) const {
+    samples(name.c_str(), input, x);
+    return held_->recurrence_inputs(backend, theta, x, name);
+  }
 
   Parameters parameters(B& backend) const { return held_->parameters(backend); }
 
@@ -219,9 +227,13 @@ class AnyNetwork {
 
  private:
   using Name = std::string const&;
+  using Inputs = std::vector<RecurrenceInput<typename B::Scalar>>;
   struct Holder {
     virtual ~Holder() = default;
     virtual Index multiply_adds() const = 0;
+    virtual Index least_samples() const = 0;
+    virtual Summary summary(B&) const = 0;
+    virtual Inputs recurrence_inputs(B&, Parameters const&, ConstView<B> x, Name) const = 0;
     virtual Parameters parameters(B&) const = 0;
     virtual ConstView<B> forward(B&, Parameters const&, ConstView<B> x, Tape&, Draw, Name) const = 0;
     virtual ConstView<B> pullback(B&, Parameters const&, Tape&, ConstView<B> y_bar, Parameters& theta_bar,
@@ -240,6 +252,11 @@ class AnyNetwork {
 
     explicit Held(Net net_) : net(std::move(net_)) {}
     Index multiply_adds() const override { return ::detrame::multiply_adds<Net>(); }
+    Index least_samples() const override { return ::detrame::least_samples<Net>(); }
+    Summary summary(B& backend) const override { return ::detrame::summary(backend, net); }
+    Inputs recurrence_inputs(B& backend, Parameters const& theta, ConstView<B> x, Name who) const override {
+      return ::detrame::recurrence_inputs(backend, net, theta.template as<Theta>(who), x);
+    }
     Parameters parameters(B& backend) const override { return Parameters(net.parameters(backend)); }
     ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw,
                          Name who) const override {

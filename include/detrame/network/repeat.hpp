@@ -43,6 +43,7 @@ struct Repeat {
     };
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once<BlockLayer>();
+    static constexpr Index least_samples = ::detrame::least_samples<BlockLayer>();
 
     BlockLayer layer;
 
@@ -89,6 +90,12 @@ struct Repeat {
 
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {
       for (std::size_t i = 0; i < n; ++i) ::detrame::absorb(backend, layer, theta.block[i], tape.block[i]);
+    }
+
+    template <class F>
+    void walk(F&& f, Path const& path, Parameters const& theta, Tape const& tape) const {
+      for (std::size_t i = 0; i < n; ++i)
+        ::detrame::walk(f, layer, path / static_cast<Index>(i), theta.block[i], tape.block[i]);
     }
 
     template <class F>

@@ -74,6 +74,8 @@ struct ResidualOf {
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once(
         {::detrame::samples_at_once<BranchLayer>(), ::detrame::samples_at_once<ShortcutLayer>()});
+    static constexpr Index least_samples =
+        std::max(::detrame::least_samples<BranchLayer>(), ::detrame::least_samples<ShortcutLayer>());
 
     BranchLayer branch;
     ShortcutLayer shortcut;
@@ -141,6 +143,13 @@ struct ResidualOf {
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {
       ::detrame::absorb(backend, branch, theta.branch, tape.branch);
       if constexpr (!unchanged) ::detrame::absorb(backend, shortcut, theta.shortcut, tape.shortcut);
+    }
+
+    template <class F>
+    void walk(F&& f, Path const& path, Parameters const& theta, Tape const& tape) const {
+      ::detrame::walk(f, branch, path / "branch.", theta.branch, tape.branch);
+      if constexpr (!unchanged)
+        ::detrame::walk(f, shortcut, path / "shortcut.", theta.shortcut, tape.shortcut);
     }
 
     template <class F>

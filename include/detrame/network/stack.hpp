@@ -68,6 +68,8 @@ struct Stack {
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once(
         {::detrame::samples_at_once<typename Recipes::template Layer<shapes[I], B>>()...});
+    static constexpr Index least_samples =
+        std::max({::detrame::least_samples<typename Recipes::template Layer<shapes[I], B>>()...});
 
     Layers layers;
 
@@ -117,6 +119,11 @@ struct Stack {
 
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {
       (::detrame::absorb(backend, leaf<I>(layers), leaf<I>(theta), leaf<I>(tape)), ...);
+    }
+
+    template <class F>
+    void walk(F&& f, Path const& path, Parameters const& theta, Tape const& tape) const {
+      (::detrame::walk(f, leaf<I>(layers), path / Index{I}, leaf<I>(theta), leaf<I>(tape)), ...);
     }
 
     template <class F>

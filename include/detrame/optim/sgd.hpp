@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "detrame/optim/projection.hpp"
+#include "detrame/optim/fused_step.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -11,20 +11,20 @@ namespace formula {
 template <class Scalar>
 struct SgdStep {
   Scalar rate, momentum, decay;
-  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar& v, Scalar g) const {
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar g, Scalar& v) const {
     v = momentum * v + (g + decay * p);
     p -= rate * v;
   }
 };
 
-/// The step, then the projection.
+/// Nesterov's: v <- momentum v + (g + decay p); p <- p - rate (g + decay p + momentum v)
 template <class Scalar>
-struct ProjectedSgdStep {
-  SgdStep<Scalar> step;
-  Projection<Scalar> projection;
-  DETRAME_HOST_DEVICE void operator()(Index i, Index j, Scalar& p, Scalar& v, Scalar g) const {
-    step(p, v, g);
-    projection(i, j, p);
+struct NesterovStep {
+  Scalar rate, momentum, decay;
+  DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar g, Scalar& v) const {
+    Scalar const d = g + decay * p;
+    v = momentum * v + d;
+    p -= rate * (d + momentum * v);
   }
 };
 
@@ -32,16 +32,20 @@ struct ProjectedSgdStep {
 
 /// Stochastic gradient descent with momentum and weight decay, as PyTorch has it, then the projections:
 ///
-///   v <- momentum v + (g + decay p),   p <- P(p - rate v)
+///   v <- momentum v + (g + decay p),   p <- P(p - rate v)                                              (F3)
+///                         or nesterov: p <- P(p - rate (g + decay p + momentum v))
 ///
-/// Requires  rate >= 0, 0 <= momentum < 1, weight_decay >= 0, margin > 0, else DomainError when a step is
-///           taken; gradient and velocity of theta's shapes, else ShapeError. What throws has changed
-///           nothing.
+/// Requires  rate >= 0, gradient_scale >= 0, 0 <= momentum < 1, and > 0 for nesterov, weight_decay >= 0,
+///           margin > 0, else DomainError when a step is taken; gradient and velocity of theta's shapes, else
+///           ShapeError. What throws has changed nothing.
 /// Cost      one pass over theta, gradient and velocity, step and projection together; nothing is allocated.
-/// Tested    tests/optim/optim_test.cpp
+/// Tested    tests/optim/optim_test.cpp, tests/optim/torch_test.cpp: beside PyTorch's
 struct Sgd {
+  static constexpr std::array<std::string_view, 1> moments{"velocity."};
+
   double momentum = 0.9;
   double weight_decay = 5e-4;
+  bool nesterov = false;
   /// Which parameters decay, of those whose role lets them. All by default, as in PyTorch; `weights_only`
   /// exempts what is not the matrix of a linear map.
   bool (*decays)(Role const&) = everything;
@@ -55,41 +59,21 @@ struct Sgd {
   static bool not_the_problem(Role const& role) { return !role.hyperparameter; }
   static bool weights_only(Role const& role) { return role.weight; }
 
-  /// One step with the gradient theta_bar; the velocity has theta's type and starts at zero.
+  /// One step with the gradient gradient_scale theta_bar. moments: the velocity.
   template <Backend B, class Theta>
-  void step(B& backend, Theta& theta, Theta const& theta_bar, Theta& velocity, double rate) const {
+  void step(B& backend, Theta& theta, Theta const& theta_bar, std::type_identity_t<std::span<Theta>> velocity,
+            double rate, std::uint64_t /*steps_before*/ = 0, double gradient_scale = 1) const {
     using Scalar = typename B::Scalar;
-    require_at_least("Sgd", "rate", rate, 0.);
-    require_at_least("Sgd", "weight_decay", weight_decay, 0.);
-    if (!(constraints.margin > 0))
-      throw DomainError(message("Sgd: margin = ", constraints.margin, ", must be > 0"));
     if (!(momentum >= 0 && momentum < 1))
       throw DomainError(message("Sgd: momentum = ", momentum, ", must be in [0, 1)"));
-    visit(
-        [](std::string_view path, Role const&, auto const& p, auto const& g, auto const& v) {
-          require_like(path, p, "gradient", g);
-          require_like(path, p, "velocity", v);
-        },
-        theta, theta_bar, velocity);
-    Items<B, formula::ProjectedSgdStep<Scalar>, View<B>, View<B>, ConstView<B>> items(backend);
-    visit(
-        [&](std::string_view, Role const& role, auto& p, auto const& g, auto& v) {
-          if (!role.trained || !trains(role)) return;
-          double const decay = role.decays && decays(role) ? weight_decay : 0;
-          formula::SgdStep<Scalar> const update{static_cast<Scalar>(rate), static_cast<Scalar>(momentum),
-                                                static_cast<Scalar>(decay)};
-          items.add({update, projection<Scalar>(constraints, role, p.rows())}, p, v, g);
-        },
-        theta, theta_bar, velocity);
-    items.finish();
-  }
-
- private:
-  template <class Matrix>
-  static void require_like(std::string_view path, Matrix const& p, char const* what, Matrix const& v) {
-    if (p.rows() != v.rows() || p.cols() != v.cols())
-      throw ShapeError(message("Sgd: ", path, " is ", p.rows(), " x ", p.cols(), ", its ", what, " is ",
-                               v.rows(), " x ", v.cols()));
+    if (nesterov && momentum == 0) throw DomainError("Sgd: nesterov with momentum = 0, must be > 0");
+    detail::FusedStep<B, Sgd, Theta> const take(backend, "Sgd", *this, theta, theta_bar, velocity, rate,
+                                                gradient_scale);
+    Scalar const by = static_cast<Scalar>(rate), kept = static_cast<Scalar>(momentum);
+    if (nesterov)
+      take([=](double decay) { return formula::NesterovStep<Scalar>{by, kept, static_cast<Scalar>(decay)}; });
+    else
+      take([=](double decay) { return formula::SgdStep<Scalar>{by, kept, static_cast<Scalar>(decay)}; });
   }
 };
 
