@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "detrame/core/batching.hpp"
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/random.hpp"
 #include "detrame/data/augment.hpp"
@@ -23,17 +24,6 @@ struct HostBatch {
   HostMatrix<Scalar> x;        ///< channels x (sites * samples)
   std::vector<int> labels;     ///< one a sample
   std::vector<Index> samples;  ///< their places in the data set
-};
-
-/// How a data set is cut into batches.
-struct Batching {
-  Index size;              ///< samples in a batch; all where there are less; the last one has what is left
-  std::uint64_t seed = 0;  ///< of the order of the samples
-  bool shuffled = true;    ///< a random order for each epoch, else that of the data set
-  bool drop_last = false;  ///< batches of `size` samples alone: an epoch leaves out what is left of them
-
-  /// How many batches so many samples make.
-  Index batches(Index samples) const { return samples / size + (!drop_last && samples % size > 0 ? 1 : 0); }
 };
 
 /// The batches of a data set, epoch by epoch: while one is used, a thread prepares the next. Of ImageBytes,
@@ -93,16 +83,13 @@ class Loader {
   int classes() const { return data_.classes; }
 
   /// How many samples an epoch has.
-  Index samples() const { return batching_.drop_last ? batches() * batching_.size : data_.samples(); }
+  Index samples() const { return batching_.samples_in(data_.samples()); }
 
   /// How many batches an epoch has.
   Index batches() const { return batching_.batches(data_.samples()); }
 
   /// How many samples its smallest batch has; 0 where it has no batch.
-  Index least_batch() const {
-    Index const rest = samples() % batching_.size;
-    return rest > 0 ? rest : std::min(samples(), batching_.size);
-  }
+  Index least_batch() const { return batching_.least_batch(data_.samples()); }
 
   /// Starts an epoch; what is left of the last one is dropped.
   void begin(std::uint64_t epoch) {
