@@ -22,8 +22,8 @@ std::filesystem::path first_of(std::filesystem::path const& folder, std::vector<
 
 /// The files that the names of MNIST begin with, "train" of train-images-idx3-ubyte; some programs unpack
 /// them as train-images.idx3-ubyte.
-LabelledImages<float> read_idx_pair(std::filesystem::path const& folder,
-                                    std::vector<std::string> const& begins, ImageScale scale) {
+ImageBytes<float> read_idx_pair(std::filesystem::path const& folder, std::vector<std::string> const& begins,
+                                ImageScale scale) {
   auto const file = [&](std::string const& what, std::string const& type) {
     std::vector<std::string> names;
     for (std::string const& begin : begins)
@@ -32,17 +32,17 @@ LabelledImages<float> read_idx_pair(std::filesystem::path const& folder,
     return first_of(folder, names);
   };
   auto const images = file("-images", "idx3-ubyte"), labels = file("-labels", "idx1-ubyte");
-  return read_labelled_images<float>(images, labels, scale);
+  return read_image_bytes<float>(images, labels, scale);
 }
 
 /// The last 360 are for tests, as in the library's demo.
-LabelledImages<float> read_digits(std::filesystem::path const& folder, Part part, Index) {
+ImageBytes<float> read_digits(std::filesystem::path const& folder, Part part, Index) {
   auto const all = read_idx_pair(folder, {"digits"}, {.maximum = 16, .classes = 10});
-  auto [train, test] = split(all, all.samples() - 360);
-  return part == Part::train ? std::move(train) : std::move(test);
+  Index const first = all.samples() - 360;
+  return part == Part::train ? subset(all, 0, first) : subset(all, first, 360);
 }
 
-LabelledImages<float> read_idx(std::filesystem::path const& folder, Part part, Index) {
+ImageBytes<float> read_idx(std::filesystem::path const& folder, Part part, Index) {
   std::vector<std::string> const begins =
       part == Part::train ? std::vector<std::string>{"train"} : std::vector<std::string>{"t10k", "test"};
   return read_idx_pair(folder, begins, {.maximum = 255, .classes = 10});
@@ -54,9 +54,17 @@ std::filesystem::path inner(std::filesystem::path const& folder, char const* nam
   return std::filesystem::exists(folder / name, none) ? folder / name : folder;
 }
 
-LabelledImages<float> read_street_numbers(std::filesystem::path const& folder, Part part, Index) {
+/// To train on, train and extra together, as the paper has it.
+ImageBytes<float> read_street_numbers(std::filesystem::path const& folder, Part part, Index limit) {
 #ifdef DETRAME_HAS_MATIO
-  return read_svhn<float>(folder / (part == Part::train ? "train_32x32.mat" : "test_32x32.mat"));
+  if (part == Part::test) return read_svhn_bytes<float>({folder / "test_32x32.mat"}, limit);
+  constexpr Index in_train = 73257;
+  auto const extra = folder / "extra_32x32.mat";
+  if (std::error_code none; limit > in_train && !std::filesystem::exists(extra, none))
+    throw FormatError(message(extra.string(), ": expected the images that are trained on besides those of ",
+                              "train_32x32.mat, found no such file; --limit ", in_train,
+                              " trains without them"));
+  return read_svhn_bytes<float>({folder / "train_32x32.mat", extra}, limit);
 #else
   throw DomainError(message(folder.string(), part == Part::train ? " (train)" : " (test)",
                             ": this program was built without libmatio, which reads svhn (libmatio-dev)"));
@@ -86,7 +94,7 @@ std::span<DataSet const> data_sets() {
                 "with them",
        .read =
            [](std::filesystem::path const& folder, Part part, Index limit) {
-             return read_cifar10<float>(inner(folder, "cifar-10-batches-bin"), part, limit);
+             return read_cifar10_bytes<float>(inner(folder, "cifar-10-batches-bin"), part, limit);
            }},
       {.name = "cifar100",
        .shape = {3, 32, 32},
@@ -96,7 +104,7 @@ std::span<DataSet const> data_sets() {
        .files = "train.bin, test.bin, or the folder cifar-100-binary with them",
        .read =
            [](std::filesystem::path const& folder, Part part, Index limit) {
-             return read_cifar100<float>(inner(folder, "cifar-100-binary"), part, limit);
+             return read_cifar100_bytes<float>(inner(folder, "cifar-100-binary"), part, limit);
            }},
       {.name = "svhn",
        .shape = {3, 32, 32},
@@ -105,7 +113,7 @@ std::span<DataSet const> data_sets() {
        .factor = .1,
        .shares = {.5, .75},
        .normalised = false,
-       .files = "train_32x32.mat, test_32x32.mat",
+       .files = "train_32x32.mat, extra_32x32.mat, test_32x32.mat",
        .read = read_street_numbers},
   };
   return all;
@@ -120,8 +128,8 @@ DataSet const& find_data_set(std::string_view name) {
   throw DomainError(message("--dataset ", name, ": must be one of ", known));
 }
 
-LabelledImages<float> read_images(DataSet const& set, std::filesystem::path const& folder, Part part,
-                                  Index limit) {
+ImageBytes<float> read_images(DataSet const& set, std::filesystem::path const& folder, Part part,
+                              Index limit) {
   if (std::error_code none; !std::filesystem::is_directory(folder, none))
     throw FormatError(message("--data ", folder.string(), ": expected a folder with ", set.files,
                               ", found no such folder"));
@@ -129,14 +137,18 @@ LabelledImages<float> read_images(DataSet const& set, std::filesystem::path cons
   auto data = set.read(folder, part, limit);
   if (data.shape != set.shape)
     throw FormatError(message(folder.string(), ": expected images of ", set.shape, ", found ", data.shape));
-  return limit < data.samples() ? subset(data, 0, limit) : data;
+  if (limit < data.samples()) return subset(data, 0, limit);
+  return data;
 }
 
-std::string fingerprint(LabelledImages<float> const& data) {
+std::string fingerprint(ImageBytes<float> const& data) {
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, a word at a time
   auto const add = [&](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3; };
-  for (Index i = 0; i < data.images.rows() * data.images.cols(); ++i)
-    add(std::bit_cast<std::uint32_t>(data.images.data()[i]));
+  std::vector<float> numbers(static_cast<std::size_t>(data.shape.size()));
+  for (Index i = 0; i < data.samples(); ++i) {
+    data.read(i, numbers.data());
+    for (float const x : numbers) add(std::bit_cast<std::uint32_t>(x));
+  }
   for (int const label : data.labels) add(static_cast<std::uint64_t>(label));
   std::string text(16, '0');
   for (std::size_t i = 16; i-- > 0; hash >>= 4) text[i] = "0123456789abcdef"[hash & 15];

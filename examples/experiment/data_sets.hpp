@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "detrame/data/cifar.hpp"
-#include "detrame/data/labelled.hpp"
+#include "detrame/data/image_bytes.hpp"
 #include "detrame/data/normalise.hpp"
 
 namespace experiment {
@@ -25,7 +25,7 @@ struct DataSet {
   bool augmented = false;  ///< crops with padding 4, flips
   std::string_view files;  ///< what must stand in the folder
   /// The images, or at least the first `limit`, pixels in [0, 1].
-  LabelledImages<float> (*read)(std::filesystem::path const& folder, Part part, Index limit);
+  ImageBytes<float> (*read)(std::filesystem::path const& folder, Part part, Index limit);
 };
 
 std::span<DataSet const> data_sets();
@@ -34,10 +34,10 @@ std::span<DataSet const> data_sets();
 DataSet const& find_data_set(std::string_view name);
 
 /// Pixels in [0, 1]. The first `limit` images; all where it is 0.
-LabelledImages<float> read_images(DataSet const& set, std::filesystem::path const& folder, Part part,
-                                  Index limit);
+ImageBytes<float> read_images(DataSet const& set, std::filesystem::path const& folder, Part part,
+                              Index limit);
 
 /// A number for the images and labels: another one, but for chance, where any differ.
-std::string fingerprint(LabelledImages<float> const& data);
+std::string fingerprint(ImageBytes<float> const& data);
 
 }  // namespace experiment

@@ -19,7 +19,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-LabelledImages<float> test_images(Model const& model, Inspected const& asked) {
+ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
   Settings settings;
   settings.dataset = model.dataset;
   settings.data = asked.data;

@@ -71,17 +71,13 @@ Model model_of(TensorFile const& file, Place const& place, std::optional<int> st
   return model;
 }
 
-void scale_images(LabelledImages<float>& data, ChannelStatistics const& scale) {
-  if (!scale.mean.empty()) normalise(data, scale);
-}
-
-std::optional<Measured> measure_all(HostNetwork& network, LabelledImages<float> const& data,
+std::optional<Measured> measure_all(HostNetwork& network, ImageBytes<float> const& data,
                                     std::function<bool()> const& stop) {
   constexpr Index batch = 200;
   Measured sum{0, 0};
   for (Index first = 0; first < data.samples(); first += batch) {
     if (stop()) return std::nullopt;
-    auto const part = subset(data, first, std::min(batch, data.samples() - first));
+    auto const part = unpacked(subset(data, first, std::min(batch, data.samples() - first)));
     Measured const m = network.measure(part.images, part.labels);
     sum.loss += m.loss * static_cast<double>(part.samples());
     sum.correct += m.correct;

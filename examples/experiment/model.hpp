@@ -27,11 +27,14 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
 /// normalise, where the model asks for it.
-void scale_images(LabelledImages<float>& data, ChannelStatistics const& scale);
+template <class Images>
+void scale_images(Images& data, ChannelStatistics const& scale) {
+  if (!scale.mean.empty()) normalise(data, scale);
+}
 
 /// Mean loss and correct samples of a data set, in batches; nothing where `stop` says so between two.
 std::optional<Measured> measure_all(
-    HostNetwork& network, LabelledImages<float> const& data,
+    HostNetwork& network, ImageBytes<float> const& data,
     std::function<bool()> const& stop = [] { return false; });
 
 }  // namespace experiment

@@ -39,7 +39,8 @@ class OnBackend final : public HostNetwork {
     state_.x = to_device(backend_, x);
     state_.targets = targets_of(labels);
     float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
-                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw);
+                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw)
+                           .loss;
     return {double{loss}, correct(state_.scores, labels)};
   }
 

@@ -119,7 +119,7 @@ class Training {
     announce();
     // Streams of the order, of crops, and of dropout, which has the seed itself.
     Prepare const prepare{set_->augmented, RandomCrop(s_.seed ^ 0x637261706f6e7321)};
-    Loader<float, Prepare> loader(train_, {.size = s_.batch, .seed = s_.seed ^ 0x7368756666ull}, prepare);
+    Loader loader(train_, {.size = s_.batch, .seed = s_.seed ^ 0x7368756666ull}, prepare);
     while (at_.epoch < s_.epochs) {
       loader.begin(static_cast<std::uint64_t>(at_.epoch));
       for (Index i = 0; i < at_.position; ++i) loader.next();
@@ -350,7 +350,7 @@ class Training {
   Settings s_;
   FolderLock lock_;
   DataSet const* set_ = nullptr;
-  LabelledImages<float> train_{{1}, {}, {}, 0}, test_{{1}, {}, {}, 0};
+  ImageBytes<float> train_{}, test_{};
   std::string tag_, fingerprint_;
   Model model_{};
   StepSchedule schedule_{};

@@ -51,7 +51,8 @@ Steps some_steps(B& b) {
     result.calls.push_back(calls_of([&] {
       loss = static_cast<double>(train_step(b, net, SoftmaxCrossEntropy(), Sgd{}, .1, theta, state,
                                             ConstView<B>(x), ConstView<B>(targets),
-                                            Draw{.seed = 3, .step = step}));
+                                            Draw{.seed = 3, .step = step})
+                                     .loss);
     }));
     result.losses.push_back(loss);
   }
