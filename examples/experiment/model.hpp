@@ -29,6 +29,10 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
 /// where the network is not compiled in.
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
+/// Parameters of a model's file, by name and shape, into a network; returns the checksum of the file.
+/// FormatError where that is not the one that is expected, unless none is.
+std::string load_model(HostNetwork& network, std::filesystem::path const& file, std::string const& expected);
+
 /// normalise, where the model asks for it.
 template <class Images>
 void scale_images(Images& data, ChannelStatistics const& scale) {
@@ -62,6 +66,8 @@ class Tally {
   double loss_ = 0, seconds_ = 0;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
+
+inline constexpr Index test_batch = 200;
 
 /// Tests a network on images, in batches; nothing where `stop` says so between two. DomainError where there
 /// are none.
