@@ -64,7 +64,7 @@ void complete(Settings& s) {
     throw DomainError(message("--steps ", s.steps, ": ", s.net, " has no Q-metric ReLU; --net detrame-",
                               s.net, " is its twin that has"));
   if (s.given.contains("threads")) require_threads_of(s.place);
-  if (s.data.empty() && s.dataset == "digits") s.data = DETRAME_DATA_DIR "/digits";
+  if (s.data.empty()) s.data = default_folder(set);
   if (s.data.empty())
     throw DomainError(message("--data is missing: a folder with ", s.dataset, ": ", set.files));
 }
