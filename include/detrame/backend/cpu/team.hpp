@@ -291,7 +291,7 @@ void each_column(Cpu<Scalar>& backend, Tasks N, Index scratch_size, F&& f, Views
 
 template <class Scalar, class F, class... Views>
 void each_column(CpuLane<Scalar>&, Index N, F const& f, Views&&... views) {
-  for (Index j = 0; j < N; ++j) f(CpuTeam<Scalar>(), j, detail::reader(views).view...);
+  for (Index j = 0; j < N; ++j) f(CpuTeam<Scalar, 2>(), j, detail::reader(views).view...);
 }
 
 }  // namespace detrame::inline DETRAME_ABI
