@@ -8,6 +8,7 @@
 #include "detrame/core/version.hpp"
 #include "detrame/io/metadata.hpp"
 #include "inspect.hpp"
+#include "quoted.hpp"
 #include "ranges.hpp"
 
 namespace {
@@ -91,10 +92,10 @@ void add_network(CLI::App& app, Settings& s) {
 void add_training(CLI::App& app, Settings& s) {
   add_network(app, s);
   app.add_option("--data", s.data, data_set_text());
-  app.add_option("--out", s.out, "folder for checkpoints and results")->required();
-  app.add_flag(
-      "--resume", s.resume,
-      "go on from the latest checkpoint in --out, with the settings that it has; where there is none, start");
+  app.add_option("--out", s.out, "folder for checkpoints and results (required)");
+  app.add_flag("--resume", s.resume,
+               "go on from the latest checkpoint in --out, with the settings that it has, to --epochs where "
+               "they are given; where there is none, start");
   app.add_option("--epochs", s.epochs,
                  "how many: " + by_data_set([](DataSet const& set) { return number_text(set.epochs); }))
       ->check(in_range("epochs"));
@@ -102,6 +103,12 @@ void add_training(CLI::App& app, Settings& s) {
                  "first rate: " + by_data_set([](DataSet const& set) { return number_text(set.rate); }) +
                      "; it falls, at shares of the epochs: " + by_data_set(falls_text))
       ->check(in_range("lr"));
+  app.add_option("--schedule-epochs", s.schedule_epochs,
+                 "epochs that the schedule of the rate is made for (--epochs)")
+      ->check(in_range("schedule-epochs"));
+  app.add_flag("--reschedule", s.reschedule,
+               "with --resume: from here on a new schedule, of --epochs, --schedule-epochs and --lr")
+      ->needs("--resume");
   app.add_option("--batch", s.batch, "images in a batch")->check(in_range("batch"))->capture_default_str();
   app.add_option("--momentum", s.momentum, "of SGD, in [0, 1)")
       ->check(in_range("momentum"))
@@ -116,6 +123,12 @@ void add_training(CLI::App& app, Settings& s) {
                  "of the Q-metric ReLUs: relu (W~ = 0, so that it is a ReLU) or random (W~ normal)")
       ->check(CLI::IsMember(choices("initialiser")))
       ->capture_default_str();
+  app.add_option(
+         "--from", s.from_file,
+         "a model to start from, in place of --initialiser: its parameters by name and shape, with any T")
+      ->excludes("--initialiser");
+  app.add_option("--from-checksum", s.from_checksum, "refuse --from where it has another (that is printed)")
+      ->needs("--from");
   app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -138,12 +151,32 @@ void add_place(CLI::App& app, Place& place) {
 }
 
 void add_inspection(CLI::App& app, Inspected& asked, bool data) {
-  app.add_option("--checkpoint", asked.checkpoint, "a model: model.safetensors or step-N.model.safetensors")
-      ->required();
+  app.add_option("--checkpoint", asked.checkpoint,
+                 "a model: model.safetensors or step-N.model.safetensors (required)");
   add_place(app, asked.place);
   if (!data) return;
   app.add_option("--data", asked.data, data_set_text());
   app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")->check(in_range("limit"));
+}
+
+/// Options whose description ends so must be said. CLI11's own `required` would ask for them before it names
+/// an option that it does not know.
+constexpr std::string_view required = " (required)";
+
+void require_all(CLI::App const& app) {
+  if (app.get_subcommands().empty()) throw CLI::RequiredError::Subcommand(1);
+  for (auto const* option : app.get_subcommands()[0]->get_options())
+    if (option->get_description().ends_with(required) && option->count() == 0)
+      throw CLI::RequiredError(option->get_name());
+}
+
+/// What is written replaces nothing that is read.
+void require_other_output(Inspected const& asked) {
+  for (auto const& [option, file] :
+       {std::pair("--checkpoint", asked.checkpoint), std::pair("--input", asked.input)})
+    if (std::error_code none; std::filesystem::equivalent(asked.output, file, none))
+      throw DomainError(message("--output ", asked.output.string(), ": that is the file of ", option,
+                                ", which it would replace"));
 }
 
 int run(int argc, char** argv) {
@@ -152,7 +185,7 @@ int run(int argc, char** argv) {
   TableChoices table;
   settings.place.threads = asked.place.threads = detrame::Cpu<float>::available_threads();
   CLI::App app("Trains the networks of arXiv 2002.07898v2 and looks at them.", "detrame-experiment");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.set_version_flag("--version", message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR,
                                             ".", DETRAME_VERSION_PATCH));
   app.set_help_all_flag("--help-all", "the options of all subcommands");
@@ -169,18 +202,13 @@ int run(int argc, char** argv) {
   add_inspection(*gradient, asked, false);
   for (auto* const command : {prediction, gradient}) {
     bool const predicts = command == prediction;
-    command
-        ->add_option(
-            "--input", asked.input,
-            std::string(
-                "safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is 1") +
-                (predicts ? "" : "; and `labels`, N whole numbers"))
-        ->required();
-    command
-        ->add_option(
-            "--output", asked.output,
-            predicts ? "where `logits` go, N x classes" : "where the gradients go, named as parameters are")
-        ->required();
+    command->add_option(
+        "--input", asked.input,
+        std::string("safetensors with `images`, N x C x H x W of F32 in [0, 1] or of U8, of which 255 is 1") +
+            (predicts ? " (required)" : "; and `labels`, N whole numbers (required)"));
+    command->add_option("--output", asked.output,
+                        predicts ? "where `logits` go, N x classes (required)"
+                                 : "where the gradients go, named as parameters are (required)");
   }
   auto* const depth = app.add_subcommand("depth", "accuracy and time of a model against T");
   add_inspection(*depth, asked, true);
@@ -198,6 +226,7 @@ int run(int argc, char** argv) {
 
   try {
     app.parse(argc, argv);
+    require_all(app);
   } catch (CLI::ParseError const& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
@@ -206,8 +235,12 @@ int run(int argc, char** argv) {
       if (option->count() > 0)
         (command == training ? settings : described).given.insert(option->get_name().substr(2));
 
+  if (!settings.from_file.empty()) settings.from = shell_quoted(settings.from_file);
+
   for (auto const* command : {evaluation, prediction, gradient, depth})
     if (*command && command->count("--threads") > 0) require_threads_of(asked.place);
+
+  if (*prediction || *gradient) require_other_output(asked);
 
   if (*training) return train(settings);
   if (*evaluation) evaluate_model(asked);
@@ -233,7 +266,12 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) try { return run(argc, argv); } catch (experiment::Diverged const& e) {
+int main(int argc, char** argv) try {
+  int const status = run(argc, argv);
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::fprintf(stderr, "detrame-experiment: the output could not all be written\n");
+  return status == 0 ? 1 : status;
+} catch (experiment::Diverged const& e) {
   std::fprintf(stderr, "detrame-experiment: %s\n", e.what());
   return 3;
 } catch (std::exception const& e) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "inspect.hpp"
+#include "protocol.hpp"
 #include "published.hpp"
 
 namespace experiment {
@@ -104,8 +105,7 @@ class Rows {
     double const speed =
         choices_.images_per_second > 0 ? choices_.images_per_second : scaled_speed(net, a, T, dataset);
     if (speed == 0) return "not run here";
-    double const images = std::string_view(dataset) == "svhn" ? 73257 : 50000;
-    return "not run here: " + message_of("%.1f", set.epochs * images / speed / 3600) + " hours at " +
+    return "not run here: " + message_of("%.1f", protocol::training_of(dataset).hours(speed)) + " hours at " +
            message_of("%.3g", speed) + " images/s";
   }
 

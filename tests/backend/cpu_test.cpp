@@ -260,9 +260,9 @@ void check_coarse_loops() {
 }  // namespace
 
 TEST_CASE("CpuTeam: steps of coordinate descent and products side by side are those of plain loops") {
-  check_coarse_loops<CpuTeam<float>::Coarse>();
-  check_coarse_loops<CpuTeam<double>::Coarse>();
-  check_coarse_loops<CpuTeam<double>>();
+  check_coarse_loops<Cpu<float>::Team::Coarse>();
+  check_coarse_loops<Cpu<double>::Team::Coarse>();
+  check_coarse_loops<Cpu<double>::Team>();
 }
 
 TEST_CASE("Arena: what is taken is aligned, apart from the rest, and given back by its frame") {

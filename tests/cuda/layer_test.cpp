@@ -13,6 +13,7 @@ std::unique_ptr<AnyLayer<double>> on_cpu() {
 
 template std::unique_ptr<AnyLayer<double>> on_cpu<Affine, Shape{5, 2, 3}>();
 template std::unique_ptr<AnyLayer<double>> on_cpu<Strided, Shape{2, 5, 4}>();
+template std::unique_ptr<AnyLayer<double>> on_cpu<Patched, Shape{2, 5, 4}>();
 template std::unique_ptr<AnyLayer<double>> on_cpu<ReLU, Shape{5, 2, 3}>();
 template std::unique_ptr<AnyLayer<double>> on_cpu<Dropped, Shape{5, 2, 3}>();
 template std::unique_ptr<AnyLayer<double>> on_cpu<Blockwise, Shape{6, 2, 3}>();

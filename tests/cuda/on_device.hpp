@@ -5,7 +5,7 @@
 
 /// Layers on a device beside the same layers on the CPU, which a .cpp unit of the program computes: nvcc
 /// compiles the device's part alone, and the CPU's part is that of every other program.
-namespace detrame {
+namespace detrame::inline DETRAME_ABI {
 template <class Scalar>
 class Cuda;
 }

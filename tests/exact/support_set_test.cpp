@@ -211,7 +211,7 @@ void check_coarse_linear(Problem const& problem, Form const& form, MatrixView<Sc
                          MatrixView<Scalar const> data, Scalar largest_term) {
   using Entry = typename Form::Entry;
   Index const n = form.n, rows = Form::rows(n), depth = data.rows(), count = data.cols();
-  CpuTeam<Scalar> const team;
+  typename Cpu<Scalar>::Team const team;
   std::vector<InUnit> of;
   std::vector<Scalar const*> columns;
   for (Index c = 0; c < count; ++c) {
@@ -255,16 +255,17 @@ TEST_CASE_TEMPLATE("(M1) (M3) the search starts from r: with d, with beta small 
   auto const view = [](Matrix<B> const& A) { return ConstView<B>(A); };
   for (Scalar of_beta : {Scalar(0), Scalar(.5), Scalar(1e6)}) {
     Matrix<B> const beta = Matrix<B>::Constant(k, 1, of_beta);
-    Matrix<B> memory(exact::coarse_size<CpuTeam<Scalar>>(k, k, m), 1);
+    Matrix<B> memory(exact::coarse_size<typename Cpu<Scalar>::Team>(k, k, m), 1);
     exact::form_coarsely<B>(b, view(Q), view(D), view(d), view(beta), view(lambda), memory);
     check_coarse_linear(
         exact::SynthesisColumns<Scalar>{{Scalar(1), 0}, view(D), view(d), view(X), view(norms), view(Q)},
-        exact::CoarseForm<CpuTeam<Scalar>>(k, k, m, memory.data()), view(beta), view(X), Scalar(10));
-    Matrix<B> again(exact::coarse_size<CpuTeam<Scalar>>(k, k, 0), 1);
+        exact::CoarseForm<typename Cpu<Scalar>::Team>(k, k, m, memory.data()), view(beta), view(X),
+        Scalar(10));
+    Matrix<B> again(exact::coarse_size<typename Cpu<Scalar>::Team>(k, k, 0), 1);
     exact::form_coarsely<B>(b, view(Q), ConstView<B>(), ConstView<B>(), view(beta), view(lambda), again);
     check_coarse_linear(exact::MetricColumns<Scalar>{{0}, view(Q), view(Z), view(roots)},
-                        exact::CoarseForm<CpuTeam<Scalar>>(k, k, 0, again.data()), view(beta), view(Z),
-                        Scalar(30));
+                        exact::CoarseForm<typename Cpu<Scalar>::Team>(k, k, 0, again.data()), view(beta),
+                        view(Z), Scalar(30));
   }
 }
 
@@ -298,7 +299,7 @@ TEST_CASE_TEMPLATE("(M1) pivot_limit counts what the search exchanges; at 0 noth
 TEST_CASE_TEMPLATE(
     "(M1) the search ends, several atoms entering at once: no slack above its rounding, or it says so",
     Scalar, double, float) {
-  using Team = CpuTeam<Scalar>;
+  using Team = typename Cpu<Scalar>::Team;
   using Search = exact::SupportSearch<true, Team>;
   Team const team;
   Index found = 0, given_up = 0;

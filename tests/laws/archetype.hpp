@@ -687,6 +687,11 @@ void each_column(Loops<Scalar>&, Tasks tasks, Index scratch_size, F&& f, Views&&
     f(Team<Scalar>(), j, scratch.data(), detail::argument(views).raw...);
   }
 }
+template <class Scalar, class F, class... Views>
+void each_column(Lane<Scalar>&, Index N, F const& f, Views&&... views) {
+  require(N >= 0, "each_column: ", N, " columns");
+  for (Index j = N - 1; j >= 0; --j) f(Team<Scalar>(), j, detail::argument(views).raw...);
+}
 
 template <class Scalar>
 bool definite_solve(Loops<Scalar>& backend, std::type_identity_t<ConstView<Scalar>> A,

@@ -697,6 +697,13 @@ struct EnterPlace {
   }
 };
 
+struct AddPlace {
+  template <class Team, class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, MatrixView<Scalar> x) const {
+    team.each(x.rows(), [=](Index i) { x(i, j) += static_cast<Scalar>(i * j); });
+  }
+};
+
 template <Backend B>
 void each_column_works_on_every_column(B& b) {
   using Scalar = typename B::Scalar;
@@ -730,6 +737,13 @@ void each_column_works_on_every_column(B& b) {
   each_column(b, 3, 0, EnterPlace(), m);
   CHECK(to_host(b, m) ==
         host_matrix<Scalar>(2, 3, [](Index i, Index j) { return static_cast<Scalar>(i * j); }));
+  for (Index N : {0, 3, 70}) {  // on one lane, in its order with other verbs
+    auto ones = to_device(b, HostMatrix<Scalar>(2, N, Scalar(1)));
+    each_column(b.lane(), N, AddPlace(), View<B>(ones));
+    each(b.lane(), formula::Add(), ones, ConstView<B>(ones));
+    CHECK(to_host(b, ones) ==
+          host_matrix<Scalar>(2, N, [](Index i, Index j) { return static_cast<Scalar>(2 + 2 * i * j); }));
+  }
 }
 
 /// result <- left^T right for `count` columns of left.

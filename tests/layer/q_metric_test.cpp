@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/layer/q_metric.hpp"
 
+#include "detrame/layer/host_parameters.hpp"
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/network/initialise.hpp"
@@ -166,6 +167,57 @@ TEST_CASE("(F3) (F4) the parts of a layer of mixed blocks have names, start and 
         theta);
   project(b, Constraints{}, theta);
   visit(check, theta);
+}
+
+template <class DiagonalPolicy>
+using Parts = QMetricReLU<Mixed<Channels<3, Full>, Channels<4, Convolutional<3, 2>>>, Unroll<3>, StoreStates,
+                          DiagonalPolicy>;
+
+TEST_CASE("(F3) a free diagonal of W~ is left as it is, at the start and by the projection, of parts too") {
+  using B = Cpu<double>;
+  B b;
+  constexpr Shape in{7, 2, 3};
+  auto const diagonal = [](Role const& role, Host const& W) {
+    Index const kg = W.rows(), taps = role.taps;
+    return host_matrix<double>(W.cols() / taps, 1, [&](Index c, Index) {
+      return W(c % kg, (c / kg * taps + taps / 2) * kg + c % kg);
+    });
+  };
+  auto const check = [&](auto const& layer, bool is_free) {
+    auto theta = layer.parameters(b);
+    initialise(b, theta, RandomStart{.spread = .5}, 1);
+    auto const start = to_host(b, theta);
+    Index seen = 0;
+    visit(
+        [&](std::string_view path, Role const& role, auto& p) {
+          if (role.name != "W_tilde") return;
+          ++seen;
+          CHECK(role.free_diagonal == is_free);
+          CHECK((test::max_abs(diagonal(role, start.at(std::string(path)))) > 0) == is_free);
+          p = to_device(b, Host(p.rows(), p.cols(), 2.));
+        },
+        theta);
+    CHECK(seen == 2);
+    project(b, Constraints{}, theta);
+    visit(
+        [&](std::string_view, Role const& role, auto& p) {
+          if (role.name != "W_tilde") return;
+          auto const kept = diagonal(role, to_host(b, ConstView<B>(p)));
+          CHECK(kept == Host(kept.rows(), 1, is_free ? 2. : 0.));
+        },
+        theta);
+    return start;
+  };
+  auto const bound = check(Bind<Parts<ZeroDiagonal>, in, B>(), false),
+             free = check(Bind<Parts<FreeDiagonal>, in, B>(), true);
+  Host const &with = free.at("0.W_tilde"), &without = bound.at("0.W_tilde");
+  CHECK(without == host_matrix<double>(3, 3, [&](Index i, Index j) { return i == j ? 0 : with(i, j); }));
+}
+
+TEST_CASE("(M5) (A1) a layer with a free diagonal obeys the laws, and is the same map as without") {
+  everywhere<QMetricReLU<Full, Unroll<3>, RecomputeStates, FreeDiagonal>, Shape{6, 2, 3}>();
+  constexpr Shape in{7, 2, 3};
+  CHECK(laws::outcome_of<Parts<FreeDiagonal>, in>(5, 1) == laws::outcome_of<Parts<ZeroDiagonal>, in>(5, 1));
 }
 
 }  // namespace detrame

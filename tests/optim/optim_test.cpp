@@ -1,62 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
-
 #include "detrame/backend/cpu/backend.hpp"
-#include "detrame/layer/dense.hpp"
-#include "detrame/layer/dictionary_unrolled.hpp"
-#include "detrame/layer/q_metric.hpp"
-#include "detrame/network/stack.hpp"
-#include "detrame/optim/schedule.hpp"
+#include "detrame/optim/adam_w.hpp"
 #include "detrame/optim/sgd.hpp"
 #include "laws/archetype.hpp"
+#include "optim/one_of_each.hpp"
 #include "support.hpp"
 
 namespace detrame {
-
-/// What layers say of their parameters: weight, bias, W_tilde, h, b, dictionary, shift, lambda, alpha, beta.
-std::array<Role, 10> const roles = [] {
-  using Net = Stack<Dense<4>, QMetricReLU<Full, Unroll<1>>, Dictionary<4, Unrolled<Jacobi, Unroll<1>>>>;
-  Cpu<double> b;
-  std::array<Role, 10> all;
-  visit([&, i = std::size_t(0)](std::string_view, Role const& role,
-                                auto const&) mutable { all.at(i++) = role; },
-        Bind<Net, Shape{4}, Cpu<double>>().parameters(b));
-  return all;
-}();
-
-/// One tensor of each role.
-template <Backend B>
-struct OneOfEach {
-  std::array<Matrix<B>, 10> p;
-  template <class F, class Theta, class... Rest>
-  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-    for (std::size_t i = 0; i < 10; ++i) f(path / roles[i].name, roles[i], theta.p[i], rest.p[i]...);
-  }
-};
-
-/// 4 x 8 each, W~ too: two blocks of 4 x 4.
-template <Backend B>
-OneOfEach<B> values(B& b, double scale, std::uint64_t n) {
-  OneOfEach<B> theta;
-  for (auto& p : theta.p)
-    p = to_device(b, test::mapped([&](auto t) { return static_cast<typename B::Scalar>(scale) * t; },
-                                  test::normal_matrix<typename B::Scalar>(4, 8, test::seed(n++))));
-  return theta;
-}
 
 /// One moment, as an optimiser takes it.
 template <class Theta>
 std::span<Theta> span_of(Theta& moment) {
   return {&moment, 1};
-}
-
-/// (F3), entry by entry.
-template <class Scalar>
-Scalar projected(std::string_view name, Index i, Index j, Scalar p, Scalar margin) {
-  if (name == "W_tilde") return j % 4 == i ? 0 : p;
-  if (name == "h") return std::clamp(p, Scalar(0), Scalar(1));
-  if (name == "alpha") return std::max(p, margin);
-  return name == "b" || name == "lambda" || name == "beta" ? std::max(p, Scalar(0)) : p;
 }
 
 #define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
@@ -96,7 +51,45 @@ TEST_CASE_TEMPLATE(
   REQUIRE(moved == 4 * 6);  // not vacuous: every projection acts
 }
 
-TEST_CASE_TEMPLATE("(F3) a step is SgdStep of each parameter, then project: the same bits", B, BACKENDS) {
+/// The same tensors with no constraint.
+template <Backend B>
+struct Free : OneOfEach<B> {
+  template <class F, class Theta, class... Rest>
+  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    for (std::size_t i = 0; i < 10; ++i)
+      f(path / roles[i].name, Role{.weight = roles[i].weight}, theta.p[i], rest.p[i]...);
+  }
+};
+
+TEST_CASE_TEMPLATE("(F3) a step of each optimiser is the free one, then project: the same bits", B,
+                   BACKENDS) {
+  B b;
+  auto const check = [&](auto const& optimiser) {
+    for (double const scale : {1., 0.7}) {
+      auto theta = values(b, 1, 1);
+      auto const gradient = values(b, 1, 40);
+      Free<B> by_hand{theta};
+      std::vector<OneOfEach<B>> moments;
+      for (auto const& name : optimiser.moments) moments.push_back(values(b, name == "square." ? 0 : 1, 20));
+      std::vector<Free<B>> v(moments.size());
+      for (std::size_t m = 0; m < v.size(); ++m) v[m] = {moments[m]};
+      optimiser.step(b, theta, gradient, moments, 0.3, 2, scale);
+      optimiser.step(b, by_hand, Free<B>{gradient}, v, 0.3, 2, scale);
+      for (std::size_t n = 0; n < 10; ++n) {
+        CHECK_FALSE(to_host(b, by_hand.p[n]) == to_host(b, gradient.p[n]));
+        project(b, optimiser.constraints, roles[n], by_hand.p[n]);
+        CHECK(to_host(b, theta.p[n]) == to_host(b, by_hand.p[n]));
+        for (std::size_t m = 0; m < v.size(); ++m)
+          CHECK(to_host(b, moments[m].p[n]) == to_host(b, v[m].p[n]));
+      }
+    }
+  };
+  check(Sgd{.decays = Sgd::weights_only});
+  check(Sgd{.nesterov = true, .decays = Sgd::weights_only});
+  check(AdamW{.decays = Sgd::weights_only});
+}
+
+TEST_CASE_TEMPLATE("(F3) an unclipped step of Sgd is SgdStep, whose bits no scale touches", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Sgd const sgd{.decays = Sgd::weights_only};
@@ -142,34 +135,6 @@ TEST_CASE("Sgd leaves running statistics alone: neither gradient nor weight deca
   CHECK((theta.mean == before.mean && theta.variance == before.variance));
   CHECK_FALSE(theta.gain == before.gain);
   CHECK(parameter_count(theta) == 4);
-}
-
-TEST_CASE_TEMPLATE("(F3) the projections of Algorithm 2: each role on its set, idempotent, NaN stays", B,
-                   BACKENDS) {
-  using Scalar = typename B::Scalar;
-  B b;
-  Constraints const constraints{.margin = 0.25};
-  auto theta = values(b, 2, 1);
-  auto const before = theta;
-  project(b, constraints, theta);
-  for (std::size_t n = 0; n < 10; ++n) {
-    auto const p = to_host(b, before.p[n]);
-    CHECK(to_host(b, theta.p[n]) == host_matrix<Scalar>(4, 8, [&](Index i, Index j) {
-            return projected(roles[n].name, i, j, p(i, j), Scalar(0.25));
-          }));
-  }
-  auto again = theta;
-  project(b, constraints, again);
-  for (std::size_t n = 0; n < 10; ++n) CHECK(to_host(b, again.p[n]) == to_host(b, theta.p[n]));
-  for (std::size_t n = 0; n < 10; ++n) {
-    Scalar const nan = std::numeric_limits<Scalar>::quiet_NaN();
-    theta.p[n] = to_device(b, HostMatrix<Scalar>(4, 8, nan));
-    project(b, constraints, theta);
-    auto const p = to_host(b, theta.p[n]);
-    for (Index i = 0; i < 4; ++i)
-      for (Index j = 0; j < 8; ++j)
-        CHECK((std::isnan(p(i, j)) || (roles[n].name == "W_tilde" && j % 4 == i)));
-  }
 }
 
 /// A layer's parameters of kinds that no other layer has.
@@ -226,86 +191,65 @@ TEST_CASE("(F3) a role of one's own: Sgd keeps to its set, its decay, and whethe
   CHECK(theta.price_ == before.price_);
 }
 
-TEST_CASE_TEMPLATE("(F3) the ends of an interval are rounded inwards, those of an open one never reached",
-                   Scalar, float, double) {
-  auto const ends = [](double low, double high, bool open) {
-    auto const p = projection<Scalar>({}, {.low = low, .high = high, .open = open}, 1);
-    return std::pair(static_cast<double>(p.low), static_cast<double>(p.high));
-  };
-  for (double low : {.9, -.9, 0., 1e5, 1e17}) {
-    double const high = low + 1 + std::abs(low) / 2;
-    auto const [closed_low, closed_high] = ends(low, high, false);
-    CHECK((closed_low >= low && closed_high <= high));
-    CHECK(closed_low - low <=
-          2 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * std::abs(low));
-    auto const [open_low, open_high] = ends(low, high, true);
-    CHECK((open_low > low && open_high < high));
-  }
-  CHECK(ends(0, 1, false) == std::pair(0., 1.));
-}
-
-TEST_CASE("a projection refuses a set that is empty") {
-  auto const refused = [](Role const& role, double margin, char const* text) {
-    test::check_throws_with<DomainError>([&] { projection<float>({.margin = margin}, role, 1); }, text);
-  };
-  refused({.name = "s", .low = 1, .high = 0.5}, 1, "projection: s in [1, 0.5], which is empty");
-  refused({.name = "s", .low = 0, .high = 1, .open = true}, 0.75, "s in [0.75, 0.25], which is empty");
-  refused({.name = "s", .low = std::numeric_limits<double>::quiet_NaN()}, 1, "s in [nan, inf], which");
-  CHECK(projection<float>({.margin = 0.5}, {.low = 0, .high = 1, .open = true}, 1).low == 0.5f);
-}
-
-TEST_CASE("Sgd refuses numbers outside their ranges, and gradients or velocities of other shapes") {
+TEST_CASE("optimisers refuse numbers outside their ranges, and gradients or moments of other shapes") {
   Cpu<double> b;
-  auto theta = values(b, 1, 1), velocity = values(b, 0, 1);
-  auto const gradient = theta, at_rest = velocity;
+  auto theta = values(b, 1, 1);
+  auto const gradient = theta, zero = values(b, 0, 1);
+  std::vector moments(2, zero);
   double const nan = std::numeric_limits<double>::quiet_NaN();
-  auto const refused = [&](Sgd const& sgd, double rate, char const* text) {
-    test::check_throws_with<DomainError>([&] { sgd.step(b, theta, gradient, span_of(velocity), rate); },
-                                         text);
+  auto const step = [&](auto const& optimiser, auto const& theta_bar, double rate, double scale = 1) {
+    optimiser.step(b, theta, theta_bar, std::span(moments).first(optimiser.moments.size()), rate, 0, scale);
   };
-  refused({}, -1, "Sgd: rate = -1, must be >= 0");
-  refused({}, nan, "Sgd: rate = nan");
-  refused({.momentum = 1}, 1, "Sgd: momentum = 1, must be in [0, 1)");
-  refused({.momentum = -0.5}, 1, "Sgd: momentum = -0.5");
-  refused({.weight_decay = -1}, 1, "Sgd: weight_decay = -1, must be >= 0");
-  refused({.constraints = {.margin = 0}}, 1, "Sgd: margin = 0, must be > 0");
-  auto short_one = gradient;
-  short_one.p[3].resize(4, 7);
-  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, short_one, span_of(velocity), 1); },
-                                      "Sgd: h is 4 x 8, its gradient is 4 x 7");
-  OneOfEach<Cpu<double>> empty;
-  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, gradient, span_of(empty), 1); },
+  auto const refused = [&](auto const& optimiser, double rate, std::string const& text) {
+    test::check_throws_with<DomainError>([&] { step(optimiser, gradient, rate); }, text);
+  };
+  auto const of_both = [&](auto good, std::string const& who) {
+    refused(good, -1, who + ": rate = -1, must be >= 0");
+    refused(good, nan, who + ": rate = nan");
+    auto bad = good;
+    bad.weight_decay = -1;
+    refused(bad, 1, who + ": weight_decay = -1, must be >= 0");
+    bad = good;
+    bad.constraints.margin = 0;
+    refused(bad, 1, who + ": margin = 0, must be > 0");
+    for (double const scale : {-1., nan})
+      test::check_throws_with<DomainError>([&] { step(good, gradient, 1, scale); },
+                                           message(who, ": gradient_scale = ", scale, ", must be >= 0"));
+    auto short_one = gradient;
+    short_one.p[3].resize(4, 7);
+    test::check_throws_with<ShapeError>([&] { step(good, short_one, 1); },
+                                        who + ": h is 4 x 8, its gradient is 4 x 7");
+    test::check_throws_with<ShapeError>(
+        [&] { good.step(b, theta, gradient, std::span<OneOfEach<Cpu<double>>>(), 1, 0); },
+        message(who, ": 0 moments, must be ", good.moments.size()));
+  };
+  of_both(Sgd(), "Sgd");
+  refused(Sgd{.momentum = 1}, 1, "Sgd: momentum = 1, must be in [0, 1)");
+  refused(Sgd{.momentum = -0.5}, 1, "Sgd: momentum = -0.5");
+  refused(Sgd{.momentum = 0, .nesterov = true}, 1, "Sgd: nesterov with momentum = 0, must be > 0");
+  of_both(AdamW(), "AdamW");
+  refused(AdamW{.beta_1 = 1}, 1, "AdamW: beta_1 = 1, must be in [0, 1)");
+  refused(AdamW{.beta_2 = -0.5}, 1, "AdamW: beta_2 = -0.5, must be in [0, 1)");
+  refused(AdamW{.beta_2 = nan}, 1, "AdamW: beta_2 = nan");
+  refused(AdamW{.epsilon = 0}, 1, "AdamW: epsilon = 0, must be > 0");
+
+  std::vector<OneOfEach<Cpu<double>>> empty{zero, {}};
+  test::check_throws_with<ShapeError>([&] { AdamW().step(b, theta, gradient, empty, 1, 0); },
+                                      "AdamW: weight is 4 x 8, its square is 0 x 0");
+  test::check_throws_with<ShapeError>([&] { Sgd().step(b, theta, gradient, span_of(empty[1]), 1); },
                                       "Sgd: weight is 4 x 8, its velocity is 0 x 0");
   for (std::size_t n = 0; n < 10; ++n)  // nothing was moved
-    CHECK((theta.p[n] == gradient.p[n] && velocity.p[n] == at_rest.p[n]));
+    CHECK((theta.p[n] == gradient.p[n] && moments[0].p[n] == zero.p[n] && moments[1].p[n] == zero.p[n]));
 }
 
-TEST_CASE("a step schedule multiplies the rate at its milestones; shares of epochs are rounded up") {
-  StepSchedule const schedule = step_schedule(0.1, 0.2, 60, {0.3, 0.6, 0.8});
-  CHECK(schedule.milestones == std::vector<int>{18, 36, 48});
-  CHECK((schedule.at(0) == 0.1 && schedule.at(17) == 0.1));
-  CHECK((schedule.at(18) == 0.1 * 0.2 && schedule.at(35) == 0.1 * 0.2));
-  CHECK((schedule.at(36) == 0.1 * 0.2 * 0.2 && schedule.at(59) == 0.1 * 0.2 * 0.2 * 0.2));
-  REQUIRE((0.07 * 100 > 7 && 0.29 * 100 < 29));  // in doubles
-  CHECK(step_schedule(1, 0.5, 100, {0.07, 0.29, 0.57}).milestones == std::vector<int>{7, 29, 57});
-  CHECK(step_schedule(1, 0.5, 10, {0.55, 1}).milestones == std::vector<int>{6, 10});
-  CHECK(step_schedule(1, 0.5, 8, {0.3, 0.6, 0.8}).milestones == std::vector<int>{3, 5, 7});
-}
-
-TEST_CASE("a step schedule has its rate in the first epoch, however few there are") {
-  for (int const epochs : {0, 1, 2, 3, 8}) {
-    CAPTURE(epochs);
-    CHECK(step_schedule(0.05, 0.2, epochs, {0, 0.01, 0.3, 0.6, 0.8}).at(0) == 0.05);
-  }
-  CHECK(step_schedule(1, 0.5, 1, {0, 0.3, 0.6, 0.8}).milestones == std::vector<int>{1, 1, 1, 1});
-  CHECK(step_schedule(1, 0.5, 3, {0, 0.3, 0.6, 0.8}).milestones == std::vector<int>{1, 1, 2, 3});
-}
-
-TEST_CASE("a step schedule refuses a rate, factor or share that is none") {
-  auto const refused = [](auto const& f, char const* text) { test::check_throws_with<DomainError>(f, text); };
-  refused([] { step_schedule(-1, 0.5, 10, {}); }, "step_schedule: rate = -1, must be >= 0");
-  refused([] { step_schedule(1, -0.5, 10, {}); }, "step_schedule: factor = -0.5, must be >= 0");
-  refused([] { step_schedule(1, 0.5, 10, {1.5}); }, "step_schedule: share = 1.5, must be in [0, 1]");
+TEST_CASE("AdamW refuses an epsilon that is 0 in the scalar of theta, where 0 / 0 would follow") {
+  Cpu<float> b;
+  auto theta = values(b, 1, 1);
+  auto const gradient = theta;
+  std::vector moments(2, values(b, 0, 1));
+  test::check_throws_with<DomainError>(
+      [&] { AdamW{.epsilon = 1e-60}.step(b, theta, gradient, moments, 1, 0); },
+      "AdamW: epsilon = 1e-60, must be > 0 in the scalar of theta");
 }
 
 }  // namespace detrame

@@ -11,6 +11,7 @@
 #include "detrame/core/shape.hpp"
 #include "detrame/core/version.hpp"
 #include "detrame/layer/dropout.hpp"
+#include "detrame/layer/patches.hpp"
 #include "detrame/prox/unrolled_prox.hpp"
 
 #if defined(EIGEN_WORLD_VERSION)
@@ -57,9 +58,17 @@ __global__ void layer(Random random, MatrixView<Scalar> y) {
   dropout(i, j, y(i, j), g);
 }
 
+/// Where a window reads, and which windows read a site.
+__global__ void places(detrame::Window window, MatrixView<double> y) {
+  Index const q = threadIdx.x;
+  y(0, q) = static_cast<double>(detrame::detail::site_read(window, q, 0, 1));
+  y(1, q) = static_cast<double>(detrame::detail::site_reading(window, q, 0, 1));
+}
+
 }  // namespace
 
 void launch(MatrixView<float> y, MatrixView<float const> x, MatrixView<double> z) {
+  places<<<1, 32>>>(detrame::Window{4, 8, 3, 1, 1}, z);
   map<<<dim3(1, 1), 32>>>(formula::Relu{}, y, x);
   map<<<dim3(1, 1), 32>>>(formula::Axpy<float>{2}, y, x);
   sum_rows<<<1, 32>>>(formula::Square{}, y, x);

@@ -210,11 +210,13 @@ concept team =
     };
 
 template <class B>
-concept columns = requires(B& b, View<B> y) {
+concept columns = requires(B& b, typename B::Lane& lane, View<B> y) {
   /// f(team, j, scratch, raw...) for each column j = 0, ..., N - 1, with `scratch_size` scalars of scratch
   /// and a MatrixView of each matrix or view, whose memory f may read and, if it is not const, write. Columns
   /// run in any order.
   each_column(b, Tasks(0), Index{}, Kernel{}, y);
+  /// The same on one lane, for a chunk of a batch: f(team, j, raw...), without scratch.
+  each_column(lane, Index{}, Kernel{}, y);
 };
 
 template <class B>

@@ -29,8 +29,9 @@ struct Mixed;
 /// Ensures   the bits of the parts, each on its rows.
 /// Adjoint   theirs
 /// Tested    tests/layer/q_metric_test.cpp
-template <class Activation, Index... channels, class... Recipes, int T, class TapePolicy>
-struct QMetric<Activation, Mixed<Channels<channels, Recipes>...>, Unroll<T>, TapePolicy> {
+template <class Activation, Index... channels, class... Recipes, int T, class TapePolicy,
+          class DiagonalPolicy>
+struct QMetric<Activation, Mixed<Channels<channels, Recipes>...>, Unroll<T>, TapePolicy, DiagonalPolicy> {
   static constexpr std::size_t count = sizeof...(channels);
   static_assert(count > 0, "Mixed: at least one part");
   static constexpr Shape output(Shape in) { return in; }
@@ -40,15 +41,16 @@ struct QMetric<Activation, Mixed<Channels<channels, Recipes>...>, Unroll<T>, Tap
     static_assert((channels + ...) == in.channels, "Mixed: its parts must have the channels of the input");
     using Backend = B;
     template <Index k, class Recipe>
-    using Of = typename QMetric<Activation, Recipe, Unroll<T>,
-                                TapePolicy>::template Layer<Shape{k, in.height, in.width}, B>;
+    using Of = typename QMetric<Activation, Recipe, Unroll<T>, TapePolicy,
+                                DiagonalPolicy>::template Layer<Shape{k, in.height, in.width}, B>;
     static constexpr Shape input = in, output = in;
     static constexpr Index multiply_adds = (Of<channels, Recipes>::multiply_adds + ...);
     static constexpr Index samples_at_once = std::max({Of<channels, Recipes>::samples_at_once...});
     static std::string name() {
       std::string parts;
       ((parts += message(parts.empty() ? "" : " and ", channels, " (", name_of<Recipes>(), ")")), ...);
-      return message("Q-metric ", name_of<Activation>(), ", ", parts, ", T = ", T);
+      return message("Q-metric ", name_of<Activation>(), ", ", parts,
+                     DiagonalPolicy::is_free ? " with a free diagonal, T = " : ", T = ", T);
     }
 
     struct Parameters {

@@ -48,10 +48,25 @@ struct Convolutional {
   }
 };
 
-/// W~ is in D0. It starts at 0, under RandomStart normal of deviation spread / sqrt(inputs).             (F3)
+/// What a layer says of the diagonal of its W~, where a convolution's is that of the middle tap: it is in D0,
+/// zero in training and at the start, or free, as other steps than eq. (24) want it (`gershgorin_step`).
+struct ZeroDiagonal {
+  static constexpr bool is_free = false;
+};
+struct FreeDiagonal {
+  static constexpr bool is_free = true;
+};
+
+/// W~, in D0 unless its diagonal is free. It starts at 0, under RandomStart normal of deviation
+/// spread / sqrt(inputs).                                                                                (F3)
 struct RecurrentWeight : Role {
-  constexpr RecurrentWeight(Index taps_, int T)
-      : Role{.name = "W_tilde", .stream = 2, .taps = taps_, .updates = T, .weight = true} {}
+  constexpr RecurrentWeight(Index taps_, int T, bool free_diagonal_)
+      : Role{.name = "W_tilde",
+             .stream = 2,
+             .taps = taps_,
+             .free_diagonal = free_diagonal_,
+             .updates = T,
+             .weight = true} {}
 
   template <class Scalar, class Policy>
   void start(HostMatrix<Scalar>& p, Random const& random, Policy const& policy) const {
@@ -108,7 +123,8 @@ struct Smooth {
   static std::string name() { return message("Huber ", delta.value); }
 };
 
-template <class Activation, class StructureRecipe, class Steps, class TapePolicy = StoreStates>
+template <class Activation, class StructureRecipe, class Steps, class TapePolicy = StoreStates,
+          class DiagonalPolicy = ZeroDiagonal>
 struct QMetric;
 
 /// The Q-metric ReLU of Algorithm 2, its signed sibling, and what else a rule makes of it, with free
@@ -121,17 +137,17 @@ struct QMetric;
 /// Shapes    z, u: channels x columns.  Activation: Nonnegative, Signed, Clipped<Bounds>, Smooth<Delta>, or
 ///           any type with an at<Scalar>() that gives a rule.  W~ as StructureRecipe says (Full, Blocks<g>,
 ///           Convolutional<K>).  h, b: channels x 1.
-/// Requires  the constraints W~ in D0, h in [0, 1], b >= 0 are the optimiser's to keep (F3); the map is
-///           defined without them, but of Signed and Smooth it is nobody's where b < 0. It is a prox only
-///           where `untie` says so (F2).
+/// Requires  the constraints h in [0, 1], b >= 0 and, unless DiagonalPolicy is FreeDiagonal, W~ in D0 are the
+///           optimiser's to keep (F3); the map is defined without them, but of Signed and Smooth it is
+///           nobody's where b < 0. It is a prox only where `untie` says so (F2).
 /// Adjoint   closed form (A1). TapePolicy: StoreStates keeps U_1 ... U_{T-1}, RecomputeStates computes them
 ///           again.
 /// Lending   u is not lent: pullback reads it as U_T. Cannot run in place: pullback reads z.
 /// Cost      2 k^2 T flops a column (K^2 times that for a convolution) forward, about three times that with
 ///           the pullback.
 /// Tested    tests/layer/q_metric_test.cpp
-template <class Activation, class StructureRecipe, int T, class TapePolicy>
-struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy> {
+template <class Activation, class StructureRecipe, int T, class TapePolicy, class DiagonalPolicy>
+struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy, DiagonalPolicy> {
   static_assert(T >= 1, "QMetric: at least one update");
 
   static constexpr Shape output(Shape in) { return in; }
@@ -148,14 +164,16 @@ struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy> {
         T * structure.weight_rows(k) * structure.weight_cols(k) * in.sites();
     static constexpr Index samples_at_once = (structure.batch(0).wanted + in.sites() - 1) / in.sites();
     static std::string name() {
-      return message("Q-metric ", name_of<Activation>(), ", ", name_of<StructureRecipe>(), ", T = ", T);
+      return message("Q-metric ", name_of<Activation>(), ", ", name_of<StructureRecipe>(),
+                     DiagonalPolicy::is_free ? " with a free diagonal, T = " : ", T = ", T);
     }
 
     struct Parameters {
       Matrix<B> W_tilde, h, b;
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W_tilde", RecurrentWeight(structure.taps(), T), theta.W_tilde, rest.W_tilde...);
+        f(path / "W_tilde", RecurrentWeight(structure.taps(), T, DiagonalPolicy::is_free), theta.W_tilde,
+          rest.W_tilde...);
         f(path / "h", Role{.name = "h", .stream = 3, .initial = 1, .low = 0, .high = 1}, theta.h, rest.h...);
         f(path / "b", Role{.name = "b", .stream = 4, .low = 0}, theta.b, rest.b...);
       }
@@ -217,9 +235,11 @@ struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy> {
   };
 };
 
-template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
-using QMetricReLU = QMetric<Nonnegative, StructureRecipe, Steps, TapePolicy>;
-template <class StructureRecipe, class Steps, class TapePolicy = StoreStates>
-using QMetricSoftThreshold = QMetric<Signed, StructureRecipe, Steps, TapePolicy>;
+template <class StructureRecipe, class Steps, class TapePolicy = StoreStates,
+          class DiagonalPolicy = ZeroDiagonal>
+using QMetricReLU = QMetric<Nonnegative, StructureRecipe, Steps, TapePolicy, DiagonalPolicy>;
+template <class StructureRecipe, class Steps, class TapePolicy = StoreStates,
+          class DiagonalPolicy = ZeroDiagonal>
+using QMetricSoftThreshold = QMetric<Signed, StructureRecipe, Steps, TapePolicy, DiagonalPolicy>;
 
 }  // namespace detrame::inline DETRAME_ABI

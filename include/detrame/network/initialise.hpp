@@ -74,7 +74,8 @@ void initialise(B& backend, Theta& theta, Start const& start, std::uint64_t seed
         HostMatrix<typename B::Scalar> values(p.rows(), p.cols());
         start.start(role, values, random);
         p = to_device(backend, values);
-        if (role.taps > 0) each_indexed(backend.lane(), formula::ZeroDiagonal{p.rows(), role.taps}, p);
+        if (role.taps > 0 && !role.free_diagonal)
+          each_indexed(backend.lane(), formula::ZeroDiagonal{p.rows(), role.taps}, p);
         if constexpr (std::derived_from<Start, TiedStart>) {
           if (role.name == "weight") pair = {&p};
           if (role.name == "W_tilde") pair.W_tilde = &p, pair.taps = role.taps;

@@ -54,7 +54,8 @@ formula::Projection<Scalar> projection(Constraints const& constraints, Role cons
                               "], which is empty"));
   return {.low = detail::end_within<Scalar>(role.low, margin, limits::infinity<double>),
           .high = detail::end_within<Scalar>(role.high, margin, -limits::infinity<double>),
-          .diagonal = role.taps > 0 ? formula::ZeroDiagonal(rows, role.taps) : formula::ZeroDiagonal()};
+          .diagonal = role.taps > 0 && !role.free_diagonal ? formula::ZeroDiagonal(rows, role.taps)
+                                                           : formula::ZeroDiagonal()};
 }
 
 /// Projects one parameter.

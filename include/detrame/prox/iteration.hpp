@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "detrame/prox/per_sample.hpp"
@@ -14,7 +15,7 @@ namespace detrame::inline DETRAME_ABI::detail {
 /// The iterates of one run of a recursion, and what is watched of them. What is iterated is a `Problem`:
 ///
 ///   batch(), rows(), working_set()       its columns, and how they are cut into chunks
-///   start()                              every entry of the first iterate
+///   start()                              every entry of the first iterate, unless another one is given
 ///   evaluate(lane, c, U, V)              V, from which the next iterate and r follow
 ///   residuals(lane, c, watched, out, U, V)  |r|_2 of each sample
 ///   terms(lane, c, watched, out, U)      |t|_2 of each sample, t a bound of the terms of r              (U1)
@@ -28,20 +29,29 @@ class Iteration {
   using Scalar = typename B::Scalar;
   using Lane = typename B::Lane;
 
-  Iteration(B& backend, Problem const& problem)
+  /// From an iterate of its own it starts there, finite in each entry; t(0) is that of start() all the same.
+  Iteration(B& backend, Problem const& problem, std::optional<ConstView<B>> const& from = std::nullopt)
       : backend_(backend),
         problem_(problem),
         batch_(problem.batch()),
+        elsewhere_(from.has_value()),
+        farthest_(std::abs(problem.start())),
         per_sample_(backend, batch_.unit, batch_.columns) {
     U_ = zeros(backend, problem.rows(), batch_.columns);
     if (problem.start() != Scalar(0))
       each(backend.lane(), formula::Fill<Scalar>{problem.start()}, View<B>(U_));
+    if (from) {
+      each(backend.lane(), formula::StoreMagnitude{}, View<B>(U_), *from);
+      if (samples() > 0) farthest_ = max_to_host(backend.lane(), ConstView<B>(U_));
+      each(backend.lane(), formula::Assign{}, View<B>(U_), *from);
+    }
     V_ = zeros(backend, problem.rows(), batch_.columns);
     watch_ = zeros(backend, watch_rows, samples());
     if (batch_.unit > 1) active_sites_ = zeros(backend, 1, batch_.columns);
   }
 
   Index samples() const { return batch_.columns / batch_.unit; }
+  Scalar farthest() const { return farthest_; }  ///< max |u_i| of the first iterate
 
   /// Runs until no sample is active, or for `limit` updates, of which it returns the number; u of a sample
   /// that is not finite is NaN then. `contracts()` says whether kappa < 1 is known, and is asked once, when
@@ -147,9 +157,14 @@ class Iteration {
   void begin(Lane& lane, Columns c) {
     View<B> const given = lane.scratch(1, c.count / batch_.unit);
     problem_.given(lane, c, per_sample_, given);
-    problem_.terms(lane, c, per_sample_, row(row_terms, c), iterate(c));
-    each(lane,
-         WatchStart<Scalar>{Problem::reach_from_terms, problem_.reach_divisor(), std::abs(problem_.start())},
+    ConstView<B> at = iterate(c);
+    if (elsewhere_) {
+      View<B> const start = lane.scratch(problem_.rows(), c.count);
+      each(lane, formula::Fill<Scalar>{problem_.start()}, start);
+      at = start;
+    }
+    problem_.terms(lane, c, per_sample_, row(row_terms, c), at);
+    each(lane, WatchStart<Scalar>{Problem::reach_from_terms, problem_.reach_divisor(), farthest_},
          row(row_status, c), row(row_active, c), row(row_in_range, c), row(row_change, c), row(row_reach, c),
          ConstView<B>(row(row_residual, c)), ConstView<B>(row(row_terms, c)), ConstView<B>(given));
   }
@@ -213,6 +228,8 @@ class Iteration {
   B& backend_;
   Problem const& problem_;
   Batch batch_;
+  bool elsewhere_;   // than at start()
+  Scalar farthest_;  // max |u_i| of the first iterate
   PerSample<B> per_sample_;
   Matrix<B> U_, V_;          // k x N
   Matrix<B> watch_;          // watch_rows x samples

@@ -3,6 +3,7 @@
 
 #include <limits>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -164,14 +165,15 @@ struct TakeValue {
 
 }  // namespace detail
 
-/// As many updates of the recursion of eq. (20), from U_0 = 0, as it takes to a fixed point; with free
-/// parameters, which need be nobody's prox.                                                    (M5) (F1) (U3)
+/// As many updates of the recursion of eq. (20), from U_0 = 0 or another start, as it takes to a fixed point;
+/// with free parameters, which need be nobody's prox.                                          (M5) (F1) (U3)
 ///
 ///   u = A(G + W~ u, b),   G = h o Z - W~ Z
 ///
 /// Shapes    as in unrolled_prox; a sample is a column, or an image of a convolution.  known.S: k x 1.
-/// Requires  all shapes, else ShapeError; a tolerance and a limit >= 0, the tolerance finite, else
-///           DomainError. `known`, if given, is what `contraction` says of these W~.
+///           from: k x N, U_0 where it is given.
+/// Requires  all shapes, else ShapeError; a tolerance and a limit >= 0, the tolerance finite, and a finite
+///           U_0, else DomainError. `known`, if given, is what `contraction` says of these W~.
 /// Ensures   (1) residual = max over samples of |u - A(G + W~ u, b)|_2 / |t(0)|_2, from u as returned, where
 ///               t(0) = p + min(b, p), p = |h o z| + |W~||z|: the natural residual, which has no unit.   (U1)
 ///           (2) the status of each sample is the inequality that fired (Status); residual <= until.tolerance
@@ -180,22 +182,29 @@ struct TakeValue {
 ///               known.kappa < 1 it is, there is one, and |u - u_star|_S <= bound.
 ///           (4) no sample is called cycling where kappa < 1, which is asked of `contraction` once, when a
 ///               cycle is suspected, where nothing is known.
-///           (5) U after n updates is that of unrolled_prox with T = n.
-///           (6) Z and b times a power of two: the same statuses and counts, u times it, bit for bit.    (U2)
+///           (5) U after n updates is that of unrolled_prox with T = n, where U_0 = 0.
+///           (6) Z, b and U_0 times a power of two: the same statuses and counts, u times it, bit for
+///               bit.                                                                                    (U2)
 /// Cost      an update: one product with W~, which serves the residual; besides one with |W~| at the start,
 ///           and where the residual is near rounding. Workspace 5 k N scalars.
 /// Source    docs/maths.md (M5), (C1), (U3), (U1)
 /// Tested    tests/prox/unrolled_until_test.cpp
 template <class Activation, Structure S, Backend B>
-UnrolledResult<B> unrolled_prox(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
-                                ConstView<B> h, ConstView<B> b, ConstView<B> Z, Until const& until,
-                                std::optional<Contraction<B>> const& known = std::nullopt) {
+UnrolledResult<B> unrolled_prox(
+    B& backend, S const& structure, Activation activation, ConstView<B> W_tilde, ConstView<B> h,
+    ConstView<B> b, ConstView<B> Z, Until const& until,
+    std::optional<std::type_identity_t<Contraction<B>>> const& known = std::nullopt,
+    std::optional<ConstView<B>> const& from = std::nullopt) {
   using Scalar = typename B::Scalar;
   auto const tolerance = tolerance_of<Scalar>("unrolled_prox", until);
-  detail::check_unrolled<S, ConstView<B>>("unrolled_prox", structure, W_tilde, h, b, Z, 0, Z, {});
+  detail::check_unrolled<S, ConstView<B>>("unrolled_prox", structure, W_tilde, h, b, Z, 0, from.value_or(Z),
+                                          {});
   auto const frame = backend.lane().frame();
   detail::FixedPointProblem<Activation, S, B> const problem(backend, structure, activation, W_tilde, h, b, Z);
-  detail::Iteration run(backend, problem);
+  detail::Iteration run(backend, problem, from);
+  if (!(run.farthest() - run.farthest() == Scalar(0)))
+    throw DomainError(
+        message("unrolled_prox: U_0 has an entry of size ", run.farthest(), ", must be finite"));
   bool const contracts = known && known->kappa < Scalar(1);
   Matrix<B> root_S;  // k x 1
   if (contracts) {

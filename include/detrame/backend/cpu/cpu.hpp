@@ -60,7 +60,7 @@ class CpuInput : public Eigen::Ref<Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::
   CpuInput(MatrixView<Other> v) : CpuInput(MatrixView<Scalar const>(v)) {}  // refused there
 };
 
-template <class Scalar, Index packets = 2>
+template <class Scalar, Index packets>
 class CpuTeam;
 
 /// The CPU: an object of this type owns its threads' scratch memory, and is passed explicitly to whatever
@@ -79,7 +79,7 @@ class Cpu {
   using ConstView = MatrixView<Scalar const>;
   using Input = CpuInput<Scalar>;
   using Lane = CpuLane<Scalar>;
-  using Team = CpuTeam<Scalar>;
+  using Team = CpuTeam<Scalar, 2>;
 
   /// Whether this program has threads. Without them a Cpu has one, whatever it was asked for.
   static constexpr bool has_threads = detail::has_threads;

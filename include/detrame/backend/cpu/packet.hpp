@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <bit>
 
 #include "detrame/core/matrix_view.hpp"
 
@@ -88,7 +89,7 @@ template <class P>
 template <class P>
 [[gnu::always_inline]] inline bool any(P mask) {
   if constexpr (sizeof(P) == sizeof(Packet<float>) && lanes<float> > 1)
-    return Eigen::internal::predux_any(reinterpret_cast<Packet<float>>(mask));
+    return Eigen::internal::predux_any(std::bit_cast<Packet<float>>(mask));
   else
     return Eigen::internal::predux_any(mask);
 }

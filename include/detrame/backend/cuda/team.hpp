@@ -130,7 +130,27 @@ __global__ void __launch_bounds__(CudaTeam<Scalar>::threads, 1)
   }
 }
 
+/// A kernel that takes no scratch.
+template <class F>
+struct WithoutScratch {
+  F f;
+  template <class Team, class Scalar, class... Raw>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, Raw... raw) const {
+    f(team, j, raw...);
+  }
+};
+
 }  // namespace device
+
+template <class Scalar, class F, class... Views>
+void each_column(CudaLane<Scalar>& lane, Index N, F const& f, Views&&... views) {
+  if (N == 0) return;
+  auto const blocks = static_cast<unsigned>(std::min<Index>(N, Index{1} << 20));
+  device::column_kernel<Scalar>
+      <<<blocks, CudaTeam<Scalar>::threads, device::parts_bytes<Scalar>, lane.stream()>>>(
+          device::WithoutScratch<F>{f}, N, static_cast<Scalar*>(nullptr), Index{0}, reader(views).view...);
+  device::check_launch("each_column");
+}
 
 template <class Scalar, class F, class... Views>
 void each_column(Cuda<Scalar>& backend, Tasks tasks, Index scratch_size, F const& f, Views&&... views) {

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "detrame/layer/concept.hpp"
+
+namespace detrame::inline DETRAME_ABI {
+
+/// What a Q-metric layer of a network reads.
+template <class Scalar>
+struct RecurrenceInput {
+  std::string place;     ///< "3.branch.2", to which ".W_tilde" is added
+  Shape shape;           ///< of a sample
+  HostMatrix<Scalar> z;  ///< channels x (sites samples)
+};
+
+/// z of each layer with a W~, for the samples of x, in the order of work: that of `forward` in training mode
+/// where nothing is dropped. BatchNorm takes the statistics of these samples.
+///
+/// Cost      a forward, whose tape is allocated, and a copy of each z
+/// Tested    tests/network/recurrence_inputs_test.cpp
+template <LayerMaps Net>
+auto recurrence_inputs(typename Net::Backend& backend, Net const& net, typename Net::Parameters const& theta,
+                       ConstView<typename Net::Backend> x) {
+  using B = typename Net::Backend;
+  if constexpr (requires { net.recurrence_inputs(backend, theta, x); }) {
+    return net.recurrence_inputs(backend, theta, x);
+  } else {
+    std::vector<RecurrenceInput<typename B::Scalar>> all;
+    auto const tape = std::make_unique<typename Net::Tape>();
+    net.forward(backend, theta, x, *tape, {.dropping = false});
+    walk(
+        [&]<class L>(Path const& path, L const&, auto const& parameters, auto const& of_layer) {
+          if constexpr (requires {
+                          parameters.W_tilde;
+                          ConstView<B>(of_layer.z);
+                        }) {
+            std::string_view const place = path;
+            all.push_back({std::string(place.substr(0, place.empty() ? 0 : place.size() - 1)), L::input,
+                           to_host(backend, of_layer.z)});
+          }
+        },
+        net, Path(), theta, *tape);
+    return all;
+  }
+}
+
+}  // namespace detrame::inline DETRAME_ABI
