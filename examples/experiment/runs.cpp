@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
+#include <tuple>
 
 #include "quoted.hpp"
 #include "ranges.hpp"
@@ -176,6 +178,40 @@ Runs read_runs(std::filesystem::path const& folder) {
     if (run.epochs > 0) runs.all.push_back(run);
   }
   return runs;
+}
+
+std::vector<Run> best_runs(std::vector<Run> const& runs, Row const& row, bool any_settings) {
+  auto const network = [](auto const& r, int const& T) {
+    return std::tie(r.net, r.depth, r.widen, r.dataset, T);
+  };
+  auto const rank = [](Run const& r) { return std::tie(r.train_images, r.epochs); };
+  std::vector<Run> best;
+  for (Run const& run : runs) {
+    if (network(run, run.steps) != network(row, row.T) || !run.finished || run.epochs == 0) continue;
+    if (!any_settings && !run.others.empty()) continue;
+    if (!best.empty() && rank(run) < rank(best[0])) continue;
+    if (!best.empty() && rank(best[0]) < rank(run)) best.clear();
+    if (std::none_of(best.begin(), best.end(),
+                     [&](Run const& b) { return b.seed == run.seed || b.others != run.others; }))
+      best.push_back(run);
+  }
+  return best;
+}
+
+std::string accuracy_text(std::vector<Run> const& runs) {
+  double const n = static_cast<double>(runs.size());
+  double mean = 0, squares = 0;
+  for (Run const& run : runs) mean += 100 * run.accuracy / n;
+  for (Run const& run : runs) squares += (100 * run.accuracy - mean) * (100 * run.accuracy - mean);
+  char text[64];
+  if (runs.size() > 1)
+    std::snprintf(text, sizeof text, "%.2f +- %.2f", mean, std::sqrt(squares / (n - 1)));
+  else
+    std::snprintf(text, sizeof text, "%.2f", mean);
+  Run const& one = runs.at(0);
+  return message(text, " (", runs.size(), runs.size() == 1 ? " seed, " : " seeds, ", one.epochs, " of ",
+                 find_data_set(one.dataset).epochs, " epochs", one.others.empty() ? "" : ", ", one.others,
+                 ")");
 }
 
 }  // namespace experiment

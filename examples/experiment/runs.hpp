@@ -21,6 +21,13 @@ struct Run {
   double test_seconds;   ///< an image
 };
 
+/// The network of a table's row, and its data.
+struct Row {
+  std::string net;
+  int depth, widen, T;
+  std::string dataset;
+};
+
 /// The runs of a folder.
 struct Runs {
   std::vector<Run> all;
@@ -32,5 +39,12 @@ struct Runs {
 /// the network, and settings are taken for the protocol's where rate and images are. FormatError where a
 /// summary is none, or has numbers that cannot be.
 Runs read_runs(std::filesystem::path const& folder);
+
+/// The finished runs of a row, one a seed, that have the most epochs and differ from the protocol in nothing
+/// else; with any settings, those of one kind, which have the most images and then the most epochs.
+std::vector<Run> best_runs(std::vector<Run> const& runs, Row const& row, bool any_settings = false);
+
+/// "82.00 +- 1.00 (3 seeds, 8 of 200 epochs)": the mean and the deviation (n - 1) over some runs of one kind.
+std::string accuracy_text(std::vector<Run> const& runs);
 
 }  // namespace experiment

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -25,13 +24,6 @@ std::string formatted(char const* format, double number) {
   std::snprintf(text, sizeof text, format, number);
   return text;
 }
-
-/// The network of a row.
-struct Row {
-  std::string net;
-  int depth, widen, T;
-  std::string dataset;
-};
 
 Row row_of(Architecture const& a, char const* dataset, int T) {
   return {(T > 0 ? "detrame-" : "") + std::string(a.family), a.depth, a.widen, T, dataset};
@@ -72,40 +64,12 @@ class Rows {
     return text;
   }
 
-  /// The finished runs of a network, one a seed, that have the most epochs and differ from the protocol in
-  /// nothing else; where any may, those of one kind, first with the most images, then the most epochs.
-  std::vector<Run> runs(Row const& row) const {
-    std::vector<Run> best;
-    for (Run const& run : runs_.all) {
-      if (run.net != row.net || run.depth != row.depth || run.widen != row.widen || run.steps != row.T ||
-          run.dataset != row.dataset || !run.finished || run.epochs == 0)
-        continue;
-      if (!run.others.empty() && !is_deep_dictionary(row)) continue;
-      auto const rank = [](Run const& r) { return std::tie(r.train_images, r.epochs); };
-      if (!best.empty() && rank(run) < rank(best[0])) continue;
-      if (!best.empty() && rank(best[0]) < rank(run)) best.clear();
-      bool const same = std::any_of(best.begin(), best.end(), [&](Run const& b) {
-        return b.seed == run.seed || b.others != run.others;
-      });
-      if (!same) best.push_back(run);
-    }
-    return best;
-  }
+  std::vector<Run> runs(Row const& row) const { return best_runs(runs_.all, row, is_deep_dictionary(row)); }
 
   /// "80.79 (1 seed, 8 of 200 epochs)", or what stands in for it.
   std::string ours(Row const& row) const {
     auto const found = runs(row);
-    if (found.empty()) return not_run(row);
-    double const n = static_cast<double>(found.size());
-    double mean = 0, squares = 0;
-    for (Run const& run : found) mean += 100 * run.accuracy / n;
-    for (Run const& run : found) squares += (100 * run.accuracy - mean) * (100 * run.accuracy - mean);
-    std::string const deviation =
-        found.size() > 1 ? " +- " + formatted("%.2f", std::sqrt(squares / (n - 1))) : "";
-    return formatted("%.2f", mean) + deviation +
-           message(" (", found.size(), found.size() == 1 ? " seed, " : " seeds, ", found[0].epochs, " of ",
-                   find_data_set(row.dataset).epochs, " epochs", found[0].others.empty() ? "" : ", ",
-                   found[0].others, ")");
+    return found.empty() ? not_run(row) : accuracy_text(found);
   }
 
   /// "not run here: 27.8 hours at 100 images/s"
@@ -246,7 +210,8 @@ void print_table5(Rows const& rows) {
 void print_table7(Rows const& rows) {
   std::printf(
       "\nTable 7. cifar10: seconds of training, 1e-4 s of testing an image; ours below, by the commands of "
-      "Table 4\n\n  %-20s %10s %10s   %9s %9s\n",
+      "Table 4 (\"-\": not\nmeasured; of any model, evaluate --checkpoint prints images/s)\n\n  %-20s %10s "
+      "%10s   %9s %9s\n",
       "network", "original", "DeTraMe", "original", "DeTraMe");
   for (std::size_t i = 0; i < published::table7.size(); ++i) {
     auto const& t = published::table7[i];

@@ -138,3 +138,33 @@ TEST_CASE("runs: numbers of a summary that cannot be are refused before they are
   refuses("{", "found: [json");
   check_throws_with<FormatError>([&] { read_runs(folder / "none"); }, "none: expected a folder, found none");
 }
+
+TEST_CASE("runs: of a row, those of the protocol with the most epochs, one a seed, as mean and deviation") {
+  Row const row{"resnet", 8, 1, 0, "cifar10"};
+  Run run{};
+  run.net = "resnet", run.depth = 8, run.widen = 1, run.dataset = "cifar10";
+  run.finished = true, run.train_images = 50000;
+  auto const with = [&](char const* seed, int epochs, double accuracy, char const* others = "") {
+    Run other = run;
+    other.seed = seed, other.epochs = epochs, other.accuracy = accuracy, other.others = others;
+    return other;
+  };
+  std::vector<Run> runs{with("1", 8, .7), with("2", 200, .81), with("3", 200, .83), with("3", 200, .99)};
+  runs.push_back(with("4", 200, .9, "--lr 0.02"));
+  runs.push_back(with("5", 300, .9));
+  runs.back().finished = false;
+  runs.push_back(with("6", 300, .9));
+  runs.back().steps = 3;
+  runs.push_back(with("7", 300, .9));
+  runs.back().dataset = "cifar100";
+  CHECK(accuracy_text(best_runs(runs, row)) == "82.00 +- 1.41 (2 seeds, 200 of 200 epochs)");
+  CHECK(accuracy_text({with("1", 8, 0)}) == "0.00 (1 seed, 8 of 200 epochs)");
+  CHECK(best_runs(runs, {"resnet", 20, 1, 0, "cifar10"}).empty());
+
+  runs = {with("1", 2, .4, "--batch 32"), with("2", 2, .5, "--limit 10000"), with("3", 2, .6, "--batch 32")};
+  runs[1].train_images = 10000;
+  CHECK(best_runs(runs, row).empty());
+  CHECK(accuracy_text(best_runs(runs, row, true)) == "50.00 +- 14.14 (2 seeds, 2 of 200 epochs, --batch 32)");
+  std::swap(runs[0], runs[1]);
+  CHECK(best_runs(runs, row, true).size() == 2);
+}
