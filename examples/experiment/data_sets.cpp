@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data_sets.hpp"
 
+#include <algorithm>
 #include <bit>
+
+#include "protocol.hpp"
 
 #ifdef DETRAME_HAS_MATIO
 #include "detrame/data/svhn.hpp"
@@ -58,11 +61,10 @@ std::filesystem::path inner(std::filesystem::path const& folder, char const* nam
 ImageBytes<float> read_street_numbers(std::filesystem::path const& folder, Part part, Index limit) {
 #ifdef DETRAME_HAS_MATIO
   if (part == Part::test) return read_svhn_bytes<float>({folder / "test_32x32.mat"}, limit);
-  constexpr Index in_train = 73257;
   auto const extra = folder / "extra_32x32.mat";
-  if (std::error_code none; limit > in_train && !std::filesystem::exists(extra, none))
+  if (std::error_code none; limit > protocol::svhn_train && !std::filesystem::exists(extra, none))
     throw FormatError(message(extra.string(), ": expected the images that are trained on besides those of ",
-                              "train_32x32.mat, found no such file; --limit ", in_train,
+                              "train_32x32.mat, found no such file; --limit ", protocol::svhn_train,
                               " trains without them"));
   return read_svhn_bytes<float>({folder / "train_32x32.mat", extra}, limit);
 #else
@@ -71,52 +73,54 @@ ImageBytes<float> read_street_numbers(std::filesystem::path const& folder, Part 
 #endif
 }
 
+constexpr std::string_view idx_files =
+    "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (or test-...), perhaps with .gz, or .idx for "
+    "-idx";
+constexpr std::string_view fashion_files =
+    "those of mnist; Debian's package dataset-fashion-mnist has them, and they are found where it puts them";
+
+/// What protocol.hpp says of the data set of this name, with what only files can say.
+DataSet data_set(std::string_view name, Shape const& shape, int classes, std::string_view files,
+                 decltype(DataSet::read) read) {
+  protocol::Training const& p = protocol::training_of(name);
+  DataSet set{name,         shape,       classes,        p.epochs,      p.rate, p.factor, {},
+              p.normalised, p.augmented, p.train_images, p.test_images, files,  read};
+  std::copy_if(p.shares.begin(), p.shares.end(), std::back_inserter(set.shares),
+               [](double share) { return share > 0; });
+  return set;
+}
+
 }  // namespace
 
 std::span<DataSet const> data_sets() {
-  constexpr std::string_view idx =
-      "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-... (or test-...), perhaps with .gz, or .idx "
-      "for -idx";
+  Shape const small{1, 28, 28}, colour{3, 32, 32};
   static std::vector<DataSet> const all{
-      {.name = "digits",
-       .shape = {1, 8, 8},
-       .rate = .05,
-       .files = "digits-images-idx3-ubyte, digits-labels-idx1-ubyte (data/digits of the source tree)",
-       .read = read_digits},
-      {.name = "mnist", .shape = {1, 28, 28}, .files = idx, .read = read_idx},
-      {.name = "fashion-mnist", .shape = {1, 28, 28}, .files = idx, .read = read_idx},
-      {.name = "usps", .shape = {1, 16, 16}, .files = idx, .read = read_idx},
-      {.name = "cifar10",
-       .shape = {3, 32, 32},
-       .epochs = 200,
-       .augmented = true,
-       .files = "data_batch_1.bin ... data_batch_5.bin, test_batch.bin, or the folder cifar-10-batches-bin "
-                "with them",
-       .read =
-           [](std::filesystem::path const& folder, Part part, Index limit) {
-             return read_cifar10_bytes<float>(inner(folder, "cifar-10-batches-bin"), part, limit);
-           }},
-      {.name = "cifar100",
-       .shape = {3, 32, 32},
-       .classes = 100,
-       .epochs = 200,
-       .augmented = true,
-       .files = "train.bin, test.bin, or the folder cifar-100-binary with them",
-       .read =
-           [](std::filesystem::path const& folder, Part part, Index limit) {
-             return read_cifar100_bytes<float>(inner(folder, "cifar-100-binary"), part, limit);
-           }},
-      {.name = "svhn",
-       .shape = {3, 32, 32},
-       .epochs = 160,
-       .rate = .01,
-       .factor = .1,
-       .shares = {.5, .75},
-       .normalised = false,
-       .files = "train_32x32.mat, extra_32x32.mat, test_32x32.mat",
-       .read = read_street_numbers},
+      data_set("digits", {1, 8, 8}, 10,
+               "digits-images-idx3-ubyte, digits-labels-idx1-ubyte (data/digits of the source tree)",
+               read_digits),
+      data_set("mnist", small, 10, idx_files, read_idx),
+      data_set("fashion-mnist", small, 10, fashion_files, read_idx),
+      data_set("usps", {1, 16, 16}, 10, idx_files, read_idx),
+      data_set("cifar10", colour, 10,
+               "data_batch_1.bin ... data_batch_5.bin, test_batch.bin, or the folder cifar-10-batches-bin "
+               "with them",
+               [](std::filesystem::path const& folder, Part part, Index limit) {
+                 return read_cifar10_bytes<float>(inner(folder, "cifar-10-batches-bin"), part, limit);
+               }),
+      data_set("cifar100", colour, 100, "train.bin, test.bin, or the folder cifar-100-binary with them",
+               [](std::filesystem::path const& folder, Part part, Index limit) {
+                 return read_cifar100_bytes<float>(inner(folder, "cifar-100-binary"), part, limit);
+               }),
+      data_set("svhn", colour, 10, "train_32x32.mat, extra_32x32.mat, test_32x32.mat", read_street_numbers),
   };
   return all;
+}
+
+std::filesystem::path default_folder(DataSet const& set, std::filesystem::path const& packages) {
+  if (set.name == "digits") return DETRAME_DATA_DIR "/digits";
+  auto const folder = packages / set.name;
+  std::error_code none;
+  return set.name == "fashion-mnist" && std::filesystem::is_directory(folder, none) ? folder : "";
 }
 
 DataSet const& find_data_set(std::string_view name) {
