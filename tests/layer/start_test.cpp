@@ -153,8 +153,8 @@ std::map<std::string, HostMatrix<double>> of_wide(Start const& start) {
   return all;
 }
 
-/// Of n independent numbers of known mean and variance, and of fourth moment kurtosis variance^2, the means of
-/// numbers and of squared deviations are off by 4 of their own deviations at most.
+/// Of n independent numbers of known mean and variance, and of fourth moment kurtosis variance^2: the means
+/// of the numbers and of the squared deviations are off by 4 of their own deviations at most.
 void check_moments(HostMatrix<double> const& p, double mean, double variance, double kurtosis) {
   double const n = static_cast<double>(p.rows() * p.cols());
   double sum = 0, squares = 0;
