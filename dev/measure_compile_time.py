@@ -25,7 +25,7 @@ using Net = Bind<ResNet<DeTraMe<3>, DEPTH>, Shape{3, 32, 32}, Cpu<float>>;
 
 float step(Cpu<float>& cpu, Net::Parameters& theta, TrainingState<Net>& state, Cpu<float>::ConstView x,
            Cpu<float>::ConstView targets) {
-  return train_step(cpu, Net(), SoftmaxCrossEntropy(), Sgd(), .1, theta, state, x, targets, Draw());
+  return train_step(cpu, Net(), SoftmaxCrossEntropy(), Sgd(), .1, theta, state, x, targets, Draw()).loss;
 }
 """
 

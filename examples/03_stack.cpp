@@ -33,12 +33,15 @@ int main() {
         theta);
   std::cout << '\n';
 
-  TrainingOptions options{.epochs = 200, .batch = 50, .schedule = step_schedule(.05, .2, 200, {.6, .8})};
-  options.sgd.decays = Sgd::weights_only;
-  fit(cpu, net, SoftmaxCrossEntropy(), theta, data, options, [](Epoch const& epoch) {
-    if (epoch.number % 50 == 49) std::cout << "epoch " << epoch.number + 1 << ": loss " << epoch.loss << '\n';
+  TrainingOptions options{.epochs = 200,
+                          .schedule = step_schedule(.05, .2, 200, {.6, .8}),
+                          .optimiser = Sgd{.decays = Sgd::weights_only}};
+  options.on_epoch = [](FitRecord const& record) {
+    EpochReport const& epoch = record.history.back();
+    if (epoch.number % 50 == 0) std::cout << "epoch " << epoch.number << ": loss " << epoch.loss << '\n';
     return true;
-  });
+  };
+  auto const trained = fit(cpu, net, theta, Batches(cpu, data, {.size = 50}), options);
   auto const result = evaluate(cpu, net, SoftmaxCrossEntropy(), theta, data);
   std::cout << "accuracy on the training points: " << result.accuracy << "\n\nclasses in the plane:\n";
 
@@ -51,5 +54,5 @@ int main() {
         std::cout << (scores(0) > scores(1) ? 'o' : '.');
       }
   });
-  return result.accuracy > 0.9 ? 0 : 1;
+  return trained.status == FitStatus::finished && result.accuracy > 0.9 ? 0 : 1;
 }

@@ -24,7 +24,8 @@ HostMatrix<float> scores_after_training(B& backend, HostParameters<float> const&
   auto const targets = one_hot(backend, labels, 2);
   for (int step = 0; step < 5; ++step) {
     float const loss = train_step(backend, net, SoftmaxCrossEntropy(), Sgd(), .1, theta, state,
-                                  ConstView<B>(x), ConstView<B>(targets), Draw());
+                                  ConstView<B>(x), ConstView<B>(targets), Draw())
+                           .loss;
     std::cout << "  step " << step + 1 << ": loss " << loss << '\n';
   }
   return to_host(backend, predict(backend, net, theta, x));

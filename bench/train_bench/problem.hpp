@@ -49,7 +49,8 @@ struct TrainProblem {
   float step(bool dropping = true) {
     Draw const draw{.seed = 1, .step = state.step, .dropping = dropping};
     return train_step(backend, net, SoftmaxCrossEntropy(), Sgd(), .01, theta, state, ConstView<B>(x),
-                      ConstView<B>(targets), draw);
+                      ConstView<B>(targets), draw)
+        .loss;
   }
 
   void predict() { net.predict(backend, theta, ConstView<B>(x), View<B>(y)); }

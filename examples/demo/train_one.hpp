@@ -2,15 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <limits>
 
 #include "demo.hpp"
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/layer/dense.hpp"
-#include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/stack.hpp"
-#include "detrame/train/algorithm2.hpp"
-#include "detrame/train/evaluate.hpp"
+#include "detrame/train/fit.hpp"
 
 namespace demo {
 
@@ -31,16 +30,15 @@ Run train_one(Digits const& digits, Start const& start, double rate, int epochs,
   auto theta = net.parameters(cpu);
   initialise(cpu, theta, start, seed);
 
-  TrainingOptions options{
-      .epochs = epochs, .batch = 128, .schedule = step_schedule(rate, .2, epochs, {.3, .6, .8})};
-  options.seed = seed;
-  options.sgd.trains = Sgd::not_the_problem;
+  TrainingOptions const options{.epochs = epochs,
+                                .schedule = step_schedule(rate, .2, epochs, {.3, .6, .8}),
+                                .optimiser = Sgd{.trains = Sgd::not_the_problem},
+                                .seed = seed};
   Run run{};
   auto const begin = std::chrono::steady_clock::now();
-  fit(cpu, net, SoftmaxCrossEntropy(), theta, train, options, [&](Epoch const& epoch) {
-    run.loss = epoch.loss;
-    return std::isfinite(epoch.loss);  // from NaN nothing comes back
-  });
+  auto const trained = fit(cpu, net, theta, Batches(cpu, train, {.size = 128, .seed = seed}), options);
+  run.loss = trained.status == FitStatus::finished ? trained.record.history.back().loss
+                                                   : std::numeric_limits<double>::quiet_NaN();
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   run.validation = evaluate(cpu, net, SoftmaxCrossEntropy(), theta, validation).accuracy;
   run.test = evaluate(cpu, net, SoftmaxCrossEntropy(), theta, test).accuracy;

@@ -30,6 +30,12 @@ struct Measured {
   Index correct;
 };
 
+/// Of some samples: the mean loss; their scores, classes x samples.
+struct Answers {
+  double loss;
+  HostMatrix<float> scores;
+};
+
 /// How SGD is done. `rate` is the epoch's.
 struct StepChoices {
   double rate, momentum, weight_decay;
@@ -51,8 +57,9 @@ class HostNetwork {
                         Draw draw) = 0;
   /// The inference map: classes x samples.
   virtual HostMatrix<float> scores(HostMatrix<float> const& x) = 0;
-  virtual Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
-  /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" is a tensor beside it.
+  virtual Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
+  /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" and "scores" are
+  /// tensors beside it.
   virtual TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
 
   virtual void store(TensorFile& model) = 0;

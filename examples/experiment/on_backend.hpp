@@ -42,7 +42,8 @@ class OnBackend final : public HostNetwork {
     state_.x = to_device(backend_, x);
     state_.targets = targets_of(labels);
     float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
-                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw);
+                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw)
+                           .loss;
     return {double{loss}, correct(state_.scores, labels)};
   }
 
@@ -50,11 +51,11 @@ class OnBackend final : public HostNetwork {
     return to_host(backend_, predict(backend_, net_, theta_, to_device(backend_, x)));
   }
 
-  Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) override {
+  Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto const y = predict(backend_, net_, theta_, to_device(backend_, x));
     auto const targets = targets_of(labels);
     return {double{SoftmaxCrossEntropy().value(backend_, ConstView<B>(y), ConstView<B>(targets))},
-            correct(ConstView<B>(y), labels)};
+            to_host(backend_, y)};
   }
 
   TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) override {
@@ -62,10 +63,11 @@ class OnBackend final : public HostNetwork {
     state.x = to_device(backend_, x);
     auto const targets = targets_of(labels);
     auto const y = net_.forward(backend_, theta_, ConstView<B>(state.x), state.tape, {.dropping = false});
+    TensorFile file;
+    file.tensors["scores"] = tensor(to_host(backend_, y));  // the pullback may write over them
     resize(backend_, state.y_bar, y.rows(), y.cols());
     float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView<B>(targets), state.y_bar);
     pullback_parameters(backend_, net_, theta_, state.tape, state.y_bar, state.gradient);
-    TensorFile file;
     store_parameters(backend_, state.gradient, file);
     file.tensors["loss"] = tensor(HostMatrix<float>(1, 1, loss));
     return file;

@@ -74,5 +74,5 @@
 #include "detrame/prox/unrolled_prox_jvp.hpp"
 #include "detrame/prox/unrolled_prox_until.hpp"
 #include "detrame/robust/lipschitz.hpp"
-#include "detrame/train/algorithm2.hpp"
-#include "detrame/train/evaluate.hpp"
+#include "detrame/train/fit.hpp"
+#include "detrame/train/progress.hpp"

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/data/svhn.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
 #include <map>
 
+#include "allocation_counter.hpp"
+#include "detrame/data/loader.hpp"
 #include "mutated_file.hpp"
 #include "support.hpp"
 
@@ -58,7 +64,97 @@ void write(std::filesystem::path const& file, Content content) {
   }
 }
 
+/// Of a file of n samples.
+Content content_of(std::size_t n, double first_label) {
+  Content content{.X_dims = {32, 32, 3, n}, .y_dims = {n, 1}, .labels = {}};
+  for (std::size_t i = 0; i < n; ++i)
+    content.labels.push_back(1 + std::fmod(first_label + static_cast<double>(i), 10));
+  return content;
+}
+
+/// The most memory that this process has had resident, in bytes; 0 where the system does not say.
+Index peak_resident() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word)
+    if (word == "VmHWM:") {
+      Index kilobytes = 0;
+      status >> kilobytes;
+      return 1024 * kilobytes;
+    }
+  return 0;
+}
+
+/// What f() returns, run by a child process; 255 where it does not come to an end.
+template <class F>
+int in_a_child(F const& f) {
+  pid_t const child = ::fork();
+  if (child == 0) {
+    int result = 255;
+    try {
+      result = f();
+    } catch (...) {
+    }
+    ::_exit(result);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
 }  // namespace
+
+TEST_CASE("svhn: the images of several files follow one another, up to the limit; no file beyond is opened") {
+  TemporaryFolder const folder("svhn");
+  std::vector<std::filesystem::path> const files{folder / "train_32x32.mat", folder / "extra_32x32.mat"};
+  write(files[0], content_of(5, 0));
+  write(files[1], content_of(7, 5));
+  auto const train = read_svhn<float>(files[0]), extra = read_svhn<float>(files[1]);
+  auto const both = read_svhn_bytes<float>(files);
+  CHECK(both.shape == Shape{3, 32, 32});
+  CHECK(both.classes == 10);
+  CHECK(both.labels == std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2});
+  auto const numbers = unpacked(both);
+  REQUIRE(numbers.images.cols() == 12 * 1024);
+  REQUIRE(train.images(0, 0) != train.images(1, 0));
+  for (Index j = 0; j < 12 * 1024; ++j)
+    for (Index c = 0; c < 3; ++c)
+      REQUIRE(numbers.images(c, j) == (j < 5 * 1024 ? train.images(c, j) : extra.images(c, j - 5 * 1024)));
+  auto const six = read_svhn_bytes<float>(files, 6);
+  CHECK(six.labels == std::vector<int>{1, 2, 3, 4, 5, 6});
+  CHECK(std::equal(six.pixels.begin(), six.pixels.end(), both.pixels.begin()));
+  CHECK(six.pixels.size() == 6 * 3072);
+  std::filesystem::remove(files[1]);
+  CHECK(read_svhn_bytes<float>(files, 5).labels == train.labels);
+  CHECK(read_svhn_bytes<float>({folder / "none"}, 0).samples() == 0);
+  check_throws_with<FormatError>([&] { read_svhn_bytes<float>(files); },
+                                 "extra_32x32.mat: expected a MATLAB file, found no such file");
+}
+
+#if !defined(DETRAME_TEST_ASAN)  // whose own memory is counted too
+TEST_CASE("svhn: reading takes the bytes of the images, training on them two batches more") {
+  if (peak_resident() == 0) return;
+  TemporaryFolder const folder("svhn");
+  std::vector<std::filesystem::path> const files{folder / "train.mat", folder / "extra.mat"};
+  write(files[0], content_of(4000, 0));
+  write(files[1], content_of(8000, 0));
+  constexpr Index bytes = 12000 * 3072, batch = 100 * 3072 * sizeof(float), slack = 3 << 20;
+  REQUIRE(2 * batch + slack < bytes / 4);  // another copy of the bytes would show, and floats more so
+  CHECK(in_a_child([&] {
+          Index const before = peak_resident();
+          auto const data = read_svhn_bytes<float>(files);
+          Index const read = peak_resident() - before;
+          Loader loader(data, {.size = 100}, RandomCrop(seed(1)));
+          Index labels = 0;
+          loader.begin(0);
+          while (auto const* const part = loader.next()) labels += static_cast<Index>(part->labels.size());
+          Index const trained = peak_resident() - before;
+          if (labels != 12000 || read < bytes * 3 / 4) return 1;
+          if (read > bytes + slack) return 2;
+          return trained > bytes + 2 * batch + slack ? 3 : 0;
+        }) == 0);
+}
+#endif
 
 TEST_CASE_TEMPLATE("svhn: column-major planes become channels of a site; the label 10 is the digit 0", Scalar,
                    float, double) {

@@ -3,13 +3,16 @@
 
 #include <map>
 #include <set>
+#include <string>
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/layer/batch_norm.hpp"
 #include "detrame/layer/convolution.hpp"
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"
+#include "detrame/layer/global_average_pool.hpp"
 #include "detrame/layer/q_metric.hpp"
+#include "detrame/network/any.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/stack.hpp"
 #include "support.hpp"
@@ -79,7 +82,7 @@ TEST_CASE(
 }
 
 /// Weights of deviation sqrt(2 / inputs), all else as its role says, and a W~ of ones.
-struct HeStart : RandomStart {
+struct OnesStart : RandomStart {
   void start(auto const& role, auto& p, Random const& random) const {
     role.start(p, random, *this);
     if (role.name == "weight") fill_normal(p, random, std::sqrt(2. / static_cast<double>(p.cols())));
@@ -109,7 +112,7 @@ std::map<std::string_view, HostMatrix<double>> by_role(Start const& start, std::
 }
 
 TEST_CASE("(F3) a policy of one's own has the last word on our layers' parameters; W~ stays in D0") {
-  auto const ours = by_role(RandomStart()), theirs = by_role(HeStart());
+  auto const ours = by_role(RandomStart()), theirs = by_role(OnesStart());
   double const factor = std::sqrt(2.) / std::sqrt(1. / 3);
   REQUIRE(test::max_abs(ours.at("weight")) > 0.1);
   for (auto const& [name, value] : ours)
@@ -122,7 +125,96 @@ TEST_CASE("(F3) a policy of one's own has the last word on our layers' parameter
             }));
     else
       CHECK(theirs.at(name) == value);
-  test::check_throws_with<DomainError>([] { by_role(HeStart{{.spread = -1}}); }, "spread = -1, must be >= 0");
+  test::check_throws_with<DomainError>([] { by_role(OnesStart{{.spread = -1}}); },
+                                       "spread = -1, must be >= 0");
+}
+
+/// A convolution and a dense layer whose weights have the same shape, 64 x 72.
+using Wide = Stack<Convolution<64, 3>, QMetricReLU<Convolutional<3>, Unroll<1>>, GlobalAveragePool, Dense<72>,
+                   Dense<64>, QMetricReLU<Full, Unroll<1>>>;
+
+/// Their parameters, by path, of the network's own type and of AnyNetwork, which must have the same bits.
+template <class Start>
+std::map<std::string, HostMatrix<double>> of_wide(Start const& start) {
+  using B = Cpu<double>;
+  B b;
+  Bind<Wide, Shape{8, 5, 5}, B> const net;
+  AnyNetwork<B> const any("wide", net);
+  auto theta = net.parameters(b);
+  auto of_any = any.parameters(b);
+  initialise(b, theta, start, 4);
+  initialise(b, of_any, start, 4);
+  std::map<std::string, HostMatrix<double>> all, again;
+  visit([&](std::string_view path, Role const&, auto const& p) { all[std::string(path)] = to_host(b, p); },
+        theta);
+  visit([&](std::string_view path, Role const&, auto const& p) { again[std::string(path)] = to_host(b, p); },
+        of_any);
+  CHECK(all == again);
+  return all;
+}
+
+/// Of n independent numbers of known mean and variance, and of fourth moment kurtosis variance^2, the means of
+/// numbers and of squared deviations are off by 4 of their own deviations at most.
+void check_moments(HostMatrix<double> const& p, double mean, double variance, double kurtosis) {
+  double const n = static_cast<double>(p.rows() * p.cols());
+  double sum = 0, squares = 0;
+  for (Index j = 0; j < p.cols(); ++j)
+    for (Index i = 0; i < p.rows(); ++i) {
+      sum += p(i, j);
+      squares += (p(i, j) - mean) * (p(i, j) - mean);
+    }
+  CHECK(std::abs(sum / n - mean) <= 4 * std::sqrt(variance / n));
+  CHECK(std::abs(squares / n - variance) <= 4 * variance * std::sqrt((kurtosis - 1) / n));
+}
+void check_normal(HostMatrix<double> const& p, double deviation) {
+  check_moments(p, 0, deviation * deviation, 3);
+}
+void check_uniform(HostMatrix<double> const& p, double low, double high) {
+  check_moments(p, (low + high) / 2, (high - low) * (high - low) / 12, 1.8);
+  for (Index j = 0; j < p.cols(); ++j)
+    for (Index i = 0; i < p.rows(); ++i) CHECK((p(i, j) >= low && p(i, j) <= high));
+}
+
+TEST_CASE("He's start has the deviation gain / sqrt(inputs), and else that of a ReLU, in AnyNetwork too") {
+  auto const he = of_wide(HeStart()), half = of_wide(HeStart{.gain = 0.5}), relu = of_wide(ReluStart());
+  for (char const* W : {"0.W", "4.W"}) check_normal(he.at(W), std::sqrt(2. / 72));
+  check_normal(he.at("3.W"), std::sqrt(2. / 64));
+  check_normal(half.at("4.W"), 0.5 / std::sqrt(72.));
+  for (auto const& [path, value] : relu)
+    if (path.back() != 'W') CHECK(he.at(path) == value);
+  test::check_throws_with<DomainError>([] { of_wide(HeStart{.gain = -1}); }, "gain = -1, must be >= 0");
+  test::check_throws_with<DomainError>([] { of_wide(HeStart{.tied = {.alpha = 0}}); },
+                                       "alpha = 0, must be > 0");
+}
+
+TEST_CASE("Glorot's start counts inputs and outputs, of a convolution over its window, in AnyNetwork too") {
+  auto const glorot = of_wide(GlorotStart()), relu = of_wide(ReluStart());
+  check_normal(glorot.at("0.W"), std::sqrt(2. / (72 + 9 * 64)));
+  check_normal(glorot.at("4.W"), std::sqrt(2. / (72 + 64)));
+  check_normal(of_wide(GlorotStart{.gain = 3}).at("4.W"), 3 * std::sqrt(2. / (72 + 64)));
+  for (auto const& [path, value] : relu)
+    if (path.back() != 'W') CHECK(glorot.at(path) == value);
+  test::check_throws_with<DomainError>([] { of_wide(GlorotStart{.gain = -1}); }, "gain = -1, must be >= 0");
+}
+
+TEST_CASE(
+    "(F4) line 2 of Algorithm 2: W, W~, h, b and c are random within their constraints, in AnyNetwork too") {
+  auto const start = of_wide(Algorithm2Start{.spread = 0.5});
+  check_normal(start.at("0.W"), 1 / std::sqrt(72.));
+  check_normal(start.at("3.W"), 1 / std::sqrt(64.));
+  for (char const* layer : {"1.", "5."}) {
+    check_uniform(start.at(std::string(layer) + "h"), 0, 1);
+    check_uniform(start.at(std::string(layer) + "b"), 0, 1. / 8);
+  }
+  check_uniform(start.at("0.c"), -1. / 8, 1. / 8);
+  check_uniform(start.at("3.c"), -1 / std::sqrt(72.), 1 / std::sqrt(72.));
+  auto const random = of_wide(RandomStart{.spread = 0.5});
+  for (char const* W : {"1.W_tilde", "5.W_tilde"}) {
+    CHECK(start.at(W) == random.at(W));
+    CHECK(test::max_abs(start.at(W)) > 0);
+  }
+  for (Index i = 0; i < 64; ++i)
+    CHECK((start.at("5.W_tilde")(i, i) == 0 && start.at("1.W_tilde")(i, 4 * 64 + i) == 0));
 }
 
 }  // namespace

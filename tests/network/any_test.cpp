@@ -9,8 +9,7 @@
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/residual.hpp"
-#include "detrame/train/algorithm2.hpp"
-#include "detrame/train/evaluate.hpp"
+#include "detrame/train/fit.hpp"
 #include "laws/everywhere.hpp"
 
 namespace detrame {
@@ -61,8 +60,9 @@ std::pair<HostParameters<typename B::Scalar>, double> trained(B& b, N const& net
   std::vector<int> labels(40);
   for (std::size_t j = 0; j < labels.size(); ++j) labels[j] = static_cast<int>(j % 3);
   auto const data = dataset(b, in, test::normal_matrix<Scalar>(5, 40, test::seed(1)), labels, 3);
-  TrainingOptions const options{.epochs = 5, .batch = 20, .schedule = {.1, 1, {}}, .seed = 7};
-  fit(b, net, SoftmaxCrossEntropy(), theta, data, options, [](Epoch const&) { return true; });
+  TrainingOptions const options{.epochs = 5, .schedule = StepSchedule{.1, 1, {}}, .seed = 7};
+  auto const result = fit(b, net, theta, Batches(b, data, {.size = 20, .seed = 7}), options);
+  REQUIRE(result.status == FitStatus::finished);
   return {to_host(b, theta), evaluate(b, net, SoftmaxCrossEntropy(), theta, data).loss};
 }
 

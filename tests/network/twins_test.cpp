@@ -35,7 +35,8 @@ Trained trained(int steps) {
   Trained result{};
   for (int step = 0; step < steps; ++step)
     result.loss = static_cast<double>(train_step(b, net, SoftmaxCrossEntropy(), Sgd(), 0.1, theta, state,
-                                                 B::ConstView(x), t, Draw{.seed = 4}));
+                                                 B::ConstView(x), t, Draw{.seed = 4})
+                                          .loss);
   visit([&](std::string_view path, Role const&,
             auto const& p) { result.theta[std::string(path)] = to_host(b, p); },
         theta);

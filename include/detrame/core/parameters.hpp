@@ -30,6 +30,7 @@ struct Role {
   /// If not 0, it is in D0: of `taps` square matrices in a block the middle one has a zero diagonal.
   Index taps = 0;
   bool free_diagonal = false;   ///< it has taps and is not in D0: its diagonal is free
+  Index window = 1;             ///< of a linear map's matrix: entries of its kernel; 1: it has none
   int updates = 0;              ///< T, without which it means nothing; 0: it says the same for every T
   bool trained = true;          ///< false: measured, as running statistics are; its gradient is 0
   bool decays = true;           ///< false: weight decay never applies

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -52,7 +52,7 @@ inline std::ifstream open_cifar(std::filesystem::path const& file, CifarFormat c
 /// The records [0, count) of a file, as the samples [first, first + count) of data.
 template <class Scalar>
 void read_cifar_records(std::filesystem::path const& file, CifarFormat const& format, Index first,
-                        Index count, LabelledImages<Scalar>& data) {
+                        Index count, ImageBytes<Scalar>& data) {
   std::string const name = file.string();
   std::ifstream in = open_cifar(file, format);
   std::vector<std::uint8_t> record(static_cast<std::size_t>(format.record()));
@@ -67,19 +67,17 @@ void read_cifar_records(std::filesystem::path const& file, CifarFormat const& fo
                          ", found ", label);
     data.labels.push_back(label);
     std::uint8_t const* const planes = record.data() + format.labels;
+    std::uint8_t* pixel = data.pixels.data() + (first + i) * CifarFormat::pixels;
     for (Index site = 0; site < CifarFormat::sites; ++site)
-      for (Index channel = 0; channel < 3; ++channel)
-        data.images(channel, (first + i) * CifarFormat::sites + site) =
-            static_cast<Scalar>(planes[channel * CifarFormat::sites + site]) / Scalar(255);
+      for (Index channel = 0; channel < 3; ++channel) *pixel++ = planes[channel * CifarFormat::sites + site];
   }
 }
 
 }  // namespace detail
 
-/// The first `limit` images of some binary files of CIFAR, one after the other: entry = byte / 255, in
+/// The first `limit` images of some binary files of CIFAR, one after the other: a pixel is byte / 255, in
 /// [0, 1].
 ///
-/// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
 /// Requires  limit >= 0, a format of sizes >= 0 (labels, classes >= 1) that can be counted, else DomainError.
 ///           Files beyond the limit are not opened.
 /// Ensures   FormatError, with the file, the offset, what was expected and what was found, if a file has
@@ -87,8 +85,9 @@ void read_cifar_records(std::filesystem::path const& file, CifarFormat const& fo
 ///           allocated only after all files were found to have their sizes.
 /// Tested    tests/data/cifar_test.cpp
 template <class Scalar>
-LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& files, CifarFormat const& format,
-                                  Index limit = std::numeric_limits<Index>::max()) {
+ImageBytes<Scalar> read_cifar_bytes(std::vector<std::filesystem::path> const& files,
+                                    CifarFormat const& format,
+                                    Index limit = std::numeric_limits<Index>::max()) {
   require_at_least("read_cifar", "limit", limit, Index{0});
   format.check();
   Index samples = 0;
@@ -97,7 +96,12 @@ LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& file
     detail::open_cifar(file, format);
     samples += std::min(format.records, limit - samples);
   }
-  LabelledImages<Scalar> data{{3, 32, 32}, {3, CifarFormat::sites * samples}, {}, format.classes};
+  ImageBytes<Scalar> data{{3, 32, 32},
+                          std::vector<std::uint8_t>(static_cast<std::size_t>(CifarFormat::pixels * samples)),
+                          {},
+                          format.classes,
+                          byte_values<Scalar>(3, 255)};
+  data.labels.reserve(static_cast<std::size_t>(samples));
   for (Index first = 0; auto const& file : files) {
     if (first == samples) break;
     Index const count = std::min(format.records, samples - first);
@@ -107,27 +111,48 @@ LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& file
   return data;
 }
 
+/// read_cifar_bytes, unpacked.
+template <class Scalar>
+LabelledImages<Scalar> read_cifar(std::vector<std::filesystem::path> const& files, CifarFormat const& format,
+                                  Index limit = std::numeric_limits<Index>::max()) {
+  return unpacked(read_cifar_bytes<Scalar>(files, format, limit));
+}
+
 /// CIFAR-10 from its binary version, the folder `cifar-10-batches-bin`: 50,000 images to train,
 /// 10,000 to test.
 template <class Scalar>
-LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part part,
-                                    Index limit = std::numeric_limits<Index>::max()) {
+ImageBytes<Scalar> read_cifar10_bytes(std::filesystem::path const& folder, Part part,
+                                      Index limit = std::numeric_limits<Index>::max()) {
   std::vector<std::filesystem::path> files{folder / "test_batch.bin"};
   if (part == Part::train) {
     files.clear();
     for (int batch = 1; batch <= 5; ++batch) files.push_back(folder / message("data_batch_", batch, ".bin"));
   }
-  return read_cifar<Scalar>(files, {.records = 10000, .labels = 1, .classes = 10}, limit);
+  return read_cifar_bytes<Scalar>(files, {.records = 10000, .labels = 1, .classes = 10}, limit);
+}
+
+/// read_cifar10_bytes, unpacked.
+template <class Scalar>
+LabelledImages<Scalar> read_cifar10(std::filesystem::path const& folder, Part part,
+                                    Index limit = std::numeric_limits<Index>::max()) {
+  return unpacked(read_cifar10_bytes<Scalar>(folder, part, limit));
 }
 
 /// CIFAR-100 with its fine labels, from the folder `cifar-100-binary`: 50,000 images to train,
 /// 10,000 to test.
 template <class Scalar>
+ImageBytes<Scalar> read_cifar100_bytes(std::filesystem::path const& folder, Part part,
+                                       Index limit = std::numeric_limits<Index>::max()) {
+  bool const train = part == Part::train;
+  return read_cifar_bytes<Scalar>({folder / (train ? "train.bin" : "test.bin")},
+                                  {.records = train ? 50000 : 10000, .labels = 2, .classes = 100}, limit);
+}
+
+/// read_cifar100_bytes, unpacked.
+template <class Scalar>
 LabelledImages<Scalar> read_cifar100(std::filesystem::path const& folder, Part part,
                                      Index limit = std::numeric_limits<Index>::max()) {
-  bool const train = part == Part::train;
-  return read_cifar<Scalar>({folder / (train ? "train.bin" : "test.bin")},
-                            {.records = train ? 50000 : 10000, .labels = 2, .classes = 100}, limit);
+  return unpacked(read_cifar100_bytes<Scalar>(folder, part, limit));
 }
 
 }  // namespace detrame::inline DETRAME_ABI

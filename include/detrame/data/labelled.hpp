@@ -9,6 +9,7 @@
 #include "detrame/core/shape.hpp"
 #include "detrame/core/sizes.hpp"
 #include "detrame/data/idx.hpp"
+#include "detrame/data/image_bytes.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -66,7 +67,18 @@ inline void require_entries(IdxArray const& a) {
 
 }  // namespace detail
 
-/// Images and labels from two idx arrays: entry = byte / maximum, in [0, 1].
+/// The same images with their pixels as numbers.
+template <class Scalar>
+LabelledImages<Scalar> unpacked(ImageBytes<Scalar> const& data) {
+  detail::require_images("unpacked", data);
+  Shape const& shape = data.shape;
+  LabelledImages<Scalar> numbers{
+      shape, {shape.channels, shape.sites() * data.samples()}, data.labels, data.classes};
+  for (Index i = 0; i < data.samples(); ++i) data.read(i, numbers.images.data() + shape.size() * i);
+  return numbers;
+}
+
+/// Images and labels from two idx arrays: a pixel is byte / maximum, in [0, 1].
 ///
 /// Shapes    images: samples x channels, samples x rows x columns (one channel), or
 ///           samples x rows x columns x channels.  labels: samples
@@ -76,7 +88,7 @@ inline void require_entries(IdxArray const& a) {
 ///           is not below `classes`.
 /// Tested    tests/data/idx_test.cpp
 template <class Scalar>
-LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& labels, ImageScale scale) {
+ImageBytes<Scalar> image_bytes(IdxArray images, IdxArray const& labels, ImageScale scale) {
   require_at_least("labelled_images", "maximum", scale.maximum, 1);
   require_at_least("labelled_images", "classes", scale.classes, 1);
   detail::require_entries(images);
@@ -88,30 +100,43 @@ LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& l
   if (labels.dims[0] != samples)
     throw FormatError(message(labels.name, ": expected ", samples, " labels, one for each image of ",
                               images.name, ", found ", labels.dims[0]));
-
-  LabelledImages<Scalar> data{shape, {shape.channels, shape.sites() * samples}, {}, scale.classes};
-  for (Index i = 0; std::uint8_t const byte : images.bytes) {
-    if (byte > scale.maximum)
-      throw format_error(images.name, images.offset(i), "expected a pixel of at most ", scale.maximum,
-                         ", found ", int{byte});
-    data.images.data()[i++] = static_cast<Scalar>(byte) / static_cast<Scalar>(scale.maximum);
-  }
+  auto const larger = std::find_if(images.bytes.begin(), images.bytes.end(),
+                                   [&](std::uint8_t byte) { return byte > scale.maximum; });
+  if (larger != images.bytes.end())
+    throw format_error(images.name, images.offset(larger - images.bytes.begin()),
+                       "expected a pixel of at most ", scale.maximum, ", found ", int{*larger});
   for (Index i = 0; std::uint8_t const label : labels.bytes) {
     if (label >= scale.classes)
       throw format_error(labels.name, labels.offset(i), "expected a label in 0 ... ", scale.classes - 1,
                          ", found ", int{label});
-    data.labels.push_back(label);
     ++i;
   }
-  return data;
+  return {shape,
+          std::move(images.bytes),
+          {labels.bytes.begin(), labels.bytes.end()},
+          scale.classes,
+          byte_values<Scalar>(shape.channels, scale.maximum)};
 }
 
-/// Reads two idx files: read_labelled_images<float>("…-images-idx3-ubyte", "…-labels-idx1-ubyte",
+/// image_bytes, unpacked.
+template <class Scalar>
+LabelledImages<Scalar> labelled_images(IdxArray const& images, IdxArray const& labels, ImageScale scale) {
+  return unpacked(image_bytes<Scalar>(images, labels, scale));
+}
+
+/// Reads two idx files: read_image_bytes<float>("…-images-idx3-ubyte", "…-labels-idx1-ubyte",
 /// {.maximum = 255, .classes = 10}).
+template <class Scalar>
+ImageBytes<Scalar> read_image_bytes(std::filesystem::path const& images, std::filesystem::path const& labels,
+                                    ImageScale scale) {
+  return image_bytes<Scalar>(read_idx(images), read_idx(labels), scale);
+}
+
+/// read_image_bytes, unpacked.
 template <class Scalar>
 LabelledImages<Scalar> read_labelled_images(std::filesystem::path const& images,
                                             std::filesystem::path const& labels, ImageScale scale) {
-  return labelled_images<Scalar>(read_idx(images), read_idx(labels), scale);
+  return unpacked(read_image_bytes<Scalar>(images, labels, scale));
 }
 
 /// The samples first, ..., first + count - 1.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "detrame/core/batching.hpp"
 #include "detrame/core/host_matrix.hpp"
 #include "detrame/core/random.hpp"
 #include "detrame/data/augment.hpp"
@@ -25,18 +26,8 @@ struct HostBatch {
   std::vector<Index> samples;  ///< their places in the data set
 };
 
-/// How a data set is cut into batches.
-struct Batching {
-  Index size;              ///< samples in a batch; all where there are less; the last one has what is left
-  std::uint64_t seed = 0;  ///< of the order of the samples
-  bool shuffled = true;    ///< a random order for each epoch, else that of the data set
-  bool drop_last = false;  ///< batches of `size` samples alone: an epoch leaves out what is left of them
-
-  /// How many batches so many samples make.
-  Index batches(Index samples) const { return samples / size + (!drop_last && samples % size > 0 ? 1 : 0); }
-};
-
-/// The batches of a data set, epoch by epoch: while one is used, a thread prepares the next.
+/// The batches of a data set, epoch by epoch: while one is used, a thread prepares the next. Of ImageBytes,
+/// pixels become numbers on their way into a batch, before they are prepared.
 ///
 ///   loader.begin(epoch);
 ///   while (auto const* batch = loader.next()) ...   // valid until the next call of next, skip or begin
@@ -49,13 +40,14 @@ struct Batching {
 ///               nothing until begin starts an epoch;
 ///           (3) nothing is allocated after the constructor, unless by the preparation;
 ///           (4) an epoch may be left at any time; the destructor waits for the batch in preparation.
-/// Cost      memory: two batches, and two of the size of the last one of an epoch where that is smaller
+/// Cost      memory: two batches, and two of the size of the last one of an epoch where that is smaller; of
+///           ImageBytes, one image
 /// Tested    tests/data/loader_test.cpp
-template <class Scalar, class Prepare = Unchanged>
+template <class Scalar, class Prepare = Unchanged, class Images = LabelledImages<Scalar>>
   requires Preparation<Prepare, Scalar>
 class Loader {
  public:
-  Loader(LabelledImages<Scalar> const& data, Batching const& batching, Prepare prepare = {})
+  Loader(Images const& data, Batching const& batching, Prepare prepare = {})
       : data_(data), batching_(batching), prepare_(std::move(prepare)) {
     require_at_least("Loader", "the size of a batch", batching.size, Index{1});
     Index const samples = data.samples();
@@ -64,6 +56,7 @@ class Loader {
       allot(slot.full, samples < batching.size ? 0 : batching.size);
       allot(slot.rest, batching.drop_last ? 0 : samples % batching.size);
     }
+    if constexpr (!holds_numbers) numbers_.resize(static_cast<std::size_t>(data.shape.size()));
     order_.resize(static_cast<std::size_t>(samples));
     for (Index i = 0; i < samples; ++i) order_[static_cast<std::size_t>(i)] = i;
     position_ = batches();
@@ -71,7 +64,7 @@ class Loader {
   }
   /// A data set that nobody keeps.
   template <class Temporary>
-    requires std::same_as<std::remove_const_t<Temporary>, LabelledImages<Scalar>>
+    requires std::same_as<std::remove_const_t<Temporary>, Images>
   Loader(Temporary&& data, Batching const& batching, Prepare prepare = {})
       : Loader(std::as_const(data), batching, std::move(prepare)) {
     static_assert(
@@ -90,16 +83,13 @@ class Loader {
   int classes() const { return data_.classes; }
 
   /// How many samples an epoch has.
-  Index samples() const { return batching_.drop_last ? batches() * batching_.size : data_.samples(); }
+  Index samples() const { return batching_.samples_in(data_.samples()); }
 
   /// How many batches an epoch has.
   Index batches() const { return batching_.batches(data_.samples()); }
 
   /// How many samples its smallest batch has; 0 where it has no batch.
-  Index least_batch() const {
-    Index const rest = samples() % batching_.size;
-    return rest > 0 ? rest : std::min(samples(), batching_.size);
-  }
+  Index least_batch() const { return batching_.least_batch(data_.samples()); }
 
   /// Starts an epoch; what is left of the last one is dropped.
   void begin(std::uint64_t epoch) {
@@ -138,6 +128,8 @@ class Loader {
   }
 
  private:
+  static constexpr bool holds_numbers = std::same_as<Images, LabelledImages<Scalar>>;
+
   enum class State { idle, asked, closed };
   struct Slot {
     HostBatch<Scalar> full, rest;
@@ -189,21 +181,32 @@ class Loader {
     }
   }
 
-  void fill(HostBatch<Scalar>& batch) const {
+  /// The numbers of a sample.
+  Scalar const* numbers_of(Index sample) {
+    if constexpr (holds_numbers) {
+      return data_.images.data() + data_.shape.size() * sample;
+    } else {
+      data_.read(sample, numbers_.data());
+      return numbers_.data();
+    }
+  }
+
+  void fill(HostBatch<Scalar>& batch) {
     Index const size = data_.shape.size();
     for (std::size_t i = 0; i < batch.samples.size(); ++i) {
       Index const sample = order_[static_cast<std::size_t>(position_ * batching_.size) + i];
       batch.samples[i] = sample;
       batch.labels[i] = data_.labels[static_cast<std::size_t>(sample)];
-      prepare_(data_.shape, epoch_, sample, data_.images.data() + size * sample,
+      prepare_(data_.shape, epoch_, sample, numbers_of(sample),
                batch.x.data() + size * static_cast<Index>(i));
     }
   }
 
-  LabelledImages<Scalar> const& data_;
+  Images const& data_;
   Batching batching_;
   Prepare prepare_;
   std::array<Slot, 2> slots_;
+  std::vector<Scalar> numbers_;  ///< of a sample that is stored as bytes
   std::vector<Index> order_;
   std::uint64_t epoch_ = 0;
   Index position_ = 0;  ///< of the batch in preparation, or of that which next returns
@@ -213,5 +216,11 @@ class Loader {
   State state_ = State::idle;  ///< asked: members but this one are the worker's
   std::thread worker_;         // layering: see the include
 };
+
+template <class Scalar, class Prepare = Unchanged>
+Loader(LabelledImages<Scalar> const&, Batching const&, Prepare = {}) -> Loader<Scalar, Prepare>;
+template <class Scalar, class Prepare = Unchanged>
+Loader(ImageBytes<Scalar> const&, Batching const&, Prepare = {})
+    -> Loader<Scalar, Prepare, ImageBytes<Scalar>>;
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -51,24 +51,22 @@ inline MatVariable mat_variable(mat_t* mat, std::string const& file, char const*
 
 /// The entries in a box that starts at the first one. FormatError where they cannot be read.
 template <class Entry>
-std::vector<Entry> mat_entries(mat_t* mat, std::string const& file, matvar_t& variable,
-                               std::vector<int> edge) {
+void read_mat_entries(mat_t* mat, std::string const& file, matvar_t& variable, std::vector<int> edge,
+                      Entry* values) {
   Index entries = 1;
   for (int const n : edge) entries *= n;
-  std::vector<Entry> values(static_cast<std::size_t>(entries));
   std::vector<int> start(edge.size(), 0), stride(edge.size(), 1);
-  if (entries > 0 &&
-      Mat_VarReadData(mat, &variable, values.data(), start.data(), stride.data(), edge.data()) != 0)
+  if (entries > 0 && Mat_VarReadData(mat, &variable, values, start.data(), stride.data(), edge.data()) != 0)
     throw FormatError(message(file, ": ", variable.name, ": expected ", entries,
                               " entries, found data that libmatio cannot read"));
-  return values;
 }
 
 /// The first `count` entries of a vector of numbers of any class.
 inline std::vector<double> mat_numbers(mat_t* mat, std::string const& file, matvar_t& variable, int count) {
   std::vector<int> const edge = variable.dims[0] == 1 ? std::vector{1, count} : std::vector{count, 1};
   auto const read = [&]<class Entry>(Entry) {
-    auto const entries = mat_entries<Entry>(mat, file, variable, edge);
+    std::vector<Entry> entries(static_cast<std::size_t>(count));
+    read_mat_entries(mat, file, variable, edge, entries.data());
     return std::vector<double>(entries.begin(), entries.end());
   };
   switch (variable.class_type) {
@@ -88,73 +86,116 @@ inline std::vector<double> mat_numbers(mat_t* mat, std::string const& file, matv
                             mat_class_name(variable.class_type)));
 }
 
+/// One of SVHN's files, found to be what it says; of X and y, classes and sizes alone are read.
+class SvhnFile {
+ public:
+  static constexpr Index side = 32, sites = side * side, pixels = 3 * sites;
+
+  explicit SvhnFile(std::filesystem::path const& file) : name_(file.string()) {
+    Index const size = require_mat5(file, [&](Mat5Variable const& variable) { judge_svhn(name_, variable); });
+    mat_.reset(Mat_Open(name_.c_str(), MAT_ACC_RDONLY));
+    if (!mat_)
+      throw FormatError(message(name_, ": expected a MATLAB file, found one that libmatio cannot open"));
+    X_ = mat_variable(mat_.get(), name_, "X", 4);
+    y_ = mat_variable(mat_.get(), name_, "y", 2);
+    if (X_->class_type != MAT_C_UINT8)
+      throw FormatError(
+          message(name_, ": X: expected an array of uint8, found one of ", mat_class_name(X_->class_type)));
+    std::array<std::size_t, 4> d{1, 1, 1, 1};  // of one image, MATLAB leaves out the last size
+    std::copy_n(X_->dims, X_->rank, d.begin());
+    if (d[0] != side || d[1] != side || d[2] != 3 || d[3] > std::numeric_limits<std::int32_t>::max() / pixels)
+      throw FormatError(message(name_, ": X: expected 32 x 32 x 3 x N, found ", d[0], " x ", d[1], " x ",
+                                d[2], " x ", d[3]));
+    if (Index const most = size * 1032 / pixels; static_cast<Index>(d[3]) > most)  // deflate's best ratio
+      throw FormatError(message(name_, ": X: expected at most ", most, " images in a file of ", size,
+                                " bytes, found ", d[3]));
+    bool const is_column = y_->dims[0] == d[3] && y_->dims[1] == 1;
+    bool const is_row = y_->dims[0] == 1 && y_->dims[1] == d[3];
+    if (!is_column && !is_row)
+      throw FormatError(message(name_, ": y: expected ", d[3], " x 1 or 1 x ", d[3],
+                                ", a label for each image, found ", y_->dims[0], " x ", y_->dims[1]));
+    samples_ = static_cast<Index>(d[3]);
+  }
+
+  Index samples() const { return samples_; }
+
+  /// Reads the first `count` images to `bytes`, channels of a site together, and adds their labels.
+  void read(Index count, std::uint8_t* bytes, std::vector<int>& labels) {
+    if (count == 0) return;
+    int const n = static_cast<int>(count);
+    std::vector<int> edge{side, side, 3, n};
+    edge.resize(static_cast<std::size_t>(X_->rank));
+    read_mat_entries(mat_.get(), name_, *X_, edge, bytes);  // in one box: for each, libmatio inflates anew
+    for (Index i = 0; double const label : mat_numbers(mat_.get(), name_, *y_, n)) {
+      if (!(label >= 1 && label <= 10) || label != std::floor(label))
+        throw FormatError(
+            message(name_, ": y: expected a label in 1 ... 10, found ", label, " at entry ", i));
+      labels.push_back(static_cast<int>(label) % 10);
+      ++i;
+    }
+    for (std::array<std::uint8_t, pixels> planes; count > 0; --count, bytes += pixels) {
+      std::copy_n(bytes, pixels, planes.begin());
+      for (Index channel = 0; channel < 3; ++channel)
+        for (Index col = 0; col < side; ++col)
+          for (Index row = 0; row < side; ++row)
+            bytes[channel + 3 * (side * row + col)] =
+                planes[static_cast<std::size_t>(row + side * (col + side * channel))];
+    }
+  }
+
+ private:
+  std::string name_;
+  MatFile mat_;
+  MatVariable X_, y_;
+  Index samples_ = 0;
+};
+
 }  // namespace detail
 
-/// The first `limit` of SVHN's cropped digits, `train_32x32.mat`, `extra_32x32.mat` or `test_32x32.mat`,
-/// through libmatio: entry = byte / 255, in [0, 1]; the label 10 means the digit 0.
+/// The first `limit` images of some files of SVHN's cropped digits, one after the other, through libmatio:
+/// read_svhn_bytes<float>({"train_32x32.mat", "extra_32x32.mat"}). A pixel is byte / 255, in [0, 1]; the
+/// label 10 means the digit 0.
 ///
 ///   X: 32 (row) x 32 (column) x 3 x N of uint8, the first dimension fastest
 ///   y: N x 1 or 1 x N, in 1 ... 10
 ///
 /// y may have any class of numbers, since programs other than MATLAB write double.
 ///
-/// Shapes    images: 3 x (32 * 32 * samples), a column a site, sites row by row
-/// Requires  limit >= 0, else DomainError.
-/// Ensures   FormatError with the file, what was expected and what was found, if the file is not of MATLAB's
+/// Requires  limit >= 0, else DomainError. Files beyond the limit are not opened.
+/// Ensures   FormatError with the file, what was expected and what was found, if a file is not of MATLAB's
 ///           level 5 or is cut (with the offset), X or y is missing, of another class or size, or a label is
-///           not in 1 ... 10. Entries are allocated for sizes that the file can have. Cells and structures
+///           not in 1 ... 10. Entries are allocated for sizes that the files can have. Cells and structures
 ///           beside X and y are read by libmatio, which may allocate for them what a damaged file announces.
+/// Cost      memory: the bytes of the images, once; some 20 bytes a label beside them
 /// Tested    tests/data/svhn_test.cpp
+template <class Scalar>
+ImageBytes<Scalar> read_svhn_bytes(std::vector<std::filesystem::path> const& files,
+                                   Index limit = std::numeric_limits<Index>::max()) {
+  require_at_least("read_svhn", "limit", limit, Index{0});
+  using File = detail::SvhnFile;
+  std::vector<File> open;
+  Index samples = 0;
+  for (std::size_t i = 0; i < files.size() && samples < limit; ++i)
+    samples = std::min(limit, samples + open.emplace_back(files[i]).samples());
+  ImageBytes<Scalar> data{{3, File::side, File::side},
+                          std::vector<std::uint8_t>(static_cast<std::size_t>(File::pixels * samples)),
+                          {},
+                          10,
+                          byte_values<Scalar>(3, 255)};
+  data.labels.reserve(static_cast<std::size_t>(samples));
+  for (File& file : open) {
+    Index const first = data.samples();
+    file.read(std::min(file.samples(), samples - first), data.pixels.data() + File::pixels * first,
+              data.labels);
+  }
+  return data;
+}
+
+/// read_svhn_bytes of one file, unpacked.
 template <class Scalar>
 LabelledImages<Scalar> read_svhn(std::filesystem::path const& file,
                                  Index limit = std::numeric_limits<Index>::max()) {
-  require_at_least("read_svhn", "limit", limit, Index{0});
-  constexpr Index side = 32, sites = side * side;
-  std::string const name = file.string();
-  Index const size = detail::require_mat5(
-      file, [&](detail::Mat5Variable const& variable) { detail::judge_svhn(name, variable); });
-  detail::MatFile const mat(Mat_Open(name.c_str(), MAT_ACC_RDONLY));
-  if (!mat) throw FormatError(message(name, ": expected a MATLAB file, found one that libmatio cannot open"));
-  auto const X = detail::mat_variable(mat.get(), name, "X", 4);
-  auto const y = detail::mat_variable(mat.get(), name, "y", 2);
-  if (X->class_type != MAT_C_UINT8)
-    throw FormatError(message(name, ": X: expected an array of uint8, found one of ",
-                              detail::mat_class_name(X->class_type)));
-  std::array<std::size_t, 4> d{1, 1, 1, 1};  // of one image, MATLAB leaves out the last size
-  std::copy_n(X->dims, X->rank, d.begin());
-  if (d[0] != side || d[1] != side || d[2] != 3 || d[3] > std::numeric_limits<std::int32_t>::max() / 3072)
-    throw FormatError(
-        message(name, ": X: expected 32 x 32 x 3 x N, found ", d[0], " x ", d[1], " x ", d[2], " x ", d[3]));
-  if (Index const most = size * 1032 / (3 * sites); static_cast<Index>(d[3]) > most)  // deflate's best ratio
-    throw FormatError(
-        message(name, ": X: expected at most ", most, " images in a file of ", size, " bytes, found ", d[3]));
-  bool const is_column = y->dims[0] == d[3] && y->dims[1] == 1;
-  bool const is_row = y->dims[0] == 1 && y->dims[1] == d[3];
-  if (!is_column && !is_row)
-    throw FormatError(message(name, ": y: expected ", d[3], " x 1 or 1 x ", d[3],
-                              ", a label for each image, found ", y->dims[0], " x ", y->dims[1]));
-
-  int const samples = static_cast<int>(std::min(limit, static_cast<Index>(d[3])));
-  std::vector<int> edge{side, side, 3, samples};
-  edge.resize(static_cast<std::size_t>(X->rank));
-  auto const pixels = samples == 0 ? std::vector<std::uint8_t>()
-                                   : detail::mat_entries<std::uint8_t>(mat.get(), name, *X, edge);
-  auto const labels = detail::mat_numbers(mat.get(), name, *y, samples);
-  LabelledImages<Scalar> data{{3, side, side}, {3, sites * samples}, {}, 10};
-  for (Index n = 0; n < samples; ++n) {
-    double const label = labels[static_cast<std::size_t>(n)];
-    if (!(label >= 1 && label <= 10) || label != std::floor(label))
-      throw FormatError(message(name, ": y: expected a label in 1 ... 10, found ", label, " at entry ", n));
-    data.labels.push_back(static_cast<int>(label) % 10);
-    for (Index channel = 0; channel < 3; ++channel)
-      for (Index col = 0; col < side; ++col)
-        for (Index row = 0; row < side; ++row)
-          data.images(channel, n * sites + side * row + col) =
-              static_cast<Scalar>(
-                  pixels[static_cast<std::size_t>(row + side * (col + side * (channel + 3 * n)))]) /
-              Scalar(255);
-  }
-  return data;
+  return unpacked(read_svhn_bytes<Scalar>({file}, limit));
 }
 
 }  // namespace detrame::inline DETRAME_ABI

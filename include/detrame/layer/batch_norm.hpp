@@ -90,6 +90,7 @@ struct BatchNorm {
     static constexpr Shape input = in, output = in;
     static std::string name() { return "Batch normalisation"; }
     static constexpr Index samples_at_once = 1;
+    static constexpr Index least_samples = in.sites() == 1 ? 2 : 1;
     static constexpr bool in_place = true;
     static constexpr Index k = in.channels;
 

@@ -166,6 +166,29 @@ std::string name_of() {
     return "a layer without a name";
 }
 
+/// How many samples a batch of training must have at least: a layer that needs more than one says so as a
+/// static member `least_samples`, and so do the networks that it is a part of.
+template <class L>
+constexpr Index least_samples() {
+  if constexpr (requires {
+                  { L::least_samples } -> std::convertible_to<Index>;
+                })
+    return L::least_samples;
+  else
+    return 1;
+}
+
+/// The same of a network that may be known at run time alone.
+template <LayerMaps L>
+Index least_samples(L const& layer) {
+  if constexpr (requires {
+                  { layer.least_samples() } -> std::convertible_to<Index>;
+                })
+    return layer.least_samples();
+  else
+    return least_samples<L>();
+}
+
 /// The multiply-adds of the matrix products that the inference map takes for one sample: a layer that has
 /// such offers them as a static member `multiply_adds`. Entrywise maps, means and biases are not counted, nor
 /// is what is prepared of the parameters alone. Of an exact dictionary they are those of D^T x, since the

@@ -88,7 +88,7 @@ struct Convolution {
       Matrix<B> W, c;  ///< c has no entry and is not visited where there is NoBias
       template <class F, class Theta, class... Rest>
       static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        f(path / "W", LinearWeight(), theta.W, rest.W...);
+        f(path / "W", LinearWeight(window.taps()), theta.W, rest.W...);
         if constexpr (choices.bias) f(path / "c", linear_bias, theta.c, rest.c...);
       }
     };

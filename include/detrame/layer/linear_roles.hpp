@@ -7,9 +7,11 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// W of a linear layer: it starts normal of deviation 1 / sqrt(3 inputs), as PyTorch's linear layers do.
+/// W of a linear layer, or of a convolution whose kernel has `window` entries. It starts normal of deviation
+/// 1 / sqrt(3 inputs), as PyTorch's linear layers do.
 struct LinearWeight : Role {
-  constexpr LinearWeight() : Role{.name = "weight", .stream = 0, .weight = true} {}
+  constexpr explicit LinearWeight(Index window_ = 1)
+      : Role{.name = "weight", .stream = 0, .window = window_, .weight = true} {}
 
   template <class Scalar, class Policy>
   void start(HostMatrix<Scalar>& p, Random const& random, Policy const&) const {

@@ -1,13 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
+#include <numbers>
 
 #include "detrame/core/errors.hpp"
 #include "detrame/core/parameters.hpp"
 
 namespace detrame::inline DETRAME_ABI {
+
+/// Normal entries.
+template <class Scalar>
+void fill_normal(HostMatrix<Scalar>& p, Random const& random, double deviation) {
+  for (Index i = 0; i < p.rows() * p.cols(); ++i)
+    p.data()[i] = static_cast<Scalar>(deviation * random.normal<double>(static_cast<std::uint64_t>(i)));
+}
+
+/// Entries uniform in [low, high].
+template <class Scalar>
+void fill_uniform(HostMatrix<Scalar>& p, Random const& random, double low, double high) {
+  for (Index i = 0; i < p.rows() * p.cols(); ++i)
+    p.data()[i] =
+        static_cast<Scalar>(low + (high - low) * random.uniform<double>(static_cast<std::uint64_t>(i)));
+}
+
+/// Normal entries, then columns of norm 1.
+template <class Scalar>
+void fill_unit_norm(HostMatrix<Scalar>& p, Random const& random) {
+  fill_normal(p, random, 1);
+  for (Index j = 0; j < p.cols(); ++j) {
+    double norm = 0;
+    for (Index i = 0; i < p.rows(); ++i) norm += static_cast<double>(p(i, j)) * static_cast<double>(p(i, j));
+    for (Index i = 0; i < p.rows(); ++i)
+      p(i, j) = static_cast<Scalar>(static_cast<double>(p(i, j)) / std::sqrt(norm));
+  }
+}
 
 /// The problem that tied parameters start from, in dictionary layers and in TiedStart.
 struct TiedValues {
@@ -25,10 +54,10 @@ struct TiedValues {
 /// How parameters start: the numbers that roles read in Role::start, refused by `check` where they are out of
 /// range, and `start`, which has the last word on each parameter. One of your own:
 ///
-///   struct HeStart : ReluStart {
+///   struct NarrowStart : ReluStart {
 ///     void start(auto const& role, auto& p, Random const& random) const {
 ///       role.start(p, random, *this);
-///       if (role.name == "weight") fill_normal(p, random, std::sqrt(2. / static_cast<double>(p.cols())));
+///       if (role.name == "weight") fill_normal(p, random, 0.01);
 ///     }
 ///   };
 ///
@@ -60,6 +89,65 @@ struct RandomStart {
   void start(auto const& role, auto& p, Random const& random) const { role.start(p, random, *this); }
 };
 
+/// He's: as ReluStart, but W of linear layers normal of deviation gain / sqrt(inputs), those of a convolution
+/// counted over its window. gain = sqrt 2 keeps the size of what ReLUs pass on.
+///
+/// Source    arXiv 1502.01852, eq. (10)
+struct HeStart {
+  double gain = std::numbers::sqrt2;
+  TiedValues tied{};
+
+  void check() const {
+    tied.check();
+    require_at_least("initialise", "gain", gain, 0.);
+  }
+  void start(auto const& role, auto& p, Random const& random) const {
+    role.start(p, random, ReluStart{tied});
+    if (role.name == "weight") fill_normal(p, random, gain / std::sqrt(static_cast<double>(p.cols())));
+  }
+};
+
+/// Glorot's: as ReluStart, but W of linear layers normal of deviation gain sqrt(2 / (inputs + outputs)), both
+/// of a convolution counted over its window.
+///
+/// Source    X. Glorot, Y. Bengio, AISTATS 2010, eq. (12)
+struct GlorotStart {
+  double gain = 1;
+  TiedValues tied{};
+
+  void check() const {
+    tied.check();
+    require_at_least("initialise", "gain", gain, 0.);
+  }
+  void start(auto const& role, auto& p, Random const& random) const {
+    role.start(p, random, ReluStart{tied});
+    if (role.name == "weight")
+      fill_normal(p, random, gain * std::sqrt(2 / static_cast<double>(p.cols() + role.window * p.rows())));
+  }
+};
+
+/// Line 2 of Algorithm 2: all is random, within its constraints. The laws are ours:                     (F4)
+///
+///   W normal of deviation 1 / sqrt(inputs), W~ as RandomStart has it,
+///   h uniform in [0, 1], b in [0, 1 / sqrt(k)], c in [-1 / sqrt(k), 1 / sqrt(k)], for k channels
+struct Algorithm2Start {
+  double spread = 0.3;
+  TiedValues tied{};
+
+  void check() const { as_random().check(); }
+  void start(auto const& role, auto& p, Random const& random) const {
+    role.start(p, random, as_random());
+    double const end = 1 / std::sqrt(static_cast<double>(std::max<Index>(p.rows(), 1)));
+    if (role.name == "weight") fill_normal(p, random, 1 / std::sqrt(static_cast<double>(p.cols())));
+    if (role.name == "bias") fill_uniform(p, random, -end, end);
+    if (role.name == "h") fill_uniform(p, random, 0, 1);
+    if (role.name == "b") fill_uniform(p, random, 0, end);
+  }
+
+ private:
+  RandomStart as_random() const { return {spread, tied}; }
+};
+
 /// LISTA's: a linear layer and the Q-metric ReLU behind it start as the tied layer of a random dictionary D
 /// with unit-norm atoms: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is DᵀD + alpha I,
 /// restricted to the blocks of W~.                                                                (M2) (M7)
@@ -70,24 +158,5 @@ struct TiedStart {
   void check() const { tied.check(); }
   void start(auto const& role, auto& p, Random const& random) const { role.start(p, random, *this); }
 };
-
-/// Normal entries.
-template <class Scalar>
-void fill_normal(HostMatrix<Scalar>& p, Random const& random, double deviation) {
-  for (Index i = 0; i < p.rows() * p.cols(); ++i)
-    p.data()[i] = static_cast<Scalar>(deviation * random.normal<double>(static_cast<std::uint64_t>(i)));
-}
-
-/// Normal entries, then columns of norm 1.
-template <class Scalar>
-void fill_unit_norm(HostMatrix<Scalar>& p, Random const& random) {
-  fill_normal(p, random, 1);
-  for (Index j = 0; j < p.cols(); ++j) {
-    double norm = 0;
-    for (Index i = 0; i < p.rows(); ++i) norm += static_cast<double>(p(i, j)) * static_cast<double>(p(i, j));
-    for (Index i = 0; i < p.rows(); ++i)
-      p(i, j) = static_cast<Scalar>(static_cast<double>(p(i, j)) / std::sqrt(norm));
-  }
-}
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -8,7 +8,8 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// A tied kernel near a free one, and how near any can be: distances |S^{1/2} (W - W~) S^{-1/2}|_F of kernels.
+/// A tied kernel near a free one, and how near any can be: distances are |S^{1/2} (W - W~) S^{-1/2}|_F, of
+/// kernels.
 template <Backend B, class Arithmetic>
 struct NearTiedKernel {
   Recurrence<B, ConvolutionalBlocksBy<Arithmetic>> recurrence;
@@ -123,7 +124,7 @@ class TiedKernelSearch {
 
 }  // namespace detail
 
-/// A tied convolution near one with free parameters, for a scaling s.                                (F2) (K3)
+/// A tied convolution near one with free parameters, for a scaling s.                               (F2) (K3)
 ///
 ///   h' = h clipped to [0, 1],   b' = max(b, 0)
 ///   W' near W~ in |S^{1/2} (W - W~) S^{-1/2}|_F with diag(s) (diag(h') - W) symmetric, as a kernel, and
@@ -208,7 +209,7 @@ NearTiedKernel<B, Arithmetic> near_tied_kernel(
     Q.push_back(search.kernel());
   }
   out.at_least = std::sqrt(across + least);
-  // Between the frequencies of the grid: the smallest eigenvalue as it is shown, then that and what rounds off.
+  // Between the grid's frequencies: raised by the smallest eigenvalue as it is shown, and by what rounds.
   auto const kernel_of = [&](double raised) {  // of Q, and all scales 1
     return host_matrix<Scalar>(kg, taps * k, [&](Index o, Index column) {
       Index const group = column / (taps * kg), at = column % (taps * kg);

@@ -52,6 +52,7 @@ class AnyNetwork {
         held_(std::make_shared<Held<Net>>(std::move(net))) {}
 
   Index multiply_adds() const { return held_->multiply_adds(); }
+  Index least_samples() const { return held_->least_samples(); }
   Summary summary(B& backend) const { return held_->summary(backend); }
   auto recurrence_inputs(B& backend, Parameters const& theta, ConstView<B> x) const {
     samples(name.c_str(), input, x);
@@ -103,6 +104,7 @@ class AnyNetwork {
   struct Holder {
     virtual ~Holder() = default;
     virtual Index multiply_adds() const = 0;
+    virtual Index least_samples() const = 0;
     virtual Summary summary(B&) const = 0;
     virtual Inputs recurrence_inputs(B&, Parameters const&, ConstView<B> x, Name) const = 0;
     virtual Codes codes(B&, Parameters const&, ConstView<B> x, Name) const = 0;
@@ -125,6 +127,7 @@ class AnyNetwork {
 
     explicit Held(Net net_) : net(std::move(net_)) {}
     Index multiply_adds() const override { return ::detrame::multiply_adds<Net>(); }
+    Index least_samples() const override { return ::detrame::least_samples<Net>(); }
     Summary summary(B& backend) const override { return ::detrame::summary(backend, net); }
     Inputs recurrence_inputs(B& backend, Parameters const& theta, ConstView<B> x, Name who) const override {
       return ::detrame::recurrence_inputs(backend, net, theta.template as<Theta>(who), x);

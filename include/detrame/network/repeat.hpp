@@ -43,6 +43,7 @@ struct Repeat {
     };
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once<BlockLayer>();
+    static constexpr Index least_samples = ::detrame::least_samples<BlockLayer>();
 
     BlockLayer layer;
 

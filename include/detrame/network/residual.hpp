@@ -74,6 +74,8 @@ struct ResidualOf {
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once(
         {::detrame::samples_at_once<BranchLayer>(), ::detrame::samples_at_once<ShortcutLayer>()});
+    static constexpr Index least_samples =
+        std::max(::detrame::least_samples<BranchLayer>(), ::detrame::least_samples<ShortcutLayer>());
 
     BranchLayer branch;
     ShortcutLayer shortcut;

@@ -68,6 +68,8 @@ struct Stack {
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once(
         {::detrame::samples_at_once<typename Recipes::template Layer<shapes[I], B>>()...});
+    static constexpr Index least_samples =
+        std::max({::detrame::least_samples<typename Recipes::template Layer<shapes[I], B>>()...});
 
     Layers layers;
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <type_traits>
+#include <utility>
 #include <vector>
 
-#include "detrame/layer/concept.hpp"
-#include "detrame/loss/concept.hpp"
+#include "detrame/core/batching.hpp"
+#include "detrame/train/source.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -34,15 +36,6 @@ Dataset<B> dataset(B& backend, Shape shape, HostMatrix<typename B::Scalar> const
   return data;
 }
 
-/// Refuses data whose samples the network does not read, or whose classes it does not write.
-template <LayerMaps Net, Backend B>
-void require_data(char const* who, Net const& net, Dataset<B> const& data) {
-  Shape const in = net.input, out = net.output;
-  if (data.shape != in || Shape{data.classes} != out)
-    throw ShapeError(message(who, ": the data are ", data.shape, " in ", data.classes,
-                             " classes, the network maps ", in, " to ", out));
-}
-
 /// x and targets of some samples; `sites` is memory for the columns they stand in.
 template <Backend B>
 void gather_samples(B& backend, Dataset<B> const& data, std::span<Index const> samples,
@@ -58,5 +51,79 @@ void gather_samples(B& backend, Dataset<B> const& data, std::span<Index const> s
   gather_columns(backend.lane(), data.x, std::span<Index const>(sites), x);
   gather_columns(backend.lane(), data.targets, samples, targets);
 }
+
+/// The batches of a data set in a backend's memory, epoch by epoch: a SampleSource. In an order of its own
+/// samples are gathered, in that of the data set a batch is a view of it.
+///
+/// Requires  backend and data set outlive the batches, and the data set is not changed; a batch size >= 1,
+///           else DomainError.
+/// Ensures   the laws of SampleSource; nothing is allocated while batches have the size of the one before.
+/// Tested    tests/train/source_test.cpp
+template <Backend B>
+class Batches {
+ public:
+  Batches(B& backend, Dataset<B> const& data, Batching const& batching)
+      : backend_(backend), data_(data), batching_(batching), order_(data.labels.size()) {
+    require_at_least("Batches", "the size of a batch", batching.size, Index{1});
+    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
+    position_ = batches();
+  }
+  /// A data set that nobody keeps.
+  template <class Temporary>
+    requires std::same_as<std::remove_const_t<Temporary>, Dataset<B>>
+  Batches(B& backend, Temporary&& data, Batching const& batching)
+      : Batches(backend, std::as_const(data), batching) {
+    static_assert(
+        detail::never<Temporary>,
+        "Batches: the data set must outlive the batches, and this one ends with the statement: give "
+        "it a name first");
+  }
+
+  Batches(Batches const&) = delete;
+  Batches& operator=(Batches const&) = delete;
+
+  Shape shape() const { return data_.shape; }
+  int classes() const { return data_.classes; }
+  Index samples() const { return batching_.samples_in(data_.samples()); }
+  Index batches() const { return batching_.batches(data_.samples()); }
+  Index least_batch() const { return batching_.least_batch(data_.samples()); }
+
+  void begin(std::uint64_t epoch) {
+    if (batching_.shuffled) shuffle(Random(batching_.seed, epoch), order_);
+    position_ = 0;
+  }
+
+  /// Requires  n >= 0, else DomainError.
+  void skip(Index n) {
+    require_at_least("Batches::skip", "n", n, Index{0});
+    position_ += std::min(n, batches() - position_);
+  }
+
+  BatchView<B> const* next() {
+    if (position_ == batches()) return nullptr;
+    Index const first = position_++ * batching_.size;
+    Index const n = std::min(batching_.size, data_.samples() - first), sites = data_.shape.sites();
+    if (batching_.shuffled) {
+      gather_samples(backend_, data_,
+                     std::span<Index const>(order_).subspan(static_cast<std::size_t>(first),
+                                                            static_cast<std::size_t>(n)),
+                     columns_, x_, targets_);
+      batch_ = {x_, targets_};
+    } else {
+      ConstView<B> const x = data_.x, targets = data_.targets;
+      batch_ = {x.middle_cols(first * sites, n * sites), targets.middle_cols(first, n)};
+    }
+    return &batch_;
+  }
+
+ private:
+  B& backend_;
+  Dataset<B> const& data_;
+  Batching batching_;
+  std::vector<Index> order_, columns_;
+  Index position_ = 0;  ///< of the batch that next gives
+  Matrix<B> x_, targets_;
+  BatchView<B> batch_{};
+};
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+#include <optional>
+
 #include "detrame/layer/inference.hpp"
 #include "detrame/train/dataset.hpp"
 
@@ -28,33 +31,89 @@ std::vector<int> classify_to_host(B& backend, ConstView<B> scores) {
   return labels;
 }
 
+namespace detail {
+/// 1 for a column whose largest score is unique and stands where the target is 1, else 0; NaN is no score.
+template <class Scalar>
+struct CorrectColumn {
+  template <class Team>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> y,
+                                      MatrixView<Scalar const> t, MatrixView<Scalar> correct) const {
+    Index const classes = y.rows();
+    Scalar const m = team.max(classes, [=](Index i) { return y(i, j); }, -limits::infinity<Scalar>);
+    Scalar const reached = team.sum(classes, [=](Index i) { return y(i, j) == m ? Scalar(1) : Scalar(0); });
+    Scalar const hit = team.sum(classes, [=](Index i) { return y(i, j) == m ? t(i, j) : Scalar(0); });
+    team.once([=] { correct(0, j) = reached == Scalar(1) && hit == Scalar(1) ? Scalar(1) : Scalar(0); });
+  }
+};
+}  // namespace detail
+
+/// How many samples have their label as the unique largest score, as classify_to_host has it. One number goes
+/// to the host, and nothing is allocated there.
+///
+/// Shapes    scores, targets (one-hot): classes x samples
+template <Backend B>
+Index count_correct(B& backend, ConstView<B> scores, ConstView<B> targets) {
+  using Scalar = typename B::Scalar;
+  detail::require_targets("count_correct", scores, targets);
+  Index const n = scores.cols();
+  auto const frame = backend.lane().frame();
+  auto const correct = backend.lane().scratch(1, n);
+  each_column(backend, n, 0, detail::CorrectColumn<Scalar>{}, scores, targets, correct);
+  return n == 0 ? 0 : static_cast<Index>(sum_to_host(backend.lane(), correct));
+}
+
 struct Evaluation {
   double loss;
   double accuracy;  ///< share of samples whose label is the unique largest score
+
+  /// False: scores are not finite, and the accuracy is that of no network.
+  bool finite() const { return std::isfinite(loss); }
 };
 
-/// Mean loss and accuracy of the inference map over a data set, in batches of at most `batch` samples.
+/// Mean loss and accuracy of the inference map over the samples of a source, in the order of its epoch 0;
+/// nothing where `stop()`, asked before each batch, says so.
 ///
-/// Requires  batch >= 1, else DomainError; the data's shape is the network's, else ShapeError.
+/// Requires  a source of one sample or more, else DomainError; its shape and classes are the network's, else
+///           ShapeError.
+/// Ensures   where scores are not finite, nor is the loss: Evaluation::finite.
+/// Tested    tests/train/source_test.cpp, tests/train/train_test.cpp
+template <LayerMaps Net, class Loss, Backend B, SampleSource<B> Source, std::predicate Stop>
+std::optional<Evaluation> evaluate(B& backend, Net const& net, Loss const& loss,
+                                   typename Net::Parameters const& theta, Source& source, Stop const& stop) {
+  require_samples("evaluate", net, source.shape(), source.classes());
+  require_at_least("evaluate", "the number of samples", source.samples(), Index{1});
+  double total = 0;
+  Index correct = 0;
+  Matrix<B> x, targets, y;
+  for (source.begin(0);;) {
+    if (stop()) return std::nullopt;
+    auto const* const next = source.next();
+    if (next == nullptr) break;
+    BatchView<B> const batch = on_backend(backend, *next, source.classes(), x, targets);
+    resize(backend, y, batch.targets.rows(), batch.samples());
+    net.predict(backend, theta, batch.x, y);
+    total += static_cast<double>(loss.value(backend, ConstView<B>(y), batch.targets)) *
+             static_cast<double>(batch.samples());
+    correct += count_correct(backend, ConstView<B>(y), batch.targets);
+  }
+  auto const n = static_cast<double>(source.samples());
+  return Evaluation{total / n, static_cast<double>(correct) / n};
+}
+
+template <LayerMaps Net, class Loss, Backend B, SampleSource<B> Source>
+Evaluation evaluate(B& backend, Net const& net, Loss const& loss, typename Net::Parameters const& theta,
+                    Source& source) {
+  return *evaluate(backend, net, loss, theta, source, [] { return false; });
+}
+
+/// The same over a data set, in batches of at most `batch` samples.
+///
+/// Requires  batch >= 1, else DomainError
 template <LayerMaps Net, class Loss, Backend B>
 Evaluation evaluate(B& backend, Net const& net, Loss const& loss, typename Net::Parameters const& theta,
                     Dataset<B> const& data, Index batch = 512) {
-  require_at_least("evaluate", "batch", batch, Index{1});
-  require_data("evaluate", net, data);
-  double total = 0;
-  Index correct = 0;
-  ConstView<B> const x = data.x, t = data.targets;
-  for (Index first = 0; first < data.samples(); first += batch) {
-    Index const n = std::min(batch, data.samples() - first);
-    Index const sites = data.shape.sites();
-    auto const y = predict(backend, net, theta, x.middle_cols(first * sites, n * sites));
-    total += static_cast<double>(loss.value(backend, y, t.middle_cols(first, n))) * static_cast<double>(n);
-    std::vector<int> const found = classify_to_host(backend, y);
-    for (Index j = 0; j < n; ++j)
-      correct += found[static_cast<std::size_t>(j)] == data.labels[static_cast<std::size_t>(first + j)];
-  }
-  double const n = static_cast<double>(std::max<Index>(data.samples(), 1));
-  return {total / n, static_cast<double>(correct) / n};
+  Batches<B> batches(backend, data, {.size = batch, .shuffled = false});
+  return evaluate(backend, net, loss, theta, batches);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

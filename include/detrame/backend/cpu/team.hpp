@@ -284,14 +284,14 @@ void each_column(Cpu<Scalar>& backend, Tasks N, Index scratch_size, F&& f, Views
   Work const work{tasks * N.flops, entries * static_cast<double>(sizeof(Scalar))};
   backend.run(N.count, work, [&](CpuLane<Scalar>& lane, Index j) {
     auto const frame = lane.frame();
-    f(CpuTeam<Scalar, 2>(), j, lane.arena().template take<Scalar>(scratch_size),
+    f(typename Cpu<Scalar>::Team(), j, lane.arena().template take<Scalar>(scratch_size),
       detail::reader(views).view...);
   });
 }
 
 template <class Scalar, class F, class... Views>
 void each_column(CpuLane<Scalar>&, Index N, F const& f, Views&&... views) {
-  for (Index j = 0; j < N; ++j) f(CpuTeam<Scalar, 2>(), j, detail::reader(views).view...);
+  for (Index j = 0; j < N; ++j) f(typename Cpu<Scalar>::Team(), j, detail::reader(views).view...);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

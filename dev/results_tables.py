@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Fills the tables of docs/results.md from what was run: results_tables.py [--check]
+
+The paper's figures come from examples/experiment/published.hpp, ours from docs/results/*.csv (a run's epochs.csv) and the
+.json beside one (its summary.json), hours and numbers of parameters from docs/results/tables.md, which is what
+`detrame-experiment table` prints. A run's files are named
+
+    DATASET[-Nepochs]-NETWORK[-WIDEN][-Tk]-seedS.csv        cifar10-200epochs-detrame-resnet8-T3-seed1.csv
+
+and files with anything else in their names, runs of some images or of other rates, are no rows of these tables. Of a row's
+runs those with the most epochs count, one a seed. A table stands in docs/results.md between
+
+    <!-- table 4 -->  and  <!-- end of table 4 -->
+
+With --check nothing is written; status 1 where the page is not what it would be. Writes docs/results/figure2.csv too."""
+
+import argparse
+import ast
+import csv
+import io
+import json
+import re
+import statistics
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+NAME = re.compile(r"(?P<data>cifar100|cifar10|svhn|fashion-mnist|mnist|digits)(?:-\d+epochs)?-"
+                  r"(?P<net>(?:detrame-)?(?:plainnet|resnet|wideresnet|deep-dictionary))-?(?P<depth>\d+)"
+                  r"(?:-(?P<widen>\d+))?(?:-T(?P<T>\d+))?-seed(?P<seed>\d+)")
+DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "svhn": "SVHN"}
+FULL = {"cifar10": 200, "cifar100": 200, "svhn": 160}                    # epochs of the paper
+IMAGES = {"cifar10": 50000, "cifar100": 50000, "svhn": 604388, "mnist": 60000}
+
+
+def published(name):
+    """A table of published.hpp as nested lists."""
+    text = (ROOT / "examples/experiment/published.hpp").read_text()
+    found = re.search(rf"\b{name}(\{{\{{.*?\}}\}});", text, re.S)
+    if not found:
+        sys.exit(f"results_tables.py: published.hpp has no {name}")
+    return ast.literal_eval(found[1].replace("{", "[").replace("}", "]"))[0]
+
+
+class Runs:
+    def __init__(self):
+        self.of = {}
+        for path in sorted(RESULTS.glob("*.csv")):
+            found = NAME.fullmatch(path.stem)
+            if not found:
+                continue
+            with open(path, newline="") as f:
+                rows = list(csv.DictReader(f))
+            if not rows:
+                sys.exit(f"{path}: no epoch")
+            summary = path.with_suffix(".json")
+            summary = json.loads(summary.read_text()) if summary.exists() else {}
+            key = (found["data"], found["net"], int(found["depth"]), int(found["widen"] or 1), int(found["T"] or 0))
+            self.of.setdefault(key, []).append({
+                "file": path.name, "seed": int(found["seed"]), "epochs": int(rows[-1]["epoch"]),
+                "accuracy": 100 * float(rows[-1]["test_accuracy"]),
+                "seconds": sum(float(row["seconds"]) for row in rows),
+                "test_seconds": summary.get("test_seconds_an_image")})
+        table = (RESULTS / "tables.md").read_text()
+        self.speed = {(title, data, "" if T == "-" else T): float(speed) for title, data, T, speed in re.findall(
+            r"^  (\S.*?) +(cifar10|cifar100|svhn) +(-|\d+) .*?not run here: .* at ([\d.]+) images/s", table, re.M)}
+        self.parameters = {(title, data): (int(plain), int(twin)) for title, data, plain, twin in re.findall(
+            r"^  (\S.*?) +(cifar10|cifar100|svhn) +(\d+) +[\d.]+ +(\d+) +[\d.]+$", table, re.M)}
+
+    def longest(self, *key):
+        runs = self.of.get(key, [])
+        most = max((run["epochs"] for run in runs), default=0)
+        return [run for run in runs if run["epochs"] == most]
+
+    def accuracy(self, title, data, net, depth, widen, T):
+        """Ours, with its file, or why there is none."""
+        runs = self.longest(data, net, depth, widen, T)
+        if not runs:
+            name = title + (" DeTraMe" if net.startswith("detrame-") else "")
+            speed = self.speed.get((name, data, str(T or "")))
+            if not speed:
+                return "not run here"
+            return f"not run here: {FULL[data] * IMAGES[data] / speed / 3600:.0f} hours at {speed:g} images/s"
+        text = figure(*mean([run["accuracy"] for run in runs]))
+        seeds = f"{len(runs)} seeds" if len(runs) > 1 else "1 seed"
+        return (f"[{text}](results/{runs[0]['file']}) ({seeds}, {runs[0]['epochs']} of "
+                f"{FULL.get(data, runs[0]['epochs'])} epochs)")
+
+    def seconds(self, what, *key):
+        values = [run[what] for run in self.longest(*key) if run[what] is not None]
+        return statistics.mean(values) if values else None
+
+
+def mean(values):
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0
+
+
+def figure(value, deviation=0):
+    if value == 0:
+        return "-"
+    return f"{value:.2f} ± {deviation:.2f}" if deviation else f"{value:.2f}"
+
+
+def markdown(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def table3(runs):
+    """Against deep dictionary learning [27]."""
+    ours = {"PlainNet 9-layer [30]": ("plainnet", 0), "DDL 9 [27]": ("deep-dictionary", 0),
+            "DeTraMe-Net 9": ("detrame-plainnet", 2)}
+    rows = []
+    for title, parameters, *figures, mark in published("table3"):
+        row = [title, parameters]
+        for data, paper in zip(("cifar10", "cifar100"), figures):
+            row.append(figure(*paper) + ("\\*" if mark else ""))
+            net, T = ours.get(title, ("", 0))
+            row.append(runs.accuracy("PlainNet 9-layer" if "plainnet" in net else title, data, net, 9, 1, T) if net else "")
+        rows.append(row)
+    return markdown(["network", "parameters", "CIFAR-10: the paper", "ours", "CIFAR-100: the paper", "ours"],
+                    rows) + "\n\n\\* as [27] reports it."
+
+
+def architectures():
+    """title, family, depth, widen, data, the network's figure, its twin's, T."""
+    for title, family, depth, widen, *sets in published("table4"):
+        for data, (original, twin, T) in zip(DATA, sets):
+            if T:
+                yield title, family, depth, widen, data, original, twin, T
+
+
+def table4(runs):
+    rows = [[title, DATA[data], figure(*original), runs.accuracy(title, data, family, depth, widen, 0),
+             str(T), figure(*twin), runs.accuracy(title, data, "detrame-" + family, depth, widen, T)]
+            for title, family, depth, widen, data, original, twin, T in architectures()]
+    return markdown(["network", "data", "the paper", "ours", "T of the twin", "the paper", "ours"], rows)
+
+
+def table5(runs):
+    keys = {"DDL [27]": ("mnist", "deep-dictionary", 3, 1, 0), "DeTraMe-Net 12": ("cifar10", "detrame-plainnet", 12, 1, 2)}
+    rows = []
+    for title, parameters, mark, training, testing in published("table5"):
+        ours = [runs.seconds(what, *keys[title]) for what in ("seconds", "test_seconds")]
+        images = IMAGES[keys[title][0]]
+        mark = "\\*" if mark else ""
+        rows.append([title, parameters, f"{training:.4f}{mark}", "not run here" if ours[0] is None else f"{ours[0] / images:.4f}",
+                     f"{testing:.2e}{mark}", "not run here" if ours[1] is None else f"{ours[1]:.2e}"])
+    return markdown(["network", "parameters", "training, s an image: the paper", "ours", "testing, s an image: the paper",
+                     "ours"], rows) + "\n\n\\* averaged from what [27] reports. The paper's 0.1605 s is (E9)."
+
+
+def table7(runs):
+    of = {title: (family, depth, widen, T) for title, family, depth, widen, data, *_, T in architectures()
+          if data == "cifar10"}
+    rows = []
+    for title, training, training_twin, testing, testing_twin in published("table7"):
+        family, depth, widen, T = of[title]
+        row = [title]
+        for net, steps, train, test in ((family, 0, training, testing), ("detrame-" + family, T, training_twin, testing_twin)):
+            key = ("cifar10", net, depth, widen, steps)
+            seconds, epochs = runs.seconds("seconds", *key), [run["epochs"] for run in runs.longest(*key)]
+            tested = runs.seconds("test_seconds", *key)
+            row += [f"{train:.0f}", f"{seconds:.0f} ({epochs[0]} epochs)" if seconds else "not run here",
+                    f"{test:.2f}", f"{1e4 * tested:.2f}" if tested else "not measured"]
+        rows.append(row)
+    head = ["network"]
+    for which in ("", "twin's "):
+        head += [f"{which}training, s: the paper", "ours", f"{which}testing, 10⁻⁴ s an image: the paper", "ours"]
+    return markdown(head, rows)
+
+
+def figure2(runs):
+    """CSV: whole schedules alone are points of ours."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["data", "network", "twin", "parameters", "paper", "paper_deviation", "ours", "ours_deviation", "seeds"])
+    for title, family, depth, widen, data, original, twin, T in architectures():
+        for which, paper in enumerate((original, twin)):
+            key = (data, ("", "detrame-")[which] + family, depth, widen, (0, T)[which])
+            whole = [run["accuracy"] for run in runs.longest(*key) if run["epochs"] >= FULL[data]]
+            ours = [f"{number:.4f}" for number in mean(whole)] if whole else ["", ""]
+            rows.writerow([data, title, which, runs.parameters.get((title, data), ("", ""))[which], paper[0],
+                           paper[1] if len(paper) > 1 else "", *ours, len(whole)])
+    return out.getvalue()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Fills the tables of docs/results.md.")
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    arguments = parser.parse_args()
+    runs = Runs()
+    page = ROOT / "docs" / "results.md"
+    text = page.read_text()
+    for name, make in (("table 3", table3), ("table 4", table4), ("table 5", table5), ("table 7", table7)):
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.S)
+        if not pattern.search(text):
+            sys.exit(f"docs/results.md has no place for {name}")
+        made = make(runs)
+        text = pattern.sub(lambda found: found[1] + "\n" + made + "\n\n" + found[2], text)
+    wrong = []
+    for path, content in ((page, text), (RESULTS / "figure2.csv", figure2(runs))):
+        if not path.exists() or path.read_text() != content:
+            wrong.append(str(path.relative_to(ROOT)))
+            if not arguments.check:
+                path.write_text(content)
+    if arguments.check and wrong:
+        sys.exit(f"{', '.join(wrong)}: not what dev/results_tables.py makes of docs/results/*.csv")
+    print("results: " + (f"written: {', '.join(wrong)}" if wrong else "the tables are those of docs/results/*.csv"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+
+#include "detrame/loss/softmax_cross_entropy.hpp"
+#include "detrame/train/algorithm2.hpp"
+#include "detrame/train/finite.hpp"
+#include "detrame/train/stopwatch.hpp"
+#include "detrame/train/training_options.hpp"
+
+namespace detrame::inline DETRAME_ABI {
+
+namespace detail {
+
+/// A training on its way: `fit` runs it.
+template <LayerMaps Net, class Source, class Validation, class Checkpoints, class Loss>
+class Fitting {
+  using B = typename Net::Backend;
+  using Theta = typename Net::Parameters;
+  using Ended = std::optional<FitStatus>;
+  static constexpr bool validates = !std::same_as<Validation, NoSource>;
+  static constexpr bool saves = !std::same_as<Checkpoints, NoCheckpoints>;
+
+ public:
+  Fitting(B& backend, Net const& net, Theta& theta, Source& source, TrainingOptions const& options,
+          Validation& validation, Checkpoints& checkpoints, Loss const& loss)
+      : backend_(backend),
+        net_(net),
+        theta_(theta),
+        source_(source),
+        options_(options),
+        validation_(validation),
+        checkpoints_(checkpoints),
+        loss_(loss) {
+    check();
+    std::visit(
+        [&](auto const& optimiser) {
+          state_ = training_state(backend, net, optimiser);
+          names_ = optimiser.moments;
+          trains_ = optimiser.trains;
+        },
+        options.optimiser);
+    if (options.keep_best) best_ = theta;
+  }
+
+  FitResult<Theta> run() {
+    FitStatus const status = train();
+    if (best_epoch(at_.history) == 0) best_.reset();
+    return {status, std::move(at_), std::move(best_), std::move(explanation_)};
+  }
+
+ private:
+  void check() const {
+    require_samples("fit", net_, source_.shape(), source_.classes());
+    require_at_least("fit", "epochs", options_.epochs, 0);
+    require_at_least("fit", "the number of samples in an epoch", source_.samples(), Index{1});
+    if (Index const least = least_samples(net_); source_.least_batch() < least)
+      throw DomainError(message("fit: an epoch has a batch of size ", source_.least_batch(),
+                                ", and in training the network needs ", least,
+                                " samples at least: another size of batches, or drop_last"));
+    require_at_least("fit", "saving.steps", options_.saving.steps, Index{0});
+    require_at_least("fit", "saving.seconds", options_.saving.seconds, 0.);
+    if (options_.clip) options_.clip->check();
+    if (options_.early_stopping) {
+      require_at_least("fit", "patience", options_.early_stopping->patience, 1);
+      require_at_least("fit", "least_gain", options_.early_stopping->least_gain, 0.);
+    }
+    if constexpr (validates) {
+      require_samples("fit, validation", net_, validation_.shape(), validation_.classes());
+      require_at_least("fit", "the number of validation samples", validation_.samples(), Index{1});
+    } else if (options_.early_stopping || options_.keep_best) {
+      throw DomainError("fit: early_stopping and keep_best need a source for the validation");
+    }
+  }
+
+  FitStatus train() {
+    if (checkpoints_.read(backend_, kept()))
+      require_record(std::string(checkpoints_.name()), at_, options_.epochs, source_);
+    else if (auto const bad = save())
+      return *bad;
+    try {
+      return epochs();
+    } catch (NotCertified const&) {  // theta is that of before the step
+      save();
+      throw;
+    }
+  }
+
+  FitStatus epochs() {
+    while (at_.epoch < options_.epochs) {
+      if (patience_is_over()) return FitStatus::stopped_early;
+      source_.begin(static_cast<std::uint64_t>(at_.epoch));
+      source_.skip(at_.position);
+      watch_.lap();
+      while (auto const* const batch = source_.next())
+        if (auto const ended = step(*batch)) return *ended;
+      if (auto const ended = end_epoch()) return *ended;
+    }
+    return FitStatus::finished;
+  }
+
+  template <class Batch>
+  Ended step(Batch const& given) {
+    auto const batch = on_backend(backend_, given, source_.classes(), state_.x, state_.targets);
+    Index const n = batch.samples();
+    double const share = static_cast<double>(at_.position) / static_cast<double>(source_.batches());
+    rate_ = options_.schedule.at(at_.epoch + share);
+    Draw const draw{.seed = options_.seed, .step = at_.step, .first_sample = at_.samples};
+    auto const update = [&](double scale) {
+      std::visit(
+          [&](auto const& optimiser) {
+            optimiser.step(backend_, theta_, state_.gradient, std::span<Theta>(state_.moments), rate_,
+                           at_.step, scale);
+          },
+          options_.optimiser);
+    };
+    auto const result = take_step(backend_, net_, loss_, update, trains_, theta_, state_, batch.x,
+                                  batch.targets, draw, options_.clip);
+    if (result.status == StepStatus::loss_not_finite)
+      return explained(FitStatus::loss_not_finite, message("the loss is ", result.loss));
+    if (result.status == StepStatus::gradient_not_finite)
+      return explained(FitStatus::gradient_not_finite, "the norm of the gradient is not finite");
+    ++at_.step, ++at_.position;
+    at_.loss += static_cast<double>(result.loss) * static_cast<double>(n);
+    at_.samples += n;
+    at_.correct += count_correct(backend_, ConstView<B>(state_.scores), batch.targets);
+    Lap const lap = watch_.lap();
+    at_.seconds += lap.seconds;
+    at_.processor_seconds += lap.processor_seconds;
+    seconds_here_ += lap.seconds;
+    samples_here_ += static_cast<double>(n);
+    bool const stops = options_.on_step && !options_.on_step(report(false));
+    if (stops || due()) {
+      if (auto const bad = save()) return bad;
+      watch_.lap();
+    }
+    return stops ? Ended(FitStatus::stopped) : std::nullopt;
+  }
+
+  Ended end_epoch() {
+    if (auto const bad = not_finite()) return bad;
+    std::optional<Evaluation> validation;
+    if constexpr (validates) {
+      auto const stops = [&] { return options_.on_step && !options_.on_step(report(true)); };
+      validation = evaluate(backend_, net_, loss_, theta_, validation_, stops);
+      if (!validation) {
+        auto const bad = save();
+        return bad ? bad : FitStatus::stopped;
+      }
+      if (!validation->finite())
+        return explained(FitStatus::validation_not_finite,
+                         message("the loss of the validation is ", validation->loss));
+    }
+    auto const n = static_cast<double>(at_.samples);
+    at_.history.push_back({at_.epoch + 1, options_.schedule.at(at_.epoch), at_.loss / n,
+                           static_cast<double>(at_.correct) / n, validation, n / std::max(at_.seconds, 1e-9),
+                           at_.seconds, at_.processor_seconds});
+    ++at_.epoch;
+    at_.position = at_.samples = at_.correct = 0;
+    at_.loss = at_.seconds = at_.processor_seconds = 0;
+    if (best_ && best_epoch(at_.history) == at_.epoch) best_ = theta_;
+    if (auto const bad = save()) return bad;
+    bool const stops = options_.on_epoch && !options_.on_epoch(at_);
+    return stops && at_.epoch < options_.epochs ? Ended(FitStatus::stopped) : std::nullopt;
+  }
+
+  bool patience_is_over() {
+    if (!options_.early_stopping || at_.history.empty()) return false;
+    int const best = best_epoch(at_.history, options_.early_stopping->least_gain), since = at_.epoch - best;
+    if (since < options_.early_stopping->patience) return false;
+    explanation_ = message("the loss of the validation was least in epoch ", best, ", ", since,
+                           since == 1 ? " epoch ago" : " epochs ago");
+    return true;
+  }
+
+  bool due() const {
+    auto const [steps, seconds] = options_.saving;
+    std::chrono::duration<double> const since = std::chrono::steady_clock::now() - saved_;
+    return (steps > 0 && at_.step % static_cast<std::uint64_t>(steps) == 0) ||
+           (seconds > 0 && since.count() > seconds);
+  }
+
+  /// Gives the state to the writer, unless it is not finite.
+  Ended save() {
+    if constexpr (saves) {
+      if (auto const bad = not_finite()) return bad;
+      checkpoints_.write(backend_, kept());
+      saved_ = std::chrono::steady_clock::now();
+    }
+    return std::nullopt;
+  }
+
+  Ended not_finite() {
+    std::optional<std::string> name = name_of_not_finite(backend_, theta_);
+    for (std::size_t i = 0; !name && i < names_.size(); ++i)
+      if ((name = name_of_not_finite(backend_, state_.moments[i]))) name->insert(0, names_[i]);
+    if (!name) return std::nullopt;
+    return explained(FitStatus::parameters_not_finite, message("an entry of ", *name, " is not finite"));
+  }
+
+  FitStatus explained(FitStatus status, std::string const& what) {
+    explanation_ = message("in epoch ", at_.epoch + 1, ", batch ", at_.position + 1, ": ", what);
+    return status;
+  }
+
+  FitState<Theta> kept() { return {theta_, names_, state_.moments, best_ ? &*best_ : nullptr, at_}; }
+
+  StepReport report(bool validating) const {
+    auto const n = static_cast<double>(std::max<Index>(at_.samples, 1));
+    double const left =
+        static_cast<double>(options_.epochs - at_.epoch) * static_cast<double>(source_.samples()) -
+        static_cast<double>(at_.samples);
+    double const speed = samples_here_ / std::max(seconds_here_, 1e-9);
+    return {.epoch = at_.epoch + 1,
+            .epochs = options_.epochs,
+            .position = at_.position,
+            .batches = source_.batches(),
+            .step = at_.step,
+            .rate = rate_,
+            .loss = at_.loss / n,
+            .accuracy = static_cast<double>(at_.correct) / n,
+            .samples_per_second = speed,
+            .seconds_left = speed > 0 ? left / speed : 0,
+            .validating = validating};
+  }
+
+  B& backend_;
+  Net const& net_;
+  Theta& theta_;
+  Source& source_;
+  TrainingOptions const& options_;
+  Validation& validation_;
+  Checkpoints& checkpoints_;
+  Loss const& loss_;
+  TrainingState<Net> state_;
+  std::span<std::string_view const> names_;
+  bool (*trains_)(Role const&) = nullptr;
+  std::optional<Theta> best_;
+  FitRecord at_;
+  std::string explanation_;
+  Stopwatch watch_;
+  std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
+  double rate_ = 0, seconds_here_ = 0, samples_here_ = 0;  ///< of this call
+};
+
+}  // namespace detail
+
+/// Algorithm 2: epochs of batches, each a train_step, from theta or from the state that `checkpoints` kept.
+///                                                                                                       (F3)
+///   fit(cpu, net, theta, Batches(cpu, data, {.size = 128}), {.epochs = 60, .schedule = schedule})
+///
+/// Requires  samples that the network reads, one an epoch or more, and for the validation too; no batch of
+///           less than least_samples(net); epochs >= 0, patience >= 1, numbers >= 0, clip.norm > 0; a
+///           validation for early_stopping and keep_best; else ShapeError or DomainError before the first
+///           step. What is read from `checkpoints` is of these epochs and this source, else FormatError; that
+///           it is of these options is the caller's to know.
+/// Ensures   (1) theta, moments, losses and accuracies are a function of theta, source, options, validation
+///               and loss: neither of the number of threads nor of stops that a checkpoint bridged;
+///           (2) the validation is measured after each epoch, by the inference map, and changes nothing;
+///           (3) a checkpoint is written at the start, after each epoch and before on_epoch, at a stop by
+///               on_step, where a layer throws NotCertified, and as `saving` says;
+///           (4) what is not finite ends training with its status. The step of a loss or of a clipped
+///               gradient that is not finite is not taken; and what is not finite is never given to
+///               `checkpoints`;
+///           (5) `best` are the parameters after the epoch best_epoch(record.history);
+///           (6) what source, layers, callbacks or checkpoints throw goes through.
+/// Cost      a train_step a batch, and the count of what was classified. On Batches nothing is allocated
+///           from the second step on while batches keep their size; what lies on the host is copied into
+///           matrices of its own, a batch and its targets each time.
+/// Source    paper, Algorithm 2; docs/decisions/0014-fit.md
+/// Tested    tests/train/fit_test.cpp, tests/io/training_checkpoint_test.cpp
+template <LayerMaps Net, Backend B, class Source, class Validation = NoSource,
+          class Checkpoints = NoCheckpoints, class Loss = SoftmaxCrossEntropy>
+FitResult<typename Net::Parameters> fit(B& backend, Net const& net, typename Net::Parameters& theta,
+                                        Source&& source, TrainingOptions const& options,
+                                        Validation&& validation = {}, Checkpoints&& checkpoints = {},
+                                        Loss const& loss = {}) {
+  using S = std::remove_cvref_t<Source>;
+  using V = std::remove_cvref_t<Validation>;
+  using C = std::remove_cvref_t<Checkpoints>;
+  constexpr bool on_source = SampleSource<S, B> && (SampleSource<V, B> || std::same_as<V, NoSource>);
+  static_assert(on_source,
+                "fit: samples come from a SampleSource: a Loader of images on the host, or Batches "
+                "of a Dataset");
+  static_assert(CheckpointWriter<C, B, typename Net::Parameters>,
+                "fit: checkpoints are written by a CheckpointWriter: TrainingCheckpoints(folder)");
+  static_assert(LossOn<Loss, B>, "fit: a loss compares what the network returns with targets: LossOn");
+  if constexpr (on_source)
+    return detail::Fitting<Net, S, V, C, Loss>(backend, net, theta, source, options, validation, checkpoints,
+                                               loss)
+        .run();
+}
+
+}  // namespace detrame::inline DETRAME_ABI
