@@ -22,8 +22,8 @@ bool has_dictionaries_for(Entry const& entry, TensorFile const& model);
 /// The network's parameters become what the dictionaries of a model make of them (start_from_dictionary), and
 /// its codes of some images, scaled as it reads them, are compared with the exact ones.
 ///
-/// Requires  has_dictionaries_for its entry; the place is the network's. ShapeError where the networks are not
-///           of the same widths, FormatError where the file is no model.
+/// Requires  has_dictionaries_for its entry; the place is the network's. ShapeError where the networks are
+///           not of the same widths, FormatError where the file is no model.
 std::vector<CodeDistance> start_from_dictionaries(HostNetwork& network, TensorFile const& model,
                                                   Place const& place, HostMatrix<float> const& images);
 

@@ -25,7 +25,7 @@ using Two = Stack<typename Codes::template Of<6, 3>, typename Codes::template Of
 template <Recipe R>
 using On = Bind<R, in, B>;
 
-/// Dictionaries with shifts, away from the start that initialise gives.
+/// Dictionaries with shifts, of nonnegative atoms, which are so coherent that eq. (24) does not converge.
 template <class Net>
 typename Net::Parameters dictionaries(B& b, Net const& net) {
   auto theta = net.parameters(b);
@@ -33,6 +33,8 @@ typename Net::Parameters dictionaries(B& b, Net const& net) {
   std::uint64_t n = 0;
   visit(
       [&](std::string_view, Role const& role, auto& p) {
+        if (role.name == "dictionary")
+          p = to_device(b, test::mapped([](double t) { return std::abs(t); }, to_host(b, ConstView<B>(p))));
         if (role.name == "shift")
           p = to_device(b, test::mapped([](double t) { return .05 * t; },
                                         test::normal_matrix<double>(p.rows(), 1, test::seed(++n))));

@@ -37,8 +37,8 @@ struct ConvolutionalCodes {
   using Of = ConvolutionalDictionary<k, K, Exact, Choices...>;
 };
 
-/// lambda, alpha and beta for them to start with, on images of unit variance: with a larger alpha codes become
-/// smaller from layer to layer, and learning slower (docs/networks.md).
+/// lambda, alpha and beta for them to start with, on images of unit variance: with a larger alpha codes
+/// become smaller from layer to layer, and learning slower (docs/networks.md).
 inline constexpr TiedValues deep_dictionary_values{.alpha = .1, .beta = .01, .lambda = .02};
 
 /// Networks of deep dictionary learning, (5) and (4) of the paper: codes of codes, the mean over all sites, a
