@@ -9,6 +9,7 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/shape.hpp"
 #include "detrame/io/tensor.hpp"
+#include "detrame/network/recurrence_inputs.hpp"
 #include "detrame/network/summary.hpp"
 
 namespace experiment {
@@ -62,6 +63,7 @@ class HostNetwork {
   virtual std::vector<ParameterInfo> parameters() const = 0;
   virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
   virtual Summary summary() = 0;
+  virtual std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) = 0;
 };
 
 /// Where networks compute: on the CPU, with so many threads, or on a CUDA device.

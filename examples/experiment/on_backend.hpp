@@ -96,6 +96,9 @@ class OnBackend final : public HostNetwork {
   }
   Index multiply_adds() const override { return net_.multiply_adds(); }
   Summary summary() override { return net_.summary(backend_); }
+  std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) override {
+    return net_.recurrence_inputs(backend_, theta_, to_device(backend_, x));
+  }
 
  private:
   Index correct(ConstView<B> scores, std::vector<int> const& labels) {
