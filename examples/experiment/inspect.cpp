@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "inspect.hpp"
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -13,14 +12,6 @@
 
 namespace experiment {
 
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-}  // namespace
-
 ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
   Settings settings;
   settings.dataset = model.dataset;
@@ -28,6 +19,8 @@ ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
   settings.net = "plainnet";
   complete(settings);
   auto data = read_images(find_data_set(model.dataset), settings.data, Part::test, asked.limit);
+  if (data.samples() == 0)
+    throw FormatError(message(settings.data.string(), ": expected test images, found none"));
   scale_images(data, model.scale);
   return data;
 }
@@ -82,31 +75,21 @@ std::vector<int> labels_of(TensorFile const& file, Index samples, int classes) {
 void evaluate_model(Inspected const& asked) {
   Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
   auto const data = test_images(model, asked);
-  auto const begin = std::chrono::steady_clock::now();
-  Measured const m = *measure_all(*model.network, data);
-  double const seconds = seconds_since(begin);
+  Tally const m = *test(*model.network, data);
   std::printf("%s on %td test images of %s: accuracy %.2f %% (%td correct), loss %.6f, %.1f images/s\n",
-              options_of(*model.entry).c_str(), data.samples(), model.dataset.c_str(),
-              100 * static_cast<double>(m.correct) / static_cast<double>(data.samples()), m.correct, m.loss,
-              static_cast<double>(data.samples()) / seconds);
+              options_of(*model.entry).c_str(), data.samples(), model.dataset.c_str(), 100 * m.accuracy(),
+              m.correct(), m.loss(), static_cast<double>(m.samples()) / m.seconds());
 }
 
 void predict_file(Inspected const& asked) {
   Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
   auto const images = images_of(read_safetensors(asked.input), model);
-  Index const sites = model.entry->shape.sites(), n = images.cols() / sites, batch = 200;
-  HostMatrix<float> logits(n, model.entry->classes);
-  for (Index first = 0; first < n; first += batch) {
-    Index const count = std::min(batch, n - first);
-    auto const y = model.network->scores(host_matrix<float>(
-        images.rows(), sites * count, [&](Index i, Index j) { return images(i, first * sites + j); }));
-    for (Index j = 0; j < count; ++j)
-      for (Index i = 0; i < y.rows(); ++i) logits(first + j, i) = y(i, j);
-  }
+  HostMatrix<float> const logits =
+      scores_of(*model.network, images, model.entry->shape.sites(), model.entry->classes);
   TensorFile out;
   out.tensors["logits"] = tensor(logits);
   write_safetensors(asked.output, out);
-  std::printf("logits, %td x %d, are in %s\n", n, model.entry->classes, asked.output.c_str());
+  std::printf("logits, %td x %d, are in %s\n", logits.rows(), model.entry->classes, asked.output.c_str());
 }
 
 void gradient_file(Inspected const& asked) {
@@ -114,7 +97,12 @@ void gradient_file(Inspected const& asked) {
   TensorFile const input = read_safetensors(asked.input);
   auto const images = images_of(input, model);
   auto const labels = labels_of(input, images.cols() / model.entry->shape.sites(), model.entry->classes);
-  write_safetensors(asked.output, model.network->gradient(images, labels));
+  if (labels.empty()) throw DomainError(message(input.name, ": there are no images, so no mean loss"));
+  TensorFile gradient = model.network->gradient(images, labels);
+  require_finite_scores(host_matrix<float>(gradient.tensors.at("scores"), "scores"));
+  gradient.tensors.erase("scores");
+  require_finite_tensors(gradient);
+  write_safetensors(asked.output, gradient);
   std::printf("the gradient over %zu images is in %s\n", labels.size(), asked.output.c_str());
 }
 
@@ -133,12 +121,15 @@ void print_depth(Inspected const& asked) {
         entry.shape != t.shape || entry.classes != t.classes || entry.steps == 0)
       continue;
     Model const model = model_of(file, asked.place, entry.steps);
-    auto const begin = std::chrono::steady_clock::now();
-    Measured const m = *measure_all(*model.network, data);
-    double const n = static_cast<double>(data.samples());
-    std::printf("  %2d   %10.2f  %8.4f   %11.4f   %13td%s\n", entry.steps,
-                100 * static_cast<double>(m.correct) / n, m.loss, 1000 * seconds_since(begin) / n,
-                model.network->multiply_adds(), entry.steps == t.steps ? "   trained with this T" : "");
+    char const* const trained_with = entry.steps == t.steps ? "   trained with this T" : "";
+    try {
+      Tally const m = *test(*model.network, data);
+      std::printf("  %2d   %10.2f  %8.4f   %11.4f   %13td%s\n", entry.steps, 100 * m.accuracy(), m.loss(),
+                  1000 * m.seconds() / static_cast<double>(m.samples()), model.network->multiply_adds(),
+                  trained_with);
+    } catch (NotFinite const& what) {
+      std::printf("  %2d   %s%s\n", entry.steps, what.what(), trained_with);
+    }
   }
 }
 

@@ -226,10 +226,9 @@ void inspect_layers(Inspected const& asked) {
   auto const accuracy = [&](char const* what, std::string const& place, TensorFile const& changed) {
     progress.show("accuracy, " + std::string(what) + place);
     model.network->load(changed);
-    Measured const m = *measure_all(*model.network, data);
+    Tally const m = *test(*model.network, data);
     progress.clear();
-    std::printf("    %-14s %6.2f %%   loss %.4f\n", (what + place).c_str(),
-                100 * static_cast<double>(m.correct) / static_cast<double>(data.samples()), m.loss);
+    std::printf("    %-14s %6.2f %%   loss %.4f\n", (what + place).c_str(), 100 * m.accuracy(), m.loss());
     std::fflush(stdout);
   };
   accuracy("as trained", "", file);

@@ -8,6 +8,7 @@
 #include "detrame/core/version.hpp"
 #include "detrame/io/metadata.hpp"
 #include "inspect.hpp"
+#include "quoted.hpp"
 #include "ranges.hpp"
 
 namespace {
@@ -92,9 +93,9 @@ void add_training(CLI::App& app, Settings& s) {
   add_network(app, s);
   app.add_option("--data", s.data, data_set_text());
   app.add_option("--out", s.out, "folder for checkpoints and results (required)");
-  app.add_flag(
-      "--resume", s.resume,
-      "go on from the latest checkpoint in --out, with the settings that it has; where there is none, start");
+  app.add_flag("--resume", s.resume,
+               "go on from the latest checkpoint in --out, with the settings that it has, to --epochs where "
+               "they are given; where there is none, start");
   app.add_option("--epochs", s.epochs,
                  "how many: " + by_data_set([](DataSet const& set) { return number_text(set.epochs); }))
       ->check(in_range("epochs"));
@@ -102,6 +103,12 @@ void add_training(CLI::App& app, Settings& s) {
                  "first rate: " + by_data_set([](DataSet const& set) { return number_text(set.rate); }) +
                      "; it falls, at shares of the epochs: " + by_data_set(falls_text))
       ->check(in_range("lr"));
+  app.add_option("--schedule-epochs", s.schedule_epochs,
+                 "epochs that the schedule of the rate is made for (--epochs)")
+      ->check(in_range("schedule-epochs"));
+  app.add_flag("--reschedule", s.reschedule,
+               "with --resume: from here on a new schedule, of --epochs, --schedule-epochs and --lr")
+      ->needs("--resume");
   app.add_option("--batch", s.batch, "images in a batch")->check(in_range("batch"))->capture_default_str();
   app.add_option("--momentum", s.momentum, "of SGD, in [0, 1)")
       ->check(in_range("momentum"))
@@ -116,6 +123,12 @@ void add_training(CLI::App& app, Settings& s) {
                  "of the Q-metric ReLUs: relu (W~ = 0, so that it is a ReLU) or random (W~ normal)")
       ->check(CLI::IsMember(choices("initialiser")))
       ->capture_default_str();
+  app.add_option(
+         "--from", s.from_file,
+         "a model to start from, in place of --initialiser: its parameters by name and shape, with any T")
+      ->excludes("--initialiser");
+  app.add_option("--from-checksum", s.from_checksum, "refuse --from where it has another (that is printed)")
+      ->needs("--from");
   app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -146,8 +159,8 @@ void add_inspection(CLI::App& app, Inspected& asked, bool data) {
   app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")->check(in_range("limit"));
 }
 
-/// Options whose description ends so must be said. CLI11's own `required` would ask for them before it names an
-/// option that it does not know.
+/// Options whose description ends so must be said. CLI11's own `required` would ask for them before it names
+/// an option that it does not know.
 constexpr std::string_view required = " (required)";
 
 void require_all(CLI::App const& app) {
@@ -155,6 +168,15 @@ void require_all(CLI::App const& app) {
   for (auto const* option : app.get_subcommands()[0]->get_options())
     if (option->get_description().ends_with(required) && option->count() == 0)
       throw CLI::RequiredError(option->get_name());
+}
+
+/// What is written replaces nothing that is read.
+void require_other_output(Inspected const& asked) {
+  for (auto const& [option, file] :
+       {std::pair("--checkpoint", asked.checkpoint), std::pair("--input", asked.input)})
+    if (std::error_code none; std::filesystem::equivalent(asked.output, file, none))
+      throw DomainError(message("--output ", asked.output.string(), ": that is the file of ", option,
+                                ", which it would replace"));
 }
 
 int run(int argc, char** argv) {
@@ -216,8 +238,12 @@ int run(int argc, char** argv) {
       if (option->count() > 0)
         (command == training ? settings : described).given.insert(option->get_name().substr(2));
 
+  if (!settings.from_file.empty()) settings.from = shell_quoted(settings.from_file);
+
   for (auto const* command : {evaluation, prediction, gradient, depth, layers})
     if (*command && command->count("--threads") > 0) require_threads_of(asked.place);
+
+  if (*prediction || *gradient) require_other_output(asked);
 
   if (*training) return train(settings);
   if (*evaluation) evaluate_model(asked);
@@ -244,7 +270,12 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) try { return run(argc, argv); } catch (experiment::Diverged const& e) {
+int main(int argc, char** argv) try {
+  int const status = run(argc, argv);
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::fprintf(stderr, "detrame-experiment: the output could not all be written\n");
+  return status == 0 ? 1 : status;
+} catch (experiment::Diverged const& e) {
   std::fprintf(stderr, "detrame-experiment: %s\n", e.what());
   return 3;
 } catch (std::exception const& e) {

@@ -2,12 +2,15 @@
 #include "model.hpp"
 
 #include <cmath>
+#include <numeric>
 
 #include "detrame/io/conventions.hpp"
 
 namespace experiment {
 
 namespace {
+
+constexpr Index test_batch = 200;
 
 std::string list_text(std::vector<double> const& numbers) {
   std::string text;
@@ -71,19 +74,74 @@ Model model_of(TensorFile const& file, Place const& place, std::optional<int> st
   return model;
 }
 
-std::optional<Measured> measure_all(HostNetwork& network, ImageBytes<float> const& data,
-                                    std::function<bool()> const& stop) {
-  constexpr Index batch = 200;
-  Measured sum{0, 0};
-  for (Index first = 0; first < data.samples(); first += batch) {
-    if (stop()) return std::nullopt;
-    auto const part = unpacked(subset(data, first, std::min(batch, data.samples() - first)));
-    Measured const m = network.measure(part.images, part.labels);
-    sum.loss += m.loss * static_cast<double>(part.samples());
-    sum.correct += m.correct;
+void require_finite_scores(HostMatrix<float> const& scores, Index first) {
+  for (Index j = 0; j < scores.cols(); ++j)
+    for (Index i = 0; i < scores.rows(); ++i)
+      if (!std::isfinite(scores(i, j)))
+        throw NotFinite(message("image ", first + j, ": its scores are not finite, that of class ", i, " is ",
+                                scores(i, j)));
+}
+
+void require_finite_tensors(TensorFile const& file) {
+  for (auto const& [name, t] : file.tensors) {
+    if (t.dtype != DType::f32) continue;
+    auto const values = host_matrix<float>(t, name);
+    for (Index i = 0; i < values.rows() * values.cols(); ++i)
+      if (!std::isfinite(values.data()[i]))
+        throw NotFinite(message("an entry of ", name, " is ", values.data()[i]));
   }
-  sum.loss /= static_cast<double>(std::max<Index>(data.samples(), 1));
-  return sum;
+}
+
+Tally::Tally(int classes)
+    : images_of(static_cast<std::size_t>(classes)), correct_of(images_of), positive_of(images_of) {}
+
+void Tally::add(double loss, HostMatrix<float> const& scores, std::span<int const> labels) {
+  require_finite_scores(scores, samples_);
+  if (!std::isfinite(loss))
+    throw NotFinite(
+        message("images ", samples_, " ... ", samples_ + scores.cols() - 1, ": their mean loss is ", loss));
+  for (Index j = 0; j < scores.cols(); ++j) {
+    int const label = labels[static_cast<std::size_t>(j)];
+    bool alone = true;
+    for (int i = 0; i < scores.rows(); ++i) {
+      alone = alone && (i == label || scores(i, j) < scores(label, j));
+      positive_of[static_cast<std::size_t>(i)] += scores(i, j) > 0;
+    }
+    ++images_of[static_cast<std::size_t>(label)];
+    correct_of[static_cast<std::size_t>(label)] += alone;
+  }
+  samples_ += scores.cols();
+  loss_ += loss * static_cast<double>(scores.cols());
+  seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+}
+
+Index Tally::correct() const { return std::accumulate(correct_of.begin(), correct_of.end(), Index{0}); }
+
+std::optional<Tally> test(HostNetwork& network, ImageBytes<float> const& images,
+                          std::function<bool()> const& stop) {
+  if (images.samples() == 0) throw DomainError("there are no test images");
+  Tally tally(images.classes);
+  for (Index first = 0; first < images.samples(); first += test_batch) {
+    if (stop()) return std::nullopt;
+    auto const part = unpacked(subset(images, first, std::min(test_batch, images.samples() - first)));
+    Answers const a = network.answers(part.images, part.labels);
+    tally.add(a.loss, a.scores, part.labels);
+  }
+  return tally;
+}
+
+HostMatrix<float> scores_of(HostNetwork& network, HostMatrix<float> const& images, Index sites, int classes) {
+  Index const n = images.cols() / sites;
+  HostMatrix<float> all(n, classes);
+  for (Index first = 0; first < n; first += test_batch) {
+    Index const count = std::min(test_batch, n - first);
+    auto const y = network.scores(host_matrix<float>(
+        images.rows(), sites * count, [&](Index i, Index j) { return images(i, first * sites + j); }));
+    require_finite_scores(y, first);
+    for (Index j = 0; j < count; ++j)
+      for (Index i = 0; i < y.rows(); ++i) all(first + j, i) = y(i, j);
+  }
+  return all;
 }
 
 }  // namespace experiment

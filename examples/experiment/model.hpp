@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
+#include <stdexcept>
 
 #include "data_sets.hpp"
 #include "network.hpp"
@@ -32,9 +35,47 @@ void scale_images(Images& data, ChannelStatistics const& scale) {
   if (!scale.mean.empty()) normalise(data, scale);
 }
 
-/// Mean loss and correct samples of a data set, in batches; nothing where `stop` says so between two.
-std::optional<Measured> measure_all(
-    HostNetwork& network, ImageBytes<float> const& data,
+/// Numbers that are not finite, where accuracies or files were to come of them.
+struct NotFinite : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What a network says of the test images, class by class. NotFinite, which names the image, where scores are
+/// not finite, or the images, where their mean loss is not.
+class Tally {
+ public:
+  explicit Tally(int classes);
+
+  void add(double loss, HostMatrix<float> const& scores, std::span<int const> labels);
+
+  Index samples() const { return samples_; }
+  Index correct() const;
+  double loss() const { return loss_ / static_cast<double>(samples_); }  ///< the mean
+  double accuracy() const { return static_cast<double>(correct()) / static_cast<double>(samples_); }
+  double seconds() const { return seconds_; }  ///< from the constructor to the last image
+
+  std::vector<Index> images_of, correct_of;  ///< of a class: images, and those on which it scores most, alone
+  std::vector<Index> positive_of;            ///< images, of all, on which a class has a score > 0
+
+ private:
+  Index samples_ = 0;
+  double loss_ = 0, seconds_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+/// Tests a network on images, in batches; nothing where `stop` says so between two. DomainError where there
+/// are none.
+std::optional<Tally> test(
+    HostNetwork& network, ImageBytes<float> const& images,
     std::function<bool()> const& stop = [] { return false; });
+
+/// The scores of images, images x classes. NotFinite, which names the image, where one is not finite.
+HostMatrix<float> scores_of(HostNetwork& network, HostMatrix<float> const& images, Index sites, int classes);
+
+/// NotFinite with the first image, numbered from `first`, whose scores, a column, are not finite.
+void require_finite_scores(HostMatrix<float> const& scores, Index first = 0);
+
+/// NotFinite with the name of a tensor of F32 that has an entry which is not finite.
+void require_finite_tensors(TensorFile const& file);
 
 }  // namespace experiment

@@ -9,6 +9,7 @@
 #include "detrame/core/random.hpp"
 #include "detrame/core/shape.hpp"
 #include "detrame/io/tensor.hpp"
+#include "detrame/network/codes.hpp"
 #include "detrame/network/recurrence_inputs.hpp"
 #include "detrame/network/summary.hpp"
 
@@ -28,6 +29,12 @@ struct ParameterInfo {
 struct Measured {
   double loss;
   Index correct;
+};
+
+/// Of some samples: the mean loss; their scores, classes x samples.
+struct Answers {
+  double loss;
+  HostMatrix<float> scores;
 };
 
 /// How SGD is done. `rate` is the epoch's.
@@ -51,8 +58,9 @@ class HostNetwork {
                         Draw draw) = 0;
   /// The inference map: classes x samples.
   virtual HostMatrix<float> scores(HostMatrix<float> const& x) = 0;
-  virtual Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
-  /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" is a tensor beside it.
+  virtual Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
+  /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" and "scores" are
+  /// tensors beside it.
   virtual TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
 
   virtual void store(TensorFile& model) = 0;
@@ -64,6 +72,12 @@ class HostNetwork {
   virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
   virtual Summary summary() = 0;
   virtual std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) = 0;
+  /// What layers of dictionaries and Q-metric ReLUs return for x.
+  virtual std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) = 0;
+  /// Of the last step: codes that float could not certify.
+  virtual SolvedAgain solved_again() const = 0;
+  /// Overwrites the parameters by what a deep dictionary at the same place makes of them.
+  virtual void start_from(HostNetwork& dictionaries) = 0;
 };
 
 /// Where networks compute: on the CPU, with so many threads, or on a CUDA device.

@@ -5,6 +5,8 @@
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/any.hpp"
 #include "detrame/network/initialise.hpp"
+#include "detrame/network/start_from_dictionary.hpp"
+#include "detrame/network/zoo/deep_dictionary.hpp"
 #include "detrame/train/algorithm2.hpp"
 #include "detrame/train/evaluate.hpp"
 #include "network.hpp"
@@ -23,9 +25,9 @@ class OnBackend final : public HostNetwork {
 
   void start(std::string const& initialiser, std::uint64_t seed) override {
     if (initialiser == "relu")
-      initialise(backend_, theta_, ReluStart(), seed);
+      initialise(backend_, theta_, ReluStart{.tied = deep_dictionary_values}, seed);
     else if (initialiser == "random")
-      initialise(backend_, theta_, RandomStart(), seed);
+      initialise(backend_, theta_, RandomStart{.tied = deep_dictionary_values}, seed);
     else
       throw DomainError(message("initialiser = ", initialiser, ", must be relu or random"));
     state_ = training_state(backend_, net_);
@@ -35,7 +37,8 @@ class OnBackend final : public HostNetwork {
                 Draw draw) override {
     Sgd const sgd{.momentum = how.momentum,
                   .weight_decay = how.weight_decay,
-                  .decays = how.all_decay ? Sgd::everything : Sgd::weights_only};
+                  .decays = how.all_decay ? Sgd::everything : Sgd::weights_only,
+                  .trains = Sgd::not_the_problem};  // lambda, alpha and beta of dictionaries stay
     state_.x = to_device(backend_, x);
     state_.targets = targets_of(labels);
     float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
@@ -48,11 +51,11 @@ class OnBackend final : public HostNetwork {
     return to_host(backend_, predict(backend_, net_, theta_, to_device(backend_, x)));
   }
 
-  Measured measure(HostMatrix<float> const& x, std::vector<int> const& labels) override {
+  Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto const y = predict(backend_, net_, theta_, to_device(backend_, x));
     auto const targets = targets_of(labels);
     return {double{SoftmaxCrossEntropy().value(backend_, ConstView<B>(y), ConstView<B>(targets))},
-            correct(ConstView<B>(y), labels)};
+            to_host(backend_, y)};
   }
 
   TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) override {
@@ -60,10 +63,11 @@ class OnBackend final : public HostNetwork {
     state.x = to_device(backend_, x);
     auto const targets = targets_of(labels);
     auto const y = net_.forward(backend_, theta_, ConstView<B>(state.x), state.tape, {.dropping = false});
+    TensorFile file;
+    file.tensors["scores"] = tensor(to_host(backend_, y));  // the pullback may write over them
     resize(backend_, state.y_bar, y.rows(), y.cols());
     float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView<B>(targets), state.y_bar);
     pullback_parameters(backend_, net_, theta_, state.tape, state.y_bar, state.gradient);
-    TensorFile file;
     store_parameters(backend_, state.gradient, file);
     file.tensors["loss"] = tensor(HostMatrix<float>(1, 1, loss));
     return file;
@@ -98,6 +102,14 @@ class OnBackend final : public HostNetwork {
   Summary summary() override { return net_.summary(backend_); }
   std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) override {
     return net_.recurrence_inputs(backend_, theta_, to_device(backend_, x));
+  }
+  std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) override {
+    return net_.codes(backend_, theta_, ConstView<B>(to_device(backend_, x)));
+  }
+  SolvedAgain solved_again() const override { return net_.solved_again(theta_, state_.tape); }
+  void start_from(HostNetwork& dictionaries) override {
+    auto& from = dynamic_cast<OnBackend&>(dictionaries);
+    start_from_dictionary(from.backend_, from.theta_, backend_, theta_);
   }
 
  private:

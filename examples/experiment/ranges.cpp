@@ -18,15 +18,16 @@ struct Range {
 };
 
 constexpr double many = 1ll << 40;
-constexpr std::array<Range, 9> ranges{{{"steps", 0, 1000},
-                                       {"epochs", 0, 1e6},
-                                       {"lr", 0, 1e30, false, false},
-                                       {"batch", 1, 1e6},
-                                       {"momentum", 0, 1, true, false},
-                                       {"weight-decay", 0, 1e3},
-                                       {"limit", 0, many},
-                                       {"save-every", 0, many},
-                                       {"threads", 1, 1024}}};
+constexpr std::array<Range, 10> ranges{{{"steps", 0, 1000},
+                                        {"epochs", 0, 1e6},
+                                        {"schedule-epochs", 0, 1e6},
+                                        {"lr", 0, 1e30, false, false},
+                                        {"batch", 1, 1e6},
+                                        {"momentum", 0, 1, true, false},
+                                        {"weight-decay", 0, 1e3},
+                                        {"limit", 0, many},
+                                        {"save-every", 0, many},
+                                        {"threads", 1, 1024}}};
 
 Range const* range_of(std::string_view option) {
   auto const found =
@@ -38,8 +39,16 @@ Range const* range_of(std::string_view option) {
 
 std::vector<std::string> choices(std::string_view option) {
   if (option == "net")
-    return {"plainnet",           "detrame-plainnet",  "resnet",         "detrame-resnet", "wideresnet",
-            "detrame-wideresnet", "deepened-plainnet", "deepened-resnet"};
+    return {"plainnet",
+            "detrame-plainnet",
+            "resnet",
+            "detrame-resnet",
+            "wideresnet",
+            "detrame-wideresnet",
+            "deepened-plainnet",
+            "deepened-resnet",
+            "deep-dictionary",
+            "detrame-deep-dictionary"};
   if (option == "decays") return {"all", "weights"};
   if (option == "initialiser") return {"relu", "random"};
   if (option == "device") return {"cpu", "cuda"};

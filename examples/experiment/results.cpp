@@ -27,11 +27,26 @@ std::string csv(std::vector<EpochRow> const& epochs) {
   return text;
 }
 
+/// Accuracy on the images of a class, and the share of all images on which it has a score > 0.
+std::string csv(std::vector<ClassRow> const& rows, Images const& images) {
+  std::string text = "epoch,class,images,accuracy,positive\n";
+  for (ClassRow const& row : rows)
+    for (std::size_t c = 0; c < row.correct_of.size(); ++c) {
+      text += message(row.epoch, ',', c, ',', images.test_of[c], ',');
+      if (images.test_of[c] > 0)
+        text += number_text(static_cast<double>(row.correct_of[c]) / static_cast<double>(images.test_of[c]));
+      text += ',' + number_text(static_cast<double>(row.positive_of[c]) / static_cast<double>(images.test)) +
+              '\n';
+    }
+  return text;
+}
+
 }  // namespace
 
-void write_results(Settings const& settings, Model const& model, Index train_images, Index test_images,
-                   std::vector<EpochRow> const& epochs) {
+void write_results(Settings const& settings, Model const& model, Images const& images,
+                   std::vector<EpochRow> const& epochs, std::vector<ClassRow> const& classes) {
   write_text(settings.out / "epochs.csv", csv(epochs));
+  write_text(settings.out / "classes.csv", csv(classes, images));
   double seconds = 0, processor_seconds = 0;
   for (EpochRow const& e : epochs) {
     seconds += e.seconds;
@@ -43,8 +58,8 @@ void write_results(Settings const& settings, Model const& model, Index train_ima
   json["command"] = command_of(settings);
   each_setting(settings, [&](char const* option, auto const& value) { json["settings"][option] = value; });
   json["threads"] = settings.place.threads;
-  json["train_images"] = train_images;
-  json["test_images"] = test_images;
+  json["train_images"] = images.train;
+  json["test_images"] = images.test;
   json["parameters"] = trained_count(*model.network);
   json["multiply_adds"] = model.network->multiply_adds();
   json["epochs_done"] = epochs.size();
@@ -55,7 +70,13 @@ void write_results(Settings const& settings, Model const& model, Index train_ima
   json["seconds"] = seconds;
   json["processor_seconds"] = processor_seconds;
   json["images_per_second"] =
-      static_cast<double>(train_images) * static_cast<double>(epochs.size()) / std::max(seconds, 1e-9);
+      static_cast<double>(images.train) * static_cast<double>(epochs.size()) / std::max(seconds, 1e-9);
+  if (!classes.empty()) {
+    double test_seconds = 0;
+    for (ClassRow const& row : classes) test_seconds += row.seconds;
+    json["test_seconds_an_image"] =
+        test_seconds / static_cast<double>(classes.size()) / static_cast<double>(images.test);
+  }
   write_text(settings.out / "summary.json", json.dump(2) + "\n");
 }
 

@@ -2,6 +2,7 @@
 #include "settings.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <sstream>
@@ -37,12 +38,17 @@ void set_defaults(Settings& s) {
   DataSet const& set = find_data_set(s.dataset);
   if (!s.given.contains("epochs")) s.epochs = set.epochs;
   if (!s.given.contains("lr")) s.rate = set.rate;
+  if (!s.given.contains("schedule-epochs")) s.schedule_epochs = s.epochs;
   if (is_twin(s) && !s.given.contains("steps")) s.steps = 2;
 }
 
-/// " --out 'my run'"
+/// " --out 'my run'", or " --out='-run'"; `word` is as a shell reads it.
+std::string with_word(std::string const& option, std::string const& word) {
+  bool const dash = word.starts_with('-') || word.starts_with("'-") || word.starts_with("$'-");
+  return message(' ', option, dash ? '=' : ' ', word);
+}
 std::string with_value(std::string const& option, std::string const& value) {
-  return message(' ', option, value.starts_with('-') ? '=' : ' ', shell_quoted(value));
+  return with_word(option, shell_quoted(value));
 }
 
 /// What neither decides a number nor stands in a checkpoint.
@@ -53,7 +59,62 @@ std::string unstored_options(Settings const& s) {
   return options;
 }
 
+/// The options of `train` that make a run with these settings, or its last part.
+std::string part_of(Settings const& s) {
+  Settings usual;
+  usual.net = s.net;
+  usual.dataset = s.dataset;
+  set_defaults(usual);
+  if (s.parts.empty()) usual.schedule_epochs = s.epochs;
+  std::map<std::string, std::string> defaults;
+  each_setting(usual, [&](char const* option, auto const& value) { defaults[option] = text(value); });
+  std::string options = s.parts.empty() ? "" : " --resume --reschedule";
+  each_setting(s, [&](char const* option, auto const& value) {
+    std::string const name = option;
+    bool const said = s.parts.empty() ? name == "net" || name == "depth" || name == "dataset" ||
+                                            (name == "steps" && s.steps > 0) || text(value) != defaults[name]
+                                      : name == "epochs" || is_of_the_schedule(name);
+    if (said) options += with_word(key(option), name == "from" ? text(value) : shell_quoted(text(value)));
+  });
+  return options;
+}
+
+/// Settings that stand in no checkpoint of a program that had them not yet: there they are as by default.
+constexpr std::array<std::string_view, 4> newer{"device", "from", "from-checksum", "schedule-epochs"};
+
+Settings stored_settings(TensorFile const& state) {
+  Settings stored;
+  each_setting(stored, [&](std::string const& option, auto& value) {
+    using Value = std::remove_cvref_t<decltype(value)>;
+    if (!state.metadata.contains("--" + option) &&
+        std::find(newer.begin(), newer.end(), option) != newer.end())
+      return;
+    std::string wrong;
+    if constexpr (std::is_same_v<Value, std::string>) {
+      value = text_of(state, "--" + option);
+      wrong = range_error(option, value);
+    } else {
+      value = number_of<Value>(state, "--" + option);
+      wrong = range_error(option, static_cast<double>(value));
+    }
+    if (!wrong.empty()) throw FormatError(message(state.name, ": __metadata__: --", option, ": ", wrong));
+  });
+  if (!state.metadata.contains("--schedule-epochs")) stored.schedule_epochs = stored.epochs;
+  for (std::size_t i = 1; state.metadata.contains(message("part ", i)); ++i)
+    stored.parts.push_back(text_of(state, message("part ", i)));
+  return stored;
+}
+
 }  // namespace
+
+bool is_of_the_schedule(std::string_view option) { return option == "lr" || option == "schedule-epochs"; }
+
+void begin_another_part(Settings& settings, Settings const& before, int epochs_done) {
+  if (epochs_done == 0) return;
+  Settings part = before;
+  part.epochs = epochs_done;
+  settings.parts.push_back(part_of(part));
+}
 
 void complete(Settings& s) {
   set_defaults(s);
@@ -70,20 +131,11 @@ void complete(Settings& s) {
 }
 
 std::string command_of(Settings const& s) {
-  Settings usual;
-  usual.net = s.net;
-  usual.dataset = s.dataset;
-  set_defaults(usual);
-  std::set<std::string> said{"net", "depth", "dataset"};
-  if (s.steps > 0) said.insert("steps");
-  std::map<std::string, std::string> defaults;
-  each_setting(usual, [&](char const* option, auto const& value) { defaults[option] = text(value); });
-  std::string command = "detrame-experiment train";
-  each_setting(s, [&](char const* option, auto const& value) {
-    if (said.contains(option) || text(value) != defaults[option])
-      command += with_value(key(option), text(value));
-  });
-  return command + with_value("--data", s.data) + with_value("--out", s.out) + unstored_options(s);
+  std::string const begin = "detrame-experiment train",
+                    end = with_value("--data", s.data) + with_value("--out", s.out) + unstored_options(s);
+  std::string command;
+  for (std::string const& part : s.parts) command += begin + part + end + " && ";
+  return command + begin + part_of(s) + end;
 }
 
 std::string resume_command(Settings const& s) {
@@ -94,30 +146,30 @@ std::string resume_command(Settings const& s) {
 void store_settings(Settings const& settings, TensorFile& state) {
   each_setting(settings,
                [&](char const* option, auto const& value) { state.metadata[key(option)] = text(value); });
+  for (std::size_t i = 0; i < settings.parts.size(); ++i)
+    state.metadata[message("part ", i + 1)] = settings.parts[i];
 }
 
-void adopt_settings(Settings& settings, TensorFile const& state) {
-  each_setting(settings, [&](char const* option, auto& value) {
-    using Value = std::remove_cvref_t<decltype(value)>;
-    Value stored;
-    bool const older = !state.metadata.contains(key("device"));  // a run on the CPU
-    if constexpr (std::is_same_v<Value, std::string>)
-      stored = older && std::string_view(option) == "device" ? "cpu" : text_of(state, key(option));
-    else
-      stored = number_of<Value>(state, key(option));
-    std::string wrong;
-    if constexpr (std::is_same_v<Value, std::string>)
-      wrong = range_error(option, stored);
-    else
-      wrong = range_error(option, static_cast<double>(stored));
-    if (!wrong.empty()) throw FormatError(message(state.name, ": __metadata__: ", key(option), ": ", wrong));
-    if (settings.given.contains(option) && value != stored)
-      throw DomainError(message(settings.out.string(), " holds a run with --", option, " ", text(stored),
-                                ", which cannot become ", text(value),
-                                " on the way; for another run name another folder with --out"));
-    value = stored;
+Settings adopt_settings(Settings& settings, TensorFile const& state) {
+  Settings const stored = stored_settings(state);
+  bool const for_all_epochs = settings.reschedule && !settings.given.contains("schedule-epochs");
+  each_member([&](char const* option, auto member) {
+    auto& value = member(settings);
+    auto const& was = member(stored);
+    std::string_view const name = option;
+    bool const given = settings.given.contains(option), of_the_schedule = is_of_the_schedule(name),
+               may_change = name == "epochs" || (of_the_schedule && settings.reschedule);
+    if (given && value != was && !may_change)
+      throw DomainError(message(
+          settings.out.string(), " holds a run with --", option, " ", text(was), ", which cannot become ",
+          text(value), " on the way",
+          of_the_schedule ? " without --reschedule" : "; for another run name another folder with --out"));
+    if (!(given && may_change)) value = was;
     settings.given.insert(option);  // decided
   });
+  settings.parts = stored.parts;
+  if (for_all_epochs) settings.schedule_epochs = settings.epochs;
+  return stored;
 }
 
 void store_milestones(std::vector<int> const& milestones, TensorFile& state) {

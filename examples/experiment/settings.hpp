@@ -5,27 +5,54 @@
 
 namespace experiment {
 
-/// f(name of the option, member) for each setting that decides the numbers.
+/// f(name of the option, what gives the member of some settings) for each setting that decides the numbers.
+template <class F>
+void each_member(F&& f) {
+  f("net", [](auto& s) -> auto& { return s.net; });
+  f("depth", [](auto& s) -> auto& { return s.depth; });
+  f("widen", [](auto& s) -> auto& { return s.widen; });
+  f("steps", [](auto& s) -> auto& { return s.steps; });
+  f("dataset", [](auto& s) -> auto& { return s.dataset; });
+  f("epochs", [](auto& s) -> auto& { return s.epochs; });
+  f("lr", [](auto& s) -> auto& { return s.rate; });
+  f("batch", [](auto& s) -> auto& { return s.batch; });
+  f("momentum", [](auto& s) -> auto& { return s.momentum; });
+  f("weight-decay", [](auto& s) -> auto& { return s.weight_decay; });
+  f("decays", [](auto& s) -> auto& { return s.decays; });
+  f("initialiser", [](auto& s) -> auto& { return s.initialiser; });
+  f("seed", [](auto& s) -> auto& { return s.seed; });
+  f("limit", [](auto& s) -> auto& { return s.limit; });
+  f("device", [](auto& s) -> auto& { return s.place.device; });
+  f("schedule-epochs", [](auto& s) -> auto& { return s.schedule_epochs; });
+  f("from", [](auto& s) -> auto& { return s.from; });
+  f("from-checksum", [](auto& s) -> auto& { return s.from_checksum; });
+}
+
+/// f(name of the option, member) for each of them.
 template <class S, class F>
 void each_setting(S& s, F&& f) {
-  f("net", s.net), f("depth", s.depth), f("widen", s.widen), f("steps", s.steps), f("dataset", s.dataset);
-  f("epochs", s.epochs), f("lr", s.rate), f("batch", s.batch), f("momentum", s.momentum);
-  f("weight-decay", s.weight_decay), f("decays", s.decays), f("initialiser", s.initialiser);
-  f("seed", s.seed), f("limit", s.limit), f("device", s.place.device);
+  each_member([&](char const* option, auto member) { f(option, member(s)); });
 }
+
+/// Whether an option is of the schedule of the rate, which --reschedule may change on the way.
+bool is_of_the_schedule(std::string_view option);
+
+/// Goes on with another schedule after so many epochs: what was is a part of the command from now on.
+void begin_another_part(Settings& settings, Settings const& before, int epochs_done);
 
 /// Puts the settings into a checkpoint's state.
 void store_settings(Settings const& settings, TensorFile& state);
 
-/// Takes them out of it. FormatError where one is out of its range,
-/// DomainError where the command line says otherwise.
-void adopt_settings(Settings& settings, TensorFile const& state);
+/// Takes them out of it, but for what the command line may change on the way: --epochs, and with
+/// --reschedule the schedule. Returns them as they are stored. FormatError where one is out of its range,
+/// DomainError where the command line says otherwise of another.
+Settings adopt_settings(Settings& settings, TensorFile const& state);
 
 /// Puts the milestones of the rate into a checkpoint's state, as "3 5 7".
 void store_milestones(std::vector<int> const& milestones, TensorFile& state);
 
 /// Takes them out of it, where they are: runs begun before they were stored rounded the data set's shares of
-/// all epochs down, and go on so. FormatError where the text is something else.
+/// all the epochs that the schedule is for down, and go on so. FormatError where the text is something else.
 std::vector<int> milestones_of(TensorFile const& state, int epochs, std::vector<double> const& shares);
 
 }  // namespace experiment

@@ -2,11 +2,9 @@
 #include "train.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/file.h>
 
 #include <cmath>
-#include <csignal>
 #include <ctime>
 #include <random>
 
@@ -15,23 +13,13 @@
 #include "detrame/optim/schedule.hpp"
 #include "progress.hpp"
 #include "settings.hpp"
+#include "signals.hpp"
 
 namespace experiment {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::sig_atomic_t volatile interrupted = 0;
-
-/// Ctrl-C asks training to end; a second one ends it.
-void listen_to_signals() {
-  struct sigaction action{};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-}
 
 /// Only one process at a time trains in a folder. The system unlocks it when the process ends,
 /// however it does.
@@ -100,17 +88,21 @@ class Training {
     if (!latest && s_.resume && !s_.given.contains("net") && !s_.given.contains("dataset"))
       throw DomainError(message(
           s_.out.string(), ": there is no checkpoint to go on from; with --net and --dataset a run starts"));
+    if (!latest && s_.reschedule)
+      throw DomainError(message("--reschedule: ", s_.out.string(), " has no run that could go on"));
     std::optional<Checkpoint> from;
+    std::optional<Settings> before;
     if (latest) {
       from = read_checkpoint(s_.out);
-      adopt_settings(s_, from->state);
+      before = adopt_settings(s_, from->state);
     }
-    constexpr std::array<std::string_view, 3> results{"model.safetensors", "epochs.csv", "summary.json"};
+    constexpr std::array<std::string_view, 4> results{"model.safetensors", "epochs.csv", "classes.csv",
+                                                      "summary.json"};
     remove_unfinished(s_.out, from ? from->tag : "", results);
     complete(s_);
     read_data();
     if (from)
-      go_on(*from);
+      go_on(*from, *before);
     else
       begin();
   }
@@ -129,16 +121,16 @@ class Training {
       while (auto const* batch = loader.next()) {
         step(*batch, rate, since);
         show(rate, loader.batches());
-        if (interrupted) return stop();
+        if (interrupted()) return stop();
         if ((s_.save_every > 0 && at_.step % static_cast<std::uint64_t>(s_.save_every) == 0) ||
             Clock::now() - saved_ > std::chrono::minutes(10))
           save();
       }
       progress_.show(message("epoch ", at_.epoch + 1, "/", s_.epochs, "  testing"));
-      auto const tested = measure_all(*model_.network, test_, [] { return interrupted != 0; });
+      auto const tested = test_all();
       if (!tested) return stop();
       end_epoch(rate, *tested);
-      if (interrupted && at_.epoch < s_.epochs) return stop();
+      if (interrupted() && at_.epoch < s_.epochs) return stop();
     }
     finish();
     return 0;
@@ -150,32 +142,75 @@ class Training {
     Entry const& entry = find_network({s_.net, s_.depth, s_.widen, s_.steps, set_->shape, set_->classes});
     train_ = read_images(*set_, s_.data, Part::train, s_.limit);
     test_ = read_images(*set_, s_.data, Part::test, 0);
-    fingerprint_ = fingerprint(train_);
+    for (auto const* const part : {&train_, &test_})
+      if (part->samples() == 0)
+        throw FormatError(message(s_.data.string(), ": expected ", part == &train_ ? "training" : "test",
+                                  " images, found none"));
+    fingerprints_ = {fingerprint(train_), fingerprint(test_)};
     model_ = {&entry, entry.make(s_.place), s_.dataset, {}};
     if (set_->normalised) model_.scale = channel_statistics(train_);
     scale_images(train_, model_.scale);
     scale_images(test_, model_.scale);
   }
 
+  StepSchedule planned() const {
+    return step_schedule(s_.rate, set_->factor, s_.schedule_epochs, set_->shares);
+  }
+
   void begin() {
     tag_ = random_tag();
-    schedule_ = step_schedule(s_.rate, set_->factor, s_.epochs, set_->shares);
+    schedule_ = planned();
     model_.network->start(s_.initialiser, s_.seed);
+    if (!s_.from.empty()) start_from_model();
     save();
   }
 
-  void go_on(Checkpoint const& from) {
+  void start_from_model() {
+    auto const own = s_.out / "model.safetensors";
+    if (std::error_code none; std::filesystem::equivalent(s_.from_file, own, none))
+      throw DomainError(message("--from ", s_.from, ": the run would replace it by its own ", own.string()));
+    std::string const name = s_.from_file.string();
+    std::ifstream in = open_file(s_.from_file, "a safetensors file");
+    Checksum sum;
+    TensorFile const model = read_safetensors(in, name, &sum);
+    std::string const found = hexadecimal_text(sum.value());
+    if (!s_.from_checksum.empty() && s_.from_checksum != found)
+      throw FormatError(message(name, ": expected the checksum ", s_.from_checksum.substr(0, 40),
+                                " of --from-checksum, found ", found));
+    s_.from_checksum = found;
+    model_.network->load(model);
+  }
+
+  void require_same_images(TensorFile const& state) const {
+    for (auto const& [key, now, what] : {std::tuple("fingerprint", fingerprints_.train, "training"),
+                                         std::tuple("test fingerprint", fingerprints_.test, "test")}) {
+      if (key == std::string_view("test fingerprint") && !state.metadata.contains(key)) continue;  // older
+      if (auto const& was = text_of(state, key); was != now)
+        throw DomainError(message(s_.data.string(), ": the ", what, " images are not those of the run in ",
+                                  s_.out.string(), ": their fingerprint is ", now, ", was ",
+                                  was.substr(0, 40)));
+    }
+  }
+
+  void go_on(Checkpoint const& from, Settings const& before) {
     TensorFile const& state = from.state;
-    if (auto const& found = text_of(state, "fingerprint"); found != fingerprint_)
-      throw DomainError(message(s_.data.string(), ": the training images are not those of the run in ",
-                                s_.out.string(), ": their fingerprint is ", fingerprint_, ", was ",
-                                found.substr(0, 40)));
+    require_same_images(state);
     tag_ = from.tag;
-    schedule_ = {s_.rate, set_->factor, milestones_of(state, s_.epochs, set_->shares)};
     Counters::each(at_, [&](char const* name, auto& n) {
       n = number_of<std::remove_cvref_t<decltype(n)>>(state, name);
     });
-    require_counters(from);
+    require_counters(from, before.epochs);
+    if (s_.epochs < at_.epoch + (at_.position > 0 ? 1 : 0))
+      throw DomainError(message(s_.out.string(), " holds a run that has done ", at_.epoch, " epochs and ",
+                                at_.position, " batches of the next: --epochs ", s_.epochs, " is less"));
+    schedule_ = {s_.rate, set_->factor, milestones_of(state, before.schedule_epochs, set_->shares)};
+    if (s_.reschedule) {
+      if (at_.position > 0)
+        throw DomainError(message("--reschedule: epoch ", at_.epoch + 1, " is not done; --resume --epochs ",
+                                  at_.epoch + 1, " ends it first"));
+      begin_another_part(s_, before, at_.epoch);
+      schedule_ = planned();
+    }
     auto const found = state.tensors.find("history");
     if (found == state.tensors.end())
       throw FormatError(message(state.name, ": tensor history: expected one, found no such tensor"));
@@ -187,18 +222,63 @@ class Training {
       epochs_.push_back({history(i, 0), history(i, 1), history(i, 2), history(i, 3), history(i, 4),
                          history(i, 5), history(i, 6), history(i, 7), history(i, 8)});
     model_.network->load(from.model);
+    take_classes(state);
     model_.network->load_velocities(state);
+    if (s_.reschedule || s_.epochs != before.epochs) {
+      save();
+      write_all_results();
+    }
+  }
+
+  /// Runs that began before there were any have none of their first epochs.
+  void take_classes(TensorFile const& state) {
+    auto const found = state.tensors.find("classes");
+    if (found == state.tensors.end()) return;
+    auto const rows = detrame::host_matrix<double>(found->second, state.name + ": tensor classes");
+    Index const classes = set_->classes;
+    if (rows.rows() > at_.epoch || rows.cols() != 2 + 2 * classes)
+      throw FormatError(message(state.name, ": tensor classes: expected at most ", at_.epoch, " x ",
+                                2 + 2 * classes, ", found ", rows.rows(), " x ", rows.cols()));
+    auto const count = [&](Index i, Index j) {
+      double const n = rows(i, j);
+      if (!(n >= 0 && n <= static_cast<double>(test_.samples())))
+        throw FormatError(message(state.name, ": tensor classes: expected counts, found ", n));
+      return static_cast<Index>(n);
+    };
+    for (Index i = 0; i < rows.rows(); ++i) {
+      ClassRow row{static_cast<int>(at_.epoch - rows.rows() + i + 1), rows(i, 1), {}, {}};
+      for (Index c = 0; c < classes; ++c) {
+        row.correct_of.push_back(count(i, 2 + c));
+        row.positive_of.push_back(count(i, 2 + classes + c));
+      }
+      classes_.push_back(std::move(row));
+    }
+  }
+
+  Tensor class_tensor() const {
+    Index const classes = set_->classes;
+    HostMatrix<double> rows(static_cast<Index>(classes_.size()), 2 + 2 * classes);
+    for (Index i = 0; i < rows.rows(); ++i) {
+      ClassRow const& row = classes_[static_cast<std::size_t>(i)];
+      rows(i, 0) = row.epoch;
+      rows(i, 1) = row.seconds;
+      for (Index c = 0; c < classes; ++c) {
+        rows(i, 2 + c) = static_cast<double>(row.correct_of[static_cast<std::size_t>(c)]);
+        rows(i, 2 + classes + c) = static_cast<double>(row.positive_of[static_cast<std::size_t>(c)]);
+      }
+    }
+    return tensor(rows);
   }
 
   /// Counters are those of a run with these settings, on these images.
-  void require_counters(Checkpoint const& from) const {
+  void require_counters(Checkpoint const& from, int epochs) const {
     Index const n = train_.samples(), batches = Batching{s_.batch}.batches(n);
-    Index const most = at_.epoch == s_.epochs ? 0 : batches;
-    bool const placed = at_.epoch >= 0 && at_.epoch <= s_.epochs && at_.position >= 0 &&
-                        at_.position <= most && at_.step == from.step &&
+    Index const most = at_.epoch == epochs ? 0 : batches;
+    bool const placed = at_.epoch >= 0 && at_.epoch <= epochs && at_.position >= 0 && at_.position <= most &&
+                        at_.step == from.step &&
                         at_.step == static_cast<std::uint64_t>(at_.epoch * batches + at_.position);
     if (!placed)
-      throw FormatError(message(from.state.name, ": __metadata__: expected an epoch in 0 ... ", s_.epochs,
+      throw FormatError(message(from.state.name, ": __metadata__: expected an epoch in 0 ... ", epochs,
                                 " of ", batches, " batches, a batch of it, and step ", from.step,
                                 ", which is theirs, found epoch ", at_.epoch, ", batch ", at_.position,
                                 ", step ", at_.step));
@@ -218,7 +298,7 @@ class Training {
     Draw const draw{.seed = s_.seed, .step = at_.step, .first_sample = at_.position * s_.batch};
     Measured const m = model_.network->step(batch.x, batch.labels,
                                             {rate, s_.momentum, s_.weight_decay, s_.decays == "all"}, draw);
-    if (!std::isfinite(m.loss)) throw diverged(message("the loss is ", m.loss));
+    if (!std::isfinite(m.loss)) throw diverged(at_.position + 1, message("the loss is ", m.loss));
     ++at_.step, ++at_.position;
     at_.loss += m.loss * static_cast<double>(n);
     at_.samples += n;
@@ -234,23 +314,32 @@ class Training {
     ++here_steps_;
   }
 
-  void end_epoch(double rate, Measured const& tested) {
+  std::optional<Tally> test_all() {
+    try {
+      return test(*model_.network, test_, interrupted);
+    } catch (NotFinite const& what) {
+      throw diverged(at_.position, message("test ", what.what()));
+    }
+  }
+
+  void end_epoch(double rate, Tally const& tested) {
     auto const n = static_cast<double>(std::max<Index>(at_.samples, 1));
     EpochRow const row{at_.epoch + 1.,
                        rate,
                        at_.loss / n,
                        static_cast<double>(at_.correct) / n,
-                       tested.loss,
-                       static_cast<double>(tested.correct) / static_cast<double>(test_.samples()),
+                       tested.loss(),
+                       tested.accuracy(),
                        n / std::max(at_.seconds, 1e-9),
                        at_.seconds,
                        at_.processor_seconds};
     epochs_.push_back(row);
     ++at_.epoch;
+    classes_.push_back({at_.epoch, tested.seconds(), tested.correct_of, tested.positive_of});
     at_.position = at_.samples = at_.correct = 0;
     at_.loss = at_.seconds = at_.processor_seconds = 0;
     save();
-    write_results(s_, model_, train_.samples(), test_.samples(), epochs_);
+    write_all_results();
     progress_.clear();
     std::printf("epoch %3.0f/%d  rate %-8.3g loss %.4f  train %6.2f %%  test %6.2f %%  %8.1f images/s  %s\n",
                 row.epoch, s_.epochs, rate, row.loss, 100 * row.accuracy, 100 * row.test_accuracy,
@@ -276,20 +365,24 @@ class Training {
   void save() {
     Checkpoint checkpoint{tag_, at_.step, {}, {}};
     model_.network->store(checkpoint.model);
-    for (auto const& [name, t] : checkpoint.model.tensors) {
-      auto const values = detrame::host_matrix<float>(t, name);
-      for (Index i = 0; i < values.rows() * values.cols(); ++i)
-        if (!std::isfinite(values.data()[i]))
-          throw diverged(message("an entry of ", name, " is ", values.data()[i]));
-    }
     describe(checkpoint.model, *model_.entry, *set_, model_.scale);
     checkpoint.model.metadata["epoch"] = number_text(at_.epoch);
     checkpoint.model.metadata["seed"] = number_text(s_.seed);
-    checkpoint.model.metadata["initialiser"] = s_.initialiser;
+    if (s_.from.empty())
+      checkpoint.model.metadata["initialiser"] = s_.initialiser;
+    else
+      checkpoint.model.metadata["from"] = message(s_.from, ", checksum ", s_.from_checksum);
     model_.network->store_velocities(checkpoint.state);
+    try {
+      require_finite_tensors(checkpoint.model);
+      require_finite_tensors(checkpoint.state);
+    } catch (NotFinite const& what) {
+      throw diverged(at_.position, what.what());
+    }
     store_settings(s_, checkpoint.state);
     store_milestones(schedule_.milestones, checkpoint.state);
-    checkpoint.state.metadata["fingerprint"] = fingerprint_;
+    checkpoint.state.metadata["fingerprint"] = fingerprints_.train;
+    checkpoint.state.metadata["test fingerprint"] = fingerprints_.test;
     Counters::each(at_, [&](char const* name, auto n) { checkpoint.state.metadata[name] = number_text(n); });
     HostMatrix<double> history(static_cast<Index>(epochs_.size()), EpochRow::columns);
     for (Index i = 0; i < history.rows(); ++i) {
@@ -306,14 +399,15 @@ class Training {
       for (Index j = 0; j < EpochRow::columns; ++j) history(i, j) = row[j];
     }
     checkpoint.state.tensors["history"] = tensor(history);
+    checkpoint.state.tensors["classes"] = class_tensor();
     write_checkpoint(s_.out, std::move(checkpoint));
     saved_ = Clock::now();
   }
 
-  Diverged diverged(std::string const& what) const {
+  Diverged diverged(Index batch, std::string const& what) const {
     progress_.clear();
-    return Diverged(message("training diverged in epoch ", at_.epoch + 1, ", batch ", at_.position + 1, ": ",
-                            what, ". Nothing was written since the last checkpoint in ", s_.out.string(),
+    return Diverged(message("training diverged in epoch ", at_.epoch + 1, ", batch ", batch, ": ", what,
+                            ". Nothing was written since the last checkpoint in ", s_.out.string(),
                             ". A smaller rate than --lr ", s_.rate, " may help."));
   }
 
@@ -339,23 +433,35 @@ class Training {
     return 130;
   }
 
+  void write_all_results() const {
+    Images images{train_.samples(), test_.samples(),
+                  std::vector<Index>(static_cast<std::size_t>(set_->classes))};
+    for (int const label : test_.labels) ++images.test_of[static_cast<std::size_t>(label)];
+    write_results(s_, model_, images, epochs_, classes_);
+  }
+
   void finish() {
     write_safetensors(s_.out / "model.safetensors", read_checkpoint(s_.out).model);
-    write_results(s_, model_, train_.samples(), test_.samples(), epochs_);
+    write_all_results();
     progress_.clear();
     if (!epochs_.empty()) std::printf("test accuracy %.2f %%. ", 100 * epochs_.back().test_accuracy);
-    std::printf("Results are in %s: model.safetensors, epochs.csv, summary.json\n", s_.out.c_str());
+    std::printf("Results are in %s: model.safetensors, epochs.csv, classes.csv, summary.json\n",
+                s_.out.c_str());
   }
 
   Settings s_;
   FolderLock lock_;
   DataSet const* set_ = nullptr;
   ImageBytes<float> train_{}, test_{};
-  std::string tag_, fingerprint_;
+  struct {
+    std::string train, test;
+  } fingerprints_;
+  std::string tag_;
   Model model_{};
   StepSchedule schedule_{};
   Counters at_;
   std::vector<EpochRow> epochs_;
+  std::vector<ClassRow> classes_;  ///< of the last of them
   Clock::time_point saved_ = Clock::now();
   double here_seconds_ = 0;
   std::clock_t processor_since_ = 0;

@@ -84,6 +84,8 @@ def rows_of(folder):
 def check_same(folder, reference):
     assert tensors_of(folder) == tensors_of(reference), f"{folder}: other parameters than the run never stopped"
     assert rows_of(folder) == rows_of(reference), f"{folder}: other epochs than the run never stopped"
+    classes = [(run / "classes.csv").read_text() for run in (folder, reference)]
+    assert classes[0] == classes[1], f"{folder}: other classes than in the run never stopped"
     assert json.loads((folder / "summary.json").read_text())["finished"]
     left = [file.name for file in folder.iterdir() if ".part" in file.name]
     assert not left, f"{folder}: left behind {left}"
@@ -168,6 +170,286 @@ def interrupted(work):
     check_same(folder, work / "whole")
     succeed(*command.split())
     check_same(folder, work / "whole")
+
+
+def started(*arguments, **more):
+    """A process that trains, from the moment on at which its folder, the last argument, has a checkpoint."""
+    process = subprocess.Popen([PROGRAM, "train", *arguments], stdout=subprocess.PIPE, text=True, errors="replace", **more)
+    while not (arguments[-1] / "latest").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+def signals(work):
+    """SIGTERM and SIGHUP, twice, end with a checkpoint; what was ignored at the start stays so; output may break."""
+    succeed("train", *TWIN, "--out", work / "whole")
+    for sent in signal.SIGTERM, signal.SIGHUP:
+        folder = work / sent.name
+        process = started(*TWIN, "--out", folder)
+        for _ in range(2):
+            process.send_signal(sent)
+            time.sleep(0.01)
+        output, _ = process.communicate()
+        assert process.returncode == 130 and "Interrupted after" in output, (sent, process.returncode, output)
+        assert step_of(folder) != "step-0"
+        succeed("train", "--resume", "--out", folder)
+        check_same(folder, work / "whole")
+
+    for ignored in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+        folder = work / f"no {ignored.name}"
+        process = started(*TWIN, "--out", folder, preexec_fn=lambda: signal.signal(ignored, signal.SIG_IGN))
+        process.send_signal(ignored)
+        output, _ = process.communicate()
+        assert process.returncode == 0, (ignored, process.returncode, output)
+        check_same(folder, work / "whole")
+
+    # A batch of all images takes a second: a second Ctrl-C does not wait for it.
+    one = [*TWIN[:-6], "--epochs", "1", "--batch", "1437", "--threads", "1", "--out", work / "twice"]
+    one.remove("--limit"), one.remove("200")
+    process = started(*one)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == -signal.SIGINT and step_of(work / "twice") == "step-0", process.returncode
+
+    # Nobody reads what is printed; a full disk.
+    process = started(*TWIN, "--out", work / "unread", stderr=subprocess.PIPE)
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait() == 1 and "the output could not all be written" in errors, (process.returncode, errors)
+    check_same(work / "unread", work / "whole")
+    process = started(*TWIN, "--out", work / "unread and ended")
+    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130 and step_of(work / "unread and ended") != "step-0"
+    for arguments in [["train", *TWIN, "--out", work / "full"],
+                      ["evaluate", "--checkpoint", work / "whole" / "model.safetensors"], ["table"], ["train", "--help"]]:
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+        assert result.returncode == 1 and "the output could not all be written" in result.stderr, (arguments, result)
+    check_same(work / "full", work / "whole")
+
+
+def not_finite(work):
+    """What is not finite is neither saved nor an accuracy; what is read is not written over."""
+    far = ["train", *TWIN[:-6], "--limit", "32", "--batch", "32", "--epochs", "1", "--lr", "1e12", "--threads", "1", "--out",
+           work / "far"]
+    del far[far.index("200") - 1:far.index("200") + 1]
+    status, output = run(*far)
+    assert status == 3 and "training diverged in epoch 1, batch 1" in output and "nan" not in output.split("diverged")[0], output
+    assert step_of(work / "far") == "step-0", step_of(work / "far")
+    assert not any((work / "far" / name).exists() for name in ("epochs.csv", "summary.json", "model.safetensors"))
+
+    succeed("train", *TWIN[:-6], "--epochs", "0", "--out", work / "start")
+    model = work / "start" / "model.safetensors"
+    tensors, metadata = read_safetensors(model)
+    grown = {name: (dtype, shape, struct.pack(f"<{len(raw) // 4}f", *(1e30 * x for x, in struct.iter_unpack("<f", raw)))
+                    if name.endswith(".W") else raw) for name, (dtype, shape, raw) in tensors.items()}
+    write_safetensors(work / "grown", grown, metadata)
+    pixels = [0.5] * 320
+    pixels[3 * 64 + 5] = float("nan")
+    labels = {"labels": ("U8", [5], bytes(5))}
+    write_safetensors(work / "images", {"images": ("F32", [5, 1, 8, 8], struct.pack("<320f", *pixels)), **labels})
+    write_safetensors(work / "good", {"images": ("U8", [5, 1, 8, 8], bytes(range(64)) * 5), **labels})
+    for what in "predict", "gradient":
+        for checkpoint, images, first in [(model, "images", 3), (work / "grown", "good", 0)]:
+            status, output = run(what, "--checkpoint", checkpoint, "--input", work / images, "--output", work / "x")
+            assert status == 1 and (f"image {first}: its scores are not finite" in output or what == "gradient"), output
+            assert "finite" in output and not (work / "x").exists(), output
+    status, output = run("evaluate", "--checkpoint", work / "grown")
+    assert status == 1 and "image 0: its scores are not finite" in output and "accuracy" not in output, output
+    output = succeed("depth", "--checkpoint", work / "grown", "--limit", "10")
+    assert output.count("image 0: its scores are not finite") == len(output.splitlines()) - 3 > 1, output
+
+    write_safetensors(work / "none", {"images": ("U8", [0, 1, 8, 8], b""), "labels": ("U8", [0], b"")})
+    status, output = run("gradient", "--checkpoint", model, "--input", work / "none", "--output", work / "x")
+    assert status == 1 and "there are no images" in output, output
+
+    (work / "link").symlink_to(model)
+    for what in "predict", "gradient":
+        for path, option in [(model, "--checkpoint"), (work / "link", "--checkpoint"), (work / "good", "--input")]:
+            before = path.read_bytes()
+            status, output = run(what, "--checkpoint", model, "--input", work / "good", "--output", path)
+            assert status == 1 and f"that is the file of {option}, which it would replace" in output, output
+            assert path.read_bytes() == before and (work / "link").is_symlink()
+
+    # Other images, to train and to test.
+    data = work / "data"
+    data.mkdir()
+    raw = (DIGITS / "digits-images-idx3-ubyte").read_bytes()
+    labels = (DIGITS / "digits-labels-idx1-ubyte").read_bytes()
+    (data / "digits-images-idx3-ubyte").write_bytes(raw[:4] + struct.pack(">I", 360) + raw[8:16 + 360 * 64])
+    (data / "digits-labels-idx1-ubyte").write_bytes(labels[:4] + struct.pack(">I", 360) + labels[8:8 + 360])
+    status, output = run("train", *TWIN, "--data", data, "--out", work / "x")
+    assert status == 1 and "expected training images, found none" in output, output
+    (data / "digits-labels-idx1-ubyte").write_bytes(labels)
+    (data / "digits-images-idx3-ubyte").write_bytes(raw)
+    folder = work / "same images"
+    succeed("train", *TWIN, "--data", data, "--out", folder)
+    for what, place in [("training", 16), ("test", len(raw) - 1)]:
+        (data / "digits-images-idx3-ubyte").write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1:])
+        status, output = run("train", "--resume", "--data", data, "--out", folder)
+        assert status == 1 and f"the {what} images are not those of the run" in output, output
+    step = step_of(folder)
+    (folder / "latest").write_text(step + "\n")
+    for part, more in [("model", {}), ("state", {"test fingerprint": None})]:  # as older programs wrote it
+        set_metadata(folder / f"{step}.{part}.safetensors", folder / f"{step}.{part}.safetensors", form=None, **more)
+    succeed("train", "--resume", "--data", data, "--out", folder)
+
+
+def from_a_model(work):
+    """--from starts from the parameters of a model, with any T, and is a part of the command."""
+    first = ["train", *TWIN[:-6], "--lr", "0.05", "--threads", "1"]
+    succeed(*first, "--epochs", "1", "--out", work / "first")
+    model = work / "first" / "model.safetensors"
+    second = [*first, "--steps", "3", "--from", model]
+    second[second.index("--steps"):second.index("--steps") + 2] = []
+    succeed(*second, "--epochs", "0", "--out", work / "zero")
+    assert tensors_of(work / "zero") == tensors_of(work / "first")
+    metadata = read_safetensors(work / "zero" / "model.safetensors")[1]
+    assert metadata["T"] == "3" and metadata["from"].startswith(f"{model}, checksum "), metadata
+    assert "initialiser" not in metadata
+    for folder in "once", "again":
+        (work / folder).mkdir()
+    (work / "my model").write_bytes(model.read_bytes())
+    second[-1] = "../my model"
+    result = subprocess.run([PROGRAM, *second, "--epochs", "2", "--out", "run"], cwd=work / "once", timeout=300)
+    assert result.returncode == 0
+    summary = json.loads((work / "once" / "run" / "summary.json").read_text())
+    checksum = metadata["from"].split()[-1]
+    assert f" --from '../my model' --from-checksum {checksum} " in summary["command"], summary["command"]
+    in_a_shell(summary["command"], work / "again")
+    check_same(work / "again" / "run", work / "once" / "run")
+
+    for arguments, status, text in [
+        (["--from", model, "--initialiser", "relu"], 2, "--from"),
+        (["--from-checksum", checksum], 2, "--from"),
+        (["--from", work / "none"], 1, "found no such file"),
+        (["--from", model, "--from-checksum", "0" * 16], 1, f"expected the checksum {'0' * 16} of --from-checksum, found {checksum}"),
+    ]:
+        found, output = run(*first, "--epochs", "0", *arguments, "--out", work / "x")
+        assert found == status and text in output, f"{arguments}: status {found}\n{output}"
+    found, output = run("train", "--net", "plainnet", "--from", model, "--out", work / "y")
+    assert found == 1 and "W_tilde" in output, output
+    (work / "first" / "latest").unlink()
+    found, output = run(*first, "--epochs", "0", "--from", model, "--out", work / "first")
+    assert found == 1 and "the run would replace it by its own" in output, output
+
+    # What was said is kept, and the file is not needed any more.
+    (work / "my model").unlink()
+    folder = work / "once" / "run"
+    succeed("train", "--resume", "--epochs", "3", "--out", folder)
+    status, output = run("train", "--resume", "--from", "another", "--out", folder)
+    assert status == 1 and "holds a run with --from '../my model', which cannot become another" in output, output
+
+
+def longer(work):
+    """--resume --epochs goes on by the schedule that the run has; another one only by --reschedule."""
+    short = ["--net", "plainnet", "--depth", "3", "--dataset", "digits", "--limit", "64", "--batch", "16",
+             "--lr", "0.05", "--threads", "1"]
+    once, again = work / "once", work / "again"
+    for folder in once, again:
+        folder.mkdir()
+
+    def train_once(*arguments, status=0):
+        result = subprocess.run([PROGRAM, "train", *arguments], cwd=once, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, timeout=300)
+        assert result.returncode == status, (arguments, result.stdout)
+        return result.stdout
+
+    def summary_of(folder):
+        return json.loads((once / folder / "summary.json").read_text())
+
+    def check_repeats(folder):
+        in_a_shell(summary_of(folder)["command"], again)
+        check_same(again / folder, once / folder)
+
+    train_once(*short, "--epochs", "4", "--out", "whole")
+    train_once(*short, "--epochs", "2", "--schedule-epochs", "4", "--out", "part")
+    assert rows_of(once / "part") == rows_of(once / "whole")[:3] and summary_of("part")["finished"]
+    train_once("--resume", "--epochs", "4", "--out", "part")
+    check_same(once / "part", once / "whole")
+
+    # A finished run goes on, is unfinished meanwhile, and its command is that of one run.
+    train_once(*short, "--epochs", "2", "--out", "more")
+    process = started("--resume", "--epochs", "60", "--out", once / "more")
+    while summary_of("more")["finished"]:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130 and step_of(once / "more") != "step-8"
+    done = len(rows_of(once / "more"))
+    output = train_once("--resume", "--epochs", "1", "--out", "more", status=1)
+    assert "--epochs 1 is less" in output, output
+    if not read_safetensors(once / "more" / f"{step_of(once / 'more')}.state.safetensors")[1]["position"] == "0":
+        output = train_once("--resume", "--reschedule", "--epochs", "60", "--out", "more", status=1)
+        assert f"--resume --epochs {done} ends it first" in output, output
+    train_once("--resume", "--epochs", str(done), "--out", "more")
+    rates = [float(row[1]) for row in rows_of(once / "more")[3:]]  # the milestones of two epochs are 1, 2 and 2
+    assert rates and all(abs(rate - 0.05 * 0.2 ** 3) < 1e-12 for rate in rates), rates
+    check_repeats("more")
+
+    # Another schedule, twice.
+    train_once(*short, "--epochs", "2", "--out", "new")
+    output = train_once("--resume", "--epochs", "4", "--lr", "0.02", "--out", "new", status=1)
+    assert "cannot become 0.02 on the way without --reschedule" in output, output
+    train_once("--resume", "--epochs", "4", "--reschedule", "--lr", "0.02", "--out", "new")
+    train_once("--resume", "--epochs", "5", "--reschedule", "--schedule-epochs", "50", "--out", "new")
+    train_once("--resume", "--epochs", "6", "--out", "new")
+    rates = [float(row[1]) for row in rows_of(once / "new")[1:]]
+    expected = [0.05, 0.01, 0.02 * 0.2, 0.02 * 0.04, 0.02, 0.02]
+    assert all(abs(rate - right) < 1e-12 for rate, right in zip(rates, expected, strict=True)), rates
+    assert summary_of("new")["command"].count(" && ") == 2, summary_of("new")["command"]
+    check_repeats("new")
+    for arguments, status, text in [(["--reschedule"], 2, "--resume"),
+                                    (["--reschedule", "--resume", "--net", "plainnet"], 1, "has no run that could go on")]:
+        assert text in train_once(*arguments, "--out", "none", status=status)
+
+
+def classes(work):
+    """classes.csv says, class by class, what the scores of the test images say; a dead class scores 0 for all."""
+    folder, plain = work / "run", ["train", "--net", "plainnet", "--limit", "300", "--batch", "50", "--threads", "1"]
+    succeed(*plain, "--epochs", "1", "--lr", "0.2", "--out", work / "alive")
+    tensors, metadata = read_safetensors(work / "alive" / "model.safetensors")
+    last = max(name for name, (_, shape, _) in tensors.items() if name.endswith(".c") and shape == [10, 1])
+    biases = tensors[last][2]
+    tensors[last] = "F32", [10, 1], biases[:12] + struct.pack("<f", 1e3) + biases[16:]  # W x - c < 0: class 3 is dead
+    write_safetensors(work / "dead", tensors, metadata)
+    succeed(*plain, "--epochs", "2", "--lr", "0.1", "--from", work / "dead", "--out", folder)
+    lines = [line.split(",") for line in (folder / "classes.csv").read_text().splitlines()]
+    assert lines[0] == ["epoch", "class", "images", "accuracy", "positive"]
+    assert [line[:2] for line in lines[1:]] == [[str(e), str(c)] for e in (1, 2) for c in range(10)]
+    pixels = (DIGITS / "digits-images-idx3-ubyte").read_bytes()[16:][-360 * 64:]
+    labels = (DIGITS / "digits-labels-idx1-ubyte").read_bytes()[8:][-360:]
+    write_safetensors(work / "images", {"images": ("F32", [360, 1, 8, 8], struct.pack(f"<{360 * 64}f", *(p / 16 for p in pixels)))})
+    succeed("predict", "--checkpoint", folder / "model.safetensors", "--input", work / "images", "--output", work / "logits")
+    logits = struct.unpack("<3600f", read_safetensors(work / "logits")[0]["logits"][2])
+    rows = [logits[10 * i:10 * i + 10] for i in range(360)]
+    right = [row[label] == max(row) and row.count(max(row)) == 1 for row, label in zip(rows, labels)]
+    for c, (_, _, images, accuracy, positive) in enumerate(lines[11:]):
+        assert int(images) == labels.count(c)
+        assert float(accuracy) == sum(r for r, label in zip(right, labels) if label == c) / labels.count(c), c
+        assert float(positive) == sum(row[c] > 0 for row in rows) / 360, c
+    assert [c for c in range(10) if float(lines[11 + c][4]) == 0] == [3] and float(lines[14][3]) == 0, lines[11:]
+    summary = json.loads((folder / "summary.json").read_text())
+    assert abs(summary["test_accuracy"] - sum(right) / 360) < 1e-12 and 0 < summary["test_seconds_an_image"] < 1
+
+    # A run that began before there was such a file goes on.
+    step = step_of(folder)
+    tensors, metadata = read_safetensors(folder / f"{step}.state.safetensors")
+    del tensors["classes"], metadata["form"]
+    for key in "--schedule-epochs", "--from", "--from-checksum", "test fingerprint":
+        del metadata[key]
+    write_safetensors(folder / f"{step}.state.safetensors", tensors, metadata)
+    set_metadata(folder / f"{step}.model.safetensors", folder / f"{step}.model.safetensors", form=None)
+    (folder / "latest").write_text(step + "\n")
+    succeed("train", "--resume", "--epochs", "3", "--out", folder)
+    again = (folder / "classes.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in again[1:]] == ["3"] * 10
 
 
 def in_a_shell(command, folder):

@@ -89,7 +89,8 @@ TEST_CASE_TEMPLATE("(F3) a step of each optimiser is the free one, then project:
   check(AdamW{.decays = Sgd::weights_only});
 }
 
-TEST_CASE_TEMPLATE("(F3) an unclipped step of Sgd is SgdStep, whose bits no scale touches", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(F3) an unclipped step of Sgd is SgdStep of each parameter, then project: the same bits",
+                   B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Sgd const sgd{.decays = Sgd::weights_only};
