@@ -91,7 +91,10 @@ Run read_summary(std::filesystem::path const& file, std::string const& text) {
 
 std::string joined(std::vector<std::string> const& words) {
   std::string text;
-  for (std::string const& word : words) text += (text.empty() ? "" : "|") + word;
+  for (std::string const& word : words) {
+    if (!text.empty()) text += '|';
+    text += word;
+  }
   return text;
 }
 
@@ -101,8 +104,9 @@ constexpr std::string_view columns =
 
 /// Fills in the network that a file is named after.
 bool named_after(std::string const& name, Run& run) {
-  static std::regex const pattern("(" + joined(choices("dataset")) + ")-(" + joined(choices("net")) +
-                                  ")-?([0-9]{1,4})(-([0-9]{1,4}))?(-T([0-9]{1,4}))?(-seed([0-9]+))?");
+  static std::regex const pattern(
+      message("(", joined(choices("dataset")), ")-(", joined(choices("net")),
+              ")-?([0-9]{1,4})(-([0-9]{1,4}))?(-T([0-9]{1,4}))?(-seed([0-9]+))?"));
   std::smatch m;
   if (!std::regex_match(name, m, pattern)) return false;
   auto const optional = [&](std::size_t i, int otherwise) {
