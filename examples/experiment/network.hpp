@@ -10,6 +10,7 @@
 #include "detrame/core/shape.hpp"
 #include "detrame/io/tensor.hpp"
 #include "detrame/network/codes.hpp"
+#include "detrame/network/recurrence_inputs.hpp"
 #include "detrame/network/summary.hpp"
 
 namespace experiment {
@@ -70,6 +71,7 @@ class HostNetwork {
   virtual std::vector<ParameterInfo> parameters() const = 0;
   virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
   virtual Summary summary() = 0;
+  virtual std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) = 0;
   /// What layers of dictionaries and Q-metric ReLUs return for x.
   virtual std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) = 0;
   /// Of the last step: codes that float could not certify.

@@ -100,6 +100,9 @@ class OnBackend final : public HostNetwork {
   }
   Index multiply_adds() const override { return net_.multiply_adds(); }
   Summary summary() override { return net_.summary(backend_); }
+  std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) override {
+    return net_.recurrence_inputs(backend_, theta_, to_device(backend_, x));
+  }
   std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) override {
     return net_.codes(backend_, theta_, ConstView<B>(to_device(backend_, x)));
   }
