@@ -66,8 +66,12 @@ class Runs:
         table = (RESULTS / "tables.md").read_text()
         self.speed = {(title, data, "" if T == "-" else T): float(speed) for title, data, T, speed in re.findall(
             r"^  (\S.*?) +(cifar10|cifar100|svhn) +(-|\d+) .*?not run here: .* at ([\d.]+) images/s", table, re.M)}
-        self.parameters = {(title, data): (int(plain), int(twin)) for title, data, plain, twin in re.findall(
-            r"^  (\S.*?) +(cifar10|cifar100|svhn) +(\d+) +[\d.]+ +(\d+) +[\d.]+$", table, re.M)}
+        self.parameters = {}  # by title, data, whether it is the twin
+        for title, data, plain, _, twin in re.findall(
+                r"^  (\S.*?) +(cifar10|cifar100|svhn) +(\d+) +([\d.]+)(?: +(\d+) +[\d.]+$)?", table.split("Figure 2.")[1], re.M):
+            if twin:
+                self.parameters[title, data, 1] = int(twin)
+            self.parameters[title.removesuffix(" DeTraMe"), data, int(title.endswith(" DeTraMe"))] = int(plain)
 
     def longest(self, *key):
         runs = self.of.get(key, [])
@@ -182,7 +186,7 @@ def figure2(runs):
             key = (data, ("", "detrame-")[which] + family, depth, widen, (0, T)[which])
             whole = [run["accuracy"] for run in runs.longest(*key) if run["epochs"] >= FULL[data]]
             ours = [f"{number:.4f}" for number in mean(whole)] if whole else ["", ""]
-            rows.writerow([data, title, which, runs.parameters.get((title, data), ("", ""))[which], paper[0],
+            rows.writerow([data, title, which, runs.parameters.get((title, data, which), ""), paper[0],
                            paper[1] if len(paper) > 1 else "", *ours, len(whole)])
     return out.getvalue()
 

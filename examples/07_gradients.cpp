@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
     measure<Proximal>(cpu, data, "DeTraMe", name, start, seeds);
   };
   both("default", ReluStart());
-  both("random", RandomStart());
+  both("he", HeStart());
+  both("algorithm2", Algorithm2Start());
   return std::cout ? 0 : 1;
 }

@@ -58,7 +58,8 @@ std::filesystem::path inner(std::filesystem::path const& folder, char const* nam
 }
 
 /// To train on, train and extra together, as the paper has it.
-ImageBytes<float> read_street_numbers(std::filesystem::path const& folder, Part part, Index limit) {
+ImageBytes<float> read_street_numbers(std::filesystem::path const& folder, Part part,
+                                      [[maybe_unused]] Index limit) {
 #ifdef DETRAME_HAS_MATIO
   if (part == Part::test) return read_svhn_bytes<float>({folder / "test_32x32.mat"}, limit);
   auto const extra = folder / "extra_32x32.mat";

@@ -12,8 +12,6 @@
 
 namespace experiment {
 
-namespace {
-
 ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
   Settings settings;
   settings.dataset = model.dataset;
@@ -26,6 +24,8 @@ ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
   scale_images(data, model.scale);
   return data;
 }
+
+namespace {
 
 /// A tensor N x C x H x W of pixels, F32 in [0, 1] or U8, of which 255 is 1, as a batch, scaled as the model
 /// has it.
@@ -155,10 +155,6 @@ void print_info(Entry const& entry) {
                 static_cast<int>(p.kind.size()), p.kind.data());
 }
 
-namespace {
-
-/// kappa of free parameters (C7), whose sizes say the structure: W~ is kg x (taps k). It holds for images of
-/// every size.
 float kappa_of(HostMatrix<float> const& W_tilde, Index k) {
   Cpu<float> cpu;
   Index const taps = W_tilde.cols() / k, groups = k / W_tilde.rows();
@@ -171,6 +167,8 @@ float kappa_of(HostMatrix<float> const& W_tilde, Index k) {
   return contraction(cpu, Recurrence<Cpu<float>, ConvolutionalBlocks>{structure, W, column(), column()})
       .kappa;
 }
+
+namespace {
 
 /// Of each recurrent layer: kappa, and the T with kappa^T <= 1/100 and 1/10000.                          (C2)
 void print_contractions(HostNetwork const& network, TensorFile const& file) {

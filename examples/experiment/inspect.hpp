@@ -12,6 +12,13 @@ struct Inspected {
   Index limit = 0;
 };
 
+/// The test images of a model's data set, scaled as it reads them.
+ImageBytes<float> test_images(Model const& model, Inspected const& asked);
+
+/// kappa of free parameters (C7), whose sizes say the structure: W~ is kg x (taps k). It holds for images of
+/// every size.
+float kappa_of(HostMatrix<float> const& W_tilde, Index k);
+
 /// Loss and accuracy of a model on the test images.
 void evaluate_model(Inspected const& asked);
 
@@ -23,6 +30,10 @@ void gradient_file(Inspected const& asked);
 
 /// Accuracy and time of the model's parameters with every T that is compiled in.
 void print_depth(Inspected const& asked);
+
+/// Of each Q-metric ReLU: whether it is a prox, kappa, its fixed points from several starts, the distance to
+/// a tied layer; then the accuracy with tied layers in their places, and with other T.
+void inspect_layers(Inspected const& asked);
 
 /// A network, its parameters by kind, its multiply-adds.
 void print_info(Entry const& entry);

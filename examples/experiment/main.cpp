@@ -283,6 +283,9 @@ int run(int argc, char** argv) {
   }
   auto* const depth = app.add_subcommand("depth", "accuracy and time of a model against T");
   add_inspection(*depth, asked, true);
+  auto* const layers =
+      app.add_subcommand("inspect", "Q-metric ReLUs of a model: a prox or not, how far from one");
+  add_inspection(*layers, asked, true);
   auto* const info =
       app.add_subcommand("info", "a network: parameters, multiply-adds; all of them with no option");
   Settings described;
@@ -308,7 +311,7 @@ int run(int argc, char** argv) {
 
   if (!settings.from_file.empty()) settings.from = shell_quoted(settings.from_file);
 
-  for (auto const* command : {evaluation, prediction, gradient, depth})
+  for (auto const* command : {evaluation, prediction, gradient, depth, layers})
     if (*command && command->count("--threads") > 0) require_threads_of(asked.place);
 
   if (*prediction || *gradient) require_other_output(asked);
@@ -322,6 +325,7 @@ int run(int argc, char** argv) {
   if (*prediction) predict_file(asked);
   if (*gradient) gradient_file(asked);
   if (*depth) print_depth(asked);
+  if (*layers) inspect_layers(asked);
   if (*tables) print_tables(table);
   if (*info) {
     if (!model.empty())

@@ -72,16 +72,15 @@ Model model_of(TensorFile const& file, Place const& place, std::optional<int> st
   return model;
 }
 
-std::string load_model(HostNetwork& network, std::filesystem::path const& file, std::string const& expected) {
+ModelFile read_model(std::filesystem::path const& file, std::string const& expected) {
   std::ifstream in = open_file(file, "a safetensors file");
   Checksum sum;
-  TensorFile const model = read_safetensors(in, file.string(), &sum);
+  TensorFile model = read_safetensors(in, file.string(), &sum);
   std::string const found = hexadecimal_text(sum.value());
   if (!expected.empty() && expected != found)
     throw FormatError(message(model.name, ": expected the checksum ", expected.substr(0, 40),
                               " of --from-checksum, found ", found));
-  network.load(model);
-  return found;
+  return {std::move(model), found};
 }
 
 void require_finite_scores(HostMatrix<float> const& scores, Index first) {

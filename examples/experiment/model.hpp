@@ -29,9 +29,12 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
 /// where the network is not compiled in.
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
-/// Parameters of a model's file, by name and shape, into a network; returns the checksum of the file.
-/// FormatError where that is not the one that is expected, unless none is.
-std::string load_model(HostNetwork& network, std::filesystem::path const& file, std::string const& expected);
+/// A model's file, and its checksum. FormatError where that is not the one that is expected, unless none is.
+struct ModelFile {
+  TensorFile content;
+  std::string checksum;
+};
+ModelFile read_model(std::filesystem::path const& file, std::string const& expected);
 
 /// normalise, where the model asks for it.
 template <class Images>

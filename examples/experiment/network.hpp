@@ -10,6 +10,8 @@
 #include "detrame/data/image_bytes.hpp"
 #include "detrame/data/loader.hpp"
 #include "detrame/io/training_checkpoint.hpp"
+#include "detrame/network/codes.hpp"
+#include "detrame/network/recurrence_inputs.hpp"
 #include "detrame/network/summary.hpp"
 #include "detrame/train/training_options.hpp"
 
@@ -78,6 +80,13 @@ class HostNetwork {
   virtual std::vector<ParameterInfo> parameters() const = 0;
   virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
   virtual Summary summary() = 0;
+  virtual std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) = 0;
+  /// What layers of dictionaries and Q-metric ReLUs return for x.
+  virtual std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) = 0;
+  /// In the steps of `fit`: codes that float could not certify.
+  virtual SolvedAgain solved_again() const = 0;
+  /// Overwrites the parameters by what a deep dictionary at the same place makes of them.
+  virtual void start_from(HostNetwork& dictionaries) = 0;
 };
 
 /// Where networks compute: on the CPU, with so many threads, or on a CUDA device.

@@ -5,6 +5,8 @@
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/any.hpp"
 #include "detrame/network/initialise.hpp"
+#include "detrame/network/start_from_dictionary.hpp"
+#include "detrame/network/zoo/deep_dictionary.hpp"
 #include "detrame/train/fit.hpp"
 #include "network.hpp"
 
@@ -26,6 +28,21 @@ struct ShownLoss {
   }
 };
 
+/// A network that adds up, over the forward maps of training, what its exact dictionaries solved again.
+template <Backend B>
+struct Counted : AnyNetwork<B> {
+  SolvedAgain* sum;
+
+  auto forward(B& backend, AnyParameters<B> const& theta, ConstView<B> x, typename AnyNetwork<B>::Tape& tape,
+               Draw draw) const {
+    auto const y = AnyNetwork<B>::forward(backend, theta, x, tape, draw);
+    SolvedAgain const now = this->solved_again(theta, tape);
+    sum->problems += now.problems;
+    sum->again += now.again;
+    return y;
+  }
+};
+
 /// A network of the library with a backend and its parameters: compiled once a backend.
 template <Backend B>
 class OnBackend final : public HostNetwork {
@@ -36,17 +53,18 @@ class OnBackend final : public HostNetwork {
 
   void start(std::string const& initialiser, std::uint64_t seed) override {
     auto const as = [&](auto const& policy) { initialise(backend_, theta_, policy, seed); };
-    if (initialiser == "relu") return as(ReluStart());
-    if (initialiser == "random") return as(RandomStart());
-    if (initialiser == "he") return as(HeStart());
-    if (initialiser == "glorot") return as(GlorotStart());
-    if (initialiser == "algorithm2") return as(Algorithm2Start());
+    if (initialiser == "relu") return as(ReluStart{.tied = deep_dictionary_values});
+    if (initialiser == "random") return as(RandomStart{.tied = deep_dictionary_values});
+    if (initialiser == "he") return as(HeStart{.tied = deep_dictionary_values});
+    if (initialiser == "glorot") return as(GlorotStart{.tied = deep_dictionary_values});
+    if (initialiser == "algorithm2") return as(Algorithm2Start{.tied = deep_dictionary_values});
     throw DomainError(message("initialiser = ", initialiser, " is none"));
   }
 
   Fitted fit(TrainingSource& train, TestSource& test, TrainingOptions const& options,
              TrainingCheckpoints& checkpoints, std::function<void(Answers const&)> const& tested) override {
-    auto result = detrame::fit(backend_, net_, theta_, train, options, test, checkpoints, ShownLoss{tested});
+    Counted<B> const net{net_, &solved_again_};
+    auto result = detrame::fit(backend_, net, theta_, train, options, test, checkpoints, ShownLoss{tested});
     return {result.status, std::move(result.record), std::move(result.explanation)};
   }
 
@@ -92,6 +110,17 @@ class OnBackend final : public HostNetwork {
   }
   Index multiply_adds() const override { return net_.multiply_adds(); }
   Summary summary() override { return net_.summary(backend_); }
+  std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) override {
+    return net_.recurrence_inputs(backend_, theta_, to_device(backend_, x));
+  }
+  std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) override {
+    return net_.codes(backend_, theta_, ConstView<B>(to_device(backend_, x)));
+  }
+  SolvedAgain solved_again() const override { return solved_again_; }
+  void start_from(HostNetwork& dictionaries) override {
+    auto& from = dynamic_cast<OnBackend&>(dictionaries);
+    start_from_dictionary(from.backend_, from.theta_, backend_, theta_);
+  }
 
  private:
   Matrix<B> targets_of(std::vector<int> const& labels) {
@@ -101,6 +130,7 @@ class OnBackend final : public HostNetwork {
   B backend_;
   AnyNetwork<B> net_;
   AnyParameters<B> theta_;
+  SolvedAgain solved_again_{};
 };
 
 }  // namespace experiment

@@ -41,8 +41,16 @@ Range const* range_of(std::string_view option) {
 
 std::vector<std::string> choices(std::string_view option) {
   if (option == "net")
-    return {"plainnet",           "detrame-plainnet",  "resnet",         "detrame-resnet", "wideresnet",
-            "detrame-wideresnet", "deepened-plainnet", "deepened-resnet"};
+    return {"plainnet",
+            "detrame-plainnet",
+            "resnet",
+            "detrame-resnet",
+            "wideresnet",
+            "detrame-wideresnet",
+            "deepened-plainnet",
+            "deepened-resnet",
+            "deep-dictionary",
+            "detrame-deep-dictionary"};
   if (option == "decays") return {"all", "weights"};
   if (option == "initialiser") return {"relu", "random", "he", "glorot", "algorithm2"};
   if (option == "optimiser") return {"sgd", "adamw"};

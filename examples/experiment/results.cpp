@@ -50,7 +50,8 @@ std::string csv(std::vector<ClassRow> const& rows, Images const& images) {
 }  // namespace
 
 void write_results(Settings const& settings, Model const& model, Images const& images,
-                   std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes) {
+                   std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes,
+                   Notes const& notes) {
   write_text(settings.out / "epochs.csv", csv(epochs));
   write_text(settings.out / "classes.csv", csv(classes, images));
   double seconds = 0, processor_seconds = 0;
@@ -84,6 +85,10 @@ void write_results(Settings const& settings, Model const& model, Images const& i
     json["test_seconds_an_image"] =
         test_seconds / static_cast<double>(classes.size()) / static_cast<double>(images.test);
   }
+  if (!notes.start.empty()) json["start"] = notes.start;
+  if (notes.solved.problems > 0)
+    json["solved_again_share"] =
+        static_cast<double>(notes.solved.again) / static_cast<double>(notes.solved.problems);
   write_text(settings.out / "summary.json", json.dump(2) + "\n");
 }
 

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "detrame/network/any.hpp"
+#include "detrame/network/zoo/deep_dictionary.hpp"
 #include "detrame/network/zoo/plain_net.hpp"
 #include "detrame/network/zoo/res_net.hpp"
 #include "network.hpp"
@@ -22,6 +23,21 @@ struct PlainNetOf<9, A, classes> : std::type_identity<PlainNet9<A, classes>> {};
 template <class A, int classes>
 struct PlainNetOf<12, A, classes> : std::type_identity<PlainNet12<A, classes>> {};
 
+template <int depth, class Codes, int classes>
+struct DeepDictionaryOf;
+template <class Codes, int classes>
+struct DeepDictionaryOf<3, Codes, classes> : std::type_identity<DeepDictionary3<Codes, classes>> {};
+template <class Codes, int classes>
+struct DeepDictionaryOf<4, Codes, classes> : std::type_identity<DeepDictionary4<Codes, classes>> {};
+template <class Codes, int classes>
+struct DeepDictionaryOf<9, Codes, classes> : std::type_identity<DeepDictionary9<Codes, classes>> {};
+
+/// Codes of a deep dictionary: exact ones, or T updates.
+template <class A>
+struct CodesOf : std::type_identity<ExactCodes> {};
+template <int T>
+struct CodesOf<DeTraMe<T>> : std::type_identity<FreedCodes<T>> {};
+
 /// Families of networks.txt, by their names there.
 struct plainnet {
   template <class A, int depth, int, int classes>
@@ -34,6 +50,10 @@ struct resnet {
 struct wideresnet {
   template <class A, int depth, int widen, int classes>
   using Recipe = WideResNet<A, depth, widen, classes>;
+};
+struct deep_dictionary {
+  template <class A, int depth, int, int classes>
+  using Recipe = typename DeepDictionaryOf<depth, typename CodesOf<A>::type, classes>::type;
 };
 /// With a convolution in place of each Q-metric ReLU.
 template <class Family>

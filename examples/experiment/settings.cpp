@@ -238,10 +238,14 @@ TrainingOptions training_options(Settings const& s, std::vector<int> const& mile
   TrainingOptions options{.epochs = s.epochs, .schedule = schedule, .seed = s.seed};
   auto const decays = s.decays == "all" ? Sgd::everything : Sgd::weights_only;
   if (s.optimiser == "adamw")
-    options.optimiser = AdamW{.weight_decay = s.weight_decay, .decays = decays};
-  else
     options.optimiser =
-        Sgd{.momentum = s.momentum, .weight_decay = s.weight_decay, .nesterov = s.nesterov, .decays = decays};
+        AdamW{.weight_decay = s.weight_decay, .decays = decays, .trains = Sgd::not_the_problem};
+  else
+    options.optimiser = Sgd{.momentum = s.momentum,
+                            .weight_decay = s.weight_decay,
+                            .nesterov = s.nesterov,
+                            .decays = decays,
+                            .trains = Sgd::not_the_problem};
   if (s.clip > 0) options.clip = Clip{s.clip};
   options.saving = {.steps = s.save_every, .seconds = 600};
   return options;

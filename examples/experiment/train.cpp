@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train.hpp"
 
-#include <unistd.h>
-
 #include <array>
 #include <cstdio>
-#include <iostream>
 
+#include "deep_dictionary.hpp"
 #include "detrame/train/progress.hpp"
 #include "folder_lock.hpp"
+#include "progress.hpp"
 #include "settings.hpp"
 #include "signals.hpp"
 
@@ -19,11 +18,7 @@ namespace {
 /// A run in its folder: `fit`, with the data, the checkpoints and the results of its settings.
 class Training {
  public:
-  explicit Training(Settings settings)
-      : s_(std::move(settings)),
-        lock_(s_.out),
-        checkpoints_(s_.out),
-        progress_(std::cout, 0, ::isatty(STDOUT_FILENO) == 1) {
+  explicit Training(Settings settings) : s_(std::move(settings)), lock_(s_.out), checkpoints_(s_.out) {
     std::optional<Checkpoint> const& found = checkpoints_.found();
     require_possible(found);
     std::optional<Settings> before;
@@ -55,7 +50,7 @@ class Training {
         tally_.emplace(set_->classes);
         tested_epoch_ = report.epoch;
       }
-      if (terminal_) progress_.step(report);
+      if (progress_.shows()) progress_.show(progress_text(report));
       return !interrupted();
     };
     options.on_epoch = [this](FitRecord const& record) {
@@ -114,7 +109,22 @@ class Training {
     auto const own = s_.out / "model.safetensors";
     if (std::error_code none; std::filesystem::equivalent(s_.from_file, own, none))
       throw DomainError(message("--from ", s_.from, ": the run would replace it by its own ", own.string()));
-    s_.from_checksum = load_model(*model_.network, s_.from_file, s_.from_checksum);
+    ModelFile const from = read_model(s_.from_file, s_.from_checksum);
+    s_.from_checksum = from.checksum;
+    if (has_dictionaries_for(*model_.entry, from.content))
+      start_from(from.content);
+    else
+      model_.network->load(from.content);
+  }
+
+  /// From a deep dictionary, and says how near it the network is.
+  void start_from(TensorFile const& dictionaries) {
+    auto const some = unpacked(subset(test_, 0, std::min<Index>(100, test_.samples())));
+    notes_.start =
+        distance_text(start_from_dictionaries(*model_.network, dictionaries, s_.place, some.images));
+    if (auto const tested = test(*model_.network, test_, interrupted))
+      notes_.start += message(", test accuracy ", number_text(100 * tested->accuracy()), " %");
+    std::printf("at the start %s\n", notes_.start.c_str());
   }
 
   void go_on(Checkpoint const& found, Settings const& before) {
@@ -129,6 +139,10 @@ class Training {
                                 position, " batches of the next: --epochs ", s_.epochs, " is less"));
     milestones_ = milestones_of(state, before.schedule_epochs, set_->shares);
     classes_ = class_rows(state, before.epochs, set_->classes);
+    if (auto const start = state.metadata.find("start"); start != state.metadata.end())
+      notes_.start = start->second;
+    if (state.metadata.contains("problems"))
+      solved_before_ = {number_of<Index>(state, "problems"), number_of<Index>(state, "solved again")};
     if (s_.reschedule) {
       if (position > 0)
         throw DomainError(message("--reschedule: epoch ", epoch + 1, " is not done; --resume --epochs ",
@@ -143,7 +157,7 @@ class Training {
     FitRecord record;
     if (auto const history = state.tensors.find("history"); history != state.tensors.end())
       record.take_history(host_matrix<double>(history->second, state.name + ": tensor history"));
-    write_results(s_, model_, images_, record.history, classes_);  // no longer finished
+    write_results(s_, model_, images_, record.history, classes_, notes_);  // no longer finished
   }
 
   void require_fingerprint(TensorFile const& state, char const* key, std::string const& now,
@@ -168,6 +182,14 @@ class Training {
     store_milestones(milestones_, checkpoint.state);
     state["fingerprint"] = fingerprints_[0];
     state["test fingerprint"] = fingerprints_[1];
+    notes_.solved = model_.network->solved_again();
+    notes_.solved.problems += solved_before_.problems;
+    notes_.solved.again += solved_before_.again;
+    if (!notes_.start.empty()) state["start"] = notes_.start;
+    if (notes_.solved.problems > 0) {
+      state["problems"] = number_text(notes_.solved.problems);
+      state["solved again"] = number_text(notes_.solved.again);
+    }
     if (tally_ && state.at("epoch") == number_text(tested_epoch_) &&
         (classes_.empty() || classes_.back().epoch < tested_epoch_))
       classes_.push_back({tested_epoch_, tally_->seconds(), tally_->correct_of, tally_->positive_of});
@@ -185,7 +207,7 @@ class Training {
   }
 
   void end_epoch(FitRecord const& record) {
-    write_results(s_, model_, images_, record.history, classes_);
+    write_results(s_, model_, images_, record.history, classes_, notes_);
     progress_.clear();
     EpochReport const& e = record.history.back();
     std::printf("epoch %3d/%d  rate %-8.3g loss %.4f  train %6.2f %%  test %6.2f %%  %8.1f images/s  %s\n",
@@ -208,7 +230,7 @@ class Training {
     }
     if (fitted.status != FitStatus::finished) throw diverged(fitted.explanation);
     write_safetensors(s_.out / "model.safetensors", read_checkpoint(s_.out).model);
-    write_results(s_, model_, images_, at.history, classes_);
+    write_results(s_, model_, images_, at.history, classes_, notes_);
     if (accuracy) std::printf("test accuracy %.2f %%. ", 100 * *accuracy);
     std::printf("Results are in %s: model.safetensors, epochs.csv, classes.csv, summary.json\n",
                 s_.out.c_str());
@@ -233,7 +255,8 @@ class Training {
   std::vector<ClassRow> classes_;  ///< of the last epochs that are done
   std::optional<Tally> tally_;     ///< of the epoch that is tested, or was last
   int tested_epoch_ = 0;
-  bool const terminal_ = ::isatty(STDOUT_FILENO) == 1;
+  Notes notes_{};
+  SolvedAgain solved_before_{};  ///< before this process
   Progress progress_;
 };
 

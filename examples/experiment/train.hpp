@@ -92,8 +92,15 @@ struct Images {
   std::vector<Index> test_of;
 };
 
+/// What else is said of a run.
+struct Notes {
+  std::string start;     ///< how far the codes were at the start from those of a deep dictionary; perhaps ""
+  SolvedAgain solved{};  ///< by exact dictionaries, in all steps
+};
+
 /// Writes epochs.csv, classes.csv and summary.json.
 void write_results(Settings const& settings, Model const& model, Images const& images,
-                   std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes);
+                   std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes,
+                   Notes const& notes);
 
 }  // namespace experiment

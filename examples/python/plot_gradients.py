@@ -15,8 +15,8 @@ from pathlib import Path
 
 NETWORKS = {"exact dictionaries": "Dictionaries, solved exactly", "ReLU": "ReLU network",
             "DeTraMe": "DeTraMe-Net, T = 3"}
-STARTS = {"default": "default start", "random": r"default, $\widetilde{W}$ random", "he": "He",
-          "algorithm2": "Algorithm 2's", "alpha 0.05": r"$\alpha = 0.05,\ \lambda = 0.002$",
+STARTS = {"default": "default start", "he": "He's start", "algorithm2": "Algorithm 2's start",
+          "alpha 0.05": r"$\alpha = 0.05,\ \lambda = 0.002$",
           "alpha 0.01": r"$\alpha = 0.01,\ \lambda = 0.0004$"}
 DEFAULT_DICTIONARY = r"$\alpha = 0.5,\ \lambda = 0.02$ (default)"
 

@@ -9,5 +9,13 @@ Steps some_steps_on_cpu() {
   Cpu<double> b;
   return some_steps(b);
 }
+Steps nesterov_steps_on_cpu(std::optional<Clip> const& clip) {
+  Cpu<double> b;
+  return nesterov_steps(b, clip);
+}
+Steps adam_w_steps_on_cpu(std::optional<Clip> const& clip) {
+  Cpu<double> b;
+  return adam_w_steps(b, clip);
+}
 
 }  // namespace detrame::test

@@ -14,16 +14,36 @@ double rounding(double loss) {
   return static_cast<double>(tolerance<Scalar>(4 * (2 * 9 * 4 + 30 * 16), loss));
 }
 
-TEST_CASE("(F3) steps of Algorithm 2 on a device have the losses and parameters of the CPU") {
-  Cuda<double> b;
-  Steps const there = some_steps(b), here = some_steps_on_cpu();
-  REQUIRE(here.losses.back() < here.losses.front());
+/// The losses and parameters of two runs in double.
+void check_agree(Steps const& there, Steps const& here) {
   for (std::size_t i = 0; i < here.losses.size(); ++i)
     CHECK(std::abs(there.losses[i] - here.losses[i]) <= rounding<double>(here.losses[i]));
   REQUIRE(there.theta.size() == here.theta.size());
   for (std::size_t i = 0; i < here.theta.size(); ++i)
     CHECK(max_abs_difference(there.theta[i], here.theta[i]) <=
           rounding<double>(std::max(1., max_abs(here.theta[i]))));
+}
+
+TEST_CASE("(F3) steps of Algorithm 2 on a device have the losses and parameters of the CPU") {
+  Cuda<double> b;
+  Steps const there = some_steps(b), here = some_steps_on_cpu();
+  REQUIRE(here.losses.back() < here.losses.front());
+  check_agree(there, here);
+}
+
+TEST_CASE("(F3) so have steps of Nesterov's and of AdamW, clipped or not; the host waits for the norm too") {
+  Cuda<double> b;
+  Clip const clip{0.05};
+  auto const check = [&](auto const& there, auto const& here) {
+    REQUIRE_FALSE(here(clip).theta == here(std::nullopt).theta);
+    check_agree(there(std::nullopt), here(std::nullopt));
+    Steps const clipped = there(clip);
+    check_agree(clipped, here(clip));
+    for (std::size_t i = 1; i < clipped.calls.size(); ++i)
+      CHECK(clipped.calls[i] == DeviceCalls{.allocations = 0, .waits = 2});
+  };
+  check([&](auto const& c) { return nesterov_steps(b, c); }, nesterov_steps_on_cpu);
+  check([&](auto const& c) { return adam_w_steps(b, c); }, adam_w_steps_on_cpu);
 }
 
 TEST_CASE(

@@ -12,6 +12,7 @@
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/stack.hpp"
+#include "detrame/optim/adam_w.hpp"
 #include "detrame/train/algorithm2.hpp"
 #include "support.hpp"
 
@@ -33,8 +34,8 @@ struct Steps {
   friend bool operator==(Steps const&, Steps const&) = default;
 };
 
-template <Backend B>
-Steps some_steps(B& b) {
+template <Backend B, class O = Sgd>
+Steps some_steps(B& b, O const& optimiser = {}, std::optional<Clip> const& clip = {}) {
   using Net = SmallNet<B>;
   Index const samples = 16;
   std::vector<int> labels;
@@ -44,14 +45,14 @@ Steps some_steps(B& b) {
   Net const net;
   auto theta = net.parameters(b);
   initialise(b, theta, RandomStart{.spread = 0.8}, 2);
-  auto state = training_state(b, net);
+  auto state = training_state(b, net, optimiser);
   Steps result;
   for (std::uint64_t step = 0; step < 4; ++step) {
     double loss = 0;
     result.calls.push_back(calls_of([&] {
-      loss = static_cast<double>(train_step(b, net, SoftmaxCrossEntropy(), Sgd{}, .1, theta, state,
+      loss = static_cast<double>(train_step(b, net, SoftmaxCrossEntropy(), optimiser, .1, theta, state,
                                             ConstView<B>(x), ConstView<B>(targets),
-                                            Draw{.seed = 3, .step = step})
+                                            Draw{.seed = 3, .step = step}, clip)
                                      .loss);
     }));
     result.losses.push_back(loss);
@@ -61,7 +62,20 @@ Steps some_steps(B& b) {
   return result;
 }
 
+/// Steps of Nesterov's and of AdamW, with a gradient of this length at most. An epsilon so large keeps small
+/// entries of the gradient from having large roundings.
+template <Backend B>
+Steps nesterov_steps(B& b, std::optional<Clip> const& clip) {
+  return some_steps(b, Sgd{.nesterov = true}, clip);
+}
+template <Backend B>
+Steps adam_w_steps(B& b, std::optional<Clip> const& clip) {
+  return some_steps(b, AdamW{.epsilon = 1}, clip);
+}
+
 /// The same on the CPU in double, instantiated in training_test.cpp.
 Steps some_steps_on_cpu();
+Steps nesterov_steps_on_cpu(std::optional<Clip> const& clip);
+Steps adam_w_steps_on_cpu(std::optional<Clip> const& clip);
 
 }  // namespace detrame::test

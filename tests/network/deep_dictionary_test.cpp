@@ -3,6 +3,7 @@
 #include "detrame/layer/dense.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"
+#include "detrame/layer/patches.hpp"
 #include "detrame/layer/q_metric.hpp"
 #include "detrame/layer/reshape.hpp"
 #include "detrame/metric/block_metric.hpp"
@@ -111,6 +112,43 @@ TEST_CASE("(N1) = (N2) with a tall matrix P: W^(2) = F^(2) P^(1)") {
   Host const u_1 = network_layer(b, to_host(b, t_1.W), to_host(b, t_1.c), s_1, x, 1);
   Host const u_2 = network_layer(b, test::product(to_host(b, t_2.W), P), to_host(b, t_2.c), s_2, u_1, 1);
   CHECK(test::relative_difference(y, u_2) <= test::tolerance<double>(60, 15));
+}
+
+/// The matrix of Patches<3, Stride<s>> on the entries of an image below one another.
+Host patch_operator(Shape image, Index s) {
+  Index const h = (image.height - 1) / s + 1, w = (image.width - 1) / s + 1, C = image.channels;
+  Host P(9 * C * h * w, image.size());
+  for (Index q = 0; q < h * w; ++q)
+    for (Index tap = 0; tap < 9; ++tap) {
+      Index const row = q / w * s + tap / 3 - 1, col = q % w * s + tap % 3 - 1;
+      if (row < 0 || row >= image.height || col < 0 || col >= image.width) continue;
+      for (Index c = 0; c < C; ++c) P((q * 9 + tap) * C + c, (row * image.width + col) * C + c) = 1;
+    }
+  return P;
+}
+
+TEST_CASE(
+    "(N1) = (N2) with overlapping patches of images: W^(r) = F^(r) P^(r) at each site, P with zeros around") {
+  B b(1);
+  auto const s_1 = problem(18, 5, 0.4, 0.05, 0.1, 31), s_2 = problem(45, 4, 0.5, 0.1, 0.02, 33);
+  constexpr Shape image{2, 2, 3}, coded{5, 2, 3};
+  using Deep =
+      Bind<Stack<Patches<3>, Dictionary<5, Exact>, Patches<3, Stride<2>>, Dictionary<4, Exact>>, image, B>;
+  auto theta = Deep().parameters(b);
+  leaf<1>(theta) = parameters_of(s_1);
+  leaf<3>(theta) = parameters_of(s_2);
+  Host const x = test::normal_matrix<double>(2, 40 * 6, test::seed(9));
+  auto const flat = [](Host const& A, Index rows) {
+    return host_matrix<double>(rows, A.rows() * A.cols() / rows,
+                               [&](Index i, Index j) { return A.data()[j * rows + i]; });
+  };
+  Host const y = to_host(b, predict(b, Deep(), theta, to_device(b, x)));
+  auto const t_1 = transform(b, s_1), t_2 = transform(b, s_2);
+  Host const W_1 = test::product(at_each_site(to_host(b, t_1.W), 6), patch_operator(image, 1)),
+             W_2 = test::product(at_each_site(to_host(b, t_2.W), 2), patch_operator(coded, 2));
+  Host const u_1 = network_layer(b, W_1, repeated(to_host(b, t_1.c), 6), s_1, flat(x, 12), 6);
+  Host const u_2 = network_layer(b, W_2, repeated(to_host(b, t_2.c), 2), s_2, u_1, 2);
+  CHECK(test::relative_difference(flat(y, 8), u_2) <= test::tolerance<double>(60, 30));
 }
 
 /// A Q-metric ReLU with the tied parameters of a problem, (M7).

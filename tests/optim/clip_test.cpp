@@ -111,8 +111,8 @@ TEST_CASE_TEMPLATE("a step with the scale s is that with the gradient s g", B, B
     CHECK(after(optimiser, g, 0.25) == after(optimiser, quarter, 1));
     CHECK_FALSE(after(optimiser, g, 0.25) == after(optimiser, g, 1));
   };
-  check(Sgd{});
-  check(Sgd{.nesterov = true});
+  check(Sgd{.weight_decay = 0});
+  check(Sgd{.weight_decay = 0, .nesterov = true});
   check(AdamW{.epsilon = 1});
 }
 

@@ -16,6 +16,23 @@ std::span<Theta> span_of(Theta& moment) {
 
 #define BACKENDS Cpu<float>, Cpu<double>, archetype::Loops<float>, archetype::Loops<double>
 
+/// The smallest optimiser, one with a moment whose name is not said, and one with a step of fewer arguments.
+struct Halve {
+  static constexpr std::array<std::string_view, 0> moments{};
+  void step(auto&, auto& theta, auto const&, auto, double, std::uint64_t, double) const { theta *= 0.5f; }
+};
+struct Nameless : Halve {
+  static constexpr int moments = 1;
+};
+struct Timeless {
+  static constexpr std::array<std::string_view, 0> moments{};
+  void step(auto&, auto&, auto const&, auto, double) const {}
+};
+static_assert(OptimiserOn<Halve, Cpu<float>, float>);
+static_assert(!OptimiserOn<Nameless, Cpu<float>, float> && !OptimiserOn<Timeless, Cpu<float>, float>);
+static_assert(OptimiserOn<Sgd, Cpu<float>, OneOfEach<Cpu<float>>>);
+static_assert(OptimiserOn<AdamW, archetype::Loops<double>, OneOfEach<archetype::Loops<double>>>);
+
 /// torch.optim.SGD as its documentation writes it (dampening 0, no Nesterov), one tensor, then the
 /// projection: g <- g + decay theta;  b <- g in the first step, else momentum b + g;
 /// theta <- theta - rate b.
@@ -89,7 +106,8 @@ TEST_CASE_TEMPLATE("(F3) a step of each optimiser is the free one, then project:
   check(AdamW{.decays = Sgd::weights_only});
 }
 
-TEST_CASE_TEMPLATE("(F3) an unclipped step of Sgd is SgdStep, whose bits no scale touches", B, BACKENDS) {
+TEST_CASE_TEMPLATE("(F3) an unclipped step of Sgd is SgdStep of each parameter, then project: the same bits",
+                   B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   Sgd const sgd{.decays = Sgd::weights_only};

@@ -200,7 +200,9 @@ TEST_CASE("on_epoch and on_step are told where training stands, and end it where
   auto const before = on_host(b, theta);
   auto none = some_options();
   none.epochs = 0;
-  CHECK(fit(b, net, theta, Batches(b, data, {.size = 32}), none).status == FitStatus::finished);
+  none.keep_best = true;
+  auto const nothing = fit(b, net, theta, Batches(b, data, {.size = 32}), none, validation);
+  CHECK((name(nothing.status) == "finished" && !nothing.best));
   CHECK(on_host(b, theta) == before);
 }
 
@@ -328,6 +330,7 @@ TEST_CASE("checkpoints are written at the start, after epochs, and as often as i
     auto options = some_options();
     options.epochs = 2;
     options.saving = saving;
+    options.on_epoch = [&](FitRecord const& record) { return memory.record.epoch == record.epoch; };
     auto const result = fit(b, net, theta, Batches(b, data, {.size = 10}), options, NoSource(), memory);
     REQUIRE(result.record.step == 10);
     return memory.writes;
@@ -485,6 +488,10 @@ TEST_CASE("what is not finite ends training with its status, and is never given 
     CHECK(free.explanation.find(" is not finite") != std::string::npos);
     CHECK(memory.writes == 1);
     CHECK(on_host(b, memory.theta.value()) == before);
+    theta = start();  // where nothing is written, the end of the epoch looks
+    options.epochs = 1;
+    CHECK(fit(b, net, theta, Batches(b, data, {.size = 80}), options, NoSource(), NoCheckpoints(), Steep())
+              .status == FitStatus::parameters_not_finite);
   }
   SUBCASE("the parameters at the start, the moments") {
     auto theta = start();
@@ -580,7 +587,7 @@ TEST_CASE("fit refuses what does not fit, and records of other trainings") {
   resume([](auto& r) { r.epoch = 5; }, "memory: __metadata__: expected an epoch in 0 ... 4 of 4 batches");
   resume([](auto& r) { r.epoch = -1; }, "found epoch -1, batch 2, step 6");
   resume([](auto& r) { r.position = 5; }, "found epoch 1, batch 5, step 6");
-  resume([](auto& r) { r.position = -1; }, "batch -1");
+  resume([](auto& r) { r.position = -1, r.step = 3; }, "batch -1");
   resume([](auto& r) { r.step = 7; }, "step 7");
   resume([](auto& r) { r.epoch = 4, r.step = 18; }, "found epoch 4, batch 2");
   resume([](auto& r) { r.samples = 15; }, "memory: __metadata__: expected 16 samples");

@@ -9,6 +9,31 @@ namespace detrame::inline DETRAME_ABI {
 /// A dictionary layer solves its problem to the last digit; gradients by the implicit adjoint (A3).
 struct Exact {};
 
+namespace detail {
+
+/// The problem of an exact dictionary layer, and its penalty with vectors that are kept: a step allocates
+/// nothing. Of a type of their own, so that the solver is compiled once for all sizes of layers.
+template <Backend B>
+struct DictionaryProblem {
+  Synthesis<B> synthesis{};
+  Matrix<B> lambda, beta;  // k x 1
+};
+template <Backend B_>
+struct DictionaryPenalty {
+  using Backend = B_;
+  using Activation = formula::NonnegativeShrinkage;
+  DictionaryProblem<B_> const& problem;
+  Index dim() const { return problem.lambda.rows(); }
+  ConstView<B_> lambda() const { return problem.lambda; }
+  ConstView<B_> beta() const { return problem.beta; }
+  Activation activation() const { return {}; }
+  void value(typename B_::Lane& lane, ConstView<B_> U, View<B_> out) const {
+    column_sums(lane, out, formula::PenaltyTerm<Activation>{}, U, PerRow{lambda()}, PerRow{beta()});
+  }
+};
+
+}  // namespace detail
+
 /// The layer of deep dictionary learning, solved exactly: u = M_D(x), the problem (M1) column by column. (N1)
 ///
 /// Shapes    x: channels x columns.  u: k x columns.  A sample of many sites is coded site by site.
@@ -37,23 +62,8 @@ struct Dictionary<k, Exact> {
     static std::string name() { return "Dictionary, exact"; }
     static constexpr Index factor_bytes = Index{64} << 20;  ///< of a tape
 
-    /// The problem, and its penalty with vectors that are kept: a step allocates nothing.
-    struct Problem {
-      Synthesis<B> synthesis{};
-      Matrix<B> lambda, beta;  // k x 1
-    };
-    struct PenaltyOf {
-      using Backend = B;
-      using Activation = formula::NonnegativeShrinkage;
-      Problem const& problem;
-      Index dim() const { return k; }
-      ConstView<B> lambda() const { return problem.lambda; }
-      ConstView<B> beta() const { return problem.beta; }
-      Activation activation() const { return {}; }
-      void value(typename B::Lane& lane, ConstView<B> U, View<B> out) const {
-        column_sums(lane, out, formula::PenaltyTerm<Activation>{}, U, PerRow{lambda()}, PerRow{beta()});
-      }
-    };
+    using Problem = detail::DictionaryProblem<B>;
+    using PenaltyOf = detail::DictionaryPenalty<B>;
     static_assert(Penalty<PenaltyOf>);
 
     struct Tape {

@@ -48,9 +48,10 @@ class TiedKernelSearch {
       add_window(next, Y, point);
       add_window(normal, point.correction, point);
     }
-    // each c with a symbol >= 0 has <normal, c> <= 0, so its distance to the start is at least this
+    // each c with a symbol >= 0 has <normal, c> <= 0, so its distance to the start is at least this; a normal
+    // that is but rounding says nothing
     double const length = norm(normal);
-    if (length > 0) at_least_ = std::max(at_least_, inner(normal, start_) / length);
+    if (length > 1e-9 * norm(start_)) at_least_ = std::max(at_least_, inner(normal, start_) / length);
     double const moved = distance(next, x_), way = distance(next, start_);
     x_ = std::move(next);
     return way > 0 ? moved / way : 0;

@@ -40,10 +40,10 @@ inline HostMatrix<double> with_eigenvalues_at_least(HostMatrix<double> const& A,
         for (Index i = 0; i < k; ++i) product(i, j) += H(i, l) * (*basis)(l, j);
     H = std::move(product);
   }
-  auto const inner = [&](Index p, Index q) {
+  auto const length = [&](Index l) {
     double sum = 0;
-    for (Index i = 0; i < k; ++i) sum += H(i, p) * H(i, q);
-    return sum;
+    for (Index i = 0; i < k; ++i) sum += H(i, l) * H(i, l);
+    return std::sqrt(sum);
   };
   double const small = std::numeric_limits<double>::epsilon();
   bool rotated = true;
@@ -51,7 +51,11 @@ inline HostMatrix<double> with_eigenvalues_at_least(HostMatrix<double> const& A,
     rotated = false;
     for (Index p = 0; p < k; ++p)
       for (Index q = p + 1; q < k; ++q) {
-        double const pp = inner(p, p), qq = inner(q, q), pq = inner(p, q);
+        double pp = 0, qq = 0, pq = 0;
+        for (Index i = 0; i < k; ++i) {
+          double const x = H(i, p), y = H(i, q);
+          pp += x * x, qq += y * y, pq += x * y;
+        }
         if (std::abs(pq) <= small * std::sqrt(static_cast<double>(k) * pp * qq)) continue;
         rotated = true;
         double const zeta = (qq - pp) / (2 * pq);
@@ -66,15 +70,18 @@ inline HostMatrix<double> with_eigenvalues_at_least(HostMatrix<double> const& A,
   }
   HostMatrix<double> out(k, k);
   for (Index l = 0; l < k; ++l) {
-    double const length = std::sqrt(inner(l, l));
-    double const raised = std::max(length - shift, low) / (length * length);
+    double const size = length(l), raised = std::max(size - shift, low) / (size * size);
     for (Index j = 0; j < k; ++j) {
       double const factor = raised * H(j, l);
       for (Index i = 0; i < k; ++i) out(i, j) += factor * H(i, l);
     }
   }
-  if (basis != nullptr)
-    *basis = host_matrix<double>(k, k, [&](Index i, Index l) { return H(i, l) / std::sqrt(inner(l, l)); });
+  if (basis != nullptr) {
+    std::vector<double> sizes;
+    for (Index l = 0; l < k; ++l) sizes.push_back(length(l));
+    *basis = host_matrix<double>(
+        k, k, [&](Index i, Index l) { return H(i, l) / sizes[static_cast<std::size_t>(l)]; });
+  }
   return out;
 }
 

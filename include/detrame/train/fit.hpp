@@ -75,12 +75,10 @@ class Fitting {
   }
 
   FitStatus train() {
-    if (checkpoints_.read(backend_, kept())) {
+    if (checkpoints_.read(backend_, kept()))
       require_record(std::string(checkpoints_.name()), at_, options_.epochs, source_);
-      state_.step = at_.step;
-    } else if (auto const bad = save()) {
+    else if (auto const bad = save())
       return *bad;
-    }
     try {
       return epochs();
     } catch (NotCertified const&) {  // theta is that of before the step
@@ -131,7 +129,7 @@ class Fitting {
     at_.seconds += lap.seconds;
     at_.processor_seconds += lap.processor_seconds;
     seconds_here_ += lap.seconds;
-    samples_here_ += n;
+    samples_here_ += static_cast<double>(n);
     bool const stops = options_.on_step && !options_.on_step(report(false));
     if (stops || due()) {
       if (auto const bad = save()) return bad;

@@ -126,6 +126,19 @@ enum class FitStatus {
   parameters_not_finite  ///< or moments: seen where an epoch ends, and before a checkpoint is written
 };
 
+constexpr std::string_view name(FitStatus status) {
+  switch (status) {
+    case FitStatus::finished: return "finished";
+    case FitStatus::stopped_early: return "stopped_early";
+    case FitStatus::stopped: return "stopped";
+    case FitStatus::loss_not_finite: return "loss_not_finite";
+    case FitStatus::gradient_not_finite: return "gradient_not_finite";
+    case FitStatus::validation_not_finite: return "validation_not_finite";
+    case FitStatus::parameters_not_finite: return "parameters_not_finite";
+  }
+  return "";
+}
+
 template <class Theta>
 struct [[nodiscard]] FitResult {
   FitStatus status;

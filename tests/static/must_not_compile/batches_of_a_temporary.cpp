@@ -1,4 +1,4 @@
-// expect: Batches: the data set must outlive the batches, and this one ends with the statement: give it a name first
+// expect: Batches: the data set must outlive the batches
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/detrame.hpp"
 

@@ -158,6 +158,19 @@ template <class Scalar>
 CudaLane<Scalar>& lane_of(CudaLane<Scalar>& lane) {
   return lane;
 }
+
+/// Copies columns of `rows` entries that lie a stride apart: all at once where they lie together on both sides,
+/// as thousands of short columns, pixels for instance, must not be copied one by one.
+template <class Scalar>
+void copy_columns(Scalar* to, Index to_stride, Scalar const* from, Index from_stride, Index rows,
+                  Index columns, cudaMemcpyKind kind, cudaStream_t stream) {
+  auto const bytes = [](Index n) { return static_cast<std::size_t>(n) * sizeof(Scalar); };
+  if (to_stride == rows && from_stride == rows)
+    DETRAME_CUDA(cudaMemcpyAsync(to, from, bytes(rows * columns), kind, stream));
+  else
+    DETRAME_CUDA(cudaMemcpy2DAsync(to, bytes(to_stride), from, bytes(from_stride), bytes(rows),
+                                   static_cast<std::size_t>(columns), kind, stream));
+}
 }  // namespace device
 
 /// The host's entries become those of a view of the same shape; m may die afterwards.
@@ -166,10 +179,8 @@ void copy_to_device(Cuda<Scalar>& backend, HostMatrix<Scalar> const& m,
                     std::type_identity_t<DeviceView<Scalar>> out) {
   DETRAME_ASSERT(out.rows() == m.rows() && out.cols() == m.cols());
   if (m.rows() * m.cols() == 0) return;
-  auto const bytes = [](Index n) { return static_cast<std::size_t>(n) * sizeof(Scalar); };
-  DETRAME_CUDA(cudaMemcpy2DAsync(out.raw().data(), bytes(out.raw().stride()), m.data(), bytes(m.rows()),
-                                 bytes(m.rows()), static_cast<std::size_t>(m.cols()), cudaMemcpyHostToDevice,
-                                 backend.lane().stream()));
+  device::copy_columns(out.raw().data(), out.raw().stride(), m.data(), m.rows(), m.rows(), m.cols(),
+                       cudaMemcpyHostToDevice, backend.lane().stream());
   DETRAME_CUDA(cudaStreamSynchronize(backend.lane().stream()));
 }
 
@@ -184,10 +195,8 @@ template <class Scalar>
 HostMatrix<Scalar> to_host(Cuda<Scalar>& backend, std::type_identity_t<DeviceView<Scalar const>> v) {
   HostMatrix<Scalar> out(v.rows(), v.cols());
   if (v.rows() * v.cols() == 0) return out;
-  auto const bytes = [](Index n) { return static_cast<std::size_t>(n) * sizeof(Scalar); };
-  DETRAME_CUDA(cudaMemcpy2DAsync(out.data(), bytes(v.rows()), v.raw().data(), bytes(v.raw().stride()),
-                                 bytes(v.rows()), static_cast<std::size_t>(v.cols()), cudaMemcpyDeviceToHost,
-                                 backend.lane().stream()));
+  device::copy_columns(out.data(), v.rows(), v.raw().data(), v.raw().stride(), v.rows(), v.cols(),
+                       cudaMemcpyDeviceToHost, backend.lane().stream());
   DETRAME_CUDA(cudaStreamSynchronize(backend.lane().stream()));
   return out;
 }
