@@ -584,6 +584,8 @@ def dictionaries(work):
     check_same(work / "parts", work / "whole")
     share = summary_of("whole")["solved_again_share"]
     assert 0 <= share <= 1 and summary_of("parts")["solved_again_share"] == share
+    problems = {read_safetensors(work / folder / "step-8.state.safetensors")[1]["problems"] for folder in ("whole", "parts")}
+    assert problems == {str(2 * 64 * (64 + 16))}, problems  # epochs, images, sites of both dictionaries
     succeed(*exact, "--epochs", "0", "--out", work / "start")
     first, last = tensors_of(work / "start"), tensors_of(work / "whole")
     problem = [name for name in first if name.endswith(("alpha", "beta", "lambda"))]
