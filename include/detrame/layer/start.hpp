@@ -126,7 +126,8 @@ struct GlorotStart {
   }
 };
 
-/// Line 2 of Algorithm 2: all is random, within its constraints. The laws are ours:                     (F4)
+/// Line 2 of Algorithm 2: W, W~, h, b and c are random, within their constraints, and what else layers have
+/// starts as under RandomStart. The laws are ours:                                                       (F4)
 ///
 ///   W normal of deviation 1 / sqrt(inputs), W~ as RandomStart has it,
 ///   h uniform in [0, 1], b in [0, 1 / sqrt(k)], c in [-1 / sqrt(k), 1 / sqrt(k)], for k channels
