@@ -151,8 +151,8 @@ struct Algorithm2Start {
 };
 
 /// LISTA's: a linear layer and the Q-metric ReLU behind it start as the tied layer of a random dictionary D
-/// with atoms of one norm: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is DᵀD + alpha I,
-/// restricted to the blocks of W~.                                                                (M2) (M7)
+/// with atoms of one norm: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is
+/// DᵀD + alpha I, restricted to the blocks of W~.                                                 (M2) (M7)
 /// Where W and W~ have not the same rows, as with the parts of Mixed, both start as from ReluStart.
 struct TiedStart {
   TiedValues tied{};
