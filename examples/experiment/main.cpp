@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <optional>
 
 #include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/core/version.hpp"
@@ -10,6 +11,7 @@
 #include "inspect.hpp"
 #include "quoted.hpp"
 #include "ranges.hpp"
+#include "signals.hpp"
 
 namespace {
 
@@ -89,38 +91,85 @@ void add_network(CLI::App& app, Settings& s) {
       ->capture_default_str();
 }
 
-void add_training(CLI::App& app, Settings& s) {
-  add_network(app, s);
-  app.add_option("--data", s.data, data_set_text());
-  app.add_option("--out", s.out, "folder for checkpoints and results (required)");
-  app.add_flag("--resume", s.resume,
-               "go on from the latest checkpoint in --out, with the settings that it has, to --epochs where "
-               "they are given; where there is none, start");
+/// "1..5", "1,4,7": the seeds; nothing where the text is neither.
+std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text) {
+  constexpr std::size_t most = 1000;
+  std::vector<std::uint64_t> seeds;
+  while (true) {
+    std::uint64_t seed = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+    if (error != std::errc() || seeds.size() == most) return std::nullopt;
+    if (std::find(seeds.begin(), seeds.end(), seed) != seeds.end()) return std::nullopt;
+    seeds.push_back(seed);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.empty()) return seeds;
+    if (text[0] == ',') {
+      text.remove_prefix(1);
+      continue;
+    }
+    if (seeds.size() > 1 || !text.starts_with("..")) return std::nullopt;
+    std::uint64_t last = 0;
+    auto const [stop, wrong] = std::from_chars(text.data() + 2, text.data() + text.size(), last);
+    if (wrong != std::errc() || stop != text.data() + text.size() || last <= seed || last - seed >= most)
+      return std::nullopt;
+    while (seeds.back() < last) seeds.push_back(seeds.back() + 1);
+    return seeds;
+  }
+}
+
+/// How the rate falls, and where it goes on otherwise.
+void add_schedule(CLI::App& app, Settings& s) {
   app.add_option("--epochs", s.epochs,
                  "how many: " + by_data_set([](DataSet const& set) { return number_text(set.epochs); }))
       ->check(in_range("epochs"));
-  app.add_option("--lr", s.rate,
-                 "first rate: " + by_data_set([](DataSet const& set) { return number_text(set.rate); }) +
-                     "; it falls, at shares of the epochs: " + by_data_set(falls_text))
+  app.add_option("--lr", s.rate, "first rate: " + by_data_set([](DataSet const& set) {
+                                   return number_text(set.rate);
+                                 }) + "; of adamw 0.001")
       ->check(in_range("lr"));
-  app.add_option("--schedule-epochs", s.schedule_epochs,
-                 "epochs that the schedule of the rate is made for (--epochs)")
+  app.add_option("--schedule", s.schedule,
+                 "how the rate falls: in steps, at shares of the epochs: " + by_data_set(falls_text) +
+                     "; or by half a cosine to 0")
+      ->check(CLI::IsMember(choices("schedule")))
+      ->capture_default_str();
+  app.add_option("--schedule-epochs", s.schedule_epochs, "epochs that the schedule is made for (--epochs)")
       ->check(in_range("schedule-epochs"));
-  app.add_flag("--reschedule", s.reschedule,
-               "with --resume: from here on a new schedule, of --epochs, --schedule-epochs and --lr")
+  app.add_option("--warm-up", s.warm_up,
+                 "epochs, or a part of one, in which the rate grows from a tenth of it")
+      ->check(in_range("warm-up"))
+      ->capture_default_str();
+  app.add_flag(
+         "--reschedule", s.reschedule,
+         "with --resume: from here on a new schedule, of --epochs, --lr, --schedule, --schedule-epochs and "
+         "--warm-up")
       ->needs("--resume");
+}
+
+void add_optimiser(CLI::App& app, Settings& s) {
+  app.add_option("--optimiser", s.optimiser, "sgd, with momentum, or adamw (arXiv 1711.05101)")
+      ->check(CLI::IsMember(choices("optimiser")))
+      ->capture_default_str();
   app.add_option("--batch", s.batch, "images in a batch")->check(in_range("batch"))->capture_default_str();
+  app.add_flag("--drop-last", s.drop_last, "leave out the last batch of an epoch where it has less images");
   app.add_option("--momentum", s.momentum, "of SGD, in [0, 1)")
       ->check(in_range("momentum"))
       ->capture_default_str();
-  app.add_option("--weight-decay", s.weight_decay, "of SGD")
+  app.add_flag("--nesterov", s.nesterov, "Nesterov's momentum, of SGD");
+  app.add_option("--weight-decay", s.weight_decay, "of SGD; beside the rate for adamw, where it is 0.01")
       ->check(in_range("weight-decay"))
       ->capture_default_str();
   app.add_option("--decays", s.decays, "what decays: all parameters, or weights (W and W~) alone")
       ->check(CLI::IsMember(choices("decays")))
       ->capture_default_str();
-  app.add_option("--initialiser", s.initialiser,
-                 "of the Q-metric ReLUs: relu (W~ = 0, so that it is a ReLU) or random (W~ normal)")
+  app.add_option("--clip", s.clip, "the largest norm of a gradient, beyond which it is scaled; 0: any")
+      ->check(in_range("clip"))
+      ->capture_default_str();
+}
+
+void add_start(CLI::App& app, Settings& s) {
+  app.add_option(
+         "--initialiser", s.initialiser,
+         "relu (W~ = 0, so that a Q-metric ReLU is a ReLU) or random (W~ normal); he or glorot: relu, "
+         "with W by their laws; algorithm2: all at random")
       ->check(CLI::IsMember(choices("initialiser")))
       ->capture_default_str();
   app.add_option(
@@ -132,6 +181,28 @@ void add_training(CLI::App& app, Settings& s) {
   app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--seeds", [&s](std::string const& text) { s.seeds = *seeds_in(text); },
+         "1..5 or 1,4,7: a run of each seed, in folders seed-1 ... of --out; then mean and deviation")
+      ->check(CLI::Validator(
+          [](std::string const& text) {
+            return seeds_in(text) ? "" : text + " is no list of at most 1000 seeds, as 1..5 or 1,4,7";
+          },
+          ""))
+      ->excludes("--seed");
+}
+
+void add_training(CLI::App& app, Settings& s) {
+  add_network(app, s);
+  app.add_option("--data", s.data, data_set_text());
+  app.add_option("--out", s.out, "folder for checkpoints and results (required)");
+  app.add_flag(
+      "--resume", s.resume,
+      "go on from the latest checkpoint in --out, with the settings that it has, to --epochs where they are "
+      "given; where there is none, start");
+  add_schedule(app, s);
+  add_optimiser(app, s);
+  add_start(app, s);
   app.add_option("--limit", s.limit, "the first N training images alone; 0: all")
       ->check(in_range("limit"))
       ->capture_default_str();
@@ -245,7 +316,11 @@ int run(int argc, char** argv) {
 
   if (*prediction || *gradient) require_other_output(asked);
 
-  if (*training) return train(settings);
+  if (*training) {
+    listen_to_signals();
+    bool const several = !settings.seeds.empty() || (settings.resume && has_seeds(settings.out));
+    return several ? train_seeds(settings) : train(settings).status;
+  }
   if (*evaluation) evaluate_model(asked);
   if (*prediction) predict_file(asked);
   if (*gradient) gradient_file(asked);

@@ -10,8 +10,6 @@ namespace experiment {
 
 namespace {
 
-constexpr Index test_batch = 200;
-
 std::string list_text(std::vector<double> const& numbers) {
   std::string text;
   for (double const number : numbers) text += (text.empty() ? "" : " ") + number_text(number);
@@ -72,6 +70,17 @@ Model model_of(TensorFile const& file, Place const& place, std::optional<int> st
                                 mean[c], " and ", deviation[c]));
   model.network->load(file);
   return model;
+}
+
+ModelFile read_model(std::filesystem::path const& file, std::string const& expected) {
+  std::ifstream in = open_file(file, "a safetensors file");
+  Checksum sum;
+  TensorFile model = read_safetensors(in, file.string(), &sum);
+  std::string const found = hexadecimal_text(sum.value());
+  if (!expected.empty() && expected != found)
+    throw FormatError(message(model.name, ": expected the checksum ", expected.substr(0, 40),
+                              " of --from-checksum, found ", found));
+  return {std::move(model), found};
 }
 
 void require_finite_scores(HostMatrix<float> const& scores, Index first) {

@@ -29,6 +29,13 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
 /// where the network is not compiled in.
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
+/// A model's file, and its checksum. FormatError where that is not the one that is expected, unless none is.
+struct ModelFile {
+  TensorFile content;
+  std::string checksum;
+};
+ModelFile read_model(std::filesystem::path const& file, std::string const& expected);
+
 /// normalise, where the model asks for it.
 template <class Images>
 void scale_images(Images& data, ChannelStatistics const& scale) {
@@ -62,6 +69,8 @@ class Tally {
   double loss_ = 0, seconds_ = 0;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
+
+inline constexpr Index test_batch = 200;
 
 /// Tests a network on images, in batches; nothing where `stop` says so between two. DomainError where there
 /// are none.

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "detrame/core/random.hpp"
-#include "detrame/core/shape.hpp"
-#include "detrame/io/tensor.hpp"
+#include "detrame/data/image_bytes.hpp"
+#include "detrame/data/loader.hpp"
+#include "detrame/io/training_checkpoint.hpp"
 #include "detrame/network/codes.hpp"
 #include "detrame/network/recurrence_inputs.hpp"
 #include "detrame/network/summary.hpp"
+#include "detrame/train/training_options.hpp"
 
 namespace experiment {
 
@@ -25,37 +27,47 @@ struct ParameterInfo {
   bool trained;  ///< false for running statistics
 };
 
-/// Of some samples: the mean loss, and how many have their label as their largest score.
-struct Measured {
-  double loss;
-  Index correct;
-};
-
 /// Of some samples: the mean loss; their scores, classes x samples.
 struct Answers {
   double loss;
   HostMatrix<float> scores;
 };
 
-/// How SGD is done. `rate` is the epoch's.
-struct StepChoices {
-  double rate, momentum, weight_decay;
-  bool all_decay;  ///< else matrices alone: W and W~
+/// Samples go into batches as they are, or cropped and flipped.
+struct Prepare {
+  bool crops;
+  RandomCrop crop;
+  template <class Scalar>
+  void operator()(Shape const& shape, std::uint64_t epoch, Index sample, Scalar const* x, Scalar* y) const {
+    if (crops)
+      crop(shape, epoch, sample, x, y);
+    else
+      Unchanged()(shape, epoch, sample, x, y);
+  }
+};
+using TrainingSource = Loader<float, Prepare, ImageBytes<float>>;
+using TestSource = Loader<float, Unchanged, ImageBytes<float>>;
+
+/// How a training ended; see FitResult.
+struct Fitted {
+  FitStatus status;
+  FitRecord record;
+  std::string explanation;
 };
 
-/// A network with its parameters and velocities, in terms of the host: what the runner knows of one, wherever
-/// it computes.
+/// A network with its parameters, in terms of the host: what the runner knows of one, wherever it computes.
 ///
 /// Shapes    x: channels x (sites samples)
 class HostNetwork {
  public:
   virtual ~HostNetwork() = default;
 
-  /// Overwrites the parameters, with "relu" or "random"; velocities become 0.
+  /// Overwrites the parameters; `initialiser` is one of choices("initialiser").
   virtual void start(std::string const& initialiser, std::uint64_t seed) = 0;
-  /// A step of Algorithm 2. What is measured is of the parameters before it.
-  virtual Measured step(HostMatrix<float> const& x, std::vector<int> const& labels, StepChoices const& how,
-                        Draw draw) = 0;
+  /// `fit` from these parameters, or from what `checkpoints` have; `tested` is told of each batch of test
+  /// images.
+  virtual Fitted fit(TrainingSource& train, TestSource& test, TrainingOptions const& options,
+                     TrainingCheckpoints& checkpoints, std::function<void(Answers const&)> const& tested) = 0;
   /// The inference map: classes x samples.
   virtual HostMatrix<float> scores(HostMatrix<float> const& x) = 0;
   virtual Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
@@ -63,10 +75,7 @@ class HostNetwork {
   /// tensors beside it.
   virtual TensorFile gradient(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
 
-  virtual void store(TensorFile& model) = 0;
   virtual void load(TensorFile const& model) = 0;
-  virtual void store_velocities(TensorFile& state) = 0;
-  virtual void load_velocities(TensorFile const& state) = 0;
 
   virtual std::vector<ParameterInfo> parameters() const = 0;
   virtual Index multiply_adds() const = 0;  ///< of the inference map, for one sample
@@ -74,7 +83,7 @@ class HostNetwork {
   virtual std::vector<RecurrenceInput<float>> recurrence_inputs(HostMatrix<float> const& x) = 0;
   /// What layers of dictionaries and Q-metric ReLUs return for x.
   virtual std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) = 0;
-  /// Of the last step: codes that float could not certify.
+  /// In the steps of `fit`: codes that float could not certify.
   virtual SolvedAgain solved_again() const = 0;
   /// Overwrites the parameters by what a deep dictionary at the same place makes of them.
   virtual void start_from(HostNetwork& dictionaries) = 0;

@@ -7,44 +7,65 @@
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/start_from_dictionary.hpp"
 #include "detrame/network/zoo/deep_dictionary.hpp"
-#include "detrame/train/algorithm2.hpp"
-#include "detrame/train/evaluate.hpp"
+#include "detrame/train/fit.hpp"
 #include "network.hpp"
 
 namespace experiment {
 
-/// A network of the library with a backend, its parameters and velocities: compiled once a backend.
+/// The loss of training, which shows what the inference map says of the test images on the way.
+struct ShownLoss {
+  std::function<void(Answers const&)> const& tested;
+
+  template <Backend B>
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t) const {
+    auto const loss = SoftmaxCrossEntropy().value(backend, y, t);
+    tested({double{loss}, to_host(backend, y)});
+    return loss;
+  }
+  template <Backend B>
+  typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t, View<B> y_bar) const {
+    return SoftmaxCrossEntropy().value(backend, y, t, y_bar);
+  }
+};
+
+/// A network that adds up, over the forward maps of training, what its exact dictionaries solved again.
+template <Backend B>
+struct Counted : AnyNetwork<B> {
+  SolvedAgain* sum;
+
+  auto forward(B& backend, AnyParameters<B> const& theta, ConstView<B> x, typename AnyNetwork<B>::Tape& tape,
+               Draw draw) const {
+    auto const y = AnyNetwork<B>::forward(backend, theta, x, tape, draw);
+    SolvedAgain const now = this->solved_again(theta, tape);
+    sum->problems += now.problems;
+    sum->again += now.again;
+    return y;
+  }
+};
+
+/// A network of the library with a backend and its parameters: compiled once a backend.
 template <Backend B>
 class OnBackend final : public HostNetwork {
-  static constexpr std::string_view velocity = Sgd::moments[0];
-
  public:
   template <class... Arguments>  // of the backend
   explicit OnBackend(AnyNetwork<B> net, Arguments... arguments)
       : backend_(arguments...), net_(std::move(net)), theta_(net_.parameters(backend_)) {}
 
   void start(std::string const& initialiser, std::uint64_t seed) override {
-    if (initialiser == "relu")
-      initialise(backend_, theta_, ReluStart{.tied = deep_dictionary_values}, seed);
-    else if (initialiser == "random")
-      initialise(backend_, theta_, RandomStart{.tied = deep_dictionary_values}, seed);
-    else
-      throw DomainError(message("initialiser = ", initialiser, ", must be relu or random"));
-    state_ = training_state(backend_, net_);
+    auto const as = [&](auto const& policy) { initialise(backend_, theta_, policy, seed); };
+    if (initialiser == "relu") return as(ReluStart{.tied = deep_dictionary_values});
+    if (initialiser == "random") return as(RandomStart{.tied = deep_dictionary_values});
+    if (initialiser == "he") return as(HeStart{.tied = deep_dictionary_values});
+    if (initialiser == "glorot") return as(GlorotStart{.tied = deep_dictionary_values});
+    if (initialiser == "algorithm2") return as(Algorithm2Start{.tied = deep_dictionary_values});
+    throw DomainError(message("initialiser = ", initialiser, " is none"));
   }
 
-  Measured step(HostMatrix<float> const& x, std::vector<int> const& labels, StepChoices const& how,
-                Draw draw) override {
-    Sgd const sgd{.momentum = how.momentum,
-                  .weight_decay = how.weight_decay,
-                  .decays = how.all_decay ? Sgd::everything : Sgd::weights_only,
-                  .trains = Sgd::not_the_problem};  // lambda, alpha and beta of dictionaries stay
-    state_.x = to_device(backend_, x);
-    state_.targets = targets_of(labels);
-    float const loss = train_step(backend_, net_, SoftmaxCrossEntropy(), sgd, how.rate, theta_, state_,
-                                  ConstView<B>(state_.x), ConstView<B>(state_.targets), draw)
-                           .loss;
-    return {double{loss}, correct(state_.scores, labels)};
+  Fitted fit(TrainingSource& train, TestSource& test, TrainingOptions const& options,
+             TrainingCheckpoints& checkpoints, std::function<void(Answers const&)> const& tested) override {
+    Counted<B> const net{net_, &solved_again_};
+    auto result = detrame::fit(backend_, net, theta_, train, options, test, checkpoints, ShownLoss{tested});
+    return {result.status, std::move(result.record), std::move(result.explanation)};
   }
 
   HostMatrix<float> scores(HostMatrix<float> const& x) override {
@@ -73,20 +94,9 @@ class OnBackend final : public HostNetwork {
     return file;
   }
 
-  void store(TensorFile& model) override {
-    store_parameters(backend_, theta_, model);
-    store_conventions(theta_, model);
-  }
   void load(TensorFile const& model) override {  // with any T: see model_of
     require_conventions(model);
     load_parameters(backend_, theta_, model);
-  }
-  void store_velocities(TensorFile& state) override {
-    store_parameters(backend_, state_.moments[0], state, velocity);
-  }
-  void load_velocities(TensorFile const& state) override {
-    state_ = training_state(backend_, net_);
-    load_parameters(backend_, state_.moments[0], state, velocity);
   }
 
   std::vector<ParameterInfo> parameters() const override {
@@ -106,20 +116,13 @@ class OnBackend final : public HostNetwork {
   std::vector<LayerCodes<float>> codes(HostMatrix<float> const& x) override {
     return net_.codes(backend_, theta_, ConstView<B>(to_device(backend_, x)));
   }
-  SolvedAgain solved_again() const override { return net_.solved_again(theta_, state_.tape); }
+  SolvedAgain solved_again() const override { return solved_again_; }
   void start_from(HostNetwork& dictionaries) override {
     auto& from = dynamic_cast<OnBackend&>(dictionaries);
     start_from_dictionary(from.backend_, from.theta_, backend_, theta_);
   }
 
  private:
-  Index correct(ConstView<B> scores, std::vector<int> const& labels) {
-    std::vector<int> const found = classify_to_host(backend_, scores);
-    Index count = 0;
-    for (std::size_t i = 0; i < labels.size(); ++i) count += found[i] == labels[i];
-    return count;
-  }
-
   Matrix<B> targets_of(std::vector<int> const& labels) {
     return one_hot(backend_, labels, static_cast<int>(net_.output.channels));
   }
@@ -127,7 +130,7 @@ class OnBackend final : public HostNetwork {
   B backend_;
   AnyNetwork<B> net_;
   AnyParameters<B> theta_;
-  TrainingState<AnyNetwork<B>> state_;
+  SolvedAgain solved_again_{};
 };
 
 }  // namespace experiment

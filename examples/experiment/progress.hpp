@@ -28,25 +28,6 @@ class Progress {
     std::fflush(stdout);
   }
 
-  /// "[=====     ]"
-  static std::string bar(double share) {
-    std::string text(20, ' ');
-    for (std::size_t i = 0; i < text.size(); ++i)
-      if (static_cast<double>(i) + .5 < share * static_cast<double>(text.size())) text[i] = '=';
-    return "[" + text + "]";
-  }
-
-  /// "1:05", "2:03:04"
-  static std::string clock(double seconds) {
-    auto const s = static_cast<long long>(seconds);
-    char text[64];
-    if (s >= 3600)
-      std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-    else
-      std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
-    return text;
-  }
-
  private:
   bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
   std::chrono::steady_clock::time_point last_{};

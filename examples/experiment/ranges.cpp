@@ -18,9 +18,11 @@ struct Range {
 };
 
 constexpr double many = 1ll << 40;
-constexpr std::array<Range, 10> ranges{{{"steps", 0, 1000},
+constexpr std::array<Range, 12> ranges{{{"steps", 0, 1000},
                                         {"epochs", 0, 1e6},
                                         {"schedule-epochs", 0, 1e6},
+                                        {"warm-up", 0, 1e6},
+                                        {"clip", 0, 1e30},
                                         {"lr", 0, 1e30, false, false},
                                         {"batch", 1, 1e6},
                                         {"momentum", 0, 1, true, false},
@@ -50,7 +52,9 @@ std::vector<std::string> choices(std::string_view option) {
             "deep-dictionary",
             "detrame-deep-dictionary"};
   if (option == "decays") return {"all", "weights"};
-  if (option == "initialiser") return {"relu", "random"};
+  if (option == "initialiser") return {"relu", "random", "he", "glorot", "algorithm2"};
+  if (option == "optimiser") return {"sgd", "adamw"};
+  if (option == "schedule") return {"steps", "cosine"};
   if (option == "device") return {"cpu", "cuda"};
   std::vector<std::string> names;
   if (option == "dataset")

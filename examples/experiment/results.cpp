@@ -16,13 +16,19 @@ void write_text(std::filesystem::path const& file, std::string const& text) {
   out.commit();
 }
 
-std::string csv(std::vector<EpochRow> const& epochs) {
+constexpr std::string_view epoch_columns =
+    "epoch,rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds,processor_"
+    "seconds";
+
+std::string csv(std::vector<EpochReport> const& epochs) {
   std::string text = std::string(epoch_columns) + "\n";
-  for (EpochRow const& e : epochs) {
-    for (double const number :
-         {e.epoch, e.rate, e.loss, e.accuracy, e.test_loss, e.test_accuracy, e.images_per_second, e.seconds})
-      text += number_text(number) + ",";
-    text += number_text(e.processor_seconds) + "\n";
+  for (EpochReport const& e : epochs) {
+    text += message(e.number, ',');
+    for (double const number : {e.rate, e.loss, e.accuracy}) text += number_text(number) + ",";
+    text += e.validation ? number_text(e.validation->loss) + "," + number_text(e.validation->accuracy) : ",";
+    for (double const number : {e.samples_per_second, e.seconds, e.processor_seconds})
+      text += "," + number_text(number);
+    text += "\n";
   }
   return text;
 }
@@ -44,15 +50,15 @@ std::string csv(std::vector<ClassRow> const& rows, Images const& images) {
 }  // namespace
 
 void write_results(Settings const& settings, Model const& model, Images const& images,
-                   std::vector<EpochRow> const& epochs, std::vector<ClassRow> const& classes) {
+                   std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes,
+                   Notes const& notes) {
   write_text(settings.out / "epochs.csv", csv(epochs));
   write_text(settings.out / "classes.csv", csv(classes, images));
   double seconds = 0, processor_seconds = 0;
-  for (EpochRow const& e : epochs) {
+  for (EpochReport const& e : epochs) {
     seconds += e.seconds;
     processor_seconds += e.processor_seconds;
   }
-  auto const last = epochs.empty() ? EpochRow{} : epochs.back();
   nlohmann::ordered_json json;
   json["finished"] = static_cast<int>(epochs.size()) == settings.epochs;
   json["command"] = command_of(settings);
@@ -63,10 +69,12 @@ void write_results(Settings const& settings, Model const& model, Images const& i
   json["parameters"] = trained_count(*model.network);
   json["multiply_adds"] = model.network->multiply_adds();
   json["epochs_done"] = epochs.size();
+  EpochReport const last = epochs.empty() ? EpochReport{} : epochs.back();
   json["train_loss"] = last.loss;
   json["train_accuracy"] = last.accuracy;
-  json["test_loss"] = last.test_loss;
-  json["test_accuracy"] = last.test_accuracy;
+  Evaluation const tested = last.validation.value_or(Evaluation{});
+  json["test_loss"] = tested.loss;
+  json["test_accuracy"] = tested.accuracy;
   json["seconds"] = seconds;
   json["processor_seconds"] = processor_seconds;
   json["images_per_second"] =
@@ -77,7 +85,52 @@ void write_results(Settings const& settings, Model const& model, Images const& i
     json["test_seconds_an_image"] =
         test_seconds / static_cast<double>(classes.size()) / static_cast<double>(images.test);
   }
+  if (!notes.start.empty()) json["start"] = notes.start;
+  if (notes.solved.problems > 0)
+    json["solved_again_share"] =
+        static_cast<double>(notes.solved.again) / static_cast<double>(notes.solved.problems);
   write_text(settings.out / "summary.json", json.dump(2) + "\n");
+}
+
+Tensor class_tensor(std::vector<ClassRow> const& classes, int count) {
+  HostMatrix<double> rows(static_cast<Index>(classes.size()), 2 + 2 * count);
+  for (Index i = 0; i < rows.rows(); ++i) {
+    ClassRow const& row = classes[static_cast<std::size_t>(i)];
+    rows(i, 0) = row.epoch;
+    rows(i, 1) = row.seconds;
+    for (int c = 0; c < count; ++c) {
+      rows(i, 2 + c) = static_cast<double>(row.correct_of[static_cast<std::size_t>(c)]);
+      rows(i, 2 + count + c) = static_cast<double>(row.positive_of[static_cast<std::size_t>(c)]);
+    }
+  }
+  return tensor(rows);
+}
+
+std::vector<ClassRow> class_rows(TensorFile const& state, int epochs, int count) {
+  auto const found = state.tensors.find("classes");
+  if (found == state.tensors.end()) return {};  // a run that began before there were any
+  std::string const name = state.name + ": tensor classes";
+  auto const rows = host_matrix<double>(found->second, name);
+  if (rows.rows() > epochs || rows.cols() != 2 + 2 * count)
+    throw FormatError(message(name, ": expected at most ", epochs, " x ", 2 + 2 * count, ", found ",
+                              rows.rows(), " x ", rows.cols()));
+  auto const number = [&](Index i, Index j) {
+    if (!(rows(i, j) >= 0 && rows(i, j) <= 1e15))
+      throw FormatError(message(name, ": expected counts and seconds, found ", rows(i, j)));
+    return rows(i, j);
+  };
+  std::vector<ClassRow> classes;
+  for (Index i = 0; i < rows.rows(); ++i) {
+    if (!(rows(i, 0) >= 1 && rows(i, 0) <= epochs))
+      throw FormatError(message(name, ": expected an epoch in 1 ... ", epochs, ", found ", rows(i, 0)));
+    ClassRow row{static_cast<int>(rows(i, 0)), number(i, 1), {}, {}};
+    for (int c = 0; c < count; ++c) {
+      row.correct_of.push_back(static_cast<Index>(number(i, 2 + c)));
+      row.positive_of.push_back(static_cast<Index>(number(i, 2 + count + c)));
+    }
+    classes.push_back(std::move(row));
+  }
+  return classes;
 }
 
 }  // namespace experiment

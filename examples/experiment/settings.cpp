@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "detrame/io/metadata.hpp"
+#include "detrame/optim/schedule.hpp"
 #include "quoted.hpp"
 #include "ranges.hpp"
 
@@ -19,6 +20,8 @@ template <class Value>
 std::string text(Value const& value) {
   if constexpr (std::is_same_v<Value, std::string>)
     return value;
+  else if constexpr (std::is_same_v<Value, bool>)
+    return value ? "1" : "0";
   else
     return number_text(value);
 }
@@ -37,7 +40,9 @@ bool is_twin(Settings const& s) { return s.net.starts_with("detrame-"); }
 void set_defaults(Settings& s) {
   DataSet const& set = find_data_set(s.dataset);
   if (!s.given.contains("epochs")) s.epochs = set.epochs;
-  if (!s.given.contains("lr")) s.rate = set.rate;
+  bool const adamw = s.optimiser == "adamw";
+  if (!s.given.contains("lr")) s.rate = adamw ? 1e-3 : set.rate;
+  if (adamw && !s.given.contains("weight-decay")) s.weight_decay = AdamW().weight_decay;
   if (!s.given.contains("schedule-epochs")) s.schedule_epochs = s.epochs;
   if (is_twin(s) && !s.given.contains("steps")) s.steps = 2;
 }
@@ -64,7 +69,9 @@ std::string part_of(Settings const& s) {
   Settings usual;
   usual.net = s.net;
   usual.dataset = s.dataset;
+  usual.optimiser = s.optimiser;
   set_defaults(usual);
+  usual.optimiser = Settings().optimiser;
   if (s.parts.empty()) usual.schedule_epochs = s.epochs;
   std::map<std::string, std::string> defaults;
   each_setting(usual, [&](char const* option, auto const& value) { defaults[option] = text(value); });
@@ -74,13 +81,20 @@ std::string part_of(Settings const& s) {
     bool const said = s.parts.empty() ? name == "net" || name == "depth" || name == "dataset" ||
                                             (name == "steps" && s.steps > 0) || text(value) != defaults[name]
                                       : name == "epochs" || is_of_the_schedule(name);
-    if (said) options += with_word(key(option), name == "from" ? text(value) : shell_quoted(text(value)));
+    if (said && is_flag(name))
+      options += " --" + name;
+    else if (said)
+      options += with_word(key(option), name == "from" ? text(value) : shell_quoted(text(value)));
   });
   return options;
 }
 
 /// Settings that stand in no checkpoint of a program that had them not yet: there they are as by default.
-constexpr std::array<std::string_view, 4> newer{"device", "from", "from-checksum", "schedule-epochs"};
+constexpr std::array<std::string_view, 10> newer{"device",   "from",     "from-checksum", "schedule-epochs",
+                                                 "schedule", "warm-up",  "optimiser",     "nesterov",
+                                                 "clip",     "drop-last"};
+
+}  // namespace
 
 Settings stored_settings(TensorFile const& state) {
   Settings stored;
@@ -93,6 +107,8 @@ Settings stored_settings(TensorFile const& state) {
     if constexpr (std::is_same_v<Value, std::string>) {
       value = text_of(state, "--" + option);
       wrong = range_error(option, value);
+    } else if constexpr (std::is_same_v<Value, bool>) {
+      value = number_of<int>(state, "--" + option) != 0;
     } else {
       value = number_of<Value>(state, "--" + option);
       wrong = range_error(option, static_cast<double>(value));
@@ -105,9 +121,9 @@ Settings stored_settings(TensorFile const& state) {
   return stored;
 }
 
-}  // namespace
-
-bool is_of_the_schedule(std::string_view option) { return option == "lr" || option == "schedule-epochs"; }
+bool is_of_the_schedule(std::string_view option) {
+  return option == "lr" || option == "schedule" || option == "schedule-epochs" || option == "warm-up";
+}
 
 void begin_another_part(Settings& settings, Settings const& before, int epochs_done) {
   if (epochs_done == 0) return;
@@ -125,9 +141,21 @@ void complete(Settings& s) {
     throw DomainError(message("--steps ", s.steps, ": ", s.net, " has no Q-metric ReLU; --net detrame-",
                               s.net, " is its twin that has"));
   if (s.given.contains("threads")) require_threads_of(s.place);
+  if (s.schedule == "cosine" && s.epochs > s.schedule_epochs)
+    throw DomainError(message(
+        "--epochs ", s.epochs, ": the rate is 0 after the ", s.schedule_epochs,
+        " epochs that its cosine is for (--schedule-epochs); --resume --reschedule makes another one"));
   if (s.data.empty()) s.data = default_folder(set);
   if (s.data.empty())
     throw DomainError(message("--data is missing: a folder with ", s.dataset, ": ", set.files));
+}
+
+void require_used(Settings const& s) {
+  if (s.optimiser == "adamw")
+    for (char const* const option : {"momentum", "nesterov"})
+      if (s.given.contains(option))
+        throw DomainError(message("--", option, ": that is SGD's, and --optimiser is adamw"));
+  if (s.nesterov && s.momentum == 0) throw DomainError("--nesterov with --momentum 0, which must be > 0");
 }
 
 std::string command_of(Settings const& s) {
@@ -139,7 +167,8 @@ std::string command_of(Settings const& s) {
 }
 
 std::string resume_command(Settings const& s) {
-  std::string const command = "detrame-experiment train --resume" + with_value("--out", s.out);
+  std::string const command =
+      "detrame-experiment train --resume" + with_value("--out", s.all_runs.empty() ? s.out : s.all_runs);
   return command + (s.given.contains("data") ? with_value("--data", s.data) : "") + unstored_options(s);
 }
 
@@ -193,6 +222,44 @@ std::vector<int> milestones_of(TensorFile const& state, int epochs, std::vector<
     throw FormatError(message(state.name, ": __metadata__: milestones: expected epochs in 0 ... ", last,
                               ", as in \"3 5 7\", found \"", text.substr(0, 40), "\""));
   return milestones;
+}
+
+std::vector<int> new_milestones(Settings const& s) {
+  DataSet const& set = find_data_set(s.dataset);
+  if (s.schedule == "cosine") return {};
+  return step_schedule(s.rate, set.factor, s.schedule_epochs, set.shares).milestones;
+}
+
+TrainingOptions training_options(Settings const& s, std::vector<int> const& milestones) {
+  Schedule schedule = StepSchedule{s.rate, find_data_set(s.dataset).factor, milestones};
+  if (s.schedule == "cosine")
+    schedule = CosineSchedule{.rate = s.rate, .length = std::max(1., static_cast<double>(s.schedule_epochs))};
+  if (s.warm_up > 0) schedule = WarmUp{.then = schedule, .length = s.warm_up, .from = .1};
+  TrainingOptions options{.epochs = s.epochs, .schedule = schedule, .seed = s.seed};
+  auto const decays = s.decays == "all" ? Sgd::everything : Sgd::weights_only;
+  if (s.optimiser == "adamw")
+    options.optimiser =
+        AdamW{.weight_decay = s.weight_decay, .decays = decays, .trains = Sgd::not_the_problem};
+  else
+    options.optimiser = Sgd{.momentum = s.momentum,
+                            .weight_decay = s.weight_decay,
+                            .nesterov = s.nesterov,
+                            .decays = decays,
+                            .trains = Sgd::not_the_problem};
+  if (s.clip > 0) options.clip = Clip{s.clip};
+  options.saving = {.steps = s.save_every, .seconds = 600};
+  return options;
+}
+
+std::string schedule_text(Settings const& s, std::vector<int> const& milestones) {
+  std::string text = message("from rate ", number_text(s.rate)), falls;
+  for (int const milestone : milestones)
+    if (milestone < s.epochs)
+      falls += (falls.empty() ? message(", times ", find_data_set(s.dataset).factor, " after ") : ", ") +
+               number_text(milestone);
+  if (s.schedule == "cosine") text += message(" by half a cosine to 0 after ", s.schedule_epochs);
+  if (s.warm_up > 0) falls += message(", warmed up for ", number_text(s.warm_up));
+  return text + falls;
 }
 
 }  // namespace experiment

@@ -24,6 +24,12 @@ void each_member(F&& f) {
   f("limit", [](auto& s) -> auto& { return s.limit; });
   f("device", [](auto& s) -> auto& { return s.place.device; });
   f("schedule-epochs", [](auto& s) -> auto& { return s.schedule_epochs; });
+  f("schedule", [](auto& s) -> auto& { return s.schedule; });
+  f("warm-up", [](auto& s) -> auto& { return s.warm_up; });
+  f("optimiser", [](auto& s) -> auto& { return s.optimiser; });
+  f("nesterov", [](auto& s) -> auto& { return s.nesterov; });
+  f("clip", [](auto& s) -> auto& { return s.clip; });
+  f("drop-last", [](auto& s) -> auto& { return s.drop_last; });
   f("from", [](auto& s) -> auto& { return s.from; });
   f("from-checksum", [](auto& s) -> auto& { return s.from_checksum; });
 }
@@ -34,14 +40,23 @@ void each_setting(S& s, F&& f) {
   each_member([&](char const* option, auto member) { f(option, member(s)); });
 }
 
+/// Options that have no value.
+inline bool is_flag(std::string_view option) { return option == "nesterov" || option == "drop-last"; }
+
 /// Whether an option is of the schedule of the rate, which --reschedule may change on the way.
 bool is_of_the_schedule(std::string_view option);
+
+/// Refuses an option that a new run was given and would not use.
+void require_used(Settings const& settings);
 
 /// Goes on with another schedule after so many epochs: what was is a part of the command from now on.
 void begin_another_part(Settings& settings, Settings const& before, int epochs_done);
 
 /// Puts the settings into a checkpoint's state.
 void store_settings(Settings const& settings, TensorFile& state);
+
+/// Takes them out of it. FormatError where one is out of its range.
+Settings stored_settings(TensorFile const& state);
 
 /// Takes them out of it, but for what the command line may change on the way: --epochs, and with
 /// --reschedule the schedule. Returns them as they are stored. FormatError where one is out of its range,
@@ -51,8 +66,18 @@ Settings adopt_settings(Settings& settings, TensorFile const& state);
 /// Puts the milestones of the rate into a checkpoint's state, as "3 5 7".
 void store_milestones(std::vector<int> const& milestones, TensorFile& state);
 
-/// Takes them out of it, where they are: runs begun before they were stored rounded the data set's shares of
-/// all the epochs that the schedule is for down, and go on so. FormatError where the text is something else.
+/// Milestones as new: the data set's shares of --schedule-epochs; none of a cosine.
+std::vector<int> new_milestones(Settings const& settings);
+
+/// What `fit` is told of a run with these settings, besides what it calls.
+TrainingOptions training_options(Settings const& settings, std::vector<int> const& milestones);
+
+/// "from rate 0.05, times 0.2 after 1, 2"
+std::string schedule_text(Settings const& settings, std::vector<int> const& milestones);
+
+/// Takes milestones out of it, where they are: runs begun before they were stored rounded the data set's
+/// shares of all the epochs that the schedule is for down, and go on so. FormatError where the text is
+/// something else.
 std::vector<int> milestones_of(TensorFile const& state, int epochs, std::vector<double> const& shares);
 
 }  // namespace experiment

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <set>
 #include <stdexcept>
 
 #include "model.hpp"
+#include "protocol.hpp"
 
 namespace experiment {
 
@@ -15,10 +17,16 @@ struct Settings {
   std::string dataset = "digits";
   int epochs = 0;           ///< 0: the data set's
   int schedule_epochs = 0;  ///< that the schedule of the rate is for; 0: all
-  double rate = 0;          ///< 0: the data set's
-  Index batch = 128;
-  double momentum = .9, weight_decay = 5e-4;
+  std::string schedule = "steps";
+  double warm_up = 0;  ///< in epochs
+  double rate = 0;     ///< 0: the data set's
+  Index batch = protocol::batch;
+  bool drop_last = false;
+  std::string optimiser = "sgd";
+  double momentum = protocol::momentum, weight_decay = protocol::weight_decay;
+  bool nesterov = false;
   std::string decays = "all";
+  double clip = 0;  ///< 0: no clipping
   std::string initialiser = "relu";
   std::uint64_t seed = 1;
   Index limit = 0;                  ///< 0: all
@@ -28,9 +36,11 @@ struct Settings {
   Place place;
   Index save_every = 0;
   bool resume = false, reschedule = false;
-  std::set<std::string> given{};      ///< names of the options on the command line
-  std::filesystem::path from_file{};  ///< what `from` names
-  std::vector<std::string> parts{};   ///< options of the commands whose runs --reschedule went on with
+  std::vector<std::uint64_t> seeds{};  ///< a run each, in folders of --out
+  std::set<std::string> given{};       ///< names of the options on the command line
+  std::filesystem::path from_file{};   ///< what `from` names
+  std::vector<std::string> parts{};    ///< options of the commands whose runs --reschedule went on with
+  std::filesystem::path all_runs{};    ///< the folder of --seeds, where this run is one of them
 };
 
 /// Training came to numbers that are not finite. Nothing was written since the last checkpoint.
@@ -38,22 +48,25 @@ struct Diverged : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// One epoch, as a line of epochs.csv.
-struct EpochRow {
-  double epoch;  ///< counted from 1
-  double rate, loss, accuracy, test_loss, test_accuracy, images_per_second;
-  double seconds, processor_seconds;  ///< of training; those of all threads together
-  static constexpr Index columns = 9;
-};
-inline constexpr char const* epoch_columns =
-    "epoch,rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds,processor_"
-    "seconds";
-
 /// Fills in what the data set decides where it was not said. DomainError where a value is none.
 void complete(Settings& settings);
 
-/// Trains, or goes on. Returns the exit status: 0, or 130 where it was interrupted.
-int train(Settings settings);
+/// How a run ended: the exit status, 0, or 130 where it was interrupted, and the last accuracy on the test
+/// images, where there is one.
+struct Ended {
+  int status;
+  std::optional<double> accuracy;
+};
+
+/// Trains one run, or goes on with it.
+Ended train(Settings settings);
+
+/// Trains a run for each of --seeds, or goes on with those of a folder, and prints mean and deviation.
+/// Returns the exit status.
+int train_seeds(Settings const& settings);
+
+/// Whether a folder is that of --seeds.
+bool has_seeds(std::filesystem::path const& folder);
 
 /// The command that repeats a run with these settings, to be typed into a shell: all of them but those that
 /// the network and the data set have anyway.
@@ -69,14 +82,25 @@ struct ClassRow {
   std::vector<Index> correct_of, positive_of;  ///< see Tally
 };
 
+/// The rows as a tensor, an epoch a row, and back; FormatError where it is none of so many epochs.
+Tensor class_tensor(std::vector<ClassRow> const& rows, int classes);
+std::vector<ClassRow> class_rows(TensorFile const& state, int epochs, int classes);
+
 /// How many images, and of them how many of each class.
 struct Images {
   Index train, test;
   std::vector<Index> test_of;
 };
 
+/// What else is said of a run.
+struct Notes {
+  std::string start;     ///< how far the codes were at the start from those of a deep dictionary; perhaps ""
+  SolvedAgain solved{};  ///< by exact dictionaries, in all steps
+};
+
 /// Writes epochs.csv, classes.csv and summary.json.
 void write_results(Settings const& settings, Model const& model, Images const& images,
-                   std::vector<EpochRow> const& epochs, std::vector<ClassRow> const& classes);
+                   std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes,
+                   Notes const& notes);
 
 }  // namespace experiment

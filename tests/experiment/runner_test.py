@@ -11,6 +11,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import struct
 import subprocess
 import sys
@@ -239,7 +240,7 @@ def not_finite(work):
            work / "far"]
     del far[far.index("200") - 1:far.index("200") + 1]
     status, output = run(*far)
-    assert status == 3 and "training diverged in epoch 1, batch 1" in output and "nan" not in output.split("diverged")[0], output
+    assert status == 3 and "training diverged in epoch 1: test image 0: its scores are not finite" in output and "nan" not in output.split("diverged")[0], output
     assert step_of(work / "far") == "step-0", step_of(work / "far")
     assert not any((work / "far" / name).exists() for name in ("epochs.csv", "summary.json", "model.safetensors"))
 
@@ -442,7 +443,8 @@ def classes(work):
     step = step_of(folder)
     tensors, metadata = read_safetensors(folder / f"{step}.state.safetensors")
     del tensors["classes"], metadata["form"]
-    for key in "--schedule-epochs", "--from", "--from-checksum", "test fingerprint":
+    for key in ["test fingerprint", *(f"--{option}" for option in "schedule-epochs from from-checksum schedule warm-up "
+                                      "optimiser nesterov clip drop-last".split())]:
         del metadata[key]
     write_safetensors(folder / f"{step}.state.safetensors", tensors, metadata)
     set_metadata(folder / f"{step}.model.safetensors", folder / f"{step}.model.safetensors", form=None)
@@ -450,6 +452,156 @@ def classes(work):
     succeed("train", "--resume", "--epochs", "3", "--out", folder)
     again = (folder / "classes.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in again[1:]] == ["3"] * 10
+
+
+def options(work):
+    """Optimisers, schedules and starts are what they are called; a run with them goes on, and its command repeats it."""
+    once, again = work / "once", work / "again"
+    for folder in once, again:
+        folder.mkdir()
+    common = ["--net", "detrame-plainnet", "--limit", "200", "--batch", "64", "--epochs", "3", "--threads", "1", "--lr", "0.01"]
+    for name, more, moments, steps, shares in [
+        ("nesterov", ["--nesterov", "--clip", "0.5", "--drop-last"], {"velocity"}, 9, [1, 0.2, 0.04]),
+        ("adamw", ["--optimiser", "adamw", "--schedule", "cosine", "--warm-up", "0.5", "--initialiser", "he"],
+         {"mean", "square"}, 12, [0.1, 0.75, 0.25]),
+    ]:
+        arguments = [*common, *more]
+        succeed("train", *arguments, "--out", work / name)
+        assert step_of(work / name) == f"step-{steps}"
+        rates = [float(row[1]) for row in rows_of(work / name)[1:]]
+        assert all(abs(rate - 0.01 * share) < 1e-15 for rate, share in zip(rates, shares, strict=True)), rates
+        state = read_safetensors(work / name / f"step-{steps}.state.safetensors")[0]
+        assert {tensor.split(".")[0] for tensor in state} - {"history", "classes"} == moments
+        process = started(*arguments, "--out", once / name)
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        assert process.returncode == 130
+        succeed("train", "--resume", "--out", once / name)
+        check_same(once / name, work / name)
+        command = json.loads((once / name / "summary.json").read_text())["command"]
+        in_a_shell(command.replace(f"--out {once}", f"--out {again}"), again)
+        check_same(again / name, work / name)
+    for option in ["--nesterov"], ["--clip", "0.5"], ["--drop-last"]:
+        arguments = [*common, "--nesterov", "--clip", "0.5", "--drop-last"]
+        place = arguments.index(option[0])
+        del arguments[place:place + len(option)]
+        succeed("train", *arguments, "--out", work / f"no {option[0]}")
+        assert tensors_of(work / f"no {option[0]}") != tensors_of(work / "nesterov"), f"{option} changes nothing"
+
+    starts = {}
+    for name in "relu", "random", "he", "glorot", "algorithm2":
+        succeed("train", "--net", "detrame-plainnet", "--epochs", "0", "--initialiser", name, "--out", work / f"start {name}")
+        starts[name] = {key: [x for x, in struct.iter_unpack("<f", raw)]
+                        for key, (_, _, raw) in tensors_of(work / f"start {name}").items()}
+        shapes = {key: shape for key, (_, shape, _) in tensors_of(work / f"start {name}").items()}
+    kernel, (rows, _) = next((key, shape) for key, shape in shapes.items() if key.endswith(".W") and shape[1] == 9)  # 3 x 3
+    for name, variance in [("relu", 1 / 27), ("he", 2 / 9), ("glorot", 2 / (9 + 9 * rows)), ("algorithm2", 1 / 9)]:
+        found = sum(x * x for x in starts[name][kernel]) / (9 * rows)
+        assert abs(found / variance - 1) < 4 * (2 / (9 * rows)) ** 0.5, (name, found, variance)
+    for key in starts["relu"]:
+        if key.endswith(".h"):
+            assert set(starts["he"][key]) == {1} and 0 <= min(starts["algorithm2"][key]) < max(starts["algorithm2"][key]) <= 1
+        if key.endswith("W_tilde"):
+            assert not any(starts["glorot"][key]) and any(starts["random"][key]) and any(starts["algorithm2"][key])
+
+    for arguments, status, text in [
+        (["--optimiser", "adamw", "--momentum", "0.9"], 1, "--momentum: that is SGD's"),
+        (["--optimiser", "adamw", "--nesterov"], 1, "--nesterov: that is SGD's"),
+        (["--nesterov", "--momentum", "0"], 1, "--nesterov with --momentum 0"),
+        (["--schedule", "cosine", "--schedule-epochs", "3"], 1, "--epochs 60: the rate is 0 after the 3 epochs"),
+        (["--schedule", "linear"], 2, "--schedule: linear not in {steps,cosine}"),
+        (["--optimiser", "lion"], 2, "--optimiser: lion not in {sgd,adamw}"),
+        (["--clip", "-1"], 2, "--clip: -1 is not in [0, 1e+30]"),
+        (["--warm-up", "nan"], 2, "--warm-up: nan is not in [0, 1e+06]"),
+        (["--drop-last", "--limit", "100"], 1, "the number of samples in an epoch = 0"),
+    ]:
+        found, output = run("train", *arguments, "--out", work / "x")
+        assert found == status and text in output, f"{arguments}: status {found}\n{output}"
+    succeed("train", *common, "--schedule", "cosine", "--out", work / "cosine")
+    status, output = run("train", "--resume", "--epochs", "4", "--out", work / "cosine")
+    assert status == 1 and "--resume --reschedule makes another one" in output, output
+    succeed("train", "--resume", "--epochs", "4", "--reschedule", "--out", work / "cosine")
+
+
+def several_seeds(work):
+    """--seeds trains a run each, which go on together, and says mean and deviation."""
+    short = ["--net", "plainnet", "--limit", "200", "--epochs", "2", "--batch", "32", "--threads", "1"]
+    seeds = [3, 5, 6]
+    for seed in seeds:
+        succeed("train", *short, "--seed", seed, "--out", work / f"{seed}")
+    out = work / "all of them"
+    process = subprocess.Popen([PROGRAM, "train", *short, "--seeds", "3,5,6", "--out", out], stdout=subprocess.DEVNULL)
+    while not (out / "seed-5" / "latest").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    process = subprocess.Popen([PROGRAM, "train", "--resume", "--out", out, "--save-every", "1"], stdout=subprocess.PIPE, text=True)
+    while not (out / "seed-6" / "latest").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    command = output.rstrip().split("\n")[-1]
+    assert command.strip() == f"detrame-experiment train --resume --out '{out}' --save-every 1", command
+    output = in_a_shell(command, work)
+    accuracies = []
+    for seed in seeds:
+        check_same(out / f"seed-{seed}", work / f"{seed}")
+        summary = json.loads((out / f"seed-{seed}" / "summary.json").read_text())
+        assert f"--seed {seed} " in summary["command"] and f"seed-{seed}'" in summary["command"], summary["command"]
+        accuracies.append(100 * summary["test_accuracy"])
+    mean, deviation = statistics.mean(accuracies), statistics.stdev(accuracies)
+    assert f"test accuracy over 3 seeds: {mean:.2f} +- {deviation:.2f} %" in output and deviation > 0, (accuracies, output)
+
+    # More of them, and longer.
+    succeed("train", "--resume", "--seeds", "3..4", "--epochs", "3", "--out", out)
+    assert len(rows_of(out / "seed-3")) == len(rows_of(out / "seed-4")) == 4 and len(rows_of(out / "seed-5")) == 3
+    for arguments, status, text in [(["--seeds", "5..3"], 2, "5..3 is no list"), (["--seeds", "1,1"], 2, "1,1 is no list"),
+                                    (["--seeds", "1..9999999"], 2, "is no list"), (["--seeds", "1,"], 2, "is no list"),
+                                    (["--seeds", "1..2", "--seed", "1"], 2, "--seed"),
+                                    (["--resume", "--reschedule"], 1, "have a folder each, which --out has to name"),
+                                    (["--seeds", "3..4"], 1, "--resume goes on with it")]:
+        found, output = run("train", *arguments, "--out", out)
+        assert found == status and text in output, f"{arguments}: status {found}\n{output}"
+
+
+def dictionaries(work):
+    """A deep dictionary trains, with what was solved again counted over stops; a twin starts from it, nearer with more updates."""
+    if "--net deep-dictionary --depth 3   images of 1 x 8 x 8" not in succeed("info"):
+        print("skipped: no deep dictionary of the digits is compiled in")
+        sys.exit(77)
+    short = ["--limit", "64", "--batch", "16", "--lr", "0.01", "--threads", "1"]
+
+    def summary_of(folder):
+        return json.loads((work / folder / "summary.json").read_text())
+
+    exact = ["train", "--net", "deep-dictionary", *short]
+    succeed(*exact, "--epochs", "2", "--schedule-epochs", "1", "--out", work / "whole")
+    succeed(*exact, "--epochs", "1", "--out", work / "parts")
+    succeed("train", "--resume", "--epochs", "2", "--out", work / "parts")
+    check_same(work / "parts", work / "whole")
+    share = summary_of("whole")["solved_again_share"]
+    assert 0 <= share <= 1 and summary_of("parts")["solved_again_share"] == share
+    succeed(*exact, "--epochs", "0", "--out", work / "start")
+    first, last = tensors_of(work / "start"), tensors_of(work / "whole")
+    problem = [name for name in first if name.endswith(("alpha", "beta", "lambda"))]
+    assert problem and all(first[name] == last[name] for name in problem)
+    assert any(first[name] != last[name] for name in first)
+
+    distances = []
+    for steps in "3", "30":
+        folder = work / f"T{steps}"
+        output = succeed("train", "--net", "detrame-deep-dictionary", "--steps", steps, *short, "--epochs", "1", "--from",
+                         work / "whole" / "model.safetensors", "--out", folder)
+        start = summary_of(folder.name)["start"]
+        assert f"at the start {start}" in output and "layer by layer, test accuracy" in start, (start, output)
+        distances.append(float(start.split()[2]))
+        assert "solved_again_share" not in summary_of(folder.name)
+    assert distances[1] < distances[0], distances
+    succeed("train", "--resume", "--epochs", "2", "--out", folder)
+    assert summary_of(folder.name)["start"] == start
 
 
 def in_a_shell(command, folder):
