@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks README.md by running it.
+"""Checks README.md by running it, and docs/training.md likewise.
 
 The first ```cpp block is compiled against the headers and run; the ```text block after it is its output, letter for
 letter. Its commented line `// code;  // does not compile: sentence` is uncommented: then the compiler must refuse it,
 with that sentence if there is one. Each later ```cpp block is compiled and run inside a main that has `cpu`, a Cpu<double>,
 and `image`, 1 x 4096. The two commands, of the demo and of the tests, stand on the first screen.
+
+A ```cpp block of docs/training.md is a program, which is compiled and run, where it has a main; else it is lines of
+examples/08_training.cpp that follow one another there, but for their indentation.
 """
 
 import argparse
@@ -93,15 +96,29 @@ int main() {{
 """
 
 
+def run_source(source, compiler, folder):
+    built = compile_program(compiler, source, folder / "excerpt", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable")
+    if built.returncode:
+        raise Wrong(f"this does not compile:\n{source}{built.stderr}")
+    ran = subprocess.run([str(folder / "excerpt")], capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise Wrong(f"this exits with {ran.returncode}:\n{source}{ran.stderr}")
+
+
 def check_excerpts(text, compiler, folder):
     for excerpt in [content for language, content in blocks(text) if language == "cpp"][1:]:
-        built = compile_program(compiler, INSIDE.format(excerpt), folder / "excerpt", "-O1", "-Wall", "-Wextra", "-Werror",
-                                "-Wno-unused-variable")
-        if built.returncode:
-            raise Wrong(f"this does not compile:\n{excerpt}{built.stderr}")
-        ran = subprocess.run([str(folder / "excerpt")], capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise Wrong(f"this exits with {ran.returncode}:\n{excerpt}{ran.stderr}")
+        run_source(INSIDE.format(excerpt), compiler, folder)
+
+
+def check_page(text, example, compiler, folder):
+    lines = [line.strip() for line in example.read_text(encoding="utf-8").splitlines()]
+    for block in [content for language, content in blocks(text) if language == "cpp"]:
+        if "int main(" in block:
+            run_source(block, compiler, folder)
+            continue
+        quoted = [line.strip() for line in block.splitlines()]
+        if not any(lines[i:i + len(quoted)] == quoted for i in range(len(lines))):
+            raise Wrong(f"these are no lines of {example.relative_to(ROOT)}:\n{block}")
 
 
 def main():
@@ -109,16 +126,20 @@ def main():
     parser.add_argument("--compiler", default=os.environ.get("CXX", "g++"))
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     arguments = parser.parse_args()
-    text = arguments.readme.read_text(encoding="utf-8")
+    page = arguments.readme
     try:
-        check_commands(text)
         with tempfile.TemporaryDirectory() as folder:
+            text = page.read_text(encoding="utf-8")
+            check_commands(text)
             check_program(text, arguments.compiler, Path(folder))
             check_excerpts(text, arguments.compiler, Path(folder))
+            page = ROOT / "docs/training.md"
+            check_page(page.read_text(encoding="utf-8"), ROOT / "examples/08_training.cpp", arguments.compiler, Path(folder))
     except Wrong as wrong:
-        print(f"README.md: {wrong}")
+        print(f"{page.name}: {wrong}")
         return 1
-    print("README.md: the commands stand at the top; the program prints what is promised, and refuses what is promised")
+    print("README.md: the commands stand at the top; the program prints what is promised, and refuses what is promised\n"
+          "training.md: its program runs, its excerpts are lines of the example")
     return 0
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fills the tables of docs/results.md from what was run: results_tables.py [--check]
 
-The paper's figures come from examples/experiment/published.hpp, ours from docs/results/*.csv (a run's epochs.csv) and the
+The paper's figures come from examples/experiment/published.hpp, its epochs and images from protocol.hpp beside it, ours from docs/results/*.csv (a run's epochs.csv) and the
 .json beside one (its summary.json), hours and numbers of parameters from docs/results/tables.md, which is what
 `detrame-experiment table` prints. A run's files are named
 
@@ -31,8 +31,17 @@ NAME = re.compile(r"(?P<data>cifar100|cifar10|svhn|fashion-mnist|mnist|digits)(?
                   r"(?P<net>(?:detrame-)?(?:plainnet|resnet|wideresnet|deep-dictionary))-?(?P<depth>\d+)"
                   r"(?:-(?P<widen>\d+))?(?:-T(?P<T>\d+))?-seed(?P<seed>\d+)")
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "svhn": "SVHN"}
-FULL = {"cifar10": 200, "cifar100": 200, "svhn": 160}                    # epochs of the paper
-IMAGES = {"cifar10": 50000, "cifar100": 50000, "svhn": 604388, "mnist": 60000}
+
+
+def protocol():
+    """Epochs, and images to train on, by data set: of protocol.hpp."""
+    text = (ROOT / "examples/experiment/protocol.hpp").read_text()
+    numbers = {name: int(value) for name, value in re.findall(r"\b(svhn_\w+) = (\d+)", text)}
+    rows = re.findall(r'^    \{"([a-z0-9-]+)", ([^,]+), [^,]+, (\d+), ', text, re.M)
+    if not {"mnist", *DATA} <= {name for name, *_ in rows}:
+        sys.exit("results_tables.py: protocol.hpp has no table of data sets")
+    images = {name: sum(int(numbers.get(n, n)) for n in train.split(" + ")) for name, train, _ in rows}
+    return {name: int(epochs) for name, _, epochs in rows}, images
 
 
 def published(name):
@@ -42,6 +51,17 @@ def published(name):
     if not found:
         sys.exit(f"results_tables.py: published.hpp has no {name}")
     return ast.literal_eval(found[1].replace("{", "[").replace("}", "]"))[0]
+
+
+FULL, IMAGES = protocol()
+
+
+def in_tables(pattern):
+    """Rows of what `detrame-experiment table` printed, at least one."""
+    rows = re.findall(pattern, (RESULTS / "tables.md").read_text(), re.M)
+    if not rows:
+        sys.exit(f"results_tables.py: docs/results/tables.md has no row like {pattern}")
+    return rows
 
 
 class Runs:
@@ -63,15 +83,11 @@ class Runs:
                 "accuracy": 100 * float(rows[-1]["test_accuracy"]),
                 "seconds": sum(float(row["seconds"]) for row in rows),
                 "test_seconds": summary.get("test_seconds_an_image")})
-        table = (RESULTS / "tables.md").read_text()
-        self.speed = {(title, data, "" if T == "-" else T): float(speed) for title, data, T, speed in re.findall(
-            r"^  (\S.*?) +(cifar10|cifar100|svhn) +(-|\d+) .*?not run here: .* at ([\d.]+) images/s", table, re.M)}
+        self.speed = {(title, data, "" if T == "-" else T): float(speed) for title, data, T, speed in in_tables(
+            r"^  (\S.*?) +(cifar10|cifar100|svhn) +(-|\d+) .*not run here: .* at ([\d.]+) images/s")}
         self.parameters = {}  # by title, data, whether it is the twin
-        for title, data, plain, _, twin in re.findall(
-                r"^  (\S.*?) +(cifar10|cifar100|svhn) +(\d+) +([\d.]+)(?: +(\d+) +[\d.]+$)?", table.split("Figure 2.")[1], re.M):
-            if twin:
-                self.parameters[title, data, 1] = int(twin)
-            self.parameters[title.removesuffix(" DeTraMe"), data, int(title.endswith(" DeTraMe"))] = int(plain)
+        for title, data, count in in_tables(r"^  (\S.*?) +(cifar10|cifar100|svhn) +(\d+) +\d+\.\d\d   "):
+            self.parameters[title.removesuffix(" DeTraMe"), data, int(title.endswith(" DeTraMe"))] = int(count)
 
     def longest(self, *key):
         runs = self.of.get(key, [])
@@ -102,9 +118,12 @@ def mean(values):
 
 
 def figure(value, deviation=0):
-    if value == 0:
-        return "-"
     return f"{value:.2f} ± {deviation:.2f}" if deviation else f"{value:.2f}"
+
+
+def paper_figure(value, deviation=0):
+    """published.hpp has 0 where the paper has none."""
+    return "-" if value == 0 else figure(value, deviation)
 
 
 def markdown(head, rows):
@@ -120,9 +139,10 @@ def table3(runs):
     for title, parameters, *figures, mark in published("table3"):
         row = [title, parameters]
         for data, paper in zip(("cifar10", "cifar100"), figures):
-            row.append(figure(*paper) + ("\\*" if mark else ""))
+            row.append(paper_figure(*paper) + ("\\*" if mark else ""))
             net, T = ours.get(title, ("", 0))
-            row.append(runs.accuracy("PlainNet 9-layer" if "plainnet" in net else title, data, net, 9, 1, T) if net else "")
+            row.append(runs.accuracy("PlainNet 9-layer" if "plainnet" in net else "DDL, exact", data, net, 9, 1, T)
+                       if net else "")
         rows.append(row)
     return markdown(["network", "parameters", "CIFAR-10: the paper", "ours", "CIFAR-100: the paper", "ours"],
                     rows) + "\n\n\\* as [27] reports it."
@@ -137,14 +157,14 @@ def architectures():
 
 
 def table4(runs):
-    rows = [[title, DATA[data], figure(*original), runs.accuracy(title, data, family, depth, widen, 0),
-             str(T), figure(*twin), runs.accuracy(title, data, "detrame-" + family, depth, widen, T)]
+    rows = [[title, DATA[data], paper_figure(*original), runs.accuracy(title, data, family, depth, widen, 0),
+             str(T), paper_figure(*twin), runs.accuracy(title, data, "detrame-" + family, depth, widen, T)]
             for title, family, depth, widen, data, original, twin, T in architectures()]
     return markdown(["network", "data", "the paper", "ours", "T of the twin", "the paper", "ours"], rows)
 
 
 def table5(runs):
-    keys = {"DDL [27]": ("mnist", "deep-dictionary", 3, 1, 0), "DeTraMe-Net 12": ("cifar10", "detrame-plainnet", 12, 1, 2)}
+    keys = {"DDL [27]": ("mnist", "deep-dictionary", 4, 1, 0), "DeTraMe-Net 12": ("cifar10", "detrame-plainnet", 12, 1, 2)}
     rows = []
     for title, parameters, mark, training, testing in published("table5"):
         ours = [runs.seconds(what, *keys[title]) for what in ("seconds", "test_seconds")]
@@ -195,6 +215,7 @@ def main():
     parser = argparse.ArgumentParser(description="Fills the tables of docs/results.md.")
     parser.add_argument("--check", action="store_true", help="write nothing, compare")
     arguments = parser.parse_args()
+    assert (figure(0.0), paper_figure(0.0)) == ("0.00", "-"), "an accuracy of 0 is a figure of ours, none of the paper's"
     runs = Runs()
     page = ROOT / "docs" / "results.md"
     text = page.read_text()

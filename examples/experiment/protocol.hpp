@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "detrame/core/errors.hpp"
+
 /// How the paper trains (arXiv 2002.07898v2, 5.2), and on how many images; of data sets that it does not
 /// have, how we do. What it leaves open is in docs/protocol.md.
 namespace experiment::protocol {
@@ -44,11 +46,11 @@ inline constexpr std::array<Training, 7> all{{
     {"svhn", svhn_train + svhn_extra, 26032, 160, .01, .1, {.5, .75, 0}, false, false},
 }};
 
-/// That of a data set by its name, which must be one of them.
+/// That of a data set by its name. DomainError for any other.
 constexpr Training const& training_of(std::string_view name) {
-  Training const* one = all.data();
-  while (one->name != name) ++one;
-  return *one;
+  for (Training const& one : all)
+    if (one.name == name) return one;
+  throw detrame::DomainError(detrame::message("the protocol has no data set ", name));
 }
 
 }  // namespace experiment::protocol

@@ -39,12 +39,18 @@ int whole(Json const& json, char const* key) {
   return static_cast<int>(value);
 }
 
-/// The options by which settings differ from what is usual for their data set.
-std::string others_of(Json const& settings) {
+void add_other(std::string& others, std::string const& other) {
+  others += (others.empty() ? "" : " ") + other;
+}
+
+/// By what a run differs from what is usual for its data set: options, and images.
+std::string others_of(Json const& json) {
+  Json const& settings = json.at("settings");
   static std::set<std::string_view> const said{"net",     "depth",  "widen", "steps",
                                                "dataset", "epochs", "seed",  "device"};
+  DataSet const& set = find_data_set(settings.at("dataset").get<std::string>());
   Settings usual;
-  usual.rate = find_data_set(settings.at("dataset").get<std::string>()).rate;
+  usual.rate = set.rate;
   std::string others;
   each_setting(usual, [&](std::string_view option, auto const& value) {
     std::string const name(option);
@@ -52,9 +58,15 @@ std::string others_of(Json const& settings) {
     Json const expected = option == "schedule-epochs" ? settings.at("epochs") : Json(value);
     Json const& found = settings.at(name);
     if (found != expected)
-      others += message(others.empty() ? "" : " ", "--", name, ' ',
-                        found.is_string() ? shell_quoted(found.get<std::string>()) : found.dump());
+      add_other(others, message("--", name, ' ',
+                                found.is_string() ? shell_quoted(found.get<std::string>()) : found.dump()));
   });
+  // the settings are those of the last part of a run whose schedule was changed on the way
+  static std::regex const rescheduled("(^| )--reschedule( |$)");
+  if (std::regex_search(json.value("command", ""), rescheduled)) add_other(others, "--reschedule");
+  if (double const images = number(json, "train_images", 0, 1e18);
+      images != set.train_images && settings.value("limit", 0.) == 0)
+    add_other(others, message("on ", images, " images"));
   return others;
 }
 
@@ -67,7 +79,7 @@ Run run_of(Json const& json) {
           .steps = whole(s, "steps"),
           .dataset = s.at("dataset").get<std::string>(),
           .seed = s.at("seed").dump(),
-          .others = others_of(s),
+          .others = others_of(json),
           .finished = json.at("finished").get<bool>(),
           .epochs = whole(json, "epochs_done"),
           .accuracy = number(json, "test_accuracy", 0, 1),
@@ -138,8 +150,8 @@ void read_epochs(std::filesystem::path const& file, std::string const& text, Run
           message(file.string(), ": expected lines of ", columns, ", found ", line.substr(0, 80)));
     if (run.epochs == 0) {
       run.train_images = std::round(row[6] * row[7]);
-      if (row[1] != set.rate) run.others = message("--lr ", row[1]);
-      if (run.train_images != set.train_images) run.others += message(" --limit ", run.train_images);
+      if (row[1] != set.rate) add_other(run.others, message("--lr ", row[1]));
+      if (run.train_images != set.train_images) add_other(run.others, message("--limit ", run.train_images));
     }
     run.epochs = static_cast<int>(row[0]);
     run.accuracy = row[5];
@@ -199,6 +211,17 @@ std::vector<Run> best_runs(std::vector<Run> const& runs, Row const& row, bool an
                      [&](Run const& b) { return b.seed == run.seed || b.others != run.others; }))
       best.push_back(run);
   }
+  return best;
+}
+
+Run const* longest(std::vector<Run> const& runs, bool of_exact_dictionaries) {
+  auto const work = [](Run const& r) {
+    return r.images_per_second > 0 ? r.epochs * r.train_images * r.multiply_adds : 0;
+  };
+  Run const* best = nullptr;
+  for (Run const& run : runs)
+    if ((run.net == "deep-dictionary") == of_exact_dictionaries && work(run) > (best ? work(*best) : 0))
+      best = &run;
   return best;
 }
 

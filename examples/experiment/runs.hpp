@@ -47,4 +47,8 @@ std::vector<Run> best_runs(std::vector<Run> const& runs, Row const& row, bool an
 /// "82.00 +- 1.00 (3 seeds, 8 of 200 epochs)": the mean and the deviation (n - 1) over some runs of one kind.
 std::string accuracy_text(std::vector<Run> const& runs);
 
+/// The run that did most multiply-adds in all, of exact dictionaries, whose work is mostly other, or of all
+/// else; null where no run says how many.
+Run const* longest(std::vector<Run> const& runs, bool of_exact_dictionaries);
+
 }  // namespace experiment

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <tuple>
 #include <vector>
 
@@ -53,7 +52,7 @@ class Rows {
           run.multiply_adds = static_cast<double>(e->make()->multiply_adds());
   }
 
-  /// "-" for no figure of the paper's
+  /// The paper's, "-" for no figure.
   static std::string text(Accuracy const& a, std::string_view mark = "") {
     char text[64];
     if (a.mean == 0) return "-";
@@ -77,7 +76,20 @@ class Rows {
     double const speed = choices_.images_per_second > 0 ? choices_.images_per_second : scaled_speed(row);
     if (!(speed > 0)) return "not run here";
     return "not run here: " + formatted("%.1f", protocol::training_of(row.dataset).hours(speed)) +
-           " hours at " + formatted("%.3g", speed) + " images/s";
+           " hours at " + formatted(speed < 100 ? "%.3g" : "%.0f", speed) + " images/s";
+  }
+
+  /// What hours are told by.
+  void print_longest() const {
+    if (choices_.images_per_second > 0) return;
+    for (bool const exact : {false, true})
+      if (Run const* const run = longest(runs_.all, exact))
+        std::printf(
+            "Hours of %s are of all epochs at the multiply-adds a second of the longest run here: %s, %s, "
+            "depth %d, T = %d,\n%.0f images/s of %.0f each.\n",
+            exact ? "exact dictionaries" : "what was not run", run->dataset.c_str(), run->net.c_str(),
+            run->depth, run->steps, run->images_per_second, run->multiply_adds);
+    std::printf("\n");
   }
 
   /// Seconds of training, with the epochs that they are of.
@@ -117,23 +129,12 @@ class Rows {
   }
 
  private:
-  /// The speed of the run whose multiply-adds are nearest, scaled by them; 0 where that cannot be said, as
-  /// for exact dictionaries, whose work is mostly none of multiply-adds that are counted.
+  /// That of the longest run, scaled by multiply-adds; 0 where that cannot be said.
   double scaled_speed(Row const& row) const {
     Entry const* const e = compiled(row);
-    if (e == nullptr) return 0;
-    bool const exact = is_deep_dictionary(row) && row.T == 0;
-    double const own = static_cast<double>(e->make()->multiply_adds());
-    double nearest = std::numeric_limits<double>::infinity(), speed = 0;
-    for (Run const& run : runs_.all) {
-      bool const run_is_exact = run.net == "deep-dictionary";
-      if (run_is_exact != exact || !(run.multiply_adds > 0) || !(run.images_per_second > 0)) continue;
-      double const distance = std::abs(std::log(run.multiply_adds / own));
-      if (distance >= nearest) continue;
-      nearest = distance;
-      speed = run.images_per_second * run.multiply_adds / own;
-    }
-    return speed;
+    Run const* const run = longest(runs_.all, is_deep_dictionary(row) && row.T == 0);
+    if (e == nullptr || run == nullptr) return 0;
+    return run->images_per_second * run->multiply_adds / static_cast<double>(e->make()->multiply_adds());
   }
 
   TableChoices const& choices_;
@@ -249,6 +250,7 @@ void print_figure2(Rows const& rows) {
 
 void print_tables(TableChoices const& choices) {
   Rows const rows(choices);
+  rows.print_longest();
   print_table3(rows);
   print_table4(rows);
   print_table5(rows);

@@ -308,5 +308,7 @@ TEST_CASE("labelled images: channels last, one column a site; counts, pixels and
   refuse(array({2}, {0, 1}), array({2}, {0, 0}), "f: expected 2, 3 or 4 dimensions of images, found 1");
   IdxArray const image = array({1, 1}, {0}), label = array({1}, {0});
   check_throws_with<DomainError>([&] { labelled_images<float>(image, label, {.maximum = 0, .classes = 1}); },
-                                 "labelled_images: maximum = 0, must be >= 1");
+                                 "image_bytes: maximum = 0, must be >= 1");
+  check_throws_with<DomainError>([&] { image_bytes<float>(image, label, {.maximum = 1, .classes = 0}); },
+                                 "image_bytes: classes = 0, must be >= 1");
 }

@@ -277,7 +277,7 @@ TEST_CASE("loader: nothing is allocated after the constructor") {
 TEST_CASE("loader: what cannot be is refused") {
   auto data = images(4);
   check_throws_with<DomainError>([&] { Loader<float>(data, {.size = 0}); },
-                                 "Loader: the size of a batch = 0, must be >= 1");
+                                 "Batching: size = 0, must be >= 1");
   data.labels.pop_back();
   check_throws_with<ShapeError>([&] { Loader<float>(data, {.size = 1}); },
                                 "Loader: images are 3 x 64, 3 samples of shape 3 x 4 x 4 are 3 x 48");

@@ -113,7 +113,8 @@ TEST_CASE("the paper's 5.2: images, epochs, rates, milestones, batch, momentum, 
     }
   }
   CHECK(protocol::svhn_train + protocol::svhn_extra == 604388);
-  CHECK(604388 + 26032 == 630420);  // "SVHN contains 630,420 color images"
+  DataSet const& svhn = find_data_set("svhn");  // "SVHN contains 630,420 color images"
+  CHECK(svhn.train_images + svhn.test_images == 630420);
 
   Settings const settings;  // "128 mini-batch size", "momentum equal to 0.9 and a weight decay of 5e-4"
   CHECK(protocol::batch == 128);
@@ -237,6 +238,7 @@ TEST_CASE("hours of a whole training: epochs times images by speed") {
   auto const hours = [](std::string_view name) { return protocol::training_of(name).hours(1000); };
   CHECK(hours("cifar10") == 200. * 50000 / 3600000);
   CHECK(hours("svhn") == 160. * 604388 / 3600000);  // 26.9, where train alone would be 3.3
+  check_throws_with<DomainError>([&] { hours("cifar"); }, "the protocol has no data set cifar");
 }
 
 TEST_CASE("svhn is train and extra together; where extra is missing, the sentence names it") {

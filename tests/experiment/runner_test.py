@@ -258,8 +258,8 @@ def not_finite(work):
     for what in "predict", "gradient":
         for checkpoint, images, first in [(model, "images", 3), (work / "grown", "good", 0)]:
             status, output = run(what, "--checkpoint", checkpoint, "--input", work / images, "--output", work / "x")
-            assert status == 1 and (f"image {first}: its scores are not finite" in output or what == "gradient"), output
-            assert "finite" in output and not (work / "x").exists(), output
+            assert status == 1 and f"image {first}: its scores are not finite" in output, output
+            assert not (work / "x").exists(), output
     status, output = run("evaluate", "--checkpoint", work / "grown")
     assert status == 1 and "image 0: its scores are not finite" in output and "accuracy" not in output, output
     output = succeed("depth", "--checkpoint", work / "grown", "--limit", "10")

@@ -78,7 +78,14 @@ TEST_CASE("runs: what differs from the protocol is told, but for the number of e
   CHECK(others({{"epochs", 8}, {"seed", 1}, {"device", "cuda"}}) == "");
   CHECK(others({{"lr", .02}}) == "--lr 0.02");
   CHECK(others({{"initialiser", "random"}, {"limit", 10000}}) == "--initialiser random --limit 10000");
-  CHECK(others({{"dataset", "svhn"}}) == "--lr 0.1");  // where .01 is the protocol's
+  CHECK(others({{"dataset", "svhn"}}) == "--lr 0.1 on 50000 images");  // .01, 604388 are the protocol's
+  write_text(folder / "summary.json", summary({{"train_images", 73257}}, {{"dataset", "svhn"}, {"lr", .01}}));
+  CHECK(read_runs(folder.path()).all.at(0).others == "on 73257 images");
+  char const* const went_on = "train --out F --epochs 5 && train --out F --resume --epochs 200";
+  write_text(folder / "summary.json", summary({{"command", went_on}}));
+  CHECK(read_runs(folder.path()).all.at(0).others == "");
+  write_text(folder / "summary.json", summary({{"command", message(went_on, " --reschedule")}}));
+  CHECK(read_runs(folder.path()).all.at(0).others == "--reschedule");
 }
 
 TEST_CASE(
@@ -110,6 +117,8 @@ TEST_CASE(
   CHECK(runs.all[1].widen == 1);
   CHECK(runs.all[1].steps == 0);
   CHECK(runs.all[2].others == "--lr 0.1 --limit 50000");
+  write_text(folder / "svhn-resnet8.csv", header + "\n1,0.01,2,.25,2,.375,1000,50\n");
+  CHECK(read_runs(folder.path()).all.at(2).others == "--limit 50000");
   for (char const* const line : {"1,0.1,2,.25,2", "1,0.1,2,.25,2,.375,1000,x", "1,0.1,2,.25,2,1.5,1000,50",
                                  "1e300,0.1,2,.25,2,.5,1000,50", "1,0.1,2,.25,2,nan,1000,50"}) {
     write_text(folder / "cifar10-resnet8-seed1.csv", header + "\n" + line + "\n");
@@ -137,6 +146,23 @@ TEST_CASE("runs: numbers of a summary that cannot be are refused before they are
   refuses(summary() + '\0' + "more", "found a byte 00");
   refuses("{", "found: [json");
   check_throws_with<FormatError>([&] { read_runs(folder / "none"); }, "none: expected a folder, found none");
+}
+
+TEST_CASE("runs: the longest did most multiply-adds; exact dictionaries are compared among themselves") {
+  auto const run = [](char const* net, int epochs, double images, double multiply_adds) {
+    Run one{};
+    one.net = net, one.epochs = epochs, one.train_images = images, one.multiply_adds = multiply_adds;
+    one.images_per_second = 10;
+    return one;
+  };
+  std::vector<Run> runs{run("resnet", 8, 500, 12),         run("resnet", 200, 500, 12),
+                        run("plainnet", 60, 14, 346),      run("deep-dictionary", 9, 5, 1e9),
+                        run("deep-dictionary", 9, 6, 1e9), run("resnet", 300, 1e6, 0),
+                        run("resnet", 300, 1e6, 12)};
+  runs.back().images_per_second = 0;
+  CHECK(longest(runs, false) == &runs[1]);
+  CHECK(longest(runs, true) == &runs[4]);
+  CHECK(longest({runs[5]}, false) == nullptr);
 }
 
 TEST_CASE("runs: of a row, those of the protocol with the most epochs, one a seed, as mean and deviation") {

@@ -65,8 +65,9 @@ TEST_CASE("each file of data/models is all of its network, finite, below 1 MiB, 
     REQUIRE_MESSAGE(expected != networks().end(), "no such network in this test: " << key);
     CHECK_NOTHROW(expected->second.load(file));
     Index parameters = 0;
-    for (auto const& [name, t] : file.tensors) {
-      auto const values = host_matrix<float>(t, name);
+    for (auto const& tensor : file.tensors) {
+      std::string const& name = tensor.first;
+      auto const values = host_matrix<float>(tensor.second, name);
       bool finite = true;
       for (Index i = 0; i < values.rows() * values.cols(); ++i)
         finite = finite && std::isfinite(values.data()[i]);

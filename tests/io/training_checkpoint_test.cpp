@@ -60,7 +60,7 @@ TEST_CASE_TEMPLATE(
   CHECK_FALSE(fresh.found());
   auto const expected = p.run(whole, options, fresh);
   REQUIRE(expected.status == FitStatus::finished);
-  for (int stop_at = 1; stop_at <= 3 * (3 + 2); ++stop_at) {
+  for (int stop_at = 1; stop_at <= 3 * (3 + 1); ++stop_at) {
     auto const path = folder / ("stopped" + std::to_string(stop_at));
     TrainingCheckpoints first(path);
     int calls = 0;
@@ -77,6 +77,37 @@ TEST_CASE_TEMPLATE(
     CHECK(p.host(again) == p.host(whole));
     CHECK(p.host(result.best.value()) == p.host(expected.best.value()));
     CHECK(measured(result.record) == measured(expected.record));
+  }
+}
+
+TEST_CASE("one object, stopped after each step and gone on with: it reads what it wrote last") {
+  Problem p;
+  auto options = three_epochs();
+  TemporaryFolder const folder("training");
+  auto whole = p.start();
+  TrainingCheckpoints all(folder / "whole");
+  auto const expected = p.run(whole, options, all);
+  options.on_step = [](StepReport const& r) { return r.validating; };
+  for (int const before : {0, 1}) {  // steps before the object
+    auto const path = folder / ("one" + std::to_string(before));
+    auto theta = p.start();
+    if (before == 1) {
+      TrainingCheckpoints other(path);
+      REQUIRE(p.run(theta, options, other).status == FitStatus::stopped);
+    }
+    TrainingCheckpoints one(path);
+    for (int stops = before;; ++stops) {
+      auto const result = p.run(theta, options, one);
+      if (result.status == FitStatus::finished) {
+        CHECK(stops == 9);
+        CHECK(p.host(result.best.value()) == p.host(expected.best.value()));
+        CHECK(measured(result.record) == measured(expected.record));
+        break;
+      }
+      REQUIRE((result.status == FitStatus::stopped && stops < 9));
+      theta = p.net.parameters(p.b);  // zeros: all comes from the checkpoint
+    }
+    CHECK(p.host(theta) == p.host(whole));
   }
 }
 
@@ -159,6 +190,8 @@ TEST_CASE("a checkpoint that is not of this training is refused, and the state s
   refuses([](Checkpoint& c) { c.model.metadata["T"] = "3"; }, "T: expected \"2\", found \"3\"", Sgd());
   refuses([](Checkpoint& c) { c.model.metadata["signs"] = "x"; }, "signs: expected", Sgd());
   refuses([](Checkpoint& c) { c.model.tensors.erase("1.W"); }, "tensor 1.W: expected weight", Sgd());
+  options.epochs = 0;
+  refuses(same, "expected an epoch in 0 ... 0 of 3 batches", Sgd());
 }
 
 }  // namespace

@@ -208,7 +208,7 @@ TEST_CASE("(F3) a free diagonal of W~ is left as it is, at the start and by the 
         theta);
     return start;
   };
-  auto const bound = check(Bind<Parts<ZeroDiagonal>, in, B>(), false),
+  auto const bound = check(Bind<Parts<InD0>, in, B>(), false),
              free = check(Bind<Parts<FreeDiagonal>, in, B>(), true);
   Host const &with = free.at("0.W_tilde"), &without = bound.at("0.W_tilde");
   CHECK(without == host_matrix<double>(3, 3, [&](Index i, Index j) { return i == j ? 0 : with(i, j); }));
@@ -217,7 +217,7 @@ TEST_CASE("(F3) a free diagonal of W~ is left as it is, at the start and by the 
 TEST_CASE("(M5) (A1) a layer with a free diagonal obeys the laws, and is the same map as without") {
   everywhere<QMetricReLU<Full, Unroll<3>, RecomputeStates, FreeDiagonal>, Shape{6, 2, 3}>();
   constexpr Shape in{7, 2, 3};
-  CHECK(laws::outcome_of<Parts<FreeDiagonal>, in>(5, 1) == laws::outcome_of<Parts<ZeroDiagonal>, in>(5, 1));
+  CHECK(laws::outcome_of<Parts<FreeDiagonal>, in>(5, 1) == laws::outcome_of<Parts<InD0>, in>(5, 1));
 }
 
 }  // namespace detrame

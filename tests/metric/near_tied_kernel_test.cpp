@@ -40,14 +40,15 @@ TEST_CASE_TEMPLATE("(F2) (K3) near_tied_kernel is a prox, at most 3 % farther th
   CHECK(untie(b, near.recurrence, tolerance).is_prox);
   REQUIRE(near.at_least > .5);
   CHECK(near.at_least <= near.distance);
-  CHECK(near.distance <= 1.03 * near.at_least);
-  double squares = 0;  // the distance of what came out, from its entries
+  CHECK(near.distance <= 1.03 * near.at_least);  // no rate of Dykstra's is known: seen, not derived
+  double squares = 0;                            // the distance of what came out, from its entries
   auto const W = to_host(b, ConstView<B>(free.W_tilde)),
              V = to_host(b, ConstView<B>(near.recurrence.W_tilde));
   for (Index j = 0; j < W.cols(); ++j)
     for (Index i = 0; i < W.rows(); ++i)
       squares += std::pow(static_cast<double>(W(i, j)) - static_cast<double>(V(i, j)), 2);
-  CHECK(std::sqrt(squares) == doctest::Approx(near.distance).epsilon(1e-5));
+  CHECK(std::abs(std::sqrt(squares) - near.distance) <=
+        test::tolerance<Scalar>(72, near.size + near.distance));
   // its own nearest is itself
   auto const again = near_tied_kernel(b, near.recurrence, ones, tolerance, 40);
   CHECK(again.distance == 0);
@@ -68,10 +69,10 @@ TEST_CASE("(F2) (K3) one channel: the symbol .9 + 1.2 cos omega is .3 / sqrt(3) 
   auto const near = near_tied_kernel(b, free, {1.}, 1e-9, 2000);
   double const exact = .3 / std::sqrt(3.);
   CHECK(near.at_least <= exact * (1 + 1e-12));
-  CHECK(near.at_least == doctest::Approx(exact).epsilon(1e-3));
+  CHECK(near.at_least == doctest::Approx(exact).epsilon(1e-3));  // rounds end at a move of 1e-3 of the way
   CHECK(near.distance >= exact * (1 - 1e-12));
-  CHECK(near.distance == doctest::Approx(exact).epsilon(.05));
-  CHECK(near.size == doctest::Approx(.6 * std::sqrt(2.)).epsilon(1e-12));
+  CHECK(near.distance <= 1.15 * exact);  // seen: it is raised by the lower bound of spectral_range
+  CHECK(std::abs(near.size - .6 * std::sqrt(2.)) <= tolerance<double>(9, near.size));
 }
 
 TEST_CASE("(F2) (K2) a scaling: what is symmetric in S is as far as the symmetric kernel is in I") {
@@ -89,6 +90,7 @@ TEST_CASE("(F2) (K2) a scaling: what is symmetric in S is as far as the symmetri
                              }));
   auto const plain = near_tied_kernel(b, free, ones, 1e-9), near = near_tied_kernel(b, scaled, s, 1e-9);
   REQUIRE(plain.distance > .1);
+  // the kernels differ by rounding; both are raised until an eigenvalue is shown to be 1e-9
   CHECK(near.distance == doctest::Approx(plain.distance).epsilon(1e-9));
   CHECK(near.at_least == doctest::Approx(plain.at_least).epsilon(1e-9));
   CHECK(near.size == doctest::Approx(plain.size).epsilon(1e-9));
@@ -106,8 +108,9 @@ TEST_CASE("(F2) (K2) where the symmetric part is positive it is the nearest") {
     squares += (W.data()[i] - symmetric.data()[i]) * (W.data()[i] - symmetric.data()[i]);
   REQUIRE(squares > .001);
   auto const near = near_tied_kernel(b, free, ones, 1e-9);
-  CHECK(near.at_least == doctest::Approx(std::sqrt(squares)).epsilon(1e-12));
-  CHECK(near.distance == doctest::Approx(std::sqrt(squares)).epsilon(1e-7));
+  CHECK(std::abs(near.at_least - std::sqrt(squares)) <= tolerance<double>(72, near.size));
+  // the four middle taps are raised by 4e-9 times the largest row sum, which is below 1 + .75 + 18 x .1
+  CHECK(near.distance <= std::sqrt(squares) + 2 * 4e-9 * 3.55);
   CHECK(near.at_least <= near.distance);
 }
 
@@ -124,6 +127,13 @@ TEST_CASE("(F2) h and b out of range come back to it; refusals by name") {
                                 "near_tied_kernel: s has 2 entries, must have 4");
   check_throws_with<DomainError>([&] { near_tied_kernel(b, free, {1., 1., 0., 1.}, 1e-9); },
                                  "near_tied_kernel: s has an entry 0, must be > 0");
+  free = random_kernel(b, .4, 7);
+  for (double const tolerance : {0., -1e-9, std::numeric_limits<double>::quiet_NaN()})
+    check_throws_with<DomainError>([&] { near_tied_kernel(b, free, ones, tolerance); },
+                                   message("near_tied_kernel: tolerance = ", tolerance, ", must be > 0"));
+  // a smallest eigenvalue of 2, where the diagonal is 1, there is not
+  check_throws_with<DomainError>([&] { near_tied_kernel(b, free, ones, 2, 1); },
+                                 "near_tied_kernel: tolerance = 2: no Q is raised beyond it");
 }
 
 }  // namespace detrame

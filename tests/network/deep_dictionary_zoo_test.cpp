@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/exact/exact_synthesis.hpp"
+#include "detrame/network/codes.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/summary.hpp"
 #include "detrame/network/zoo/deep_dictionary.hpp"
@@ -64,6 +65,29 @@ TEST_CASE("(N1) (M1) two layers of exact codes of patches are exact_synthesis of
   REQUIRE(test::max_abs(second) > .01);
   CHECK(test::relative_difference(to_host(b, predict(b, net, theta, to_device(b, x))), second) <=
         test::tolerance<double>(60, 15));
+}
+
+TEST_CASE("deep dictionary networks start with atoms of one norm, and codes that keep their size") {
+  B b(1);
+  using Of = ExactCodes::Of<16, 3>;
+  Bind<Stack<Of, Of, Of, Of, Of>, Shape{1, 6, 6}, B> const net;
+  auto const x = to_device(b, test::normal_matrix<double>(1, 36 * 4, test::seed(3)));
+  auto const kept = [&](TiedValues const& values) {  // |u| of the last layer beside that of the first
+    auto theta = net.parameters(b);
+    initialise(b, theta, ReluStart{.tied = values}, 1);
+    Host const D = to_host(b, ConstView<B>(leaf<1>(leaf<2>(theta)).D));
+    for (Index j = 0; j < D.cols(); ++j)
+      CHECK(std::abs(test::norm(host_matrix<double>(D.rows(), 1, [&](Index i, Index) { return D(i, j); })) -
+                     values.atoms) <= test::tolerance<double>(D.rows(), 1));
+    auto const u = codes(b, net, theta, x);
+    REQUIRE(u.size() == 5);
+    return test::norm(u.back().u) / test::norm(u.front().u);
+  };
+  double const with = kept(deep_dictionary_values), unit = kept({.alpha = .1, .beta = .01, .lambda = .02});
+  MESSAGE("kept ", with, ", with unit atoms ", unit);
+  CHECK(with > .25);
+  CHECK(with < 2);
+  CHECK(unit < .25 * with);
 }
 
 TEST_CASE(

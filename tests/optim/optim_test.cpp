@@ -260,6 +260,58 @@ TEST_CASE("optimisers refuse numbers outside their ranges, and gradients or mome
     CHECK((theta.p[n] == gradient.p[n] && moments[0].p[n] == zero.p[n] && moments[1].p[n] == zero.p[n]));
 }
 
+/// More tensors than are worked on at once, of which the last has a set that margins beyond 1/2 make empty.
+struct ManyAndOne {
+  static constexpr Role share{.name = "share", .low = 0, .high = 1, .open = true};
+  std::array<Cpu<double>::Matrix, 300> p;
+  template <class F, class Theta, class... Rest>
+  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    for (std::size_t i = 0; i < 300; ++i)
+      f(path / std::to_string(i), i == 299 ? share : Role{}, theta.p[i], rest.p[i]...);
+  }
+};
+
+TEST_CASE("a step that a projection refuses has changed nothing, however many parameters came before") {
+  Cpu<double> b;
+  ManyAndOne theta;
+  for (auto& p : theta.p) p = to_device(b, HostMatrix<double>(2, 2, .5));
+  auto const before = theta, gradient = theta;
+  std::vector moments(2, theta);
+  auto const check = [&](auto optimiser) {
+    auto const step = [&] {
+      optimiser.step(b, theta, gradient, std::span(moments).first(optimiser.moments.size()), .5, 0);
+    };
+    optimiser.constraints.margin = .75;
+    test::check_throws_with<DomainError>(step, "projection: share in [0.75, 0.25], which is empty");
+    for (std::size_t i = 0; i < 300; ++i)
+      REQUIRE(
+          (theta.p[i] == before.p[i] && moments[0].p[i] == before.p[i] && moments[1].p[i] == before.p[i]));
+    optimiser.trains = [](Role const& role) { return role.name != "share"; };  // its set is not asked for
+    step();
+    CHECK((theta.p[0] != before.p[0] && theta.p[299] == before.p[299]));
+    theta = before;
+    moments.assign(2, before);
+  };
+  check(Sgd());
+  check(AdamW());
+}
+
+TEST_CASE("AdamW: a gradient whose square leaves the scalar's range is one whose v does not, as in PyTorch") {
+  Cpu<float> b;
+  auto theta = values(b, 0, 1), gradient = theta;
+  std::vector moments(2, theta);
+  for (auto& p : gradient.p) p.setConstant(1e20f);
+  AdamW{.weight_decay = 0}.step(b, theta, gradient, moments, .5, 0);
+  for (std::size_t n = 0; n < 10; ++n) {
+    bool const in_D0 = roles[n].name == "W_tilde";
+    // beta_2 is .999f: 1 - beta_2 is rounded once, as are two products; the step is rate m' / sqrt(v').
+    CHECK(std::abs(moments[1].p[n](1, 2) / 1e37f - 1) <= 4 * std::numeric_limits<float>::epsilon());
+    float const expected = projected<float>(roles[n].name, 1, 2, -.5f, 1e-3f);
+    CHECK(std::abs(theta.p[n](1, 2) - expected) <= 16 * std::numeric_limits<float>::epsilon());
+    CHECK((!in_D0 || theta.p[n](1, 1) == 0));
+  }
+}
+
 TEST_CASE("AdamW refuses an epsilon that is 0 in the scalar of theta, where 0 / 0 would follow") {
   Cpu<float> b;
   auto theta = values(b, 1, 1);

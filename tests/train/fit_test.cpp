@@ -187,12 +187,12 @@ TEST_CASE("on_epoch and on_step are told where training stands, and end it where
   auto const result = fit(b, net, theta, Batches(b, data, {.size = 32}), options, validation);
   CHECK((result.status == FitStatus::stopped && result.record.epoch == 3 && result.record.step == 6));
   CHECK(rates == std::vector<double>{0.1, 0.1, 0.05});
-  REQUIRE(steps.size() == 3 * (2 + 3));  // of two batches, before each of two and at the end of those
+  REQUIRE(steps.size() == 3 * (2 + 2));  // of two batches, before each of two
   for (std::size_t i = 0; i < steps.size(); ++i) {
     StepReport const& r = steps[i];
-    CHECK((r.epoch == static_cast<int>(i) / 5 + 1 && r.epochs == 4 && r.batches == 2));
-    CHECK((r.validating == (i % 5 >= 2) && r.position == std::min<Index>(static_cast<Index>(i) % 5 + 1, 2)));
-    CHECK((r.rate == rates[i / 5] && r.samples_per_second > 0 && r.seconds_left > 0));
+    CHECK((r.epoch == static_cast<int>(i) / 4 + 1 && r.epochs == 4 && r.batches == 2));
+    CHECK((r.validating == (i % 4 >= 2) && r.position == std::min<Index>(static_cast<Index>(i) % 4 + 1, 2)));
+    CHECK((r.rate == rates[i / 4] && r.samples_per_second > 0 && r.seconds_left > 0));
   }
   CHECK(steps[1].loss == result.record.history[0].loss);
   CHECK(steps[1].accuracy == result.record.history[0].accuracy);
@@ -302,7 +302,7 @@ TEST_CASE_TEMPLATE("stopped at every step and gone on with: the same bits, histo
     auto theta = start();
     auto const stopped = fit(b, net, theta, source, options, validation, memory);
     if (stopped.status == FitStatus::finished) {
-      REQUIRE(stop_at == 3 * (3 + 3) + 1);
+      REQUIRE(stop_at == 3 * (3 + 2) + 1);
       break;
     }
     REQUIRE(stopped.status == FitStatus::stopped);
@@ -382,6 +382,31 @@ TEST_CASE("early stopping after as many epochs as it is patient; best parameters
   int const writes = memory.writes;  // gone on with, it has nothing to do
   CHECK(fit(b, net, again, source, options, validation, memory).status == FitStatus::stopped_early);
   CHECK((on_host(b, again) == on_host(b, theta) && memory.writes == writes));
+}
+
+TEST_CASE("patience counts epochs that were validated: others neither begin it nor end it") {
+  using B = Cpu<double>;
+  using Net = SmallNet<B>;
+  B b(1);
+  Net const net;
+  auto const data = clusters(b, 60, 2);
+  Batches source(b, data, {.size = 20}), validation(b, data, {.size = 60, .shuffled = false});
+  for (int const validated_first : {0, 1}) {
+    auto theta = net.parameters(b);
+    initialise(b, theta, RandomStart{.spread = 0.8}, 1);
+    Memory<Net::Parameters> memory;
+    TrainingOptions options{.epochs = validated_first, .schedule = StepSchedule{.03, 1, {}}};
+    (void)fit(b, net, theta, source, options, validation, memory);
+    options.epochs += 4;
+    (void)fit(b, net, theta, source, options, NoSource(), memory);
+    options.epochs += 10;
+    options.early_stopping = EarlyStopping{.patience = 3, .least_gain = 1e9};  // the first is the least
+    auto const result = fit(b, net, theta, source, options, validation, memory);
+    int const first = validated_first == 1 ? 1 : 5, last = 8;
+    CHECK((result.status == FitStatus::stopped_early && result.record.epoch == last));
+    CHECK(result.explanation == message("the loss of the validation was least in epoch ", first, ", ",
+                                        last - first, " epochs ago"));
+  }
 }
 
 TEST_CASE("best_epoch: the first with less loss than all before, by more than the gain") {
@@ -485,13 +510,15 @@ TEST_CASE("what is not finite ends training with its status, and is never given 
     options.clip.reset();
     auto const free = run();
     CHECK(free.status == FitStatus::parameters_not_finite);
-    CHECK(free.explanation.find(" is not finite") != std::string::npos);
+    CHECK(free.explanation.starts_with("in epoch 1, after batch 1: an entry of "));
     CHECK(memory.writes == 1);
     CHECK(on_host(b, memory.theta.value()) == before);
     theta = start();  // where nothing is written, the end of the epoch looks
     options.epochs = 1;
-    CHECK(fit(b, net, theta, Batches(b, data, {.size = 80}), options, NoSource(), NoCheckpoints(), Steep())
-              .status == FitStatus::parameters_not_finite);
+    auto const ended =
+        fit(b, net, theta, Batches(b, data, {.size = 80}), options, NoSource(), NoCheckpoints(), Steep());
+    CHECK(ended.status == FitStatus::parameters_not_finite);
+    CHECK(ended.explanation.starts_with("in epoch 1, after batch 1: an entry of "));
   }
   SUBCASE("the parameters at the start, the moments") {
     auto theta = start();
@@ -499,7 +526,7 @@ TEST_CASE("what is not finite ends training with its status, and is never given 
     Memory<Net::Parameters> memory;
     auto const result = fit(b, net, theta, Batches(b, data, batching), options, NoSource(), memory);
     CHECK((result.status == FitStatus::parameters_not_finite && memory.writes == 0));
-    CHECK(result.explanation == "in epoch 1, batch 1: an entry of 1.W is not finite");
+    CHECK(result.explanation == "in epoch 1, before batch 1: an entry of 1.W is not finite");
     options.schedule = StepSchedule{0, 1, {}};  // an infinite velocity times 0 is NaN: so let W be untrained
     options.optimiser = Sgd{.trains = [](Role const& role) { return role.name == "h"; }};
     auto moments = start();
@@ -511,7 +538,7 @@ TEST_CASE("what is not finite ends training with its status, and is never given 
     options.epochs = 1;
     auto const spoilt = fit(b, net, moments, Batches(b, data, batching), options, NoSource(), kept);
     CHECK((spoilt.status == FitStatus::parameters_not_finite && kept.writes == 1));
-    CHECK(spoilt.explanation == "in epoch 1, batch 2: an entry of velocity.1.W is not finite");
+    CHECK(spoilt.explanation == "in epoch 1, after batch 1: an entry of velocity.1.W is not finite");
   }
   SUBCASE("the loss of the validation") {
     auto theta = start();
@@ -520,6 +547,7 @@ TEST_CASE("what is not finite ends training with its status, and is never given 
     Poisoned<B> poisoned{Batches<B>(b, data, batching), 3};
     auto const result = fit(b, net, theta, Batches(b, data, batching), options, poisoned, memory);
     CHECK((result.status == FitStatus::validation_not_finite && result.record.history.empty()));
+    CHECK(result.explanation.starts_with("in epoch 1, after batch 8: the loss of the validation is "));
     CHECK((result.record.step == 8 && memory.writes == 1));
   }
 }
@@ -575,7 +603,8 @@ TEST_CASE("fit refuses what does not fit, and records of other trainings") {
   // 30 samples in batches of 8: four batches, of which the last has 6.
   auto const resume = [&](auto const& change, char const* text) {
     Memory<Net::Parameters> memory;
-    memory.theta = theta;
+    auto const before = on_host(b, theta);
+    memory.theta = net.parameters(b);
     memory.moments = {theta};
     memory.record = {.epoch = 1, .position = 2, .step = 6, .loss = 1, .samples = 16, .correct = 16};
     memory.record.history.resize(1);
@@ -583,6 +612,7 @@ TEST_CASE("fit refuses what does not fit, and records of other trainings") {
     check_throws_with<FormatError>(
         [&] { (void)fit(b, net, theta, Batches(b, data, {.size = 8}), some_options(), NoSource(), memory); },
         text);
+    CHECK(on_host(b, theta) == before);
   };
   resume([](auto& r) { r.epoch = 5; }, "memory: __metadata__: expected an epoch in 0 ... 4 of 4 batches");
   resume([](auto& r) { r.epoch = -1; }, "found epoch -1, batch 2, step 6");

@@ -89,8 +89,8 @@ LabelledImages<Scalar> unpacked(ImageBytes<Scalar> const& data) {
 /// Tested    tests/data/idx_test.cpp
 template <class Scalar>
 ImageBytes<Scalar> image_bytes(IdxArray images, IdxArray const& labels, ImageScale scale) {
-  require_at_least("labelled_images", "maximum", scale.maximum, 1);
-  require_at_least("labelled_images", "classes", scale.classes, 1);
+  require_at_least("image_bytes", "maximum", scale.maximum, 1);
+  require_at_least("image_bytes", "classes", scale.classes, 1);
   detail::require_entries(images);
   detail::require_entries(labels);
   Shape const shape = detail::sample_shape(images);

@@ -49,7 +49,7 @@ class Loader {
  public:
   Loader(Images const& data, Batching const& batching, Prepare prepare = {})
       : data_(data), batching_(batching), prepare_(std::move(prepare)) {
-    require_at_least("Loader", "the size of a batch", batching.size, Index{1});
+    batching.check();
     Index const samples = data.samples();
     detail::require_images("Loader", data);
     for (Slot& slot : slots_) {

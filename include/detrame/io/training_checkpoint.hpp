@@ -29,7 +29,7 @@ inline std::string random_tag() {
 ///
 /// Requires  a folder that one training writes to (write_checkpoint).
 /// Ensures   (1) the constructor reads the checkpoint that is there; what is not one is a FormatError. `read`
-///               gives it as often as it is asked;
+///               gives it as often as it is asked, and after a `write` reads the folder again;
 ///           (2) `describe` may add to what is written;
 ///           (3) read: FormatError with the file, what was expected and what was found, where parameters,
 ///               moments or numbers are missing, or are not of this training; the state is then what it was.
@@ -40,11 +40,11 @@ class TrainingCheckpoints {
 
   explicit TrainingCheckpoints(std::filesystem::path folder) : folder_(std::move(folder)) {
     std::filesystem::create_directories(folder_);
-    if (latest_step(folder_)) found_ = read_checkpoint(folder_);
+    look();
     tag_ = found_ ? found_->tag : random_tag();
   }
 
-  /// What the constructor found.
+  /// What the constructor found, or the last `read` after a `write`.
   std::optional<Checkpoint> const& found() const { return found_; }
   /// Of the run, which is in every file.
   std::string const& tag() const { return tag_; }
@@ -52,7 +52,7 @@ class TrainingCheckpoints {
   std::string name() const { return found_ ? found_->state.name : folder_.string(); }
 
   template <class B, class State>
-  void write(B& backend, State const& s) const {
+  void write(B& backend, State const& s) {
     Checkpoint checkpoint{tag_, s.record.step, {}, {}};
     store_parameters(backend, s.theta, checkpoint.model);
     store_conventions(s.theta, checkpoint.model);
@@ -63,11 +63,13 @@ class TrainingCheckpoints {
     s.record.each(s.record, [&](char const* name, auto n) { state.metadata[name] = number_text(n); });
     state.tensors["history"] = tensor(s.record.history_matrix());
     if (describe) describe(checkpoint);
+    written_ = true;
     write_checkpoint(folder_, std::move(checkpoint));
   }
 
   template <class B, class State>
-  bool read(B& backend, State const& s) const {
+  bool read(B& backend, State const& s) {
+    if (written_) look();
     if (!found_) return false;
     TensorFile const &model = found_->model, &state = found_->state;
     require_conventions(model);
@@ -106,8 +108,14 @@ class TrainingCheckpoints {
     record.take_history(history);
   }
 
+  void look() {
+    found_ = latest_step(folder_) ? std::optional(read_checkpoint(folder_)) : std::nullopt;
+    written_ = false;
+  }
+
   std::filesystem::path folder_;
   std::optional<Checkpoint> found_;
+  bool written_ = false;  ///< since the folder was read
   std::string tag_;
 };
 

@@ -9,13 +9,13 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// D starts random, with atoms of norm 1.
+/// D starts random, with atoms of the norm that the policy has.
 struct DictionaryAtoms : Role {
   constexpr DictionaryAtoms() : Role{.name = "dictionary", .stream = 5, .weight = true} {}
 
   template <class Scalar, class Policy>
-  void start(HostMatrix<Scalar>& p, Random const& random, Policy const&) const {
-    fill_unit_norm(p, random);
+  void start(HostMatrix<Scalar>& p, Random const& random, Policy const& policy) const {
+    fill_atoms(p, random, policy.tied.atoms);
   }
 };
 

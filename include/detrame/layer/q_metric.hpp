@@ -50,7 +50,7 @@ struct Convolutional {
 
 /// What a layer says of the diagonal of its W~, where a convolution's is that of the middle tap: it is in D0,
 /// zero in training and at the start, or free, as other steps than eq. (24) want it (`gershgorin_step`).
-struct ZeroDiagonal {
+struct InD0 {
   static constexpr bool is_free = false;
 };
 struct FreeDiagonal {
@@ -124,7 +124,7 @@ struct Smooth {
 };
 
 template <class Activation, class StructureRecipe, class Steps, class TapePolicy = StoreStates,
-          class DiagonalPolicy = ZeroDiagonal>
+          class DiagonalPolicy = InD0>
 struct QMetric;
 
 /// The Q-metric ReLU of Algorithm 2, its signed sibling, and what else a rule makes of it, with free
@@ -235,11 +235,9 @@ struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy, DiagonalPolic
   };
 };
 
-template <class StructureRecipe, class Steps, class TapePolicy = StoreStates,
-          class DiagonalPolicy = ZeroDiagonal>
+template <class StructureRecipe, class Steps, class TapePolicy = StoreStates, class DiagonalPolicy = InD0>
 using QMetricReLU = QMetric<Nonnegative, StructureRecipe, Steps, TapePolicy, DiagonalPolicy>;
-template <class StructureRecipe, class Steps, class TapePolicy = StoreStates,
-          class DiagonalPolicy = ZeroDiagonal>
+template <class StructureRecipe, class Steps, class TapePolicy = StoreStates, class DiagonalPolicy = InD0>
 using QMetricSoftThreshold = QMetric<Signed, StructureRecipe, Steps, TapePolicy, DiagonalPolicy>;
 
 }  // namespace detrame::inline DETRAME_ABI

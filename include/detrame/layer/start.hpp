@@ -26,15 +26,15 @@ void fill_uniform(HostMatrix<Scalar>& p, Random const& random, double low, doubl
         static_cast<Scalar>(low + (high - low) * random.uniform<double>(static_cast<std::uint64_t>(i)));
 }
 
-/// Normal entries, then columns of norm 1.
+/// Normal entries, then columns of one norm.
 template <class Scalar>
-void fill_unit_norm(HostMatrix<Scalar>& p, Random const& random) {
+void fill_atoms(HostMatrix<Scalar>& p, Random const& random, double length) {
   fill_normal(p, random, 1);
   for (Index j = 0; j < p.cols(); ++j) {
     double norm = 0;
     for (Index i = 0; i < p.rows(); ++i) norm += static_cast<double>(p(i, j)) * static_cast<double>(p(i, j));
     for (Index i = 0; i < p.rows(); ++i)
-      p(i, j) = static_cast<Scalar>(static_cast<double>(p(i, j)) / std::sqrt(norm));
+      p(i, j) = static_cast<Scalar>(length * (static_cast<double>(p(i, j)) / std::sqrt(norm)));
   }
 }
 
@@ -43,9 +43,11 @@ struct TiedValues {
   double alpha = 0.5;
   double beta = 0.01;
   double lambda = 0.02;
+  double atoms = 1;  ///< the norm of each atom
 
   void check() const {
     if (!(alpha > 0)) throw DomainError(message("initialise: alpha = ", alpha, ", must be > 0"));
+    if (!(atoms > 0)) throw DomainError(message("initialise: atoms = ", atoms, ", must be > 0"));
     require_at_least("initialise", "beta", beta, 0.);
     require_at_least("initialise", "lambda", lambda, 0.);
   }
@@ -126,7 +128,8 @@ struct GlorotStart {
   }
 };
 
-/// Line 2 of Algorithm 2: all is random, within its constraints. The laws are ours:                     (F4)
+/// Line 2 of Algorithm 2: W, W~, h, b and c are random, within their constraints, and what else layers have
+/// starts as under RandomStart. The laws are ours:                                                       (F4)
 ///
 ///   W normal of deviation 1 / sqrt(inputs), W~ as RandomStart has it,
 ///   h uniform in [0, 1], b in [0, 1 / sqrt(k)], c in [-1 / sqrt(k), 1 / sqrt(k)], for k channels
@@ -149,8 +152,8 @@ struct Algorithm2Start {
 };
 
 /// LISTA's: a linear layer and the Q-metric ReLU behind it start as the tied layer of a random dictionary D
-/// with unit-norm atoms: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is DᵀD + alpha I,
-/// restricted to the blocks of W~.                                                                (M2) (M7)
+/// with atoms of one norm: W = Q^{-1} D^T, c = 0 and eq. (24), which alone keeps W~ in D0; Q is
+/// DᵀD + alpha I, restricted to the blocks of W~.                                                 (M2) (M7)
 /// Where W and W~ have not the same rows, as with the parts of Mixed, both start as from ReluStart.
 struct TiedStart {
   TiedValues tied{};

@@ -137,7 +137,8 @@ class TiedKernelSearch {
 /// at every round what is projected away spans a half-space that has all tied kernels.
 ///
 /// Shapes    s: k numbers > 0: those of `untie`, or ones
-/// Requires  finite parameters, s > 0 and a tolerance > 0, that of untie.
+/// Requires  finite parameters, s > 0, and a tolerance > 0, that of untie, beyond which Q can be raised, else
+///           DomainError: where it is far below 1.
 /// Ensures   (1) untie says of the result that it is a prox.
 ///           (2) at_least <= distance up to rounding; both are 0, and the result is what was given, where
 ///               untie says so of that.
@@ -152,6 +153,8 @@ NearTiedKernel<B, Arithmetic> near_tied_kernel(
     std::vector<double> const& s, typename B::Scalar tolerance, Index rounds = 30) {
   using Scalar = typename B::Scalar;
   recurrence.check("near_tied_kernel");
+  if (!(tolerance > Scalar(0)))
+    throw DomainError(message("near_tied_kernel: tolerance = ", tolerance, ", must be > 0"));
   auto const& structure = recurrence.structure;
   Index const k = recurrence.dim(), taps = structure.taps();
   if (static_cast<Index>(s.size()) != k)
@@ -235,7 +238,9 @@ NearTiedKernel<B, Arithmetic> near_tied_kernel(
               w * std::sqrt(s[static_cast<std::size_t>(first + i)] / s[static_cast<std::size_t>(first + o)]));
         }
     out.recurrence = {structure, to_device(backend, W), to_device(backend, h), to_device(backend, b)};
-    if (untie(backend, out.recurrence, tolerance).is_prox || margin > largest) break;
+    if (untie(backend, out.recurrence, tolerance).is_prox) break;
+    if (!(margin <= largest))
+      throw DomainError(message("near_tied_kernel: tolerance = ", tolerance, ": no Q is raised beyond it"));
   }
   out.distance = std::sqrt(across + away);
   return out;

@@ -21,7 +21,7 @@ void tie_pair(B& backend, Matrix<B>& W, Matrix<B>& W_tilde, Index taps, Matrix<B
   using Scalar = typename B::Scalar;
   Index const k = W.rows(), m = W.cols(), kg = W_tilde.rows();
   HostMatrix<Scalar> D(m, k);
-  fill_unit_norm(D, random);
+  fill_atoms(D, random, tied.atoms);
   HostMatrix<Scalar> blocks(kg, k);  // kg x k
   for (Index j = 0; j < k; ++j)
     for (Index i = 0; i < kg; ++i) {

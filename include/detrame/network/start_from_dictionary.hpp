@@ -25,7 +25,7 @@ struct FreedDictionary {
 };
 
 /// Requires  alpha > 0, beta >= 0, lambda >= 0, a Q that is not singular to rounding, else DomainError.
-/// Ensures   after T updates |U_T - U*|_S <= kappa^T |U*|_S, kappa < 1                                   (C2)
+/// Ensures   after T updates |U_T - U*|_S <= kappa^T |U*|_S, kappa < 1, up to rounding, also of W~     (C2)
 /// Cost      that of `transform` and `tie`; allocates.
 /// Source    docs/maths.md (M2), (M6), (C6)
 /// Tested    tests/network/start_from_dictionary_test.cpp

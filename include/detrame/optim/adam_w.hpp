@@ -10,13 +10,14 @@ namespace detrame::inline DETRAME_ABI {
 namespace formula {
 
 /// m <- kept_mean m + new_mean g; v <- kept_square v + new_square g^2;
-/// p <- kept p - rate m / (root sqrt(v) + epsilon), with the corrections of both biases in rate and root
+/// p <- kept p - rate m / (root sqrt(v) + epsilon), with the corrections of both biases in rate and root.
+/// The square of g need not be in range, where its share of v is.
 template <class Scalar>
 struct AdamWStep {
   Scalar kept, rate, kept_mean, new_mean, kept_square, new_square, root, epsilon;
   DETRAME_HOST_DEVICE void operator()(Scalar& p, Scalar g, Scalar& m, Scalar& v) const {
     m = kept_mean * m + new_mean * g;
-    v = kept_square * v + new_square * (g * g);
+    v = kept_square * v + (new_square * g) * g;
     p = kept * p - rate * (m / (root * std::sqrt(v) + epsilon));
   }
 };

@@ -15,7 +15,7 @@ namespace formula {
 
 /// A step with a gradient that is scaled. One that is not scaled does without, and so without its rounding.
 template <class Step, class Scalar>
-struct Clipped {
+struct ScaledGradient {
   Step step;
   Scalar scale;
   template <class... Moments>
@@ -65,7 +65,8 @@ class FusedStep {
 
  public:
   /// DomainError or ShapeError where the arguments of O::step, or what all optimisers have, are not in their
-  /// ranges, or not of theta's shapes.
+  /// ranges, or not of theta's shapes, or where a set to project onto is empty: no step is begun that cannot
+  /// be ended.
   FusedStep(B& backend, char const* who, O const& optimiser, Theta& theta, Theta const& theta_bar,
             std::span<Theta> moments, double rate, double gradient_scale)
       : backend_(backend),
@@ -86,13 +87,14 @@ class FusedStep {
         throw ShapeError(message(who, ": ", path, " is ", p.rows(), " x ", p.cols(), ", its ", what, " is ",
                                  v.rows(), " x ", v.cols()));
     };
-    auto const require_shapes = [&](std::string_view path, Role const&, View<B> p, ConstView<B> g,
-                                    std::array<View<B>, O::moments.size()> const& v) {
+    auto const require = [&](std::string_view path, Role const& role, View<B> p, ConstView<B> g,
+                             std::array<View<B>, O::moments.size()> const& v) {
+      if (moves(role)) (void)projection<Scalar>(optimiser.constraints, role, p.rows());
       require_like(path, p, "gradient", g);
       for (std::size_t n = 0; n < v.size(); ++n)
         require_like(path, p, O::moments[n].substr(0, O::moments[n].size() - 1), v[n]);
     };
-    visit_moments<B>(all, theta, theta_bar, moments, std::ref(require_shapes));
+    visit_moments<B>(all, theta, theta_bar, moments, std::ref(require));
   }
 
   /// step_of(decay): the formula for a parameter of this weight decay.
@@ -103,8 +105,8 @@ class FusedStep {
       take<Step>(all, step_of);
     } else {
       Scalar const scale = static_cast<Scalar>(gradient_scale_);
-      using Clipped = formula::Clipped<Step, Scalar>;
-      take<Clipped>(all, [&](double decay) { return Clipped{step_of(decay), scale}; });
+      using ScaledGradient = formula::ScaledGradient<Step, Scalar>;
+      take<ScaledGradient>(all, [&](double decay) { return ScaledGradient{step_of(decay), scale}; });
     }
   }
 
@@ -115,7 +117,7 @@ class FusedStep {
     Items<B, Fused, View<B>, ConstView<B>, MomentView<B, m>...> items(backend_);
     auto const add = [&](std::string_view, Role const& role, View<B> p, ConstView<B> g,
                          std::array<View<B>, sizeof...(m)> const& v) {
-      if (!role.trained || !optimiser_.trains(role)) return;
+      if (!moves(role)) return;
       double const decay = role.decays && optimiser_.decays(role) ? optimiser_.weight_decay : 0;
       items.add(Fused{step_of(decay), projection<Scalar>(optimiser_.constraints, role, p.rows())}, p, g,
                 v[m]...);
@@ -123,6 +125,8 @@ class FusedStep {
     visit_moments<B>(indices, theta_, theta_bar_, moments_, std::ref(add));
     items.finish();
   }
+
+  bool moves(Role const& role) const { return role.trained && optimiser_.trains(role); }
 
   B& backend_;
   O const& optimiser_;

@@ -13,7 +13,7 @@ struct FixedPoints {
   std::vector<Index> distinct;   ///< how many fixed points were reached
   std::vector<Index> cycling;    ///< runs that ended in a cycle
   std::vector<Index> diverged;   ///< runs that left every bound, or what can be represented
-  std::vector<Index> unsettled;  ///< runs that did neither within the limit
+  std::vector<Index> unsettled;  ///< runs that did neither within the limit, as where z = 0 and u tends to 0
 };
 
 /// The fixed points that a recursion of the form (20) reaches from several starts. There may be others: none

@@ -164,9 +164,11 @@ class Iteration {
       at = start;
     }
     problem_.terms(lane, c, per_sample_, row(row_terms, c), at);
-    each(lane, WatchStart<Scalar>{Problem::reach_from_terms, problem_.reach_divisor(), farthest_},
-         row(row_status, c), row(row_active, c), row(row_in_range, c), row(row_change, c), row(row_reach, c),
-         ConstView<B>(row(row_residual, c)), ConstView<B>(row(row_terms, c)), ConstView<B>(given));
+    per_sample_.maxima(lane, row(row_size, c), c, formula::Magnitude{}, iterate(c));
+    each(lane, WatchStart<Scalar>{Problem::reach_from_terms, problem_.reach_divisor()}, row(row_status, c),
+         row(row_active, c), row(row_in_range, c), row(row_change, c), row(row_reach, c),
+         ConstView<B>(row(row_size, c)), ConstView<B>(row(row_residual, c)), ConstView<B>(row(row_terms, c)),
+         ConstView<B>(given));
   }
 
   /// NaN for u where what was given, or its products, are out of range.

@@ -175,7 +175,9 @@ struct TakeValue {
 /// Requires  all shapes, else ShapeError; a tolerance and a limit >= 0, the tolerance finite, and a finite
 ///           U_0, else DomainError. `known`, if given, is what `contraction` says of these W~.
 /// Ensures   (1) residual = max over samples of |u - A(G + W~ u, b)|_2 / |t(0)|_2, from u as returned, where
-///               t(0) = p + min(b, p), p = |h o z| + |W~||z|: the natural residual, which has no unit.   (U1)
+///               t(0) = p + min(b, p), p = |h o z| + |W~||z|: the natural residual, which has no unit. Of a
+///               sample with t(0) = 0 it is infinite until u = 0, so that from elsewhere no tolerance is
+///               reached before.                                                                         (U1)
 ///           (2) the status of each sample is the inequality that fired (Status); residual <= until.tolerance
 ///               if the worst is residual_reached. Its bits depend on no other sample.
 ///           (3) a fixed point that is reached need not be the only one, nor the residual a distance; where

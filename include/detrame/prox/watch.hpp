@@ -44,14 +44,15 @@ DETRAME_HOST_DEVICE void end_watch(Scalar& status, Scalar& activity, Status how)
 }
 
 /// A sample before its first update: r and terms are |r|_2 and |t|_2 there, start = max |u_i|, mostly 0,
-/// given = max |z_i|.
+/// given = max |z_i|, all of this sample alone.
 template <class Scalar>
 struct WatchStart {
   bool reach_from_terms;
-  Scalar reach_divisor, start;
+  Scalar reach_divisor;
 
   DETRAME_HOST_DEVICE void operator()(Scalar& status, Scalar& activity, Scalar& in_range, Scalar& change,
-                                      Scalar& reach, Scalar r, Scalar terms, Scalar given) const {
+                                      Scalar& reach, Scalar start, Scalar r, Scalar terms,
+                                      Scalar given) const {
     constexpr Scalar least = limits::smallest<Scalar> / limits::epsilon<Scalar>;
     bool const finite = r - r == Scalar(0) && terms - terms == Scalar(0);
     bool const fits = finite && (terms >= least || (terms == Scalar(0) && given == Scalar(0)));

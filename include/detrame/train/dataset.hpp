@@ -64,7 +64,6 @@ class Batches {
  public:
   Batches(B& backend, Dataset<B> const& data, Batching const& batching)
       : backend_(backend), data_(data), batching_(batching), order_(data.labels.size()) {
-    require_at_least("Batches", "the size of a batch", batching.size, Index{1});
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
     position_ = batches();
   }

@@ -6,6 +6,7 @@
 
 #include "detrame/layer/inference.hpp"
 #include "detrame/train/dataset.hpp"
+#include "detrame/train/finite.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -66,7 +67,7 @@ struct Evaluation {
   double loss;
   double accuracy;  ///< share of samples whose label is the unique largest score
 
-  /// False: scores are not finite, and the accuracy is that of no network.
+  /// False: scores, or the loss of them, are not finite, and the accuracy is that of no network.
   bool finite() const { return std::isfinite(loss); }
 };
 
@@ -75,7 +76,8 @@ struct Evaluation {
 ///
 /// Requires  a source of one sample or more, else DomainError; its shape and classes are the network's, else
 ///           ShapeError.
-/// Ensures   where scores are not finite, nor is the loss: Evaluation::finite.
+/// Ensures   where scores are not finite, nor is the loss: Evaluation::finite. So it is with -inf where the
+///           target is 0 too, whose term of softmax cross-entropy is 0.
 /// Tested    tests/train/source_test.cpp, tests/train/train_test.cpp
 template <LayerMaps Net, class Loss, Backend B, SampleSource<B> Source, std::predicate Stop>
 std::optional<Evaluation> evaluate(B& backend, Net const& net, Loss const& loss,
@@ -86,14 +88,15 @@ std::optional<Evaluation> evaluate(B& backend, Net const& net, Loss const& loss,
   Index correct = 0;
   Matrix<B> x, targets, y;
   for (source.begin(0);;) {
-    if (stop()) return std::nullopt;
     auto const* const next = source.next();
     if (next == nullptr) break;
+    if (stop()) return std::nullopt;
     BatchView<B> const batch = on_backend(backend, *next, source.classes(), x, targets);
     resize(backend, y, batch.targets.rows(), batch.samples());
     net.predict(backend, theta, batch.x, y);
     total += static_cast<double>(loss.value(backend, ConstView<B>(y), batch.targets)) *
-             static_cast<double>(batch.samples());
+                 static_cast<double>(batch.samples()) +
+             detail::zero_or_nan(backend, ConstView<B>(y));
     correct += count_correct(backend, ConstView<B>(y), batch.targets);
   }
   auto const n = static_cast<double>(source.samples());

@@ -21,6 +21,18 @@ struct TimesZero {
 
 }  // namespace formula
 
+namespace detail {
+/// 0 where all entries are finite, else NaN.
+template <Backend B>
+double zero_or_nan(B& backend, ConstView<B> x) {
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  View<B> const sums = lane.scratch(1, x.cols());
+  column_sums(lane, sums, formula::TimesZero(), x);
+  return static_cast<double>(sum_to_host(lane, sums));
+}
+}  // namespace detail
+
 /// Whether every entry of the parameters is finite, running statistics included. One number goes to the host.
 template <Backend B, class Theta>
 bool all_finite(B& backend, Theta const& theta) {
@@ -45,11 +57,7 @@ std::optional<std::string> name_of_not_finite(B& backend, Theta const& theta) {
   if (all_finite(backend, theta)) return name;
   visit(
       [&](std::string_view path, Role const&, auto const& p) {
-        auto& lane = backend.lane();
-        auto const frame = lane.frame();
-        View<B> const sums = lane.scratch(1, p.cols());
-        column_sums(lane, sums, formula::TimesZero(), p);
-        if (!name && sum_to_host(lane, sums) != 0) name = path;
+        if (!name && detail::zero_or_nan(backend, ConstView<B>(p)) != 0) name = path;
       },
       theta);
   return name;

@@ -53,19 +53,12 @@ class Fitting {
  private:
   void check() const {
     require_samples("fit", net_, source_.shape(), source_.classes());
-    require_at_least("fit", "epochs", options_.epochs, 0);
+    options_.check();
     require_at_least("fit", "the number of samples in an epoch", source_.samples(), Index{1});
     if (Index const least = least_samples(net_); source_.least_batch() < least)
       throw DomainError(message("fit: an epoch has a batch of size ", source_.least_batch(),
                                 ", and in training the network needs ", least,
                                 " samples at least: another size of batches, or drop_last"));
-    require_at_least("fit", "saving.steps", options_.saving.steps, Index{0});
-    require_at_least("fit", "saving.seconds", options_.saving.seconds, 0.);
-    if (options_.clip) options_.clip->check();
-    if (options_.early_stopping) {
-      require_at_least("fit", "patience", options_.early_stopping->patience, 1);
-      require_at_least("fit", "least_gain", options_.early_stopping->least_gain, 0.);
-    }
     if constexpr (validates) {
       require_samples("fit, validation", net_, validation_.shape(), validation_.classes());
       require_at_least("fit", "the number of validation samples", validation_.samples(), Index{1});
@@ -75,10 +68,8 @@ class Fitting {
   }
 
   FitStatus train() {
-    if (checkpoints_.read(backend_, kept()))
-      require_record(std::string(checkpoints_.name()), at_, options_.epochs, source_);
-    else if (auto const bad = save())
-      return *bad;
+    if (!read())
+      if (auto const bad = save()) return *bad;
     try {
       return epochs();
     } catch (NotCertified const&) {  // theta is that of before the step
@@ -87,9 +78,25 @@ class Fitting {
     }
   }
 
+  /// Whether it goes on from a checkpoint: theta changes where that is one of this training alone.
+  bool read() {
+    if constexpr (saves) {
+      Theta theta = theta_;
+      if (checkpoints_.read(backend_, kept(theta))) {
+        require_record(std::string(checkpoints_.name()), at_, options_.epochs, source_);
+        theta_ = std::move(theta);
+        return true;
+      }
+    }
+    return false;
+  }
+
   FitStatus epochs() {
     while (at_.epoch < options_.epochs) {
-      if (patience_is_over()) return FitStatus::stopped_early;
+      if (auto const& early = options_.early_stopping; early && early->is_due(at_.history)) {
+        explanation_ = early->explanation(at_.history);
+        return FitStatus::stopped_early;
+      }
       source_.begin(static_cast<std::uint64_t>(at_.epoch));
       source_.skip(at_.position);
       watch_.lap();
@@ -118,9 +125,11 @@ class Fitting {
     auto const result = take_step(backend_, net_, loss_, update, trains_, theta_, state_, batch.x,
                                   batch.targets, draw, options_.clip);
     if (result.status == StepStatus::loss_not_finite)
-      return explained(FitStatus::loss_not_finite, message("the loss is ", result.loss));
+      return explained(FitStatus::loss_not_finite,
+                       message("batch ", at_.position + 1, ": the loss is ", result.loss));
     if (result.status == StepStatus::gradient_not_finite)
-      return explained(FitStatus::gradient_not_finite, "the norm of the gradient is not finite");
+      return explained(FitStatus::gradient_not_finite,
+                       message("batch ", at_.position + 1, ": the norm of the gradient is not finite"));
     ++at_.step, ++at_.position;
     at_.loss += static_cast<double>(result.loss) * static_cast<double>(n);
     at_.samples += n;
@@ -150,7 +159,7 @@ class Fitting {
       }
       if (!validation->finite())
         return explained(FitStatus::validation_not_finite,
-                         message("the loss of the validation is ", validation->loss));
+                         message(between(), ": the loss of the validation is ", validation->loss));
     }
     auto const n = static_cast<double>(at_.samples);
     at_.history.push_back({at_.epoch + 1, options_.schedule.at(at_.epoch), at_.loss / n,
@@ -165,15 +174,6 @@ class Fitting {
     return stops && at_.epoch < options_.epochs ? Ended(FitStatus::stopped) : std::nullopt;
   }
 
-  bool patience_is_over() {
-    if (!options_.early_stopping || at_.history.empty()) return false;
-    int const best = best_epoch(at_.history, options_.early_stopping->least_gain), since = at_.epoch - best;
-    if (since < options_.early_stopping->patience) return false;
-    explanation_ = message("the loss of the validation was least in epoch ", best, ", ", since,
-                           since == 1 ? " epoch ago" : " epochs ago");
-    return true;
-  }
-
   bool due() const {
     auto const [steps, seconds] = options_.saving;
     std::chrono::duration<double> const since = std::chrono::steady_clock::now() - saved_;
@@ -185,7 +185,7 @@ class Fitting {
   Ended save() {
     if constexpr (saves) {
       if (auto const bad = not_finite()) return bad;
-      checkpoints_.write(backend_, kept());
+      checkpoints_.write(backend_, kept(theta_));
       saved_ = std::chrono::steady_clock::now();
     }
     return std::nullopt;
@@ -196,21 +196,25 @@ class Fitting {
     for (std::size_t i = 0; !name && i < names_.size(); ++i)
       if ((name = name_of_not_finite(backend_, state_.moments[i]))) name->insert(0, names_[i]);
     if (!name) return std::nullopt;
-    return explained(FitStatus::parameters_not_finite, message("an entry of ", *name, " is not finite"));
+    return explained(FitStatus::parameters_not_finite,
+                     message(between(), ": an entry of ", *name, " is not finite"));
   }
 
   FitStatus explained(FitStatus status, std::string const& what) {
-    explanation_ = message("in epoch ", at_.epoch + 1, ", batch ", at_.position + 1, ": ", what);
+    explanation_ = message("in epoch ", at_.epoch + 1, ", ", what);
     return status;
   }
+  std::string between() const {
+    return at_.position == 0 ? "before batch 1" : message("after batch ", at_.position);
+  }
 
-  FitState<Theta> kept() { return {theta_, names_, state_.moments, best_ ? &*best_ : nullptr, at_}; }
+  FitState<Theta> kept(Theta& theta) {
+    return {theta, names_, state_.moments, best_ ? &*best_ : nullptr, at_};
+  }
 
   StepReport report(bool validating) const {
     auto const n = static_cast<double>(std::max<Index>(at_.samples, 1));
-    double const left =
-        static_cast<double>(options_.epochs - at_.epoch) * static_cast<double>(source_.samples()) -
-        static_cast<double>(at_.samples);
+    auto const left = static_cast<double>((options_.epochs - at_.epoch) * source_.samples() - at_.samples);
     double const speed = samples_here_ / std::max(seconds_here_, 1e-9);
     return {.epoch = at_.epoch + 1,
             .epochs = options_.epochs,
@@ -253,8 +257,8 @@ class Fitting {
 /// Requires  samples that the network reads, one an epoch or more, and for the validation too; no batch of
 ///           less than least_samples(net); epochs >= 0, patience >= 1, numbers >= 0, clip.norm > 0; a
 ///           validation for early_stopping and keep_best; else ShapeError or DomainError before the first
-///           step. What is read from `checkpoints` is of these epochs and this source, else FormatError; that
-///           it is of these options is the caller's to know.
+///           step. What is read from `checkpoints` is of these epochs and this source, else FormatError, and
+///           theta is what it was; that it is of these options is the caller's to know.
 /// Ensures   (1) theta, moments, losses and accuracies are a function of theta, source, options, validation
 ///               and loss: neither of the number of threads nor of stops that a checkpoint bridged;
 ///           (2) the validation is measured after each epoch, by the inference map, and changes nothing;
@@ -262,12 +266,13 @@ class Fitting {
 ///               on_step, where a layer throws NotCertified, and as `saving` says;
 ///           (4) what is not finite ends training with its status. The step of a loss or of a clipped
 ///               gradient that is not finite is not taken; and what is not finite is never given to
-///               `checkpoints`;
+///               `checkpoints`. Infinite scores with a finite loss are seen in the validation alone;
 ///           (5) `best` are the parameters after the epoch best_epoch(record.history);
 ///           (6) what source, layers, callbacks or checkpoints throw goes through.
-/// Cost      a train_step a batch, and the count of what was classified. On Batches nothing is allocated
-///           from the second step on while batches keep their size; what lies on the host is copied into
-///           matrices of its own, a batch and its targets each time.
+/// Cost      a train_step a batch, and the count of what was classified; where an epoch ends, and before a
+///           checkpoint, a look at parameters and moments; a copy of theta while `checkpoints` are read. On
+///           Batches a step allocates nothing but what train_step says; what lies on the host is copied
+///           into matrices of its own, a batch and its targets each time.
 /// Source    paper, Algorithm 2; docs/decisions/0014-fit.md
 /// Tested    tests/train/fit_test.cpp, tests/io/training_checkpoint_test.cpp
 template <LayerMaps Net, Backend B, class Source, class Validation = NoSource,

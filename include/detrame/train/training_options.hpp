@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <variant>
@@ -26,10 +27,21 @@ struct StepReport {
 };
 
 /// Training ends where the validation loss was not below its least, by more than least_gain, for so many
-/// epochs (best_epoch).
+/// validated epochs (best_epoch).
 struct EarlyStopping {
   int patience;
   double least_gain = 0;
+
+  bool is_due(std::vector<EpochReport> const& history) const {
+    auto const validated = std::count_if(history.begin() + best_epoch(history, least_gain), history.end(),
+                                         [](EpochReport const& e) { return e.validation.has_value(); });
+    return validated >= patience;
+  }
+  std::string explanation(std::vector<EpochReport> const& history) const {
+    int const best = best_epoch(history, least_gain), since = static_cast<int>(history.size()) - best;
+    return message("the loss of the validation was least in epoch ", best, ", ", since,
+                   since == 1 ? " epoch ago" : " epochs ago");
+  }
 };
 
 /// When checkpoints are written besides start, end of an epoch and stop; 0 is never.
@@ -50,6 +62,16 @@ struct TrainingOptions {
   Saving saving{};
   std::function<bool(StepReport const&)> on_step{};  ///< false: training stops
   std::function<bool(FitRecord const&)> on_epoch{};  ///< likewise; history.back() is the epoch
+
+  void check() const {
+    require_at_least("fit", "epochs", epochs, 0);
+    require_at_least("fit", "saving.steps", saving.steps, Index{0});
+    require_at_least("fit", "saving.seconds", saving.seconds, 0.);
+    if (clip) clip->check();
+    if (!early_stopping) return;
+    require_at_least("fit", "patience", early_stopping->patience, 1);
+    require_at_least("fit", "least_gain", early_stopping->least_gain, 0.);
+  }
 };
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -159,8 +159,8 @@ CudaLane<Scalar>& lane_of(CudaLane<Scalar>& lane) {
   return lane;
 }
 
-/// Copies columns of `rows` entries that lie a stride apart: all at once where they lie together on both sides,
-/// as thousands of short columns, pixels for instance, must not be copied one by one.
+/// Copies columns of `rows` entries that lie a stride apart: all at once where they lie together on both
+/// sides, as thousands of short columns, pixels for instance, must not be copied one by one.
 template <class Scalar>
 void copy_columns(Scalar* to, Index to_stride, Scalar const* from, Index from_stride, Index rows,
                   Index columns, cudaMemcpyKind kind, cudaStream_t stream) {

@@ -37,9 +37,10 @@ struct ConvolutionalCodes {
   using Of = ConvolutionalDictionary<k, K, Exact, Choices...>;
 };
 
-/// lambda, alpha and beta for them to start with, on images of unit variance: with a larger alpha codes
-/// become smaller from layer to layer, and learning slower (docs/networks.md).
-inline constexpr TiedValues deep_dictionary_values{.alpha = .1, .beta = .01, .lambda = .02};
+/// What they start with, on images of unit variance. A lone atom of norm n codes x in at most
+/// n / (n^2 + alpha) |x|, most where n^2 = alpha: so codes keep their size from layer to layer, where those
+/// of unit atoms die out within eight (docs/networks.md).
+inline constexpr TiedValues deep_dictionary_values{.alpha = .1, .beta = .01, .lambda = .02, .atoms = .316};
 
 /// Networks of deep dictionary learning, (5) and (4) of the paper: codes of codes, the mean over all sites, a
 /// linear classifier. The number is that of their layers with the classifier, as of PlainNet.
