@@ -89,7 +89,7 @@ class Rows {
             "depth %d, T = %d,\n%.0f images/s of %.0f each.\n",
             exact ? "exact dictionaries" : "what was not run", run->dataset.c_str(), run->net.c_str(),
             run->depth, run->steps, run->images_per_second, run->multiply_adds);
-    std::printf("\n");
+    if (!runs_.all.empty()) std::printf("\n");
   }
 
   /// Seconds of training, with the epochs that they are of.
