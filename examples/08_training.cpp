@@ -64,7 +64,7 @@ int main(int argc, char** argv) try {
   TrainingCheckpoints goes_on(folder);
   theta = net.parameters(cpu);
   auto const trained = fit(cpu, net, theta, samples, options, held_out, goes_on);
-  std::cout << name(trained.status) << ' ' << trained.explanation << '\n';
+  std::cout << name(trained.status) << ". " << trained.explanation << '\n';
   if (!trained.best) return 1;  // no epoch was done
 
   Loader unseen(test, {.size = 100, .shuffled = false});
