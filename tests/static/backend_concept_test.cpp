@@ -87,6 +87,7 @@ enum class Clause {
   cholesky,
   cholesky_solve,
   each_column,
+  each_column_on_a_lane,
   definite_solve,
   symmetric_eigenvalues,
 };
@@ -310,6 +311,9 @@ void finish_gradient(Backend<m>&, Gradient<m>, View<m>);
 template <Clause m, class F>
   requires(m != Clause::each_column)
 void each_column(Backend<m>&, Tasks, Index, F&&, View<m>);
+template <Clause m, class F>
+  requires(m != Clause::each_column_on_a_lane)
+void each_column(Lane<m>&, Index, F const&, View<m>);
 template <Clause m>
   requires(m != Clause::definite_solve)
 bool definite_solve(Backend<m>&, ConstView<m>, ConstView<m>, View<m>);
@@ -369,7 +373,7 @@ static_assert(all_lack_only<14, Clause::team_scalar, Clause::team_width, Clause:
                             Clause::team_tile, Clause::factor_size, Clause::factor_place, Clause::padded,
                             Clause::team_each, Clause::team_once, Clause::team_sum, Clause::team_max,
                             Clause::inner_products, Clause::cholesky, Clause::cholesky_solve>);
-static_assert(all_lack_only<15, Clause::each_column>);
+static_assert(all_lack_only<15, Clause::each_column, Clause::each_column_on_a_lane>);
 static_assert(all_lack_only<16, Clause::definite_solve, Clause::symmetric_eigenvalues>);
 
 // What is no backend at all.
