@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/io/safetensors.hpp"
 
+#include <sys/stat.h>
+
 #include <sstream>
 
 #include "detrame/io/metadata.hpp"
@@ -327,7 +329,25 @@ TEST_CASE("safetensors: what cannot be written is refused, and what stood there 
                                       "cannot be created");
   std::filesystem::create_directory(folder / "taken");
   write_bytes(folder / "taken" / "x", {1});
-  check_throws_with<filesystem_error>([&] { write_safetensors(folder / "taken", good); },
-                                      "cannot be put in its place");
-  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 2);
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0666) == 0);
+  for (char const* const name : {"taken", "pipe"})
+    check_throws_with<filesystem_error>([&] { write_safetensors(folder / name, good); },
+                                        "cannot be replaced, as it is no regular file");
+  CHECK(std::filesystem::is_fifo(folder / "pipe"));
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 3);
+}
+
+TEST_CASE("safetensors: a link stays, and the file that it leads to is replaced") {
+  TemporaryFolder const folder("io");
+  std::filesystem::create_directory(folder / "far");
+  TensorFile const good = sample_file();
+  for (bool const there : {false, true}) {
+    std::string const name = there ? "there" : "to be made";
+    if (there) write_bytes(folder / "far" / name, {1});
+    std::filesystem::create_symlink(std::filesystem::path("far") / name, folder / name);
+    write_safetensors(folder / name, good);
+    CHECK(std::filesystem::is_symlink(folder / name));
+    CHECK(read_safetensors(folder / "far" / name).tensors == good.tensors);
+  }
+  CHECK(std::distance(std::filesystem::directory_iterator(folder / "far"), {}) == 2);
 }

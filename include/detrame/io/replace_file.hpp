@@ -39,11 +39,12 @@ inline std::optional<std::string_view> replaced_target(std::string_view file) {
 /// Ensures   (1) bytes are on the disk (fsync) before the name is; the folder is synchronised afterwards;
 ///           (2) without commit, or when anything fails, the new file is removed and the target left alone;
 ///           (3) std::filesystem::filesystem_error with the file and the system's reason;
-///           (4) what a process that is killed leaves behind is called as replaced_target says.
+///           (4) what a process that is killed leaves behind is called as replaced_target says;
+///           (5) a link stays, and the file that it leads to is replaced; a device, a pipe, a folder is refused.
 /// Tested    tests/io/safetensors_test.cpp
 class ReplacedFile {
  public:
-  explicit ReplacedFile(std::filesystem::path target) : target_(std::move(target)) {
+  explicit ReplacedFile(std::filesystem::path const& target) : target_(replaceable(target)) {
     for (int n = 0; descriptor_ < 0; ++n) {
       beside_ = target_.string() + ".part" + std::to_string(::getpid()) + "-" + std::to_string(n);
       descriptor_ = ::open(beside_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -87,6 +88,17 @@ class ReplacedFile {
   }
 
  private:
+  static std::filesystem::path replaceable(std::filesystem::path file) {
+    std::error_code none;
+    for (int links = 0; links < 40 && std::filesystem::is_symlink(file, none); ++links)
+      file = file.parent_path() / std::filesystem::read_symlink(file);
+    auto const status = std::filesystem::status(file, none);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+      errno = EINVAL;
+      fail("cannot be replaced, as it is no regular file", file);
+    }
+    return file;
+  }
   [[noreturn]] static void fail(char const* what, std::filesystem::path const& file) {
     throw std::filesystem::filesystem_error(what, file, std::error_code(errno, std::generic_category()));
   }

@@ -271,8 +271,7 @@ class Fitting {
 ///           (6) what source, layers, callbacks or checkpoints throw goes through.
 /// Cost      a train_step a batch, and the count of what was classified; where an epoch ends, and before a
 ///           checkpoint, a look at parameters and moments; a copy of theta while `checkpoints` are read. On
-///           Batches a step allocates nothing but what train_step says; what lies on the host is copied
-///           into matrices of its own, a batch and its targets each time.
+///           Batches a step allocates what train_step says; a batch on the host is copied into new matrices.
 /// Source    paper, Algorithm 2; docs/decisions/0014-fit.md
 /// Tested    tests/train/fit_test.cpp, tests/io/training_checkpoint_test.cpp
 template <LayerMaps Net, Backend B, class Source, class Validation = NoSource,
@@ -284,14 +283,15 @@ FitResult<typename Net::Parameters> fit(B& backend, Net const& net, typename Net
   using S = std::remove_cvref_t<Source>;
   using V = std::remove_cvref_t<Validation>;
   using C = std::remove_cvref_t<Checkpoints>;
-  constexpr bool on_source = SampleSource<S, B> && (SampleSource<V, B> || std::same_as<V, NoSource>);
+  constexpr bool on_source = SampleSource<S, B>, validates = SampleSource<V, B> || std::same_as<V, NoSource>;
   static_assert(on_source,
-                "fit: samples come from a SampleSource: a Loader of images on the host, or Batches "
-                "of a Dataset");
+                "fit: samples come from a SampleSource: a Loader of images, or Batches of a Dataset");
+  static_assert(validates,
+                "fit: behind the options stand a validation, a SampleSource or NoSource(), then checkpoints");
   static_assert(CheckpointWriter<C, B, typename Net::Parameters>,
                 "fit: checkpoints are written by a CheckpointWriter: TrainingCheckpoints(folder)");
   static_assert(LossOn<Loss, B>, "fit: a loss compares what the network returns with targets: LossOn");
-  if constexpr (on_source)
+  if constexpr (on_source && validates)
     return detail::Fitting<Net, S, V, C, Loss>(backend, net, theta, source, options, validation, checkpoints,
                                                loss)
         .run();

@@ -60,7 +60,7 @@ struct TrainingOptions {
   std::optional<EarlyStopping> early_stopping{};
   bool keep_best = false;  ///< the parameters of the epoch with the least validation loss
   Saving saving{};
-  std::function<bool(StepReport const&)> on_step{};  ///< false: training stops
+  std::function<bool(StepReport const&)> on_step{};  ///< true: go on; false: training stops
   std::function<bool(FitRecord const&)> on_epoch{};  ///< likewise; history.back() is the epoch
 
   void check() const {

@@ -1,4 +1,4 @@
-// expect: fit: samples come from a SampleSource: a Loader of images on the host, or Batches of a Dataset
+// expect: fit: samples come from a SampleSource: a Loader of images, or Batches of a Dataset
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/detrame.hpp"
 
