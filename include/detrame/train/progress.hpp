@@ -43,7 +43,8 @@ inline std::string progress_text(StepReport const& r) {
 
 /// "epoch   3/60  rate 0.1      loss 0.4211  train  88.25 %  validation  86.40 %   4012.3 samples/s  1:05"
 inline std::string epoch_text(EpochReport const& e, int epochs) {
-  std::array<char, 200> text, validation{};
+  std::array<char, 200> text;
+  std::array<char, 64> validation{};
   if (e.validation)
     std::snprintf(validation.data(), validation.size(), "  validation %6.2f %%",
                   100 * e.validation->accuracy);
