@@ -194,6 +194,7 @@ void replace(TensorFile& file, std::string const& place, Tied const& tied) {
 void inspect_layers(Inspected const& asked) {
   TensorFile const file = read_safetensors(asked.checkpoint);
   Model const model = model_of(file, asked.place);
+  require_finite_tensors(file);
   if (model.entry->steps == 0)
     throw DomainError(message(file.name, ": ", model.entry->net(), " has no Q-metric ReLU to look at"));
   auto const data = test_images(model, asked);

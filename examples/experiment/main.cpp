@@ -140,7 +140,7 @@ void add_schedule(CLI::App& app, Settings& s) {
   app.add_flag(
          "--reschedule", s.reschedule,
          "with --resume: from here on a new schedule, of --epochs, --lr, --schedule, --schedule-epochs and "
-         "--warm-up")
+         "--warm-up, which count from the first epoch of all")
       ->needs("--resume");
 }
 

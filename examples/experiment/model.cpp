@@ -2,6 +2,7 @@
 #include "model.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "detrame/io/conventions.hpp"
@@ -94,10 +95,11 @@ void require_finite_scores(HostMatrix<float> const& scores, Index first) {
 void require_finite_tensors(TensorFile const& file) {
   for (auto const& [name, t] : file.tensors) {
     if (t.dtype != DType::f32) continue;
-    auto const values = host_matrix<float>(t, name);
-    for (Index i = 0; i < values.rows() * values.cols(); ++i)
-      if (!std::isfinite(values.data()[i]))
-        throw NotFinite(message("an entry of ", name, " is ", values.data()[i]));
+    float value;
+    for (std::size_t i = 0; i + sizeof value <= t.bytes.size(); i += sizeof value)
+      if (std::memcpy(&value, &t.bytes[i], sizeof value); !std::isfinite(value))
+        throw NotFinite(
+            message(file.name, file.name.empty() ? "" : ": ", "an entry of ", name, " is ", value));
   }
 }
 

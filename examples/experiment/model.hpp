@@ -84,7 +84,8 @@ HostMatrix<float> scores_of(HostNetwork& network, HostMatrix<float> const& image
 /// NotFinite with the first image, numbered from `first`, whose scores, a column, are not finite.
 void require_finite_scores(HostMatrix<float> const& scores, Index first = 0);
 
-/// NotFinite with the name of a tensor of F32 that has an entry which is not finite.
+/// NotFinite with the names of the file, where it has one, and of a tensor of F32 that has an entry which is
+/// not finite.
 void require_finite_tensors(TensorFile const& file);
 
 }  // namespace experiment

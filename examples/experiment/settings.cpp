@@ -94,6 +94,15 @@ constexpr std::array<std::string_view, 10> newer{"device",   "from",     "from-c
                                                  "schedule", "warm-up",  "optimiser",     "nesterov",
                                                  "clip",     "drop-last"};
 
+/// A new schedule without a warm-up that ended before it, which is refused where it was asked for.
+void require_warm_up_ahead(Settings& s, int epochs_done, bool given) {
+  if (s.warm_up == 0 || s.warm_up > epochs_done) return;
+  if (given)
+    throw DomainError(message("--reschedule: --warm-up ", s.warm_up, " is counted from the first epoch, and ",
+                              epochs_done, " are done: it would have no effect"));
+  s.warm_up = 0;
+}
+
 }  // namespace
 
 Settings stored_settings(TensorFile const& state) {
@@ -118,6 +127,7 @@ Settings stored_settings(TensorFile const& state) {
   if (!state.metadata.contains("--schedule-epochs")) stored.schedule_epochs = stored.epochs;
   for (std::size_t i = 1; state.metadata.contains(message("part ", i)); ++i)
     stored.parts.push_back(text_of(state, message("part ", i)));
+  if (state.metadata.contains("part began")) stored.part_began = number_of<int>(state, "part began");
   return stored;
 }
 
@@ -126,7 +136,8 @@ bool is_of_the_schedule(std::string_view option) {
 }
 
 void begin_another_part(Settings& settings, Settings const& before, int epochs_done) {
-  if (epochs_done == 0) return;
+  if (epochs_done == settings.part_began) return;
+  settings.part_began = epochs_done;
   Settings part = before;
   part.epochs = epochs_done;
   settings.parts.push_back(part_of(part));
@@ -177,11 +188,13 @@ void store_settings(Settings const& settings, TensorFile& state) {
                [&](char const* option, auto const& value) { state.metadata[key(option)] = text(value); });
   for (std::size_t i = 0; i < settings.parts.size(); ++i)
     state.metadata[message("part ", i + 1)] = settings.parts[i];
+  if (settings.part_began > 0) state.metadata["part began"] = number_text(settings.part_began);
 }
 
 Settings adopt_settings(Settings& settings, TensorFile const& state) {
   Settings const stored = stored_settings(state);
-  bool const for_all_epochs = settings.reschedule && !settings.given.contains("schedule-epochs");
+  bool const for_all_epochs = settings.reschedule && !settings.given.contains("schedule-epochs"),
+             warm_up_given = settings.given.contains("warm-up");
   each_member([&](char const* option, auto member) {
     auto& value = member(settings);
     auto const& was = member(stored);
@@ -197,6 +210,8 @@ Settings adopt_settings(Settings& settings, TensorFile const& state) {
     settings.given.insert(option);  // decided
   });
   settings.parts = stored.parts;
+  settings.part_began = stored.part_began;
+  if (settings.reschedule) require_warm_up_ahead(settings, number_of<int>(state, "epoch"), warm_up_given);
   if (for_all_epochs) settings.schedule_epochs = settings.epochs;
   return stored;
 }

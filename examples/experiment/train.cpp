@@ -42,7 +42,8 @@ class Training {
     announce();
     // Streams of the order, of crops, and of dropout, which has the seed itself.
     Batching const batching{.size = s_.batch, .seed = s_.seed ^ 0x7368756666ull, .drop_last = s_.drop_last};
-    TrainingSource source(train_, batching, {set_->augmented, RandomCrop(s_.seed ^ 0x637261706f6e7321)});
+    TrainingSource source(train_, batching,
+                          {set_->augmented, RandomCrop(s_.seed ^ 0x637261706f6e7321, protocol::padding)});
     TestSource tests(test_, {.size = test_batch, .shuffled = false});
     TrainingOptions options = training_options(s_, milestones_);
     options.on_step = [this](StepReport const& report) {
@@ -103,13 +104,18 @@ class Training {
   }
 
   void begin() {
+    auto const own = s_.out / "model.safetensors";
+    if (std::error_code none; !s_.from.empty() && std::filesystem::equivalent(s_.from_file, own, none))
+      throw DomainError(message("--from ", s_.from, ": the run would replace it by its own ", own.string()));
+    for (auto const& result : {own, s_.out / "summary.json"})
+      if (!s_.resume && std::filesystem::exists(result))
+        throw DomainError(message(result.string(), " is of a run that has no `latest` to go on from: name ",
+                                  "another folder, or move it away; with --resume a new run replaces it"));
     milestones_ = new_milestones(s_);
     model_.network->start(s_.initialiser, s_.seed);
     if (s_.from.empty()) return;
-    auto const own = s_.out / "model.safetensors";
-    if (std::error_code none; std::filesystem::equivalent(s_.from_file, own, none))
-      throw DomainError(message("--from ", s_.from, ": the run would replace it by its own ", own.string()));
     ModelFile const from = read_model(s_.from_file, s_.from_checksum);
+    require_finite_tensors(from.content);
     s_.from_checksum = from.checksum;
     if (has_dictionaries_for(*model_.entry, from.content))
       start_from(from.content);
@@ -143,6 +149,13 @@ class Training {
       notes_.start = start->second;
     if (state.metadata.contains("problems"))
       solved_before_ = {number_of<Index>(state, "problems"), number_of<Index>(state, "solved again")};
+    if (s_.reschedule && position == 0 && s_.epochs <= epoch) {
+      if (s_.all_runs.empty())
+        throw DomainError(message("--reschedule: ", s_.out.string(), " holds a run that has done ", epoch,
+                                  " epochs, with none to come: --epochs N, with N > ", epoch));
+      s_.reschedule = false;  // of several seeds, one that is done
+      each_member([&](char const*, auto member) { member(s_) = member(before); });
+    }
     if (s_.reschedule) {
       if (position > 0)
         throw DomainError(message("--reschedule: epoch ", epoch + 1, " is not done; --resume --epochs ",
@@ -200,9 +213,19 @@ class Training {
     std::printf("%s on %s: %td images to train, %td to test, %d epochs %s, batches of %td, %s\n",
                 options_of(*model_.entry).c_str(), s_.dataset.c_str(), images_.train, images_.test, s_.epochs,
                 schedule_text(s_, milestones_).c_str(), s_.batch, s_.place.name().c_str());
-    if (auto const& found = checkpoints_.found(); found && found->step > 0)
-      std::printf("going on after epoch %s, batch %s\n", text_of(found->state, "epoch").c_str(),
-                  text_of(found->state, "position").c_str());
+    if (s_.epochs > s_.schedule_epochs)
+      std::printf("the schedule is for %d epoch%s; --resume --reschedule makes another\n", s_.schedule_epochs,
+                  s_.schedule_epochs == 1 ? "" : "s");
+    if (auto const& found = checkpoints_.found(); found && found->step > 0) {
+      int const epoch = number_of<int>(found->state, "epoch");
+      Index const position = number_of<Index>(found->state, "position"),
+                  batches = (images_.train + (s_.drop_last ? 0 : s_.batch - 1)) / s_.batch;
+      double const time = epoch + static_cast<double>(position) / static_cast<double>(batches);
+      std::printf("going on after epoch %d, batch %td", epoch, position);
+      if (epoch < s_.epochs)
+        std::printf(", at rate %.3g", training_options(s_, milestones_).schedule.at(time));
+      std::printf("\n");
+    }
     std::fflush(stdout);
   }
 

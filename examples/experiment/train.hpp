@@ -40,6 +40,7 @@ struct Settings {
   std::set<std::string> given{};       ///< names of the options on the command line
   std::filesystem::path from_file{};   ///< what `from` names
   std::vector<std::string> parts{};    ///< options of the commands whose runs --reschedule went on with
+  int part_began = 0;                  ///< after so many epochs the last --reschedule did
   std::filesystem::path all_runs{};    ///< the folder of --seeds, where this run is one of them
 };
 

@@ -339,6 +339,26 @@ def from_a_model(work):
     found, output = run(*first, "--epochs", "0", "--from", model, "--out", work / "first")
     assert found == 1 and "the run would replace it by its own" in output, output
 
+    # Results without a checkpoint are not written over.
+    before = model.read_bytes()
+    found, output = run(*first, "--epochs", "0", "--out", work / "first")
+    assert found == 1 and f"{model} is of a run that has no `latest`" in output and "--resume" in output, output
+    model.rename(work / "moved")
+    found, output = run(*first, "--epochs", "0", "--out", work / "first")
+    assert found == 1 and "summary.json is of a run that has no `latest`" in output, output
+    assert (work / "moved").read_bytes() == before and not (work / "first" / "latest").exists()
+
+    # What is not finite is refused when it is read.
+    tensors, metadata = read_safetensors(work / "moved")
+    name = next(name for name in tensors if name.endswith(".W"))
+    for wrong, text in [(float("nan"), "nan"), (float("inf"), "inf")]:
+        dtype, shape, raw = tensors[name]
+        write_safetensors(work / text, {**tensors, name: (dtype, shape, raw[:-4] + struct.pack("<f", wrong))}, metadata)
+        found, output = run(*first, "--epochs", "1", "--from", work / text, "--out", work / f"from {text}")
+        assert found == 1 and f"{work / text}: an entry of {name} is " in output and "diverged" not in output, output
+        found, output = run("inspect", "--checkpoint", work / text)
+        assert found == 1 and f"an entry of {name} is " in output and "kappa" not in output, output
+
     # What was said is kept, and the file is not needed any more.
     (work / "my model").unlink()
     folder = work / "once" / "run"
@@ -398,14 +418,31 @@ def longer(work):
     train_once(*short, "--epochs", "2", "--out", "new")
     output = train_once("--resume", "--epochs", "4", "--lr", "0.02", "--out", "new", status=1)
     assert "cannot become 0.02 on the way without --reschedule" in output, output
-    train_once("--resume", "--epochs", "4", "--reschedule", "--lr", "0.02", "--out", "new")
+    output = train_once("--resume", "--reschedule", "--lr", "0.02", "--out", "new", status=1)
+    assert "has done 2 epochs, with none to come: --epochs N, with N > 2" in output, output
+    output = train_once("--resume", "--epochs", "4", "--reschedule", "--warm-up", "2", "--out", "new", status=1)
+    assert "--warm-up 2 is counted from the first epoch, and 2 are done" in output, output
+    output = train_once("--resume", "--epochs", "4", "--reschedule", "--lr", "0.02", "--out", "new")
+    assert "going on after epoch 2, batch 0, at rate 0.004\n" in output, output
     train_once("--resume", "--epochs", "5", "--reschedule", "--schedule-epochs", "50", "--out", "new")
-    train_once("--resume", "--epochs", "6", "--out", "new")
+    output = train_once("--resume", "--epochs", "6", "--out", "new")
+    assert "the schedule is for" not in output, output
     rates = [float(row[1]) for row in rows_of(once / "new")[1:]]
     expected = [0.05, 0.01, 0.02 * 0.2, 0.02 * 0.04, 0.02, 0.02]
     assert all(abs(rate - right) < 1e-12 for rate, right in zip(rates, expected, strict=True)), rates
     assert summary_of("new")["command"].count(" && ") == 2, summary_of("new")["command"]
     check_repeats("new")
+
+    # A warm-up that is over is no part of a new schedule, nor are schedules by which nothing was trained.
+    train_once(*short, "--epochs", "1", "--warm-up", "1", "--out", "warm")
+    output = train_once("--resume", "--epochs", "2", "--out", "warm")
+    assert "the schedule is for 1 epoch; --resume --reschedule makes another\n" in output, output
+    output = train_once("--resume", "--reschedule", "--epochs", "3", "--out", "warm")
+    assert "warmed up" not in output and "--warm-up 0 " in summary_of("warm")["command"], output
+    train_once("--resume", "--reschedule", "--epochs", "5", "--lr", "1e29", "--out", "warm", status=3)
+    train_once("--resume", "--reschedule", "--epochs", "5", "--lr", "0.01", "--out", "warm")
+    assert "1e+29" not in summary_of("warm")["command"], summary_of("warm")["command"]
+    check_repeats("warm")
     for arguments, status, text in [(["--reschedule"], 2, "--resume"),
                                     (["--reschedule", "--resume", "--net", "plainnet"], 1, "has no run that could go on")]:
         assert text in train_once(*arguments, "--out", "none", status=status)
