@@ -11,6 +11,22 @@
 
 namespace experiment {
 
+/// A folder that is made where there is none, and goes again where nothing was put into it.
+class MadeFolder {
+ public:
+  explicit MadeFolder(std::filesystem::path folder)
+      : folder_(std::move(folder)), made_(std::filesystem::create_directories(folder_)) {}
+  MadeFolder(MadeFolder const&) = delete;
+  MadeFolder& operator=(MadeFolder const&) = delete;
+  ~MadeFolder() {
+    if (std::error_code none; made_) std::filesystem::remove(folder_, none);  // one with files stays
+  }
+
+ private:
+  std::filesystem::path folder_;
+  bool made_;
+};
+
 /// Only one process at a time trains in a folder. The system unlocks it when the process ends,
 /// however it does.
 class FolderLock {

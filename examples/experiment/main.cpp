@@ -84,7 +84,8 @@ void add_network(CLI::App& app, Settings& s) {
       ->capture_default_str();
   app.add_option("--widen", s.widen, "how many times as many channels, for wideresnet")
       ->capture_default_str();
-  app.add_option("--steps", s.steps, "T, the updates of each Q-metric ReLU (2 for detrame-...)")
+  app.add_option("--steps", s.steps,
+                 "T, the updates of each Q-metric ReLU (2 for detrame-...; 3 for detrame-deep-dictionary)")
       ->check(in_range("steps"));
   app.add_option("--dataset", s.dataset, "the data")
       ->check(CLI::IsMember(choices("dataset")))
@@ -318,8 +319,11 @@ int run(int argc, char** argv) {
 
   if (*training) {
     listen_to_signals();
-    bool const several = !settings.seeds.empty() || (settings.resume && has_seeds(settings.out));
-    return several ? train_seeds(settings) : train(settings).status;
+    bool const several = !settings.seeds.empty() ||
+                         (settings.resume && !settings.given.contains("seed") && has_seeds(settings.out));
+    if (several) return train_seeds(settings);
+    require_no_seeds(settings);
+    return train(settings).status;
   }
   if (*evaluation) evaluate_model(asked);
   if (*prediction) predict_file(asked);

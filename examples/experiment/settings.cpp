@@ -44,7 +44,7 @@ void set_defaults(Settings& s) {
   if (!s.given.contains("lr")) s.rate = adamw ? 1e-3 : set.rate;
   if (adamw && !s.given.contains("weight-decay")) s.weight_decay = AdamW().weight_decay;
   if (!s.given.contains("schedule-epochs")) s.schedule_epochs = s.epochs;
-  if (is_twin(s) && !s.given.contains("steps")) s.steps = 2;
+  if (is_twin(s) && !s.given.contains("steps")) s.steps = s.net == "detrame-deep-dictionary" ? 3 : 2;
 }
 
 /// " --out 'my run'", or " --out='-run'"; `word` is as a shell reads it.

@@ -93,6 +93,10 @@ class Training {
       if (part->samples() == 0)
         throw FormatError(message(s_.data.string(), ": expected ", part == &train_ ? "training" : "test",
                                   " images, found none"));
+    if (s_.drop_last && train_.samples() < s_.batch)
+      throw DomainError(message("--drop-last: there is no other batch, as --batch ", s_.batch,
+                                " is more than the ", train_.samples(), " training images",
+                                s_.limit > 0 ? message(" (--limit ", s_.limit, ")") : ""));
     fingerprints_ = {fingerprint(train_), fingerprint(test_)};
     images_ = {train_.samples(), test_.samples(),
                std::vector<Index>(static_cast<std::size_t>(set_->classes))};
@@ -128,8 +132,11 @@ class Training {
     auto const some = unpacked(subset(test_, 0, std::min<Index>(100, test_.samples())));
     notes_.start =
         distance_text(start_from_dictionaries(*model_.network, dictionaries, s_.place, some.images));
-    if (auto const tested = test(*model_.network, test_, interrupted))
-      notes_.start += message(", test accuracy ", number_text(100 * tested->accuracy()), " %");
+    if (auto const tested = test(*model_.network, test_, interrupted)) {
+      std::array<char, 8> percent;
+      std::snprintf(percent.data(), percent.size(), "%.2f", 100 * tested->accuracy());
+      notes_.start += message(", test accuracy ", percent.data(), " %");
+    }
     std::printf("at the start %s\n", notes_.start.c_str());
   }
 
@@ -285,9 +292,11 @@ class Training {
 
 }  // namespace
 
-Ended train(Settings settings) {
-  std::filesystem::create_directories(settings.out);
-  return Training(std::move(settings)).run();
+Ended train(Settings settings, std::function<void()> const& begins) {
+  MadeFolder const folder(settings.out);
+  Training training(std::move(settings));
+  begins();
+  return training.run();
 }
 
 }  // namespace experiment

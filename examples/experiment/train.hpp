@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -59,15 +60,19 @@ struct Ended {
   std::optional<double> accuracy;
 };
 
-/// Trains one run, or goes on with it.
-Ended train(Settings settings);
+/// Trains one run, or goes on with it. `begins` is called when nothing can be refused any more, before the
+/// first step.
+Ended train(Settings settings, std::function<void()> const& begins = [] {});
 
 /// Trains a run for each of --seeds, or goes on with those of a folder, and prints mean and deviation.
-/// Returns the exit status.
+/// Returns the exit status. What is refused changes nothing.
 int train_seeds(Settings const& settings);
 
 /// Whether a folder is that of --seeds.
 bool has_seeds(std::filesystem::path const& folder);
+
+/// Refuses one run in a folder of --seeds.
+void require_no_seeds(Settings const& settings);
 
 /// The command that repeats a run with these settings, to be typed into a shell: all of them but those that
 /// the network and the data set have anyway.

@@ -599,9 +599,21 @@ def several_seeds(work):
                                     (["--seeds", "1..9999999"], 2, "is no list"), (["--seeds", "1,"], 2, "is no list"),
                                     (["--seeds", "1..2", "--seed", "1"], 2, "--seed"),
                                     (["--resume", "--reschedule"], 1, "have a folder each, which --out has to name"),
-                                    (["--seeds", "3..4"], 1, "--resume goes on with it")]:
+                                    (["--seeds", "3..4"], 1, "--resume goes on with them"),
+                                    (["--seed", "3"], 1, "--resume goes on with them"),
+                                    (["--resume", "--seed", "3"], 1, "holds the runs of --seeds"),
+                                    (["--resume", "--seeds", "9", "--lr", ".1"], 1, "seed-3 holds a run with --lr 0.05"),
+                                    (["--resume", "--seeds", "9,3", "--lr", ".1"], 1, "holds a run with --lr 0.05")]:
         found, output = run("train", *arguments, "--out", out)
         assert found == status and text in output, f"{arguments}: status {found}\n{output}"
+        # What is refused changes nothing; what was listed stays so.
+        assert (out / "seeds").read_text() == "3\n5\n6\n4\n" and not (out / "seed-9").exists(), arguments
+    (out / "seeds").write_text("9\n")  # as a list that names none of those that are there
+    output = succeed("train", "--resume", "--out", out)
+    assert len(rows_of(out / "seed-9")) == 4, output
+
+    status, output = run("train", *short, "--seeds", "3,5", "--out", work / "3")
+    assert status == 1 and "holds a run, at step-" in output and not (work / "3" / "seeds").exists(), output
 
 
 def dictionaries(work):
@@ -636,6 +648,7 @@ def dictionaries(work):
                          work / "whole" / "model.safetensors", "--out", folder)
         start = summary_of(folder.name)["start"]
         assert f"at the start {start}" in output and "layer by layer, test accuracy" in start, (start, output)
+        assert len(start.split()[-2].split(".")[1]) == 2, start
         distances.append(float(start.split()[2]))
         assert "solved_again_share" not in summary_of(folder.name)
     assert distances[1] < distances[0], distances
@@ -769,9 +782,14 @@ def refusals(work):
         (["train", "--out", work / "b", "--resume"], 1, "there is no checkpoint to go on from"),
         (["evaluate", "--checkpoint", work / "none"], 1, "expected a safetensors file, found no such file"),
         (["info", "--net", "resnet", "--depth", "9"], 1, "is not compiled in"),
+        (["train", "--out", work / "c", "--net", "plainnet", "--drop-last", "--limit", "50"], 1,
+         "--drop-last: there is no other batch, as --batch 128 is more than the 50 training images (--limit 50)"),
     ]:
         found, output = run(*arguments)
         assert found == status and text in output, f"{arguments}: status {found}\n{output}"
+    assert not (work / "c").exists()
+    output = run("info", "--net", "detrame-deep-dictionary")[1]
+    assert "--steps 3" in output.split("\n")[0], output
 
     diverging = ["train", *TWIN, "--out", work / "far"]
     diverging[diverging.index("--lr") + 1] = "1e8"
@@ -980,6 +998,10 @@ def formats(work):
         write_safetensors(work / "in", {"images": tensor, **foreign})
         succeed("predict", "--checkpoint", model, "--input", work / "in", "--output", work / name)
     assert read_safetensors(work / "F32") == read_safetensors(work / "U8")
+    for pixel in 7., -.5, float("inf"):
+        write_safetensors(work / "in", {"images": ("F32", [1, 1, 8, 8], struct.pack("<64f", *[0.5] * 63, pixel))})
+        status, output = run("predict", "--checkpoint", model, "--input", work / "in", "--output", work / "x")
+        assert status == 1 and "F32 in [0, 1], found" in output and "in image 0; bytes" in output, output
     for name, kind in {"I64": "q", "I32": "i", "U8": "B", "I16": "h", "U64": "Q"}.items():
         write_safetensors(work / "in", {"images": images["U8"], **foreign,
                                         "labels": (name, [3], struct.pack(f"<3{kind}", 0, 1, 9))})
