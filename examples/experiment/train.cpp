@@ -156,13 +156,9 @@ class Training {
       notes_.start = start->second;
     if (state.metadata.contains("problems"))
       solved_before_ = {number_of<Index>(state, "problems"), number_of<Index>(state, "solved again")};
-    if (s_.reschedule && position == 0 && s_.epochs <= epoch) {
-      if (s_.all_runs.empty())
-        throw DomainError(message("--reschedule: ", s_.out.string(), " holds a run that has done ", epoch,
-                                  " epochs, with none to come: --epochs N, with N > ", epoch));
-      s_.reschedule = false;  // of several seeds, one that is done
-      each_member([&](char const*, auto member) { member(s_) = member(before); });
-    }
+    if (s_.reschedule && position == 0 && s_.epochs <= epoch)
+      throw DomainError(message("--reschedule: ", s_.out.string(), " holds a run that has done ", epoch,
+                                " epochs, with none to come: --epochs N, with N > ", epoch));
     if (s_.reschedule) {
       if (position > 0)
         throw DomainError(message("--reschedule: epoch ", epoch + 1, " is not done; --resume --epochs ",
