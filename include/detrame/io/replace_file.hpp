@@ -40,7 +40,7 @@ inline std::optional<std::string_view> replaced_target(std::string_view file) {
 ///           (2) without commit, or when anything fails, the new file is removed and the target left alone;
 ///           (3) std::filesystem::filesystem_error with the file and the system's reason;
 ///           (4) what a process that is killed leaves behind is called as replaced_target says;
-///           (5) a link stays, and the file that it leads to is replaced; a device, pipe or folder is refused.
+///           (5) a link stays, and the file it leads to is replaced; a device, pipe or folder is refused.
 /// Tested    tests/io/safetensors_test.cpp
 class ReplacedFile {
  public:
