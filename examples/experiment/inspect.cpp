@@ -48,8 +48,9 @@ HostMatrix<float> images_of(TensorFile const& file, Model const& model) {
       for (Index site = 0; site < in.sites(); ++site, ++entry)
         if (float& x = data.images(c, i * in.sites() + site); bytes)
           x = static_cast<float>(t.bytes[static_cast<std::size_t>(entry)]) / 255.f;
-        else
-          std::memcpy(&x, t.bytes.data() + 4 * entry, 4);
+        else if (std::memcpy(&x, t.bytes.data() + 4 * entry, 4); x < 0 || x > 1)
+          throw FormatError(message(file.name, ": tensor images: expected pixels of F32 in [0, 1], found ", x,
+                                    " in image ", i, "; bytes, of which 255 is 1, are U8"));
   scale_images(data, model.scale);
   return std::move(data.images);
 }
