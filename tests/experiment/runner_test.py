@@ -550,7 +550,7 @@ def options(work):
         (["--optimiser", "lion"], 2, "--optimiser: lion not in {sgd,adamw}"),
         (["--clip", "-1"], 2, "--clip: -1 is not in [0, 1e+30]"),
         (["--warm-up", "nan"], 2, "--warm-up: nan is not in [0, 1e+06]"),
-        (["--drop-last", "--limit", "100"], 1, "the number of samples in an epoch = 0"),
+        (["--drop-last", "--limit", "100"], 1, "--batch 128 is more than the 100 training images (--limit 100)"),
     ]:
         found, output = run("train", *arguments, "--out", work / "x")
         assert found == status and text in output, f"{arguments}: status {found}\n{output}"
