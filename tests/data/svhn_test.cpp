@@ -86,7 +86,7 @@ Index peak_resident() {
   return 0;
 }
 
-/// Gives back what tests before this one left in the heap, where it would serve again, and forgets their peak.
+/// Gives back what tests before left in the heap, where it would serve again, and forgets their peak.
 void forget_peak() {
 #ifdef __GLIBC__
   ::malloc_trim(0);
