@@ -73,6 +73,7 @@ Content content_of(std::size_t n, double first_label) {
   return content;
 }
 
+#if !defined(DETRAME_TEST_ASAN)  // whose own memory would be counted too
 /// The most memory that this process has had resident, in bytes; 0 where the system does not say.
 Index peak_resident() {
   std::ifstream status("/proc/self/status");
@@ -110,6 +111,7 @@ int in_a_child(F const& f) {
   ::waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
+#endif
 
 }  // namespace
 
@@ -140,7 +142,7 @@ TEST_CASE("svhn: the images of several files follow one another, up to the limit
                                  "extra_32x32.mat: expected a MATLAB file, found no such file");
 }
 
-#if !defined(DETRAME_TEST_ASAN)  // whose own memory is counted too
+#if !defined(DETRAME_TEST_ASAN)
 TEST_CASE("svhn: reading takes the bytes of the images, training on them two batches more") {
   if (peak_resident() == 0) return;
   TemporaryFolder const folder("svhn");
