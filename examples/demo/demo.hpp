@@ -45,11 +45,4 @@ Run train_dictionaries(Digits const& digits, std::uint64_t seed);
 /// Writes text to a file beside its place, then renames: never half a file.
 void write_file(std::filesystem::path const& file, std::string const& text);
 
-/// A line that is written over while work goes on; nothing where the output is not a terminal.
-class Progress {
- public:
-  void show(std::string const& line) const;
-  void clear() const;
-};
-
 }  // namespace demo

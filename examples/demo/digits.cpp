@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 
 #include "demo.hpp"
@@ -56,13 +53,5 @@ void write_file(std::filesystem::path const& file, std::string const& text) {
   stream.close();
   std::filesystem::rename(beside, file);
 }
-
-void Progress::show(std::string const& line) const {
-  if (isatty(STDOUT_FILENO) == 0) return;
-  std::printf("\r\033[K%s", line.c_str());
-  std::fflush(stdout);
-}
-
-void Progress::clear() const { show(""); }
 
 }  // namespace demo

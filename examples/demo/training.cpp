@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -6,12 +8,14 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <iostream>
 #include <sstream>
 #include <thread>
 #include <utility>
 
 #include "demo.hpp"
 #include "detrame/core/errors.hpp"
+#include "detrame/train/status_line.hpp"
 
 namespace demo {
 
@@ -50,13 +54,13 @@ void train_all(std::vector<Network>& networks, int seeds) {
   };
   std::vector<std::jthread> threads;
   for (unsigned t = 0; t < std::max(1u, std::thread::hardware_concurrency()); ++t) threads.emplace_back(work);
-  Progress const progress;
+  detrame::StatusLine status(std::cout, isatty(STDOUT_FILENO) != 0);
   while (done < jobs) {
-    progress.show(detrame::message("   training: ", done.load(), " of ", jobs, " runs done"));
+    status.show(detrame::message("   training: ", done.load(), " of ", jobs, " runs done"));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   threads.clear();
-  progress.clear();
+  status.clear();
   for (auto const& e : thrown)
     if (e) std::rethrow_exception(e);
 }

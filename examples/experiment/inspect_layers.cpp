@@ -7,7 +7,7 @@
 #include "detrame/metric/near_tied_kernel.hpp"
 #include "detrame/prox/fixed_points.hpp"
 #include "inspect.hpp"
-#include "progress.hpp"
+#include "status_line.hpp"
 
 namespace experiment {
 
@@ -155,18 +155,18 @@ void print_fixed_points(Cpu<float>& cpu, QMetricLayer const& layer) {
 }
 
 /// Prints what a layer is, and returns the tied one beside it.
-Tied inspect(Cpu<float>& cpu, QMetricLayer const& layer, Progress& progress, std::string const& which) {
+Tied inspect(Cpu<float>& cpu, QMetricLayer const& layer, StatusLine& status, std::string const& which) {
   std::printf("  %s   W~ %td x %td, %td channels\n", layer.place.c_str(), layer.W.rows(), layer.W.cols(),
               layer.k());
   std::printf("    kappa          %.4g\n", static_cast<double>(kappa_of(layer.W, layer.k())));
-  progress.show(which + "fixed points");
+  status.show(which + "fixed points");
   print_fixed_points(cpu, layer);
-  progress.show(which + "a tied layer near it");
+  status.show(which + "a tied layer near it");
   Tied tied = with_structure(layer, [&](auto const& structure) {
     Cpu<double> exact(1);
     auto const free = recurrence_of(exact, structure, layer);
     auto const report = untie(exact, free, tolerance);
-    progress.clear();
+    status.clear();
     std::printf("    a prox         %s\n", report.is_prox ? "yes" : report.explanation.c_str());
     std::vector<double> s(static_cast<std::size_t>(layer.k()), 1.);
     if (report.symmetrisable)
@@ -202,7 +202,7 @@ void inspect_layers(Inspected const& asked) {
               model.dataset.c_str());
   auto const read = unpacked(subset(data, 0, std::min(forward_images, data.samples())));
   Cpu<float> cpu(asked.place.threads);
-  Progress progress;
+  StatusLine status = status_line();
   std::vector<std::pair<std::string, Tied>> all;
   auto const inputs = model.network->recurrence_inputs(read.images);
   for (auto const& input : inputs) {
@@ -219,16 +219,16 @@ void inspect_layers(Inspected const& asked) {
         stored(".b"),
         input.shape,
         host_matrix<float>(input.z.rows(), samples * sites, [&](Index i, Index j) { return input.z(i, j); })};
-    all.emplace_back(layer.place, inspect(cpu, layer, progress,
+    all.emplace_back(layer.place, inspect(cpu, layer, status,
                                           message("layer ", all.size() + 1, " of ", inputs.size(), ": ")));
   }
 
   std::printf("  accuracy with tied layers in their places\n");
   auto const accuracy = [&](char const* what, std::string const& place, TensorFile const& changed) {
-    progress.show("accuracy, " + std::string(what) + place);
+    status.show("accuracy, " + std::string(what) + place);
     model.network->load(changed);
     Tally const m = *test(*model.network, data);
-    progress.clear();
+    status.clear();
     std::printf("    %-14s %6.2f %%   loss %.4f\n", (what + place).c_str(), 100 * m.accuracy(), m.loss());
     std::fflush(stdout);
   };

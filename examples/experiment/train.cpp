@@ -7,9 +7,9 @@
 #include "deep_dictionary.hpp"
 #include "detrame/train/progress.hpp"
 #include "folder_lock.hpp"
-#include "progress.hpp"
 #include "settings.hpp"
 #include "signals.hpp"
+#include "status_line.hpp"
 
 namespace experiment {
 
@@ -51,7 +51,7 @@ class Training {
         tally_.emplace(set_->classes);
         tested_epoch_ = report.epoch;
       }
-      if (progress_.shows()) progress_.show(progress_text(report));
+      if (status_.shows()) status_.show(progress_text(report));
       return !interrupted();
     };
     options.on_epoch = [this](FitRecord const& record) {
@@ -234,7 +234,7 @@ class Training {
 
   void end_epoch(FitRecord const& record) {
     write_results(s_, model_, images_, record.history, classes_, notes_);
-    progress_.clear();
+    status_.clear();
     EpochReport const& e = record.history.back();
     std::printf("epoch %3d/%d  rate %-8.3g loss %.4f  train %6.2f %%  test %6.2f %%  %8.1f images/s  %s\n",
                 e.number, s_.epochs, e.rate, e.loss, 100 * e.accuracy, 100 * e.validation->accuracy,
@@ -243,7 +243,7 @@ class Training {
   }
 
   Ended end(Fitted const& fitted) {
-    progress_.clear();
+    status_.clear();
     FitRecord const& at = fitted.record;
     std::optional<double> accuracy;
     if (!at.history.empty() && at.history.back().validation)
@@ -264,7 +264,7 @@ class Training {
   }
 
   Diverged diverged(std::string const& what) {
-    progress_.clear();
+    status_.clear();
     return Diverged(message("training diverged ", what, ". Nothing was written since the last checkpoint in ",
                             s_.out.string(), ". A smaller rate than --lr ", s_.rate, " may help."));
   }
@@ -283,7 +283,7 @@ class Training {
   int tested_epoch_ = 0;
   Notes notes_{};
   SolvedAgain solved_before_{};  ///< before this process
-  Progress progress_;
+  StatusLine status_ = status_line();
 };
 
 }  // namespace

@@ -58,6 +58,17 @@ TEST_CASE("the line of an epoch, with a validation and without") {
 }
 
 TEST_CASE(
+    "StatusLine: at most as often as is said, at once after clear; nothing where there is no terminal") {
+  std::ostringstream terminal, file;
+  StatusLine line(terminal, true, 1e9), none(file, false, 0);
+  CHECK((line.shows() && !none.shows()));
+  for (StatusLine* const each : {&line, &none})
+    each->show("a"), each->show("b"), each->clear(), each->show("c");
+  CHECK(terminal.str() == "\ra\033[K\r\033[K\rc\033[K");
+  CHECK(file.str().empty());
+}
+
+TEST_CASE(
     "Progress: on a terminal a line that is written over, at most as often as is said; elsewhere epochs") {
   std::ostringstream terminal, file;
   Progress often(terminal, 60, true, 0), rarely(terminal, 60, true, 1e9), never(file, 60, false);

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <ostream>
 #include <string>
 
+#include "detrame/train/status_line.hpp"
 #include "detrame/train/training_options.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -55,21 +55,21 @@ inline std::string epoch_text(EpochReport const& e, int epochs) {
   return text.data();
 }
 
-/// A line that is written over while training goes on, on a terminal; on any stream a line an epoch.
+/// A StatusLine while training goes on, on a terminal; on any stream a line an epoch.
 ///
 ///   Progress progress(std::cout, options.epochs, /*terminal*/ true);
 ///   options.on_step = [&](StepReport const& report) { return progress.step(report); };
 ///   options.on_epoch = [&](FitRecord const& record) { return progress.epoch(record); };
 ///
-/// Ensures   the line is written at most every so many seconds; training is never stopped.
+/// Ensures   training is never stopped.
 /// Tested    tests/train/progress_test.cpp
 class Progress {
  public:
   Progress(std::ostream& out, int epochs, bool terminal, double every_seconds = .1)
-      : out_(out), epochs_(epochs), terminal_(terminal), every_(every_seconds) {}
+      : out_(out), epochs_(epochs), line_(out, terminal, every_seconds) {}
 
   bool step(StepReport const& report) {
-    if (terminal_) show(progress_text(report));
+    if (line_.shows()) line_.show(progress_text(report));
     return true;
   }
   bool epoch(FitRecord const& record) {
@@ -77,27 +77,13 @@ class Progress {
     out_ << epoch_text(record.history.back(), epochs_) << std::endl;
     return true;
   }
-
-  /// Writes over the line, where it is due.
-  void show(std::string const& line) {
-    auto const now = std::chrono::steady_clock::now();
-    if (shown_ && now - last_ < every_) return;
-    last_ = now;
-    shown_ = true;
-    out_ << '\r' << line << "\033[K" << std::flush;
-  }
   /// Empties the line, before others are written.
-  void clear() {
-    if (shown_) out_ << "\r\033[K" << std::flush;
-    shown_ = false;
-  }
+  void clear() { line_.clear(); }
 
  private:
   std::ostream& out_;
   int epochs_;
-  bool terminal_, shown_ = false;
-  std::chrono::duration<double> every_;
-  std::chrono::steady_clock::time_point last_{};
+  StatusLine line_;
 };
 
 }  // namespace detrame::inline DETRAME_ABI
