@@ -154,8 +154,8 @@ class Fitting {
       auto const stops = [&] { return options_.on_step && !options_.on_step(report(true)); };
       validation = evaluate(backend_, net_, loss_, theta_, validation_, stops);
       if (!validation) {
-        auto const bad = save();
-        return bad ? bad : FitStatus::stopped;
+        checkpoints_.write(backend_, kept(theta_));
+        return FitStatus::stopped;
       }
       if (!validation->finite())
         return explained(FitStatus::validation_not_finite,
@@ -169,7 +169,8 @@ class Fitting {
     at_.position = at_.samples = at_.correct = 0;
     at_.loss = at_.seconds = at_.processor_seconds = 0;
     if (best_ && best_epoch(at_.history) == at_.epoch) best_ = theta_;
-    if (auto const bad = save()) return bad;
+    checkpoints_.write(backend_, kept(theta_));
+    saved_ = std::chrono::steady_clock::now();
     bool const stops = options_.on_epoch && !options_.on_epoch(at_);
     return stops && at_.epoch < options_.epochs ? Ended(FitStatus::stopped) : std::nullopt;
   }
@@ -207,7 +208,6 @@ class Fitting {
   std::string between() const {
     return at_.position == 0 ? "before batch 1" : message("after batch ", at_.position);
   }
-
   FitState<Theta> kept(Theta& theta) {
     return {theta, names_, state_.moments, best_ ? &*best_ : nullptr, at_};
   }
@@ -264,9 +264,9 @@ class Fitting {
 ///           (2) the validation is measured after each epoch, by the inference map, and changes nothing;
 ///           (3) a checkpoint is written at the start, after each epoch and before on_epoch, at a stop by
 ///               on_step, where a layer throws NotCertified, and as `saving` says;
-///           (4) what is not finite ends training with its status. The step of a loss or of a clipped
-///               gradient that is not finite is not taken; and what is not finite is never given to
-///               `checkpoints`. Infinite scores with a finite loss are seen in the validation alone;
+///           (4) what is not finite ends training with its status: the step of such a loss, or of such a
+///               clipped gradient, is not taken, and `checkpoints` are never given it. Infinite scores of
+///               a finite loss are seen in the validation alone;
 ///           (5) `best` are the parameters after the epoch best_epoch(record.history);
 ///           (6) what source, layers, callbacks or checkpoints throw goes through.
 /// Cost      a train_step a batch, and the count of what was classified; where an epoch ends, and before a
