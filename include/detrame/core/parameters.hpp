@@ -65,6 +65,8 @@ class Path {
     return *this / std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())) / ".";
   }
   operator std::string_view() const { return {text_.data(), size_}; }
+  /// Of a layer: its path without the dot at the end.
+  std::string_view place() const { return {text_.data(), size_ == 0 ? 0 : size_ - 1}; }
 
  private:
   static constexpr std::size_t capacity = 120;

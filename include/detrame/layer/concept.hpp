@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -155,6 +156,18 @@ void walk(F&& f, L const& layer, Path const& path, typename L::Parameters const&
     layer.walk(f, path, theta, tape);
   else
     f(path, layer, theta, tape);
+}
+
+/// Walks through the layers of a network with the tape that a forward of x leaves, in training mode where
+/// nothing is dropped.
+///
+/// Cost      a forward, whose tape is allocated
+template <class F, LayerMaps L>
+void walk_forward(F&& f, typename L::Backend& backend, L const& net, typename L::Parameters const& theta,
+                  ConstView<typename L::Backend> x) {
+  auto const tape = std::make_unique<typename L::Tape>();
+  net.forward(backend, theta, x, *tape, {.dropping = false});
+  walk(f, net, Path(), theta, *tape);
 }
 
 /// What a layer, or a part of one, says that it is.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,21 +29,17 @@ std::vector<LayerCodes<typename Net::Backend::Scalar>> codes(typename Net::Backe
     return net.codes(backend, theta, x);
   } else {
     std::vector<LayerCodes<typename B::Scalar>> all;
-    auto const tape = std::make_unique<typename Net::Tape>();
-    net.forward(backend, theta, x, *tape, {.dropping = false});
-    walk(
+    walk_forward(
         [&](Path const& path, auto const&, auto const&, auto const& of_layer) {
-          std::string_view const place = path;
           auto const add = [&](ConstView<B> u) {
-            all.push_back(
-                {std::string(place.substr(0, place.empty() ? 0 : place.size() - 1)), to_host(backend, u)});
+            all.push_back({std::string(path.place()), to_host(backend, u)});
           };
           if constexpr (requires { of_layer.code.u; })  // an exact dictionary's
             add(of_layer.code.u);
           else if constexpr (requires { of_layer.u; })
             add(of_layer.u);
         },
-        net, Path(), theta, *tape);
+        backend, net, theta, x);
     return all;
   }
 }

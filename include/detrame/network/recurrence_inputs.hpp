@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,9 +29,7 @@ auto recurrence_inputs(typename Net::Backend& backend, Net const& net, typename 
     return net.recurrence_inputs(backend, theta, x);
   } else {
     std::vector<RecurrenceInput<typename B::Scalar>> all;
-    auto const tape = std::make_unique<typename Net::Tape>();
-    net.forward(backend, theta, x, *tape, {.dropping = false});
-    walk(
+    walk_forward(
         [&]<class L>(Path const& path, L const&, auto const& parameters, auto const& of_layer) {
           if constexpr (requires { ConstView<B>(of_layer.z); }) {
             constexpr std::string_view name = "W_tilde";
@@ -50,7 +47,7 @@ auto recurrence_inputs(typename Net::Backend& backend, Net const& net, typename 
                 path, parameters);
           }
         },
-        net, Path(), theta, *tape);
+        backend, net, theta, x);
     return all;
   }
 }

@@ -77,10 +77,8 @@ Summary summary(typename Net::Backend& backend, Net const& net) {
     auto const tape = std::make_unique<typename Net::Tape>();  // of no forward: large, and not looked at
     walk(
         [&]<class L>(Path const& path, L const&, typename L::Parameters const& theta, auto const&) {
-          std::string_view const place = path;
-          all.layers.push_back({std::string(place.substr(0, place.empty() ? 0 : place.size() - 1)),
-                                name_of<L>(), L::input, L::output, parameter_count(theta),
-                                multiply_adds<L>()});
+          all.layers.push_back({std::string(path.place()), name_of<L>(), L::input, L::output,
+                                parameter_count(theta), multiply_adds<L>()});
         },
         net, Path(), net.parameters(backend), *tape);
     return all;
