@@ -7,8 +7,9 @@ run. The number of parameters has a scale of logarithms. A grey line leads from 
 
 import argparse
 import csv
-import sys
 from pathlib import Path
+
+import pictures
 
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "svhn": "SVHN"}
 FAMILIES = {"PlainNet": ("o", "C0"), "ResNet": ("s", "C1"), "WideResNet": ("^", "C2")}
@@ -19,13 +20,7 @@ def main():
     parser.add_argument("csv", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    try:
-        import matplotlib
-    except ImportError:
-        sys.exit("plot_figure2.py needs matplotlib (Debian: python3-matplotlib)")
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "detrame"
-    from matplotlib import pyplot
+    pyplot = pictures.pyplot()
     from matplotlib.lines import Line2D
 
     with open(arguments.csv, newline="") as f:
@@ -62,9 +57,7 @@ def main():
         axes.set(title=title, xlabel="parameters, millions", ylim=(low, high), xscale="log")
         axes.set_xticks([.1, .3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
         axes.set_xticks([], minor=True)
-        axes.grid(color="0.92", lw=.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        pictures.plain(axes)
     panels[0].set_ylabel("test images classified rightly, %")
     entries = [Line2D([], [], ls="", marker=mark, color=colour, mfc="white", label=family)
                for family, (mark, colour) in FAMILIES.items()]
@@ -75,7 +68,7 @@ def main():
     figure.suptitle("Accuracy against the number of parameters")
     figure.legend(handles=entries, ncol=len(entries), loc="lower center", fontsize=9, frameon=False)
     figure.tight_layout(rect=(0, .06, 1, 1))
-    figure.savefig(arguments.output, metadata={"Date": None} if arguments.output.suffix == ".svg" else None)
+    pictures.save(figure, arguments.output)
     print(f"the picture is in {arguments.output}")
 
 

@@ -10,8 +10,9 @@ import argparse
 import collections
 import csv
 import math
-import sys
 from pathlib import Path
+
+import pictures
 
 NETWORKS = {"exact dictionaries": "Dictionaries, solved exactly", "ReLU": "ReLU network",
             "DeTraMe": "DeTraMe-Net, T = 3"}
@@ -35,13 +36,7 @@ def main():
     parser.add_argument("csv", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    try:
-        import matplotlib
-    except ImportError:
-        sys.exit("plot_gradients.py needs matplotlib (Debian: python3-matplotlib)")
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "detrame"
-    from matplotlib import pyplot
+    pyplot = pictures.pyplot()
 
     with open(arguments.csv, newline="") as f:
         rows = list(csv.DictReader(f))
@@ -74,15 +69,13 @@ def main():
         below.set(xlabel="number of layers", yscale="log")
         above.legend(fontsize=8)
         for each in (above, below):
-            each.grid(color="0.92", lw=.8)
-            each.set_axisbelow(True)
-            each.spines[["top", "right"]].set_visible(False)
+            pictures.plain(each)
         above.set_xticks(range(2, deepest + 1, 2))
         below.set_xticks(range(2, deepest + 1, 2))
     axes[0][0].set_ylabel("norm of the weights' gradient")
     axes[1][0].set_ylabel("norm of the gradient at the input,\nshare of that at the last layer's input")
     figure.suptitle("Gradients by layer before training (digits, 64 channels, 100 images)")
-    figure.savefig(arguments.output, metadata={"Date": None})
+    pictures.save(figure, arguments.output)
     print(f"the picture is in {arguments.output}")
 
 

@@ -13,6 +13,8 @@ import re
 import sys
 from pathlib import Path
 
+import pictures
+
 COLUMNS = "epoch", "train_loss", "test_loss", "train_accuracy", "test_accuracy"
 DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "svhn": "SVHN", "mnist": "MNIST", "usps": "USPS",
         "fashion-mnist": "Fashion-MNIST", "digits": "digits"}
@@ -79,13 +81,7 @@ def main():
     parser.add_argument("--output", type=Path)
     parser.add_argument("--title")
     arguments = parser.parse_args()
-    try:
-        import matplotlib
-    except ImportError:
-        sys.exit("plot_training.py needs matplotlib (Debian: python3-matplotlib)")
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "detrame"
-    from matplotlib import pyplot
+    pyplot = pictures.pyplot()
 
     groups = {}
     for run in arguments.runs:
@@ -110,13 +106,11 @@ def main():
     for axes in (loss, accuracy):
         axes.set(xlabel="epoch", xlim=(0 if epochs > 20 else 1, epochs))
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(color="0.92", lw=.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        pictures.plain(axes)
     accuracy.legend(fontsize=8, frameon=False, loc="lower right")
     figure.suptitle(arguments.title or " and ".join(data))
     output = arguments.output or (arguments.runs[0] if arguments.runs[0].is_dir() else arguments.runs[0].parent) / "training.svg"
-    figure.savefig(output, metadata={"Date": None} if output.suffix == ".svg" else None)
+    pictures.save(figure, output)
     print(f"the curves are in {output}")
 
 
