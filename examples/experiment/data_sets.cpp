@@ -124,6 +124,13 @@ std::filesystem::path default_folder(DataSet const& set, std::filesystem::path c
   return set.name == "fashion-mnist" && std::filesystem::is_directory(folder, none) ? folder : "";
 }
 
+std::filesystem::path data_folder(DataSet const& set, std::filesystem::path const& named) {
+  auto const folder = named.empty() ? default_folder(set) : named;
+  if (folder.empty())
+    throw DomainError(message("--data is missing: a folder with ", set.name, ": ", set.files));
+  return folder;
+}
+
 DataSet const& find_data_set(std::string_view name) {
   std::string known;
   for (DataSet const& set : data_sets()) {

@@ -35,6 +35,9 @@ std::span<DataSet const> data_sets();
 std::filesystem::path default_folder(DataSet const& set,
                                      std::filesystem::path const& packages = "/usr/share/datasets");
 
+/// The folder that was named or, where none was, the default one. DomainError where there is neither.
+std::filesystem::path data_folder(DataSet const& set, std::filesystem::path const& named);
+
 /// DomainError with all names where there is none.
 DataSet const& find_data_set(std::string_view name);
 

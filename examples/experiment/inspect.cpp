@@ -13,14 +13,10 @@
 namespace experiment {
 
 ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
-  Settings settings;
-  settings.dataset = model.dataset;
-  settings.data = asked.data;
-  settings.net = "plainnet";
-  complete(settings);
-  auto data = read_images(find_data_set(model.dataset), settings.data, Part::test, asked.limit);
-  if (data.samples() == 0)
-    throw FormatError(message(settings.data.string(), ": expected test images, found none"));
+  DataSet const& set = find_data_set(model.dataset);
+  auto const folder = data_folder(set, asked.data);
+  auto data = read_images(set, folder, Part::test, asked.limit);
+  if (data.samples() == 0) throw FormatError(message(folder.string(), ": expected test images, found none"));
   scale_images(data, model.scale);
   return data;
 }
@@ -158,15 +154,11 @@ void print_info(Entry const& entry) {
 
 float kappa_of(HostMatrix<float> const& W_tilde, Index k) {
   Cpu<float> cpu;
-  Index const taps = W_tilde.cols() / k, groups = k / W_tilde.rows();
-  auto const column = [&] { return zeros(cpu, k, 1); };
-  auto const W = to_device(cpu, W_tilde);
-  if (taps == 1)
-    return contraction(cpu, Recurrence<Cpu<float>>{DenseBlocks{groups}, W, column(), column()}).kappa;
-  auto const kernel = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(taps))));
-  ConvolutionalBlocks const structure{kernel, kernel, kernel, groups};
-  return contraction(cpu, Recurrence<Cpu<float>, ConvolutionalBlocks>{structure, W, column(), column()})
-      .kappa;
+  return with_structure(W_tilde, k, {}, [&]<class S>(S const& structure) {
+    auto const column = [&] { return zeros(cpu, k, 1); };
+    return contraction(cpu, Recurrence<Cpu<float>, S>{structure, to_device(cpu, W_tilde), column(), column()})
+        .kappa;
+  });
 }
 
 namespace {

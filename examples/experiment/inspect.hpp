@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
+#include <optional>
+
+#include "detrame/operator/convolutional_blocks.hpp"
+#include "detrame/operator/dense_blocks.hpp"
 #include "train.hpp"
 
 namespace experiment {
@@ -15,8 +20,18 @@ struct Inspected {
 /// The test images of a model's data set, scaled as it reads them.
 ImageBytes<float> test_images(Model const& model, Inspected const& asked);
 
-/// kappa of free parameters (C7), whose sizes say the structure: W~ is kg x (taps k). It holds for images of
-/// every size.
+/// use(structure): that of free parameters whose sizes say it, W~ being kg x (taps k), on images of a shape or,
+/// where none is given, of the size of a kernel.
+template <class Use>
+auto with_structure(HostMatrix<float> const& W_tilde, Index k, std::optional<Shape> image, Use const& use) {
+  Index const groups = k / W_tilde.rows(), taps = W_tilde.cols() / k;
+  if (taps == 1) return use(DenseBlocks{groups});
+  auto const kernel = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(taps))));
+  if (!image) image = Shape{k, kernel, kernel};
+  return use(ConvolutionalBlocks{image->height, image->width, kernel, groups});
+}
+
+/// kappa of free parameters (C7), whose sizes say the structure. It holds for images of every size.
 float kappa_of(HostMatrix<float> const& W_tilde, Index k);
 
 /// Loss and accuracy of a model on the test images.

@@ -27,7 +27,6 @@ struct QMetricLayer {
   HostMatrix<float> z;
 
   Index k() const { return h.rows(); }
-  Index taps() const { return W.cols() / k(); }
 };
 
 /// What a layer becomes where the nearest tied one takes its place.
@@ -40,15 +39,6 @@ struct Tied {
 template <class To, class From>
 HostMatrix<To> rounded(HostMatrix<From> const& m) {
   return host_matrix<To>(m.rows(), m.cols(), [&](Index i, Index j) { return static_cast<To>(m(i, j)); });
-}
-
-/// use(structure), the one that the sizes of W~ say, for images of the layer's size.
-template <class Use>
-auto with_structure(QMetricLayer const& layer, Use const& use) {
-  Index const groups = layer.k() / layer.W.rows();
-  if (layer.taps() == 1) return use(DenseBlocks{groups});
-  auto const kernel = static_cast<Index>(std::lround(std::sqrt(static_cast<double>(layer.taps()))));
-  return use(ConvolutionalBlocks{layer.shape.height, layer.shape.width, kernel, groups});
 }
 
 template <Backend B, class S>
@@ -137,7 +127,7 @@ void print_fixed_points(Cpu<float>& cpu, QMetricLayer const& layer) {
                                  return 2 * largest *
                                         random.uniform<float>(static_cast<std::uint64_t>(j * z.rows() + i));
                                })));
-  FixedPoints const found = with_structure(layer, [&](auto const& structure) {
+  FixedPoints const found = with_structure(layer.W, layer.k(), layer.shape, [&](auto const& structure) {
     auto const r = recurrence_of(cpu, structure, layer);
     Matrix<Cpu<float>> const Z = to_device(cpu, z);
     return fixed_points(cpu, structure, formula::NonnegativeShrinkage{}, ConstView<Cpu<float>>(r.W_tilde),
@@ -162,7 +152,7 @@ Tied inspect(Cpu<float>& cpu, QMetricLayer const& layer, StatusLine& status, std
   status.show(which + "fixed points");
   print_fixed_points(cpu, layer);
   status.show(which + "a tied layer near it");
-  Tied tied = with_structure(layer, [&](auto const& structure) {
+  Tied tied = with_structure(layer.W, layer.k(), layer.shape, [&](auto const& structure) {
     Cpu<double> exact(1);
     auto const free = recurrence_of(exact, structure, layer);
     auto const report = untie(exact, free, tolerance);

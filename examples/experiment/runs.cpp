@@ -225,20 +225,26 @@ Run const* longest(std::vector<Run> const& runs, bool of_exact_dictionaries) {
   return best;
 }
 
-std::string accuracy_text(std::vector<Run> const& runs) {
-  double const n = static_cast<double>(runs.size());
+std::string mean_text(std::vector<double> const& numbers) {
+  double const n = static_cast<double>(numbers.size());
   double mean = 0, squares = 0;
-  for (Run const& run : runs) mean += 100 * run.accuracy / n;
-  for (Run const& run : runs) squares += (100 * run.accuracy - mean) * (100 * run.accuracy - mean);
+  for (double const number : numbers) mean += number / n;
+  for (double const number : numbers) squares += (number - mean) * (number - mean);
   char text[64];
-  if (runs.size() > 1)
+  if (numbers.size() > 1)
     std::snprintf(text, sizeof text, "%.2f +- %.2f", mean, std::sqrt(squares / (n - 1)));
   else
     std::snprintf(text, sizeof text, "%.2f", mean);
+  return text;
+}
+
+std::string accuracy_text(std::vector<Run> const& runs) {
+  std::vector<double> accuracies;
+  for (Run const& run : runs) accuracies.push_back(100 * run.accuracy);
   Run const& one = runs.at(0);
-  return message(text, " (", runs.size(), runs.size() == 1 ? " seed, " : " seeds, ", one.epochs, " of ",
-                 find_data_set(one.dataset).epochs, " epochs", one.others.empty() ? "" : ", ", one.others,
-                 ")");
+  return message(mean_text(accuracies), " (", runs.size(), runs.size() == 1 ? " seed, " : " seeds, ",
+                 one.epochs, " of ", find_data_set(one.dataset).epochs, " epochs",
+                 one.others.empty() ? "" : ", ", one.others, ")");
 }
 
 }  // namespace experiment

@@ -44,6 +44,9 @@ Runs read_runs(std::filesystem::path const& folder);
 /// else; with any settings, those of one kind, which have the most images and then the most epochs.
 std::vector<Run> best_runs(std::vector<Run> const& runs, Row const& row, bool any_settings = false);
 
+/// "82.00 +- 1.00": the mean of some numbers and, of more than one, their deviation (n - 1).
+std::string mean_text(std::vector<double> const& numbers);
+
 /// "82.00 +- 1.00 (3 seeds, 8 of 200 epochs)": the mean and the deviation (n - 1) over some runs of one kind.
 std::string accuracy_text(std::vector<Run> const& runs);
 

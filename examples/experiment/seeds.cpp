@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 #include <set>
 #include <utility>
 
 #include "detrame/io/checkpoint.hpp"
 #include "folder_lock.hpp"
+#include "runs.hpp"
 #include "settings.hpp"
 
 namespace experiment {
@@ -123,13 +123,8 @@ int train_seeds(Settings const& given) {
     if (ended.status != 0) return ended.status;
     if (ended.accuracy) accuracies.push_back(100 * *ended.accuracy);
   }
-  double const n = static_cast<double>(accuracies.size());
-  double mean = 0, squares = 0;
-  for (double const accuracy : accuracies) mean += accuracy / n;
-  for (double const accuracy : accuracies) squares += (accuracy - mean) * (accuracy - mean);
   if (accuracies.size() > 1)
-    std::printf("test accuracy over %zu seeds: %.2f +- %.2f %%\n", accuracies.size(), mean,
-                std::sqrt(squares / (n - 1)));
+    std::printf("test accuracy over %zu seeds: %s %%\n", accuracies.size(), mean_text(accuracies).c_str());
   return 0;
 }
 

@@ -156,9 +156,7 @@ void complete(Settings& s) {
     throw DomainError(message(
         "--epochs ", s.epochs, ": the rate is 0 after the ", s.schedule_epochs,
         " epochs that its cosine is for (--schedule-epochs); --resume --reschedule makes another one"));
-  if (s.data.empty()) s.data = default_folder(set);
-  if (s.data.empty())
-    throw DomainError(message("--data is missing: a folder with ", s.dataset, ": ", set.files));
+  s.data = data_folder(set, s.data);
 }
 
 void require_used(Settings const& s) {
