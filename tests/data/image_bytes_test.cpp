@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/data/image_bytes.hpp"
 
-#include "allocation_counter.hpp"
+#include "data/loader_allocations.hpp"
 #include "detrame/data/loader.hpp"
 #include "detrame/data/normalise.hpp"
 #include "support.hpp"
@@ -122,17 +122,7 @@ TEST_CASE_TEMPLATE("image bytes: batches, cropped ones too, have the bits of tho
 TEST_CASE("image bytes: a loader allocates nothing after its constructor") {
   auto const data = bytes<float>(50);
   Loader loader(data, {.size = 8}, RandomCrop(seed(4)));
-  REQUIRE(allocations([] { std::vector<int> v(10); }) > 0);
-  loader.begin(0);
-  loader.next();  // the thread has started, which is the runtime's to allocate for
-  int sum = 0;
-  CHECK(allocations([&] {
-          for (std::uint64_t epoch = 1; epoch < 4; ++epoch) {
-            loader.begin(epoch);
-            while (auto const* batch = loader.next()) sum += batch->labels[0];
-          }
-        }) == 0);
-  CHECK(sum > 0);
+  check_allocates_nothing(loader);
 }
 
 TEST_CASE("image bytes: subset has its samples; what cannot be is refused") {

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <chrono>
 
-#include "allocation_counter.hpp"
+#include "data/loader_allocations.hpp"
 #include "support.hpp"
 
 using namespace detrame;
@@ -261,17 +261,7 @@ TEST_CASE("loader: an epoch may be left at any time, by another or by the end of
 TEST_CASE("loader: nothing is allocated after the constructor") {
   auto const data = images(50);
   Loader<float, RandomCrop> loader(data, {.size = 8}, RandomCrop(seed(6)));
-  double sum = 0;
-  REQUIRE(allocations([] { std::vector<int> v(10); }) > 0);
-  loader.begin(0);
-  loader.next();  // the thread has started, which is the runtime's to allocate for
-  CHECK(allocations([&] {
-          for (std::uint64_t epoch = 1; epoch < 4; ++epoch) {
-            loader.begin(epoch);
-            while (auto const* batch = loader.next()) sum += batch->labels[0];
-          }
-        }) == 0);
-  CHECK(sum > 0);
+  check_allocates_nothing(loader);
 }
 
 TEST_CASE("loader: what cannot be is refused") {
