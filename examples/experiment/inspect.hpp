@@ -20,8 +20,8 @@ struct Inspected {
 /// The test images of a model's data set, scaled as it reads them.
 ImageBytes<float> test_images(Model const& model, Inspected const& asked);
 
-/// use(structure): that of free parameters whose sizes say it, W~ being kg x (taps k), on images of a shape or,
-/// where none is given, of the size of a kernel.
+/// use(structure): that of free parameters whose sizes say it, W~ being kg x (taps k), on images of a shape
+/// or, where none is given, of the size of a kernel.
 template <class Use>
 auto with_structure(HostMatrix<float> const& W_tilde, Index k, std::optional<Shape> image, Use const& use) {
   Index const groups = k / W_tilde.rows(), taps = W_tilde.cols() / k;
