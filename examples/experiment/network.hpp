@@ -12,7 +12,9 @@
 #include "detrame/io/training_checkpoint.hpp"
 #include "detrame/network/codes.hpp"
 #include "detrame/network/recurrence_inputs.hpp"
+#include "detrame/network/solved_again.hpp"
 #include "detrame/network/summary.hpp"
+#include "detrame/train/fit_result.hpp"
 #include "detrame/train/training_options.hpp"
 
 namespace experiment {

@@ -56,6 +56,7 @@
 #include "detrame/network/recurrence_inputs.hpp"
 #include "detrame/network/repeat.hpp"
 #include "detrame/network/residual.hpp"
+#include "detrame/network/solved_again.hpp"
 #include "detrame/network/stack.hpp"
 #include "detrame/network/start_from_dictionary.hpp"
 #include "detrame/network/summary.hpp"

@@ -70,7 +70,7 @@ void check_steps(std::string const& name, Optimiser const& optimiser, Schedule c
   CAPTURE(of);
   B b;
   auto theta =
-      tensors<projected>(b, [](int n, Index i, Index, Index) { return ((5 * i + 3 * n) % 9 - 4) / 8.; });
+      tensors<projected>(b, [](int n, Index i, Index, Index) { return double((5 * i + 3 * n) % 9 - 4) / 8; });
   std::vector<Three<B, projected>> moments(
       Optimiser::moments.size(), tensors<projected>(b, [](int, Index, Index, Index) { return 0.; }));
   int clipped = 0;

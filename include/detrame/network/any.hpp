@@ -12,6 +12,7 @@
 #include "detrame/network/any_parameters.hpp"
 #include "detrame/network/codes.hpp"
 #include "detrame/network/recurrence_inputs.hpp"
+#include "detrame/network/solved_again.hpp"
 #include "detrame/network/summary.hpp"
 
 namespace detrame::inline DETRAME_ABI {

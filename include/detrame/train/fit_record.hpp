@@ -3,13 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "detrame/train/evaluate.hpp"
@@ -114,74 +111,5 @@ void require_record(std::string const& who, FitRecord const& at, int epochs, Sou
   if (static_cast<int>(at.history.size()) != at.epoch)
     throw FormatError(message(who, ": history: expected ", at.epoch, " epochs, found ", at.history.size()));
 }
-
-/// How a training ended.
-enum class FitStatus {
-  finished,             ///< all epochs are done
-  stopped_early,        ///< by EarlyStopping
-  stopped,              ///< by on_step or on_epoch
-  loss_not_finite,      ///< of a batch, whose step was not taken
-  gradient_not_finite,  ///< likewise: its norm, which only clipping asks for
-  validation_not_finite,
-  parameters_not_finite  ///< or moments: seen where an epoch ends, and before a checkpoint is written
-};
-
-constexpr std::string_view name(FitStatus status) {
-  switch (status) {
-    case FitStatus::finished: return "finished";
-    case FitStatus::stopped_early: return "stopped_early";
-    case FitStatus::stopped: return "stopped";
-    case FitStatus::loss_not_finite: return "loss_not_finite";
-    case FitStatus::gradient_not_finite: return "gradient_not_finite";
-    case FitStatus::validation_not_finite: return "validation_not_finite";
-    case FitStatus::parameters_not_finite: return "parameters_not_finite";
-  }
-  return "";
-}
-
-template <class Theta>
-struct [[nodiscard]] FitResult {
-  FitStatus status;
-  FitRecord record;
-  std::optional<Theta> best;  ///< where keep_best asked for it, and an epoch is done
-  std::string explanation;    ///< "in epoch 3, batch 7: the loss is nan"; empty where nothing is to be said
-};
-
-/// All that a training is, besides network, source and options: what a checkpoint keeps.
-template <class Theta>
-struct FitState {
-  Theta& theta;
-  std::span<std::string_view const> names;  ///< of the moments, "velocity.": before those of the parameters
-  std::span<Theta> moments;
-  Theta* best;  ///< the parameters of the best epoch so far; null where they are not kept
-  FitRecord& record;
-};
-
-/// Keeps where a training stands, so that it goes on after a stop.
-///
-///   checkpoints.write(backend, state)   keeps the state, of which nothing is written
-///   checkpoints.read(backend, state)    gives what was kept last, and true; false where nothing was
-///   checkpoints.name()                  what read reads, for messages
-///
-/// Laws: what write was given is what read gives, bit for bit; where read gives false or throws, the state is
-/// as it was.
-/// Models    NoCheckpoints, TrainingCheckpoints (io/training_checkpoint.hpp)
-template <class C, class B, class Theta>
-concept CheckpointWriter = requires(C& checkpoints, B& backend, FitState<Theta> const& state) {
-  checkpoints.write(backend, state);
-  { checkpoints.read(backend, state) } -> std::same_as<bool>;
-  { checkpoints.name() } -> std::convertible_to<std::string>;
-};
-
-/// Keeps nothing.
-struct NoCheckpoints {
-  template <class B, class State>
-  void write(B&, State const&) const {}
-  template <class B, class State>
-  bool read(B&, State const&) const {
-    return false;
-  }
-  std::string name() const { return ""; }
-};
 
 }  // namespace detrame::inline DETRAME_ABI
