@@ -27,6 +27,7 @@
 #include "detrame/layer/global_average_pool.hpp"
 #include "detrame/layer/host_parameters.hpp"
 #include "detrame/layer/majorant.hpp"
+#include "detrame/layer/inference_pullback.hpp"
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/normalised_dense.hpp"
 #include "detrame/layer/orthogonal_start.hpp"
