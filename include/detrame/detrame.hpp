@@ -79,6 +79,7 @@
 #include "detrame/robust/deep_fool.hpp"
 #include "detrame/robust/gaussian_noise.hpp"
 #include "detrame/robust/lipschitz.hpp"
+#include "detrame/robust/network_scores.hpp"
 #include "detrame/robust/perturbation_norms.hpp"
 #include "detrame/robust/pixel_scores.hpp"
 #include "detrame/robust/predicted_labels.hpp"
