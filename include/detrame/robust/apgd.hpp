@@ -41,7 +41,7 @@ inline std::vector<int> apgd_checkpoints(int steps) {
   return checkpoints;
 }
 
-/// The step of an image in APGD. At a checkpoint it is halved where less than the share rho of the steps since
+/// The step of an image in APGD. It is halved at a checkpoint where less than the share rho of steps since
 /// the one before gained, or where neither the step nor the largest loss has changed since.
 ///
 /// Tested    tests/robust/apgd_test.cpp
@@ -218,7 +218,7 @@ class ApgdRun {
 ///
 ///   z = proj(x_k + step direction(g_k)),  x_k+1 = proj(x_k + a (z - x_k) + (1 - a) (x_k - x_k-1))
 ///
-/// step = 2 epsilon at first, a the momentum, 1 in the first step; halved by ApgdStepRule at apgd_checkpoints.
+/// step = 2 epsilon at first, halved by ApgdStepRule at apgd_checkpoints; a the momentum, at first 1.
 /// An image ends where it is labelled wrong; one that never is becomes the point of largest loss of its last
 /// run.
 ///
