@@ -81,6 +81,7 @@
 #include "detrame/prox/synthesis_prox.hpp"
 #include "detrame/prox/unrolled_prox_jvp.hpp"
 #include "detrame/prox/unrolled_prox_until.hpp"
+#include "detrame/robust/apgd.hpp"
 #include "detrame/robust/attack_loss.hpp"
 #include "detrame/robust/attack_norm.hpp"
 #include "detrame/robust/attacked.hpp"
