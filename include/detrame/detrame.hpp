@@ -27,6 +27,7 @@
 #include "detrame/layer/global_average_pool.hpp"
 #include "detrame/layer/host_parameters.hpp"
 #include "detrame/layer/inference_pullback.hpp"
+#include "detrame/layer/logit_gradients.hpp"
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/pad_channels.hpp"
 #include "detrame/layer/patches.hpp"
