@@ -28,6 +28,7 @@
 #include "detrame/layer/host_parameters.hpp"
 #include "detrame/layer/majorant.hpp"
 #include "detrame/layer/inference_pullback.hpp"
+#include "detrame/layer/logit_gradients.hpp"
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/normalised_dense.hpp"
 #include "detrame/layer/orthogonal_start.hpp"
