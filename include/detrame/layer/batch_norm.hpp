@@ -86,6 +86,7 @@ struct BatchNorm {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = BatchNorm;
     using Scalar = typename B::Scalar;
     static constexpr Shape input = in, output = in;
     static std::string name() { return "Batch normalisation"; }
