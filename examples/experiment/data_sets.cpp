@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "protocol.hpp"
+#include "ranges.hpp"
 
 #ifdef DETRAME_HAS_MATIO
 #include "detrame/data/svhn.hpp"
@@ -127,7 +128,7 @@ std::filesystem::path default_folder(DataSet const& set, std::filesystem::path c
 std::filesystem::path data_folder(DataSet const& set, std::filesystem::path const& named) {
   auto const folder = named.empty() ? default_folder(set) : named;
   if (folder.empty())
-    throw DomainError(message("--data is missing: a folder with ", set.name, ": ", set.files));
+    throw WrongOption(message("--data is missing: a folder with ", set.name, ": ", set.files));
   return folder;
 }
 

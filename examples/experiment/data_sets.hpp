@@ -35,7 +35,7 @@ std::span<DataSet const> data_sets();
 std::filesystem::path default_folder(DataSet const& set,
                                      std::filesystem::path const& packages = "/usr/share/datasets");
 
-/// The folder that was named or, where none was, the default one. DomainError where there is neither.
+/// The folder that was named or, where none was, the default one. WrongOption where there is neither.
 std::filesystem::path data_folder(DataSet const& set, std::filesystem::path const& named);
 
 /// DomainError with all names where there is none.

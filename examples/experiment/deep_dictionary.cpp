@@ -19,7 +19,7 @@ double relative_distance(HostMatrix<float> const& u, HostMatrix<float> const& ex
     apart += difference * difference;
     size += e * e;
   }
-  return std::sqrt(apart / size);
+  return apart == 0 ? 0 : std::sqrt(apart / size);
 }
 
 }  // namespace

@@ -6,28 +6,43 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <vector>
 
-#include "detrame/core/errors.hpp"
+#include "ranges.hpp"
 
 namespace experiment {
 
-/// A folder that is made where there is none, and goes again where nothing was put into it.
+/// The folder that --out names is made where there is none, with those above it; they go again where nothing
+/// was put into them. WrongOption where none can be made.
 class MadeFolder {
  public:
-  explicit MadeFolder(std::filesystem::path folder)
-      : folder_(std::move(folder)), made_(std::filesystem::create_directories(folder_)) {}
+  explicit MadeFolder(std::filesystem::path const& folder) {
+    if (folder.empty()) throw WrongOption("--out is empty, must be the name of a folder");
+    std::error_code error;
+    for (auto path = folder; !path.empty() && !std::filesystem::exists(path, error);
+         path = path.parent_path())
+      made_.push_back(path);
+    std::filesystem::create_directories(folder, error);
+    if (!error) return;
+    remove_empty();
+    throw WrongOption(
+        detrame::message("--out ", folder.string(), ": no folder can be made there: ", error.message()));
+  }
   MadeFolder(MadeFolder const&) = delete;
   MadeFolder& operator=(MadeFolder const&) = delete;
-  ~MadeFolder() {
-    if (std::error_code none; made_) std::filesystem::remove(folder_, none);  // one with files stays
-  }
+  ~MadeFolder() { remove_empty(); }
 
  private:
-  std::filesystem::path folder_;
-  bool made_;
+  void remove_empty() const {
+    for (auto const& path : made_)
+      if (std::error_code none; std::filesystem::is_directory(path, none))
+        std::filesystem::remove(path, none);  // one with files stays
+  }
+
+  std::vector<std::filesystem::path> made_;  ///< the innermost first
 };
 
-/// Only one process at a time trains in a folder. The system unlocks it when the process ends,
+/// Only one process at a time works in a folder. The system unlocks it when the process ends,
 /// however it does.
 class FolderLock {
  public:
@@ -36,7 +51,7 @@ class FolderLock {
     if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
       if (descriptor_ >= 0) ::close(descriptor_);
       throw detrame::DomainError(folder.string() +
-                                 ": another process trains in this folder, or it cannot be locked");
+                                 ": another process works in this folder, or it cannot be locked");
     }
   }
   FolderLock(FolderLock const&) = delete;

@@ -73,9 +73,11 @@ void evaluate_model(Inspected const& asked) {
   Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
   auto const data = test_images(model, asked);
   Tally const m = *test(*model.network, data);
-  std::printf("%s on %td test images of %s: accuracy %.2f %% (%td correct), loss %.6f, %.1f images/s\n",
+  char loss[32];
+  std::snprintf(loss, sizeof loss, m.loss() < 1e6 ? "%.6f" : "%.6g", m.loss());
+  std::printf("%s on %td test images of %s: accuracy %.2f %% (%td correct), loss %s, %.1f images/s\n",
               options_of(*model.entry).c_str(), data.samples(), model.dataset.c_str(), 100 * m.accuracy(),
-              m.correct(), m.loss(), static_cast<double>(m.samples()) / m.seconds());
+              m.correct(), loss, static_cast<double>(m.samples()) / m.seconds());
 }
 
 void predict_file(Inspected const& asked) {

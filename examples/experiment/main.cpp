@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <CLI/CLI.hpp>
-#include <algorithm>
-#include <charconv>
 #include <cstdio>
-#include <optional>
 
 #include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/core/version.hpp"
 #include "detrame/io/metadata.hpp"
 #include "inspect.hpp"
+#include "options.hpp"
 #include "quoted.hpp"
 #include "ranges.hpp"
 #include "signals.hpp"
@@ -16,211 +13,6 @@
 namespace {
 
 using namespace experiment;
-
-std::string data_set_text() {
-  std::string text = "folder with the data: ";
-  for (DataSet const& set : data_sets())
-    text += "\n  " + std::string(set.name) + ": " + std::string(set.files);
-  return text;
-}
-
-/// "60 (digits, mnist); 200 (cifar10)": the rows' names by what they have, each once.
-template <class Rows, class Has, class Name>
-std::string grouped(Rows const& rows, Has const& has, Name const& name) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> groups;
-  for (auto const& row : rows) {
-    std::string const text = has(row), one = name(row);
-    auto group = std::find_if(groups.begin(), groups.end(), [&](auto const& g) { return g.first == text; });
-    if (group == groups.end()) group = groups.insert(group, {text, {}});
-    auto& names = group->second;
-    if (std::find(names.begin(), names.end(), one) == names.end()) names.push_back(one);
-  }
-  std::string all;
-  for (auto const& [text, names] : groups) {
-    all += (all.empty() ? "" : "; ") + text;
-    for (std::string const& one : names) all += (one == names[0] ? " (" : ", ") + one;
-    all += ")";
-  }
-  return all;
-}
-
-/// What the data sets have in a column of their table.
-template <class Column>
-std::string by_data_set(Column const& column) {
-  return grouped(data_sets(), column, [](DataSet const& set) { return std::string(set.name); });
-}
-
-std::string falls_text(DataSet const& set) {
-  std::string text = "times " + number_text(set.factor) + " after ";
-  for (double const share : set.shares) text += (share == set.shares[0] ? "" : ", ") + number_text(share);
-  return text;
-}
-
-/// The check of an option that is a number, by the one function of ranges.
-CLI::Validator in_range(std::string const& option) {
-  return CLI::Validator(
-      [option](std::string const& text) {
-        double value = 0;
-        char const* const last = text.data() + text.size();
-        auto const [end, error] = std::from_chars(text.data(), last, value);
-        return error == std::errc() && end == last ? range_error(option, value)
-                                                   : text + " is not a number " + range_text(option);
-      },
-      range_text(option));
-}
-
-/// --net, --depth, --widen, --steps, --dataset.
-void add_network(CLI::App& app, Settings& s) {
-  app.add_option(
-         "--net", s.net,
-         "the network: detrame-... has a Q-metric ReLU in place of ReLU, deepened-... one more convolution")
-      ->check(CLI::IsMember(choices("net")))
-      ->capture_default_str();
-  app.add_option(
-         "--depth", s.depth,
-         "number of layers: " + grouped(
-                                    compiled_networks(), [](Entry const& e) { return std::string(e.family); },
-                                    [](Entry const& e) { return number_text(e.depth); }))
-      ->capture_default_str();
-  app.add_option("--widen", s.widen, "how many times as many channels, for wideresnet")
-      ->capture_default_str();
-  app.add_option("--steps", s.steps,
-                 "T, the updates of each Q-metric ReLU (2 for detrame-...; 3 for detrame-deep-dictionary)")
-      ->check(in_range("steps"));
-  app.add_option("--dataset", s.dataset, "the data")
-      ->check(CLI::IsMember(choices("dataset")))
-      ->capture_default_str();
-}
-
-/// "1..5", "1,4,7": the seeds; nothing where the text is neither.
-std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text) {
-  constexpr std::size_t most = 1000;
-  std::vector<std::uint64_t> seeds;
-  while (true) {
-    std::uint64_t seed = 0;
-    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
-    if (error != std::errc() || seeds.size() == most) return std::nullopt;
-    if (std::find(seeds.begin(), seeds.end(), seed) != seeds.end()) return std::nullopt;
-    seeds.push_back(seed);
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text.empty()) return seeds;
-    if (text[0] == ',') {
-      text.remove_prefix(1);
-      continue;
-    }
-    if (seeds.size() > 1 || !text.starts_with("..")) return std::nullopt;
-    std::uint64_t last = 0;
-    auto const [stop, wrong] = std::from_chars(text.data() + 2, text.data() + text.size(), last);
-    if (wrong != std::errc() || stop != text.data() + text.size() || last <= seed || last - seed >= most)
-      return std::nullopt;
-    while (seeds.back() < last) seeds.push_back(seeds.back() + 1);
-    return seeds;
-  }
-}
-
-/// How the rate falls, and where it goes on otherwise.
-void add_schedule(CLI::App& app, Settings& s) {
-  app.add_option("--epochs", s.epochs,
-                 "how many: " + by_data_set([](DataSet const& set) { return number_text(set.epochs); }))
-      ->check(in_range("epochs"));
-  app.add_option("--lr", s.rate, "first rate: " + by_data_set([](DataSet const& set) {
-                                   return number_text(set.rate);
-                                 }) + "; of adamw 0.001")
-      ->check(in_range("lr"));
-  app.add_option("--schedule", s.schedule,
-                 "how the rate falls: in steps, at shares of the epochs: " + by_data_set(falls_text) +
-                     "; or by half a cosine to 0")
-      ->check(CLI::IsMember(choices("schedule")))
-      ->capture_default_str();
-  app.add_option("--schedule-epochs", s.schedule_epochs, "epochs that the schedule is made for (--epochs)")
-      ->check(in_range("schedule-epochs"));
-  app.add_option("--warm-up", s.warm_up,
-                 "epochs, or a part of one, in which the rate grows from a tenth of it")
-      ->check(in_range("warm-up"))
-      ->capture_default_str();
-  app.add_flag(
-         "--reschedule", s.reschedule,
-         "with --resume: from here on a new schedule, of --epochs, --lr, --schedule, --schedule-epochs and "
-         "--warm-up, which count from the first epoch of all")
-      ->needs("--resume");
-}
-
-void add_optimiser(CLI::App& app, Settings& s) {
-  app.add_option("--optimiser", s.optimiser, "sgd, with momentum, or adamw (arXiv 1711.05101)")
-      ->check(CLI::IsMember(choices("optimiser")))
-      ->capture_default_str();
-  app.add_option("--batch", s.batch, "images in a batch")->check(in_range("batch"))->capture_default_str();
-  app.add_flag("--drop-last", s.drop_last, "leave out the last batch of an epoch where it has less images");
-  app.add_option("--momentum", s.momentum, "of SGD, in [0, 1)")
-      ->check(in_range("momentum"))
-      ->capture_default_str();
-  app.add_flag("--nesterov", s.nesterov, "Nesterov's momentum, of SGD");
-  app.add_option("--weight-decay", s.weight_decay, "of SGD; beside the rate for adamw, where it is 0.01")
-      ->check(in_range("weight-decay"))
-      ->capture_default_str();
-  app.add_option("--decays", s.decays, "what decays: all parameters, or weights (W and W~) alone")
-      ->check(CLI::IsMember(choices("decays")))
-      ->capture_default_str();
-  app.add_option("--clip", s.clip, "the largest norm of a gradient, beyond which it is scaled; 0: any")
-      ->check(in_range("clip"))
-      ->capture_default_str();
-}
-
-void add_start(CLI::App& app, Settings& s) {
-  app.add_option(
-         "--initialiser", s.initialiser,
-         "relu (W~ = 0, so that a Q-metric ReLU is a ReLU) or random (W~ normal); he or glorot: relu, "
-         "with W by their laws; algorithm2: all at random")
-      ->check(CLI::IsMember(choices("initialiser")))
-      ->capture_default_str();
-  app.add_option(
-         "--from", s.from_file,
-         "a model to start from, in place of --initialiser: its parameters by name and shape, with any T")
-      ->excludes("--initialiser");
-  app.add_option("--from-checksum", s.from_checksum, "refuse --from where it has another (that is printed)")
-      ->needs("--from");
-  app.add_option("--seed", s.seed, "of the start, the order, crops and dropout")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_option_function<std::string>(
-         "--seeds", [&s](std::string const& text) { s.seeds = *seeds_in(text); },
-         "1..5 or 1,4,7: a run of each seed, in folders seed-1 ... of --out; then mean and deviation")
-      ->check(CLI::Validator(
-          [](std::string const& text) {
-            return seeds_in(text) ? "" : text + " is no list of at most 1000 seeds, as 1..5 or 1,4,7";
-          },
-          ""))
-      ->excludes("--seed");
-}
-
-void add_training(CLI::App& app, Settings& s) {
-  add_network(app, s);
-  app.add_option("--data", s.data, data_set_text());
-  app.add_option("--out", s.out, "folder for checkpoints and results (required)");
-  app.add_flag(
-      "--resume", s.resume,
-      "go on from the latest checkpoint in --out, with the settings that it has, to --epochs where they are "
-      "given; where there is none, start");
-  add_schedule(app, s);
-  add_optimiser(app, s);
-  add_start(app, s);
-  app.add_option("--limit", s.limit, "the first N training images alone; 0: all")
-      ->check(in_range("limit"))
-      ->capture_default_str();
-  app.add_option("--save-every", s.save_every,
-                 "a checkpoint every N batches, besides those after each epoch and every 10 minutes; changes "
-                 "no result")
-      ->check(in_range("save-every"));
-}
-
-void add_place(CLI::App& app, Place& place) {
-  app.add_option("--device", place.device, "what computes; results agree to rounding")
-      ->check(CLI::IsMember(choices("device")))
-      ->capture_default_str();
-  app.add_option("--threads", place.threads, "threads of the CPU that compute; results do not depend on it")
-      ->check(in_range("threads"))
-      ->capture_default_str();
-}
 
 void add_inspection(CLI::App& app, Inspected& asked, bool data) {
   app.add_option("--checkpoint", asked.checkpoint,
@@ -339,9 +131,7 @@ int run(int argc, char** argv) {
     else {
       described.data = ".";
       complete(described);
-      DataSet const& set = find_data_set(described.dataset);
-      print_info(find_network(
-          {described.net, described.depth, described.widen, described.steps, set.shape, set.classes}));
+      print_info(network_of(described));
     }
   }
   return 0;
@@ -357,6 +147,9 @@ int main(int argc, char** argv) try {
 } catch (experiment::Diverged const& e) {
   std::fprintf(stderr, "detrame-experiment: %s\n", e.what());
   return 3;
+} catch (experiment::WrongOption const& e) {
+  std::fprintf(stderr, "detrame-experiment: %s\n", e.what());
+  return 2;
 } catch (std::exception const& e) {
   std::fprintf(stderr, "detrame-experiment: %s\n", e.what());
   return 1;

@@ -73,6 +73,15 @@ Model model_of(TensorFile const& file, Place const& place, std::optional<int> st
   return model;
 }
 
+void load_other(Model& model, TensorFile const& file) {
+  Entry const& own = *model.entry;
+  if (auto const net = file.metadata.find("network");
+      own.steps > 0 && net != file.metadata.end() && net->second == own.family)
+    throw FormatError(message(file.name, ": ", net->second, " has no W_tilde, h and b from which ", own.net(),
+                              " could start"));
+  model.network->load(file);
+}
+
 ModelFile read_model(std::filesystem::path const& file, std::string const& expected) {
   std::ifstream in = open_file(file, "a safetensors file");
   Checksum sum;

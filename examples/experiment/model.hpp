@@ -29,6 +29,10 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
 /// where the network is not compiled in.
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps = {});
 
+/// The parameters of a file become the network's, by name and shape. FormatError where they are not, in a
+/// sentence of its own where the file's network has no Q-metric ReLUs and this one has.
+void load_other(Model& model, TensorFile const& file);
+
 /// A model's file, and its checksum. FormatError where that is not the one that is expected, unless none is.
 struct ModelFile {
   TensorFile content;

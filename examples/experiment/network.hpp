@@ -100,7 +100,7 @@ struct Place {
   std::string name() const;
 };
 
-/// DomainError where threads were asked for and the place is no CPU.
+/// WrongOption where threads were asked for and the place is no CPU.
 void require_threads_of(Place const& place);
 
 /// A network that is compiled in.

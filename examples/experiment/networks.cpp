@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "network.hpp"
+#include "ranges.hpp"
 
 namespace experiment {
 
@@ -18,7 +19,7 @@ std::string Place::name() const {
 
 void require_threads_of(Place const& place) {
   if (place.device != "cpu")
-    throw DomainError(
+    throw WrongOption(
         message("--threads ", place.threads, ": threads are the CPU's, and --device is ", place.device));
 }
 
@@ -42,7 +43,7 @@ Entry const& find_network(Wanted const& wanted) {
   std::string const images = message("images of ", wanted.shape, " in ", wanted.classes, " classes");
   if (known.empty()) throw DomainError("no network is compiled in for " + images);
   std::string asked = message("--net ", wanted.net, " --depth ", wanted.depth, " --widen ", wanted.widen);
-  if (wanted.steps > 0) asked += message(" --steps ", wanted.steps);
+  if (wanted.steps != 0) asked += message(" --steps ", wanted.steps);
   throw DomainError(message(asked, " is not compiled in. For ", images, " there are:", known,
                             "\nOthers are rows of examples/experiment/networks.txt to be added."));
 }

@@ -5,7 +5,14 @@
 #include <string_view>
 #include <vector>
 
+#include "detrame/core/errors.hpp"
+
 namespace experiment {
+
+/// The command line asks for what cannot be, whatever the files hold: exit status 2.
+struct WrongOption : detrame::DomainError {
+  using DomainError::DomainError;
+};
 
 /// The texts that an option of `train` may have; none where it is no such option.
 std::vector<std::string> choices(std::string_view option);

@@ -77,8 +77,9 @@ void write_results(Settings const& settings, Model const& model, Images const& i
   json["test_accuracy"] = tested.accuracy;
   json["seconds"] = seconds;
   json["processor_seconds"] = processor_seconds;
-  json["images_per_second"] =
-      static_cast<double>(images.train) * static_cast<double>(epochs.size()) / std::max(seconds, 1e-9);
+  Index const left_out = settings.drop_last ? images.train % settings.batch : 0;
+  json["images_per_second"] = static_cast<double>(images.train - left_out) *
+                              static_cast<double>(epochs.size()) / std::max(seconds, 1e-9);
   if (!classes.empty()) {
     double test_seconds = 0;
     for (ClassRow const& row : classes) test_seconds += row.seconds;

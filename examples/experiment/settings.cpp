@@ -4,27 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <map>
 #include <sstream>
 
 #include "detrame/io/metadata.hpp"
 #include "detrame/optim/schedule.hpp"
-#include "quoted.hpp"
 #include "ranges.hpp"
 
 namespace experiment {
 
 namespace {
-
-template <class Value>
-std::string text(Value const& value) {
-  if constexpr (std::is_same_v<Value, std::string>)
-    return value;
-  else if constexpr (std::is_same_v<Value, bool>)
-    return value ? "1" : "0";
-  else
-    return number_text(value);
-}
 
 std::string key(char const* option) { return std::string("--") + option; }
 
@@ -36,63 +24,26 @@ std::string milestones_text(std::vector<int> const& milestones) {
 
 bool is_twin(Settings const& s) { return s.net.starts_with("detrame-"); }
 
-/// What the network and the data set decide where it was not said.
-void set_defaults(Settings& s) {
-  DataSet const& set = find_data_set(s.dataset);
-  if (!s.given.contains("epochs")) s.epochs = set.epochs;
-  bool const adamw = s.optimiser == "adamw";
-  if (!s.given.contains("lr")) s.rate = adamw ? 1e-3 : set.rate;
-  if (adamw && !s.given.contains("weight-decay")) s.weight_decay = AdamW().weight_decay;
-  if (!s.given.contains("schedule-epochs")) s.schedule_epochs = s.epochs;
-  if (is_twin(s) && !s.given.contains("steps")) s.steps = s.net == "detrame-deep-dictionary" ? 3 : 2;
-}
-
-/// " --out 'my run'", or " --out='-run'"; `word` is as a shell reads it.
-std::string with_word(std::string const& option, std::string const& word) {
-  bool const dash = word.starts_with('-') || word.starts_with("'-") || word.starts_with("$'-");
-  return message(' ', option, dash ? '=' : ' ', word);
-}
-std::string with_value(std::string const& option, std::string const& value) {
-  return with_word(option, shell_quoted(value));
-}
-
-/// What neither decides a number nor stands in a checkpoint.
-std::string unstored_options(Settings const& s) {
-  std::string options;
-  if (s.given.contains("threads")) options += with_value("--threads", number_text(s.place.threads));
-  if (s.save_every > 0) options += with_value("--save-every", number_text(s.save_every));
-  return options;
-}
-
-/// The options of `train` that make a run with these settings, or its last part.
-std::string part_of(Settings const& s) {
-  Settings usual;
-  usual.net = s.net;
-  usual.dataset = s.dataset;
-  usual.optimiser = s.optimiser;
-  set_defaults(usual);
-  usual.optimiser = Settings().optimiser;
-  if (s.parts.empty()) usual.schedule_epochs = s.epochs;
-  std::map<std::string, std::string> defaults;
-  each_setting(usual, [&](char const* option, auto const& value) { defaults[option] = text(value); });
-  std::string options = s.parts.empty() ? "" : " --resume --reschedule";
-  each_setting(s, [&](char const* option, auto const& value) {
-    std::string const name = option;
-    bool const said = s.parts.empty() ? name == "net" || name == "depth" || name == "dataset" ||
-                                            (name == "steps" && s.steps > 0) || text(value) != defaults[name]
-                                      : name == "epochs" || is_of_the_schedule(name);
-    if (said && is_flag(name))
-      options += " --" + name;
-    else if (said)
-      options += with_word(key(option), name == "from" ? text(value) : shell_quoted(text(value)));
-  });
-  return options;
-}
-
 /// Settings that stand in no checkpoint of a program that had them not yet: there they are as by default.
 constexpr std::array<std::string_view, 10> newer{"device",   "from",     "from-checksum", "schedule-epochs",
                                                  "schedule", "warm-up",  "optimiser",     "nesterov",
                                                  "clip",     "drop-last"};
+
+/// FormatError where a value is out of its range.
+template <class Value>
+void take(TensorFile const& state, std::string const& option, Value& value) {
+  std::string wrong;
+  if constexpr (std::is_same_v<Value, std::string>) {
+    value = text_of(state, "--" + option);
+    wrong = range_error(option, value);
+  } else if constexpr (std::is_same_v<Value, bool>) {
+    value = number_of<int>(state, "--" + option) != 0;
+  } else {
+    value = number_of<Value>(state, "--" + option);
+    wrong = range_error(option, static_cast<double>(value));
+  }
+  if (!wrong.empty()) throw FormatError(message(state.name, ": __metadata__: --", option, ": ", wrong));
+}
 
 /// A new schedule without a warm-up that ended before it, which is refused where it was asked for.
 void require_warm_up_ahead(Settings& s, int epochs_done, bool given) {
@@ -103,27 +54,39 @@ void require_warm_up_ahead(Settings& s, int epochs_done, bool given) {
   s.warm_up = 0;
 }
 
+/// What is wrong may be the run's, where one is gone on with.
+[[noreturn]] void refuse(Settings const& s, std::string const& text) {
+  if (s.resume) throw DomainError(text);
+  throw WrongOption(text);
+}
+
 }  // namespace
+
+void set_defaults(Settings& s) {
+  DataSet const& set = find_data_set(s.dataset);
+  if (!s.given.contains("epochs")) s.epochs = set.epochs;
+  bool const adamw = s.optimiser == "adamw";
+  if (!s.given.contains("lr")) s.rate = adamw ? 1e-3 : set.rate;
+  if (adamw && !s.given.contains("weight-decay")) s.weight_decay = AdamW().weight_decay;
+  if (!s.given.contains("schedule-epochs")) s.schedule_epochs = s.epochs;
+  if (is_twin(s) && !s.given.contains("steps")) s.steps = s.net == "detrame-deep-dictionary" ? 3 : 2;
+}
 
 Settings stored_settings(TensorFile const& state) {
   Settings stored;
   each_setting(stored, [&](std::string const& option, auto& value) {
-    using Value = std::remove_cvref_t<decltype(value)>;
     if (!state.metadata.contains("--" + option) &&
         std::find(newer.begin(), newer.end(), option) != newer.end())
       return;
-    std::string wrong;
-    if constexpr (std::is_same_v<Value, std::string>) {
-      value = text_of(state, "--" + option);
-      wrong = range_error(option, value);
-    } else if constexpr (std::is_same_v<Value, bool>) {
-      value = number_of<int>(state, "--" + option) != 0;
-    } else {
-      value = number_of<Value>(state, "--" + option);
-      wrong = range_error(option, static_cast<double>(value));
-    }
-    if (!wrong.empty()) throw FormatError(message(state.name, ": __metadata__: --", option, ": ", wrong));
+    take(state, option, value);
   });
+  auto const take_other = [&](std::string const& option, auto& value) {
+    if (!state.metadata.contains("--" + option)) return;
+    take(state, option, value);
+    stored.given.insert(option);
+  };
+  take_other("threads", stored.place.threads);
+  take_other("save-every", stored.save_every);
   if (!state.metadata.contains("--schedule-epochs")) stored.schedule_epochs = stored.epochs;
   for (std::size_t i = 1; state.metadata.contains(message("part ", i)); ++i)
     stored.parts.push_back(text_of(state, message("part ", i)));
@@ -135,55 +98,47 @@ bool is_of_the_schedule(std::string_view option) {
   return option == "lr" || option == "schedule" || option == "schedule-epochs" || option == "warm-up";
 }
 
-void begin_another_part(Settings& settings, Settings const& before, int epochs_done) {
-  if (epochs_done == settings.part_began) return;
-  settings.part_began = epochs_done;
-  Settings part = before;
-  part.epochs = epochs_done;
-  settings.parts.push_back(part_of(part));
-}
-
 void complete(Settings& s) {
   set_defaults(s);
   DataSet const& set = find_data_set(s.dataset);
   bool const twin = is_twin(s);
-  if (twin && s.steps < 1) throw DomainError(message("--steps ", s.steps, ": T must be >= 1 for ", s.net));
+  if (twin && s.steps < 1) refuse(s, message("--steps ", s.steps, ": T must be >= 1 for ", s.net));
   if (!twin && s.given.contains("steps") && s.steps != 0)
-    throw DomainError(message("--steps ", s.steps, ": ", s.net, " has no Q-metric ReLU; --net detrame-",
-                              s.net, " is its twin that has"));
+    refuse(s, message("--steps ", s.steps, ": ", s.net, " has no Q-metric ReLU; --net detrame-", s.net,
+                      " is its twin that has"));
   if (s.given.contains("threads")) require_threads_of(s.place);
   if (s.schedule == "cosine" && s.epochs > s.schedule_epochs)
-    throw DomainError(message(
-        "--epochs ", s.epochs, ": the rate is 0 after the ", s.schedule_epochs,
-        " epochs that its cosine is for (--schedule-epochs); --resume --reschedule makes another one"));
+    refuse(
+        s,
+        message(
+            "--epochs ", s.epochs, ": the rate is 0 after the ", s.schedule_epochs,
+            " epochs that its cosine is for (--schedule-epochs); --resume --reschedule makes another one"));
   s.data = data_folder(set, s.data);
+}
+
+Entry const& network_of(Settings const& s) {
+  DataSet const& set = find_data_set(s.dataset);
+  try {
+    return find_network({s.net, s.depth, s.widen, s.steps, set.shape, set.classes});
+  } catch (DomainError const& what) {
+    refuse(s, what.what());
+  }
 }
 
 void require_used(Settings const& s) {
   if (s.optimiser == "adamw")
     for (char const* const option : {"momentum", "nesterov"})
       if (s.given.contains(option))
-        throw DomainError(message("--", option, ": that is SGD's, and --optimiser is adamw"));
-  if (s.nesterov && s.momentum == 0) throw DomainError("--nesterov with --momentum 0, which must be > 0");
-}
-
-std::string command_of(Settings const& s) {
-  std::string const begin = "detrame-experiment train",
-                    end = with_value("--data", s.data) + with_value("--out", s.out) + unstored_options(s);
-  std::string command;
-  for (std::string const& part : s.parts) command += begin + part + end + " && ";
-  return command + begin + part_of(s) + end;
-}
-
-std::string resume_command(Settings const& s) {
-  std::string const command =
-      "detrame-experiment train --resume" + with_value("--out", s.all_runs.empty() ? s.out : s.all_runs);
-  return command + (s.given.contains("data") ? with_value("--data", s.data) : "") + unstored_options(s);
+        throw WrongOption(message("--", option, ": that is SGD's, and --optimiser is adamw"));
+  if (s.nesterov && s.momentum == 0) throw WrongOption("--nesterov with --momentum 0, which must be > 0");
 }
 
 void store_settings(Settings const& settings, TensorFile& state) {
-  each_setting(settings,
-               [&](char const* option, auto const& value) { state.metadata[key(option)] = text(value); });
+  each_setting(settings, [&](char const* option, auto const& value) {
+    state.metadata[key(option)] = setting_text(value);
+  });
+  if (settings.given.contains("threads")) state.metadata["--threads"] = number_text(settings.place.threads);
+  if (settings.save_every > 0) state.metadata["--save-every"] = number_text(settings.save_every);
   for (std::size_t i = 0; i < settings.parts.size(); ++i)
     state.metadata[message("part ", i + 1)] = settings.parts[i];
   if (settings.part_began > 0) state.metadata["part began"] = number_text(settings.part_began);
@@ -201,12 +156,18 @@ Settings adopt_settings(Settings& settings, TensorFile const& state) {
                may_change = name == "epochs" || (of_the_schedule && settings.reschedule);
     if (given && value != was && !may_change)
       throw DomainError(message(
-          settings.out.string(), " holds a run with --", option, " ", text(was), ", which cannot become ",
-          text(value), " on the way",
+          settings.out.string(), " holds a run with --", option, " ", setting_text(was),
+          ", which cannot become ", setting_text(value), " on the way",
           of_the_schedule ? " without --reschedule" : "; for another run name another folder with --out"));
     if (!(given && may_change)) value = was;
     settings.given.insert(option);  // decided
   });
+  auto const keep = [&](char const* option, auto member) {
+    if (stored.given.contains(option) && settings.given.insert(option).second)
+      member(settings) = member(stored);
+  };
+  keep("threads", [](auto& s) -> auto& { return s.place.threads; });
+  keep("save-every", [](auto& s) -> auto& { return s.save_every; });
   settings.parts = stored.parts;
   settings.part_began = stored.part_began;
   if (settings.reschedule) require_warm_up_ahead(settings, number_of<int>(state, "epoch"), warm_up_given);

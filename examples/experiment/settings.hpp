@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "detrame/io/metadata.hpp"
 #include "train.hpp"
 
 namespace experiment {
@@ -40,11 +41,25 @@ void each_setting(S& s, F&& f) {
   each_member([&](char const* option, auto member) { f(option, member(s)); });
 }
 
+/// A setting as text.
+template <class Value>
+std::string setting_text(Value const& value) {
+  if constexpr (std::is_same_v<Value, std::string>)
+    return value;
+  else if constexpr (std::is_same_v<Value, bool>)
+    return value ? "1" : "0";
+  else
+    return number_text(value);
+}
+
 /// Options that have no value.
 inline bool is_flag(std::string_view option) { return option == "nesterov" || option == "drop-last"; }
 
 /// Whether an option is of the schedule of the rate, which --reschedule may change on the way.
 bool is_of_the_schedule(std::string_view option);
+
+/// What the network and the data set decide where it was not said.
+void set_defaults(Settings& settings);
 
 /// Refuses an option that a new run was given and would not use.
 void require_used(Settings const& settings);

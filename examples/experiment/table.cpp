@@ -75,8 +75,9 @@ class Rows {
   std::string not_run(Row const& row) const {
     double const speed = choices_.images_per_second > 0 ? choices_.images_per_second : scaled_speed(row);
     if (!(speed > 0)) return "not run here";
-    return "not run here: " + formatted("%.1f", protocol::training_of(row.dataset).hours(speed)) +
-           " hours at " + formatted(speed < 100 ? "%.3g" : "%.0f", speed) + " images/s";
+    double const hours = protocol::training_of(row.dataset).hours(speed);
+    return "not run here: " + formatted(hours < 1e6 ? "%.1f" : "%.3g", hours) + " hours at " +
+           formatted(speed < 100 ? "%.3g" : "%.0f", speed) + " images/s";
   }
 
   /// What hours are told by.

@@ -86,7 +86,7 @@ class Training {
 
   void read_data() {
     set_ = &find_data_set(s_.dataset);
-    Entry const& entry = find_network({s_.net, s_.depth, s_.widen, s_.steps, set_->shape, set_->classes});
+    Entry const& entry = network_of(s_);
     train_ = read_images(*set_, s_.data, Part::train, s_.limit);
     test_ = read_images(*set_, s_.data, Part::test, 0);
     for (auto const* const part : {&train_, &test_})
@@ -124,7 +124,7 @@ class Training {
     if (has_dictionaries_for(*model_.entry, from.content))
       start_from(from.content);
     else
-      model_.network->load(from.content);
+      load_other(model_, from.content);
   }
 
   /// From a deep dictionary, and says how near it the network is.

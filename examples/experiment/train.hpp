@@ -50,8 +50,11 @@ struct Diverged : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Fills in what the data set decides where it was not said. DomainError where a value is none.
+/// Fills in what the data set decides where it was not said. WrongOption where a value is none.
 void complete(Settings& settings);
+
+/// The network that is asked for. WrongOption where it is not compiled in.
+Entry const& network_of(Settings const& settings);
 
 /// How a run ended: the exit status, 0, or 130 where it was interrupted, and the last accuracy on the test
 /// images, where there is one.

@@ -41,7 +41,7 @@ class AnyLayer {
   virtual std::vector<bool> support() = 0;
   /// Of the last forward; adds to theta_bar.
   virtual Host pullback(Parameters const& theta, Host const& y_bar, Parameters& theta_bar) = 0;
-  /// Whether x and y_bar were after the last pullback what they were before.
+  /// Whether x and y_bar were after the last pullback, or inference_pullback, what they were before.
   virtual bool inputs_kept() const = 0;
   /// The outcomes, without support, of the other ways to run the layer, where it offers them: y_bar written
   /// over y, y written over x.
@@ -50,16 +50,22 @@ class AnyLayer {
   /// theta_bar by pullback_parameters, where the layer offers it.
   virtual std::optional<Parameters> parameters_alone(Parameters const& theta, Host const& x,
                                                      Host const& y_bar, Draw draw) = 0;
+  /// inference_forward, and any number of inference_pullbacks behind it, on the tape of `forward`.
+  virtual Host inference_forward(Parameters const& theta, Host const& x) = 0;
+  virtual Host inference_pullback(Parameters const& theta, Host const& y_bar) = 0;
   virtual Host predict(Parameters const& theta, Host const& x, Index y_columns) = 0;
-  /// How often forward and pullback allocate on a new tape, and how often predict does, in a second run.
+  /// How often forward and pullback allocate on a new tape, how often predict does, and how often
+  /// inference_forward and inference_pullback do, in a second run.
   struct Allocations {
-    long training, inference;
+    long training, inference, adjoint;
   };
   virtual Allocations allocations_of_a_second_run(Parameters const& theta, Host const& x,
                                                   Host const& y_bar) = 0;
-  /// Only where Scalar is double.
+  /// check_pullback and, of x alone, check_inference_pullback. Only where Scalar is double.
   virtual std::vector<PullbackCheck> check(Parameters const& theta, Host const& x,
                                            PullbackCheckOptions const&) = 0;
+  virtual std::vector<PullbackCheck> check_inference(Parameters const& theta, Host const& x,
+                                                     PullbackCheckOptions const&) = 0;
 };
 
 /// Transfers that are compiled once a backend: in every layer's copy of the model they would cost
@@ -167,6 +173,20 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
     }
   }
 
+  Host inference_forward(Parameters const& theta, Host const& x) override {
+    x_host_ = x;
+    x_ = sent(b_, x);
+    return fetched(b_, run_forward(there(theta), x_, tape_, Draw{.inference = true}));
+  }
+
+  Host inference_pullback(Parameters const& theta, Host const& y_bar) override {
+    auto const y_bar_there = sent(b_, y_bar);
+    auto x_bar = sent(b_, Host(L::input.channels, x_.cols(), Scalar(9)));
+    run_inference_pullback(there(theta), y_bar_there, x_bar, tape_);
+    inputs_kept_ = fetched(b_, x_) == x_host_ && fetched(b_, y_bar_there) == y_bar;
+    return fetched(b_, x_bar);
+  }
+
   Host predict(Parameters const& theta, Host const& x, Index y_columns) override {
     auto y = sent(b_, Host(L::output.channels, y_columns));
     run_predict(there(theta), sent(b_, x), y);
@@ -185,10 +205,17 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
       run_pullback(theta_there, tape, y_bar_there, theta_bar);
     };
     auto const infer = [&] { run_predict(theta_there, x_there, y); };
+    Tape inference_tape;
+    auto x_bar = x_there;
+    auto const pull_back = [&] {
+      run_forward(theta_there, x_there, inference_tape, Draw{.inference = true});
+      run_inference_pullback(theta_there, y_bar_there, x_bar, inference_tape);
+    };
     train();
     infer();
-    long const training = test::allocations(train);
-    return {training, test::allocations(infer)};
+    pull_back();
+    long const training = test::allocations(train), inference = test::allocations(infer);
+    return {training, inference, test::allocations(pull_back)};
   }
 
   std::vector<PullbackCheck> check(Parameters const& theta, Host const& x,
@@ -197,6 +224,14 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
       return check_pullback(b_, layer_, there(theta), sent(b_, x), options);
     else
       throw DomainError("check: differences need double");
+  }
+
+  std::vector<PullbackCheck> check_inference(Parameters const& theta, Host const& x,
+                                             PullbackCheckOptions const& options) override {
+    if constexpr (std::is_same_v<Scalar, double> && has::inference_pullback<L>)
+      return check_inference_pullback(b_, layer_, there(theta), sent(b_, x), options);
+    else
+      throw DomainError("check_inference: differences need double, and a layer that has the adjoint");
   }
 
  private:
@@ -224,6 +259,13 @@ class LayerModel : public AnyLayer<typename L::Backend::Scalar> {
   [[gnu::noinline]] ConstView<B> run_pullback(Theta const& theta, Tape& tape, ConstView<B> y_bar,
                                               Theta& theta_bar) {
     return layer_.pullback(b_, theta, tape, y_bar, theta_bar);
+  }
+  [[gnu::noinline]] void run_inference_pullback(Theta const& theta, ConstView<B> y_bar, View<B> x_bar,
+                                                Tape const& tape) {
+    if constexpr (has::inference_pullback<L>)
+      detrame::inference_pullback(b_, layer_, theta, tape, y_bar, x_bar);
+    else
+      throw DomainError("the layer has no inference_pullback");
   }
   [[gnu::noinline]] void run_predict(Theta const& theta, ConstView<B> x, View<B> y) {
     layer_.predict(b_, theta, x, y);

@@ -32,6 +32,60 @@ void pullback_is_the_gradient(AnyLayer<double>& layer) {
   REQUIRE(fewest() >= 3);
 }
 
+/// inference_pullback is the gradient of <predict, y_bar> in x: three directions, none across a kink.
+void inference_pullback_is_the_gradient(AnyLayer<double>& layer) {
+  LayerAt<double> const at(layer, 4, 1);
+  REQUIRE(norm(at.inference().x_bar) > 0);
+  int compared = 0;
+  for (std::uint64_t n = 1; n <= 5 && compared < 3; ++n)
+    for (auto const& check : layer.check_inference(at.theta, at.x, {.seed = seed(n)})) {
+      compared += check.same_support;
+      if (check.same_support) CHECK_MESSAGE(check.agrees(), check);
+    }
+  REQUIRE(compared >= 3);
+}
+
+/// inference_forward is predict, bit for bit; inference_pullback leaves the tape, x and y_bar as they are,
+/// and has the x_bar of the pullback that may follow, which is that of training where nothing is random or
+/// of the batch.
+template <class Scalar>
+void inference_pullback_keeps_the_tape(AnyLayer<Scalar>& layer, LayerFacts facts) {
+  LayerAt<Scalar> const at(layer, 70, 16);
+  auto const training = at.outcome(), again = at.outcome(at.x, at.y_bar, Draw{.seed = 6}),
+             whole = at.outcome(at.x, at.y_bar, Draw{.inference = true});
+  auto const once = at.inference();
+  CHECK(layer.inputs_kept());
+  CHECK(once.y == at.predicted(at.x));
+  CHECK(once.y == whole.y);
+  CHECK(once.support == whole.support);
+  CHECK(layer.inference_pullback(at.theta, at.y_bar) == once.x_bar);
+  CHECK(layer.support() == once.support);
+  auto theta_bar = at.theta;
+  for (auto& p : theta_bar) p = HostMatrix<Scalar>(p.rows(), p.cols());
+  CHECK(layer.pullback(at.theta, at.y_bar, theta_bar) == whole.x_bar);
+  CHECK(theta_bar == whole.theta_bar);
+  CHECK(relative_difference(once.x_bar, whole.x_bar) <= at.rounding(facts));
+  CHECK((training == again && !facts.of_the_batch) == (training == whole));
+}
+
+/// Its samples are each other's strangers, in whatever batch they stand, also where training is of the batch;
+/// and a batch may be one sample, or none.
+template <class Scalar>
+void inference_pullback_of_parts(AnyLayer<Scalar>& layer, LayerFacts facts) {
+  LayerAt<Scalar> const at(layer, 70, 17);
+  auto const whole = at.inference();
+  for (Columns const part :
+       {Columns{0, 1}, Columns{1, 33}, Columns{34, 0}, Columns{34, 36}, Columns{0, 70}}) {
+    auto const cut = [&](auto const& A, Shape shape) {
+      return columns_of(A, part.first * shape.sites(), part.count * shape.sites());
+    };
+    auto const out = at.inference(cut(at.x, layer.input), cut(at.y_bar, layer.output));
+    REQUIRE(out.x_bar.cols() == part.count * layer.input.sites());
+    if (part.count > 0)
+      CHECK(relative_difference(out.x_bar, cut(whole.x_bar, layer.input)) <= at.rounding(facts));
+  }
+}
+
 /// pullback adds to theta_bar, and assigns x_bar.
 template <class Scalar>
 void pullback_adds_to_theta_bar(AnyLayer<Scalar>& layer) {
@@ -149,6 +203,10 @@ void wrong_shapes_are_refused(AnyLayer<Scalar>& layer) {
     refused(size(theta[i]), [&] { layer.pullback(at.theta, at.y_bar, theta); });
   }
   CHECK(at.outcome() == before);
+
+  layer.inference_forward(at.theta, at.x);
+  for (Host const& wrong : {Host(at.y_bar.rows(), y_cols + 1), Host(at.y_bar.rows() + 1, y_cols)})
+    CHECK_THROWS_AS(layer.inference_pullback(at.theta, wrong), ShapeError);
 }
 
 /// NaN in a sample comes out of this sample, and of no other.
@@ -175,6 +233,10 @@ void agrees_with(AnyLayer<Scalar>& layer, AnyLayer<double>& reference_layer, Lay
     auto const rounding = static_cast<double>(at.rounding(facts));
     CHECK(relative_difference(rounded<double>(out.y), reference.y) <= rounding);
     CHECK(relative_difference(rounded<double>(out.x_bar), reference.x_bar) <= rounding);
+    auto const inference = at.inference();
+    auto const reference_inference = LayerAt<double>(reference_layer, 9, n).inference();
+    if (inference.support == reference_inference.support)
+      CHECK(relative_difference(rounded<double>(inference.x_bar), reference_inference.x_bar) <= rounding);
     for (std::size_t i = 0; i < out.theta_bar.size(); ++i)
       CHECK(relative_difference(rounded<double>(out.theta_bar[i]), reference.theta_bar[i]) <= rounding);
     return;
@@ -188,14 +250,16 @@ void same_bits(AnyLayer<Scalar>& layer, AnyLayer<Scalar>& other) {
   LayerAt<Scalar> const at(layer, 300, 13), at_other(other, 300, 13);
   CHECK(at.outcome() == at_other.outcome());
   CHECK(at.predicted(at.x) == at_other.predicted(at.x));
+  CHECK(at.inference() == at_other.inference());
 }
 
 /// Nothing is allocated from the second call on.
 template <class Scalar>
 void memory_is_kept(AnyLayer<Scalar>& layer, LayerFacts facts) {
   LayerAt<Scalar> const at(layer, 300, 14);
-  auto const [training, inference] = layer.allocations_of_a_second_run(at.theta, at.x, at.y_bar);
+  auto const [training, inference, adjoint] = layer.allocations_of_a_second_run(at.theta, at.x, at.y_bar);
   CHECK(training == 0);
+  CHECK(adjoint == 0);
   CHECK((inference == 0) != facts.predict_allocates);
 }
 
@@ -204,6 +268,8 @@ void laws_in_one_precision(AnyLayer<Scalar>& layer, LayerFacts facts) {
   pullback_adds_to_theta_bar(layer);
   memory_is_shared(layer);
   predict_is_forward(layer, facts);
+  inference_pullback_keeps_the_tape(layer, facts);
+  inference_pullback_of_parts(layer, facts);
   a_batch_is_its_parts(layer, facts);
   a_tape_serves_any_batch(layer);
   wrong_shapes_are_refused(layer);

@@ -76,6 +76,15 @@ struct LayerAt {
     return out;
   }
   Outcome<Scalar> outcome() const { return outcome(x, y_bar, draw); }
+  /// By inference_forward and inference_pullback: no theta_bar.
+  Outcome<Scalar> inference(Host const& x_, Host const& y_bar_) const {
+    Outcome<Scalar> out;
+    out.y = layer.inference_forward(theta, x_);
+    out.support = layer.support();
+    out.x_bar = layer.inference_pullback(theta, y_bar_);
+    return out;
+  }
+  Outcome<Scalar> inference() const { return inference(x, y_bar); }
   Host predicted(Host const& x_) const {
     return layer.predict(theta, x_, x_.cols() / layer.input.sites() * layer.output.sites());
   }
@@ -94,6 +103,9 @@ extern template struct LayerAt<double>;
 
 /// pullback is the gradient of <forward, y_bar>: three directions for each argument, none across a kink.
 void pullback_is_the_gradient(AnyLayer<double>& layer);
+
+/// inference_pullback is the gradient of <predict, y_bar> in x: three directions, none across a kink.
+void inference_pullback_is_the_gradient(AnyLayer<double>& layer);
 
 /// Two backends, or two scalars, agree to the rounding of the first, where all masks are the same.
 template <class Scalar>
@@ -129,9 +141,10 @@ void layer_laws(AnyLayer<typename L::Backend::Scalar>& layer, LayerFacts facts) 
 template <Recipe R, Shape in, template <class> class BackendOf>
 std::unique_ptr<AnyLayer<double>> double_layer_on(LayerFacts facts) {
   using L = Bind<R, in, BackendOf<double>>;
-  static_assert(Layer<L> && L::output == R::output(in));
+  static_assert(Layer<L> && has::inference_pullback<L> && L::output == R::output(in));
   auto layer = std::make_unique<LayerModel<L>>();
   pullback_is_the_gradient(*layer);
+  inference_pullback_is_the_gradient(*layer);
   layer_laws<L>(*layer, facts);
   return layer;
 }

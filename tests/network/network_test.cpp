@@ -53,12 +53,16 @@ struct Scaling {
     }
     ConstView<B> pullback(B& b, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
                           Parameters& theta_bar) const {
-      require_cotangent("Scaling", tape.y, y_bar);
       require_shape("Scaling", "s_bar", theta_bar.s, in.channels, 1);
-      resize(b, tape.x_bar, y_bar.rows(), y_bar.cols());
-      each(b.lane(), Multiply(), tape.x_bar, y_bar, PerRow{ConstView<B>(theta.s)});
+      resize(b, tape.x_bar, tape.x.rows(), tape.x.cols());
+      inference_pullback(b, theta, tape, y_bar, tape.x_bar);
       row_sums(b.lane(), theta_bar.s, formula::Product(), y_bar, tape.x);
       return tape.x_bar;
+    }
+    void inference_pullback(B& b, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Scaling", tape.y, y_bar);
+      each(b.lane(), Multiply(), x_bar, y_bar, PerRow{ConstView<B>(theta.s)});
     }
   };
 };

@@ -97,6 +97,7 @@ struct Draw {
   Index first_sample = 0;
   std::uint64_t path = 0;  ///< which layer: hashed from the positions on the way to it
   bool dropping = true;    ///< false: no layer drops anything, for gradients that are compared with others
+  bool inference = false;  ///< true: forward is the inference map, and pullback the gradient of that
 
   constexpr Draw at(Index position) const {
     Draw d = *this;

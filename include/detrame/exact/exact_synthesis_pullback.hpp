@@ -14,7 +14,8 @@ namespace detrame::inline DETRAME_ABI {
 
 namespace exact {
 
-/// v, X_bar = D v and E = X - D U; one task a column. D: the caller's, Q: in range, or empty.
+/// v, X_bar = D v and, unless it is empty, E = X - D U; one task a column. D: the caller's, Q: in range, or
+/// empty.
 template <class Activation>
 struct SynthesisAdjoint {
   FactorOnSupport<Activation> solve;
@@ -29,12 +30,12 @@ struct SynthesisAdjoint {
                                       MatrixView<Scalar> E) const {
     Support const support = solve(team, Q, scratch, beta, lambda, u.middle_cols(j, 1),
                                   u_bar.middle_cols(j, 1), v.middle_cols(j, 1), {slots, sizes}, j);
-    Scalar *const Dv = column_of(X_bar, j), *const e = column_of(E, j);
-    team.each(D.rows(), [=](Index i) {
-      Dv[i] = Scalar(0);
-      e[i] = x(i, j);
-    });
+    Scalar* const Dv = column_of(X_bar, j);
+    team.each(D.rows(), [=](Index i) { Dv[i] = Scalar(0); });
     add_members(team, D, support, [=](Index p) { return v(support.member[p], j); }, Dv);
+    if (E.cols() == 0) return;
+    Scalar* const e = column_of(E, j);
+    team.each(D.rows(), [=](Index i) { e[i] = x(i, j); });
     add_members(team, D, support, [=](Index p) { return -u(support.member[p], j); }, e);
     if constexpr (!requires { Activation::two_sided; })  // what is held need not be 0
       for (Index l = 0; l < u.rows(); ++l)
@@ -130,23 +131,81 @@ struct SynthesisCotangent {
 
 namespace exact {
 
+/// v and X_bar = D v for columns and, where E is not empty, E = X - D U.
+template <Backend B, Penalty Psi>
+void solve_adjoint(B& backend, Synthesis<B> const& synthesis, Psi const& psi, ConstView<B> X, ConstView<B> U,
+                   ConstView<B> U_bar, View<B> v, View<B> X_bar, View<B> E, ExactFactors<B> const& factors) {
+  using Scalar = typename B::Scalar;
+  using Team = typename B::Team;
+  using Activation = typename Psi::Activation;
+  ConstView<B> const D = synthesis.D;
+  synthesis.check("exact_synthesis_pullback");
+  Index const m = D.rows(), k = D.cols(), N = X.cols();
+  if (X.rows() != m || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
+      U_bar.cols() != N)
+    throw ShapeError(message("exact_synthesis_pullback: X is ", X.rows(), " x ", N, ", u is ", U.rows(),
+                             " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
+                             psi.dim(), " rows, D is ", m, " x ", k));
+  require_factors("exact_synthesis_pullback", factors, 1, N);
+  auto const frame = backend.lane().frame();
+  View<B> const Q = backend.lane().scratch(k, factors.all ? 0 : k);
+  ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
+  EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
+  if (!factors.all)
+    each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
+                Gram<Scalar>{atoms.alpha}, atoms.D, Q);
+  each_column(backend, N, FactorOnSupport<Activation>::template scratch_size<Team>(k),
+              SynthesisAdjoint<Activation>{{psi.activation(), atoms.matrix}}, ConstView<B>(Q), entry.beta,
+              entry.lambda, U, U_bar, D, X, ConstView<B>(factors.slots), ConstView<B>(factors.sizes), v,
+              X_bar, E);
+}
+
+/// v and X_bar = D v for images; beta, lambda: k x 1. U, v, X_bar: an image a column.
+template <Backend B, class Activation>
+void solve_image_adjoint(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
+                         ConstView<B> beta, ConstView<B> lambda, ConstView<B> U, ConstView<B> U_bar,
+                         View<B> v, View<B> X_bar, Index limit) {
+  using Scalar = typename B::Scalar;
+  using Solve = SolveOnSupport<Activation, SynthesisImages<Scalar>>;
+  Window const w = synthesis.window;
+  ConstView<B> const D = synthesis.D;
+  Index const m = synthesis.channels(), n = D.cols() * w.out_sites(), images = U.cols();
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
+  EntryWeights<B> const entry(backend, beta, lambda, w.out_sites(), atoms.matrix);
+  Matrix<B> copy_u_bar;
+  each_column(backend, images, Solve::products_scratch(n, SynthesisImages<Scalar>::scratch_rows(w, m)),
+              Solve{activation, {w, atoms.alpha, atoms.matrix}, limit}, entry.beta, entry.lambda, U,
+              by_image<B>(lane, U_bar, w.out_sites(), copy_u_bar, backend), v, atoms.D);
+  each_column(backend, images, D.rows(), Synthesise{w}, D, ConstView<B>(v), X_bar);
+}
+
+/// Refuses images and codes that do not fit the problem.
+template <Backend B>
+void check_images(ConvolutionalSynthesis<B> const& synthesis, ConstView<B> x, ConstView<B> U,
+                  ConstView<B> U_bar, Index limit) {
+  synthesis.check("exact_synthesis_pullback");
+  require_at_least("exact_synthesis_pullback", "limit", limit, Index{1});
+  Window const w = synthesis.window;
+  Index const m = synthesis.channels(), k = synthesis.D.cols();
+  if (x.rows() != m || x.cols() % w.sites() != 0 || U.rows() != k || U_bar.rows() != k ||
+      U.cols() != x.cols() / w.sites() * w.out_sites() || U_bar.cols() != U.cols())
+    throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", x.cols(), ", u is ",
+                             U.rows(), " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(),
+                             ", D has ", k, " atoms of ", m, " channels"));
+}
+
 /// The adjoint for images; beta, lambda: k x 1.
 template <Backend B, class Activation>
 void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Activation activation,
                       ConstView<B> beta, ConstView<B> lambda, Input<B> X, Input<B> u, Input<B> u_bar,
                       SynthesisCotangent<B>& bar, Index limit) {
   using Scalar = typename B::Scalar;
-  using Solve = SolveOnSupport<Activation, SynthesisImages<Scalar>>;
   ConstView<B> const x = X, U = u, U_bar = u_bar, D = synthesis.D;
-  synthesis.check("exact_synthesis_pullback");
-  require_at_least("exact_synthesis_pullback", "limit", limit, Index{1});
+  check_images<B>(synthesis, x, U, U_bar, limit);
   Window const w = synthesis.window;
   Index const m = synthesis.channels(), k = D.cols(), n = k * w.out_sites(), images = x.cols() / w.sites();
-  if (x.rows() != m || x.cols() % w.sites() != 0 || U.rows() != k || U_bar.rows() != k ||
-      U.cols() != images * w.out_sites() || U_bar.cols() != U.cols())
-    throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", x.cols(), ", u is ",
-                             U.rows(), " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(),
-                             ", D has ", k, " atoms of ", m, " channels"));
   reserve(backend, bar.v, k, U.cols());
   reserve(backend, bar.X_bar, m, x.cols());
   reserve(backend, bar.D_bar, D.rows(), k);
@@ -154,19 +213,13 @@ void pull_back_images(B& backend, ConvolutionalSynthesis<B> const& synthesis, Ac
   for (auto* const number : {&bar.lambda_bar, &bar.alpha_bar, &bar.beta_bar}) reserve(backend, *number, 1, 1);
   auto& lane = backend.lane();
   auto const frame = lane.frame();
-  ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
-  EntryWeights<B> const entry(backend, beta, lambda, w.out_sites(), atoms.matrix);
   View<B> const E = lane.scratch(m * w.sites(), images);
-  Matrix<B> copy_x, copy_u, copy_u_bar;
+  Matrix<B> copy_x, copy_u;
   ConstView<B> const u_image = by_image<B>(lane, U, w.out_sites(), copy_u, backend);
   ConstView<B> const x_image = by_image<B>(lane, x, w.sites(), copy_x, backend);
   View<B> const v_image = View<B>(bar.v).reshaped(n, images);
   View<B> const Dv = View<B>(bar.X_bar).reshaped(m * w.sites(), images);
-  each_column(backend, images,
-              Solve::products_scratch(n, SynthesisImages<typename B::Scalar>::scratch_rows(w, m)),
-              Solve{activation, {w, atoms.alpha, atoms.matrix}, limit}, entry.beta, entry.lambda, u_image,
-              by_image<B>(lane, U_bar, w.out_sites(), copy_u_bar, backend), v_image, atoms.D);
-  each_column(backend, images, D.rows(), Synthesise{w}, D, ConstView<B>(v_image), Dv);
+  solve_image_adjoint<B>(backend, synthesis, activation, beta, lambda, u_image, U_bar, v_image, Dv, limit);
   each_column(backend, images, D.rows(), Synthesise{w}, D, u_image, E);
   each(lane, formula::StoreDifference{}, E, x_image, ConstView<B>(E));
   each_column(backend, k, 0, PatchDictionaryGradient<Scalar>{w}, ConstView<B>(E), ConstView<B>(Dv), u_image,
@@ -204,17 +257,10 @@ template <Backend B, Penalty Psi>
 void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi const& psi, Input<B> X,
                               Input<B> u, Input<B> u_bar, SynthesisCotangent<B>& bar,
                               ExactFactors<B> const& factors = {}) {
-  using Scalar = typename B::Scalar;
   using Team = typename B::Team;
+  using Activation = typename Psi::Activation;
   ConstView<B> const x = X, U = u, U_bar = u_bar, D = synthesis.D;
-  synthesis.check("exact_synthesis_pullback");
   Index const m = D.rows(), k = D.cols(), N = x.cols();
-  if (x.rows() != m || U.rows() != k || U_bar.rows() != k || psi.dim() != k || U.cols() != N ||
-      U_bar.cols() != N)
-    throw ShapeError(message("exact_synthesis_pullback: X is ", x.rows(), " x ", N, ", u is ", U.rows(),
-                             " x ", U.cols(), ", u_bar is ", U_bar.rows(), " x ", U_bar.cols(), ", psi has ",
-                             psi.dim(), " rows, D is ", m, " x ", k));
-  exact::require_factors("exact_synthesis_pullback", factors, 1, N);
   exact::reserve(backend, bar.v, k, N);
   exact::reserve(backend, bar.X_bar, m, N);
   exact::reserve(backend, bar.D_bar, m, k);
@@ -224,18 +270,8 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi con
     exact::reserve(backend, *number, 1, 1);
 
   auto const frame = backend.lane().frame();
-  View<B> const Q = backend.lane().scratch(k, factors.all ? 0 : k);
   View<B> const E = backend.lane().scratch(m, N);  // m x N
-  exact::ScaledAtoms<B> const atoms(backend, D, synthesis.alpha);
-  exact::EntryWeights<B> const entry(backend, psi.beta(), psi.lambda(), 1, atoms.matrix);
-  if (!factors.all)
-    each_column(backend, (k + Team::width - 1) / Team::width, (m + k + Team::height) * Team::width,
-                exact::Gram<Scalar>{atoms.alpha}, atoms.D, Q);
-  using Activation = typename Psi::Activation;
-  each_column(backend, N, exact::FactorOnSupport<Activation>::template scratch_size<Team>(k),
-              exact::SynthesisAdjoint<Activation>{{psi.activation(), atoms.matrix}}, ConstView<B>(Q),
-              entry.beta, entry.lambda, U, U_bar, D, x, ConstView<B>(factors.slots),
-              ConstView<B>(factors.sizes), View<B>(bar.v), View<B>(bar.X_bar), E);
+  exact::solve_adjoint<B>(backend, synthesis, psi, x, U, U_bar, bar.v, bar.X_bar, E, factors);
   each_column(backend, exact::CodeRows<Activation, Team>::groups(k), 0,
               exact::DictionaryGradient<Activation>{psi.activation()}, ConstView<B>(E),
               ConstView<B>(bar.X_bar), U, ConstView<B>(bar.v), View<B>(bar.D_bar), View<B>(bar.d_bar),
@@ -252,6 +288,24 @@ void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Input<B
                               ExactFactors<B> const& factors = {}) {
   exact_synthesis_pullback(backend, synthesis, synthesis.penalty(backend), std::move(X), std::move(u),
                            std::move(u_bar), bar, factors);
+}
+
+/// X_bar = D v alone, without the sums over the columns.
+///
+/// Requires  X_bar is shaped as X, else ShapeError, and is no other argument.
+template <Backend B, Penalty Psi>
+void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, Psi const& psi, ConstView<B> X,
+                              ConstView<B> u, ConstView<B> u_bar, View<B> X_bar,
+                              ExactFactors<B> const& factors = {}) {
+  require_shape("exact_synthesis_pullback", "X_bar", X_bar, X.rows(), X.cols());
+  auto const frame = backend.lane().frame();
+  View<B> const v = backend.lane().scratch(u.rows(), u.cols());  // k x N
+  exact::solve_adjoint<B>(backend, synthesis, psi, X, u, u_bar, v, X_bar, View<B>{}, factors);
+}
+template <Backend B>
+void exact_synthesis_pullback(B& backend, Synthesis<B> const& synthesis, ConstView<B> X, ConstView<B> u,
+                              ConstView<B> u_bar, View<B> X_bar) {
+  exact_synthesis_pullback<B>(backend, synthesis, synthesis.penalty(backend), X, u, u_bar, X_bar);
 }
 
 /// The same, as a value.
@@ -291,6 +345,26 @@ void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synth
                           exact::constant<B>(backend.lane(), synthesis.D.cols(), synthesis.beta),
                           exact::constant<B>(backend.lane(), synthesis.D.cols(), synthesis.lambda), X, u,
                           u_bar, bar, limit);
+}
+
+/// X_bar = D v alone, with the paper's penalty.
+template <Backend B>
+void exact_synthesis_pullback(B& backend, ConvolutionalSynthesis<B> const& synthesis, ConstView<B> X,
+                              ConstView<B> u, ConstView<B> u_bar, View<B> X_bar, Index limit = 5000) {
+  require_shape("exact_synthesis_pullback", "X_bar", X_bar, X.rows(), X.cols());
+  exact::check_images<B>(synthesis, X, u, u_bar, limit);
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  Window const w = synthesis.window;
+  Index const k = synthesis.D.cols(), images = X.cols() / w.sites();
+  View<B> const v = lane.scratch(k * w.out_sites(), images),
+                Dv = lane.scratch(X.rows() * w.sites(), images);  // an image a column
+  Matrix<B> copy_u;
+  exact::solve_image_adjoint<B>(
+      backend, synthesis, formula::NonnegativeShrinkage{}, exact::constant<B>(lane, k, synthesis.beta),
+      exact::constant<B>(lane, k, synthesis.lambda),
+      exact::by_image<B>(lane, u, w.out_sites(), copy_u, backend), u_bar, v, Dv, limit);
+  copy_entries(lane, ConstView<B>(Dv), X_bar);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -47,6 +47,14 @@ struct NormalisePullback {
   }
 };
 
+/// x_bar <- gain s y_bar, where the statistics are not the batch's
+struct ScalePullback {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& x_bar, Scalar y_bar, Scalar s, Scalar gain) const {
+    x_bar = gain * s * y_bar;
+  }
+};
+
 /// running <- running + share (scale measured - running)
 template <class Scalar>
 struct MoveTowards {
@@ -62,7 +70,8 @@ struct MoveTowards {
 ///
 ///   y = gain (x - mean) / sqrt(variance + 1e-5) + offset
 ///
-/// In training mean and (biased) variance are the batch's; in inference they are the running ones,
+/// In training mean and (biased) variance are the batch's; in inference, be it a forward's, they are the
+/// running ones,
 ///
 ///   running <- .9 running + .1 batch's,     with the unbiased variance,
 ///
@@ -111,7 +120,8 @@ struct BatchNorm {
 
     struct Tape {
       ConstView<B> x{};
-      Matrix<B> mean, variance, s;     ///< k x 1, of the batch
+      bool inference = false;          ///< by the running statistics
+      Matrix<B> mean, variance, s;     ///< k x 1, of the batch, or running ones
       Matrix<B> gain_bar, offset_bar;  ///< k x 1, of this batch alone
       Matrix<B> y;                     ///< pullback writes x_bar over it
     };
@@ -120,15 +130,21 @@ struct BatchNorm {
       return {zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1), zeros(backend, k, 1)};
     }
 
-    View<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
+    View<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw draw) const {
       samples<Layer>("BatchNorm", x);
       check("", theta);
-      if (x.cols() == 1)
+      if (x.cols() == 1 && !draw.inference)
         throw DomainError("BatchNorm: in training a batch of one sample at one site has no variance");
       resize(backend, tape.y, k, x.cols());
       tape.x = x;
       for (Matrix<B>* m : {&tape.mean, &tape.variance, &tape.s}) resize(backend, *m, k, 1);
-      row_moments(backend, x, tape.mean, tape.variance);
+      tape.inference = draw.inference;
+      if (draw.inference) {
+        each(backend.lane(), formula::Assign(), tape.mean, theta.running_mean);
+        each(backend.lane(), formula::Assign(), tape.variance, theta.running_variance);
+      } else {
+        row_moments(backend, x, tape.mean, tape.variance);
+      }
       invert(backend, tape.variance, tape.s);
       auto const map = normalise(theta, tape.mean, tape.s);
       View<B> const y = tape.y;
@@ -150,7 +166,8 @@ struct BatchNorm {
     }
 
     /// With q = (x - mean) s:  offset_bar += rowsum(y_bar),  gain_bar += rowsum(y_bar o q),
-    /// x_bar = gain s (y_bar - (rowsum(y_bar) + q rowsum(y_bar o q)) / N).
+    /// x_bar = gain s (y_bar - (rowsum(y_bar) + q rowsum(y_bar o q)) / N), without what is divided by N where
+    /// the statistics are not the batch's.
     ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
                           Parameters& theta_bar) const {
       require_cotangent("BatchNorm", tape.y, y_bar);
@@ -172,6 +189,10 @@ struct BatchNorm {
       each(backend.lane(), formula::Add(), theta_bar.gain, gain_bar);
       each(backend.lane(), formula::Add(), theta_bar.offset, offset_bar);
       View<B> const x_bar = tape.y;
+      if (tape.inference) {
+        inference_pullback(backend, theta, tape, y_bar, x_bar);
+        return x_bar;
+      }
       formula::NormalisePullback<Scalar> const f{Scalar(1) / static_cast<Scalar>(x.cols())};
       each_chunk(backend, Batch{x.cols()}, 3 * k, [=](auto& lane, Columns chunk) {
         each(lane, f, columns(x_bar, chunk), columns(y_bar, chunk), columns(x, chunk), PerRow{mean},
@@ -180,9 +201,21 @@ struct BatchNorm {
       return x_bar;
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("BatchNorm", tape.y, y_bar);
+      require_inference("BatchNorm", tape.inference);
+      check("", theta);
+      each_chunk(backend, Batch{x_bar.cols()}, 2 * k,
+                 [=, s = ConstView<B>(tape.s), gain = ConstView<B>(theta.gain)](auto& lane, Columns chunk) {
+                   each(lane, formula::ScalePullback(), columns(x_bar, chunk), columns(y_bar, chunk),
+                        PerRow{s}, PerRow{gain});
+                 });
+    }
+
     void absorb(B& backend, Parameters& theta, Tape const& tape) const {
       auto const N = static_cast<Scalar>(tape.x.cols());
-      if (tape.x.cols() == 0) return;
+      if (tape.x.cols() == 0 || tape.inference) return;
       formula::MoveTowards<Scalar> move{static_cast<Scalar>(momentum), 1};
       each(backend.lane(), move, theta.running_mean, tape.mean);
       move.scale = N / (N - 1);

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "detrame/layer/concept.hpp"
+#include "detrame/layer/inference_pullback.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -106,6 +106,20 @@ inline std::vector<PullbackCheck> check(PullbackProblem const& f, PullbackCheckO
   return checks;
 }
 
+/// The entries of the states whose kinks are a layer's: whether each is on a line.
+template <Layer L>
+std::vector<bool> support(typename L::Backend& backend, typename L::Tape const& tape) {
+  std::vector<bool> on_lines;
+  if constexpr (requires { L::visit_states([](auto const&...) {}, tape); })
+    L::visit_states(
+        [&](auto const& state, auto const&... rule) {
+          auto const u = to_host(backend, state);
+          for (Index i = 0; i < u.rows() * u.cols(); ++i) on_lines.push_back(on_a_line(u.data()[i], rule...));
+        },
+        tape);
+  return on_lines;
+}
+
 /// The parameters with their entries from values[1], values[2], ...
 template <Backend B, class Theta>
 Theta with_values(B& backend, Theta theta, std::vector<HostMatrix<double>> const& values) {
@@ -148,17 +162,8 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
     typename L::Tape tape;
     auto const x_there = to_device(backend, arguments[0]);
     auto const theta_there = detail::with_values(backend, theta, arguments);
-    detail::PullbackProblem::Value value{
-        to_host(backend, layer.forward(backend, theta_there, x_there, tape, options.draw)), {}};
-    if constexpr (requires { L::visit_states([](auto const&...) {}, tape); })
-      L::visit_states(
-          [&](auto const& state, auto const&... rule) {
-            Host const u = to_host(backend, state);
-            for (Index i = 0; i < u.rows() * u.cols(); ++i)
-              value.support.push_back(detail::on_a_line(u.data()[i], rule...));
-          },
-          tape);
-    return value;
+    Host const y = to_host(backend, layer.forward(backend, theta_there, x_there, tape, options.draw));
+    return detail::PullbackProblem::Value{y, detail::support<L>(backend, tape)};
   };
   f.pullback = [&](Host const& y_bar) {  // theta_bar starts at 1, to which it must be added
     typename L::Tape tape;
@@ -172,6 +177,35 @@ std::vector<PullbackCheck> check_pullback(typename L::Backend& backend, L const&
               auto const& g) { f_bar.push_back(detail::along(to_host(backend, g), -1, ones[f_bar.size()])); },
           std::as_const(theta_bar));
     return f_bar;
+  };
+  return detail::check(f, options);
+}
+
+/// The same of inference_pullback and of predict, in x alone.
+///
+/// Tested    tests/layer/inference_pullback_test.cpp
+template <Layer L>
+  requires std::same_as<typename L::Backend::Scalar, double>
+std::vector<PullbackCheck> check_inference_pullback(typename L::Backend& backend, L const& layer,
+                                                    typename L::Parameters const& theta,
+                                                    Matrix<typename L::Backend> const& x,
+                                                    PullbackCheckOptions const& options = {}) {
+  using B = typename L::Backend;
+  using Host = HostMatrix<double>;
+  typename L::Tape tape;
+  detail::PullbackProblem f{{"x"}, {to_host(backend, x)}, {}, {}};
+  Matrix<B> y = to_device(backend, Host(L::output.channels, x.cols() / L::input.sites() * L::output.sites()));
+  f.forward = [&](std::vector<Host> const& arguments) {
+    auto const x_there = to_device(backend, arguments[0]);
+    layer.predict(backend, theta, x_there, y);
+    inference_forward(backend, layer, theta, x_there, tape);
+    return detail::PullbackProblem::Value{to_host(backend, y), detail::support<L>(backend, tape)};
+  };
+  f.pullback = [&](Host const& y_bar) {
+    Matrix<B> x_bar = to_device(backend, f.arguments[0]);
+    inference_forward(backend, layer, theta, x, tape);
+    inference_pullback(backend, layer, theta, tape, to_device(backend, y_bar), x_bar);
+    return std::vector<Host>{to_host(backend, x_bar)};
   };
   return detail::check(f, options);
 }

@@ -17,8 +17,9 @@ namespace detrame::inline DETRAME_ABI {
 /// A layer is a pair of maps, forward and pullback, between batches of two fixed shapes on one backend. It
 /// holds choices (T, rate) and no state.
 ///
-///   forward   y = f(theta, x; draw), in training mode. y lives in the tape; so does what pullback needs. The
-///             tape keeps a view of x, which must outlive it.
+///   forward   y = f(theta, x; draw), in training mode, or where draw.inference says so as predict has it. y
+///             lives in the tape; so does what pullback needs. The tape keeps a view of x, which must outlive
+///             it.
 ///   pullback  the gradient of <f(theta, x), y_bar>: returns x_bar (it lives in the tape, or is y_bar in
 ///             another shape) and *adds* to theta_bar. One call for each forward: afterwards y is lost, since
 ///             x_bar may stand in its memory, and with it all else in the tape but what absorb reads. x and
@@ -33,6 +34,9 @@ namespace detrame::inline DETRAME_ABI {
 ///             many samples should be in a call, as `samples_at_once`, and whether y may be x, as `in_place`;
 ///             its predict is `predict_in_chunks`. A Stack of such layers takes a few samples through all of
 ///             them while they are in a cache.
+///   inference_pullback
+///             the gradient of <predict(theta, x), y_bar> in x, written to x_bar, behind a forward of
+///             draw.inference: see layer/inference_pullback.hpp.
 ///   pullback_parameters
 ///             optional: pullback that adds to theta_bar and forms no x_bar, for the first layer of a
 ///             network, whose x_bar nobody reads; a training step ends with it.

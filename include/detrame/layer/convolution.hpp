@@ -144,6 +144,18 @@ struct Convolution {
       add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView<B>, Columns) {});
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Convolution", tape.memory.y(), y_bar);
+      check("W", "c", theta);
+      auto const frame = backend.lane().frame();
+      auto const W_T = prepare_convolution(Arithmetic(), backend, window, theta.W, Op::transposed);
+      each_chunk(backend, batch(x_bar.cols()), k + in.channels, [=](auto& lane, Columns chunk) {
+        convolve_each(lane, W_T, columns(y_bar, outputs<Layer>(chunk)), formula::Store(),
+                      columns(x_bar, chunk));
+      });
+    }
+
    private:
     /// theta_bar += the sums over chunks, in each of which `also(lane, z_bar, chunk)` runs too.
     template <class F>

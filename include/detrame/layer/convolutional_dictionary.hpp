@@ -129,6 +129,15 @@ struct ConvolutionalDictionary {
       return tape.bar.X_bar;
     }
 
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> u_bar,
+                            View<B> x_bar) const {
+      require_cotangent("ConvolutionalDictionary", tape.code.u, u_bar);
+      tape.solved_in_double.pull_back(
+          backend, tape.synthesis, tape.x, tape.code.u, u_bar, x_bar, [&](ConstView<B> u) {
+            exact_synthesis_pullback<B>(backend, tape.synthesis, tape.x, u, u_bar, x_bar);
+          });
+    }
+
     /// The states whose zeros are the kinks of this layer, for check_pullback.
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {

@@ -88,6 +88,18 @@ struct Dense {
       add_gradients(backend, tape.x, y_bar, theta_bar, [](auto&, ConstView<B>, Columns) {});
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Dense", tape.memory.y(), y_bar);
+      check("W", "c", theta);
+      auto const frame = backend.lane().frame();
+      auto const W_T = prepare_product(backend, theta.W, Op::transposed);
+      each_chunk(backend, Batch{y_bar.cols(), 1, 1, 2. * k * in.channels}, k + in.channels,
+                 [=](auto& lane, Columns chunk) {
+                   product_each(lane, W_T, columns(y_bar, chunk), formula::Store(), columns(x_bar, chunk));
+                 });
+    }
+
    private:
     /// theta_bar += the sums over chunks, in each of which `also(lane, z_bar, chunk)` runs too.
     template <class F>

@@ -108,6 +108,17 @@ struct Dictionary<k, Exact> {
       return tape.bar.X_bar;
     }
 
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> u_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Dictionary", tape.code.u, u_bar);
+      auto const& synthesis = tape.problem.synthesis;
+      tape.solved_in_double.pull_back(
+          backend, synthesis, tape.x, tape.code.u, u_bar, x_bar, [&](ConstView<B> u) {
+            exact_synthesis_pullback<B>(backend, synthesis, PenaltyOf{tape.problem}, tape.x, u, u_bar, x_bar,
+                                        tape.code.factors);
+          });
+    }
+
     /// The states whose zeros are the kinks of this layer, for check_pullback.
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {

@@ -192,6 +192,22 @@ struct Dictionary<k, Unrolled<Scheme, Unroll<T>>> {
       return tape.x_bar;
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> u_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Dictionary", tape.u, u_bar);
+      theta.check(in.channels, k);
+      auto const frame = backend.lane().frame();
+      View<B> const G_bar = backend.lane().scratch(k, u_bar.cols());  // k x N
+      unrolled_from_pullback<formula::NonnegativeShrinkage>(backend, structure, {}, tape.W_tilde, tape.b, T,
+                                                            tape.u, tape.states, u_bar, G_bar);
+      ConstView<B> const D = theta.D, Theta = tape.Theta, betas = tape.beta;
+      each_chunk(backend, Batch{u_bar.cols()}, in.channels + 2 * k, [&](auto& lane, Columns c) {
+        View<B> const y_bar_c = columns(G_bar, c);  // k x n, of D^T x - d, over G_bar
+        each(lane, formula::TiedInputPullback<Scalar>{1}, y_bar_c, y_bar_c, PerRow{Theta}, PerRow{betas});
+        gemm(lane, 1, D, Op::none, ConstView<B>(y_bar_c), Op::none, 0, columns(x_bar, c));
+      });
+    }
+
     /// The states whose zeros are the kinks of this layer, for check_pullback.
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {

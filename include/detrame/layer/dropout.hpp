@@ -37,7 +37,7 @@ struct Rate {
 ///
 /// Ensures   the mask is a function of draw (seed, step, place of the layer) and of the entry's place in the
 ///           epoch's order (first sample), whatever the cutting or the number of threads; the identity where
-///           draw says that nothing is dropped.
+///           draw says that nothing is dropped, or that it is inference.
 /// Lending   y is lent: pullback draws the mask again. Does not run in place.
 /// Tested    tests/layer/layer_test.cpp
 template <Rate rate>
@@ -77,6 +77,13 @@ struct Dropout {
       return tape.y;
     }
 
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Dropout", tape.y, y_bar);
+      require_inference("Dropout", tape.draw.inference);
+      mask(backend, tape.draw, y_bar, x_bar);
+    }
+
     void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Dropout", x, y);
       predict_in_chunks(backend, *this, theta, x, y);
@@ -87,11 +94,15 @@ struct Dropout {
     }
 
    private:
+    static constexpr double rate_in(Draw const& draw) {
+      return draw.dropping && !draw.inference ? rate.value : 0;
+    }
+
     /// The map is linear, with a diagonal matrix: it is its own adjoint.
     static void mask(B& backend, Draw draw, ConstView<B> x, View<B> y) {
       each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
         formula::Dropout<Scalar> const f{draw.random(), draw.first_sample * in.sites() + chunk.first,
-                                         in.channels, static_cast<Scalar>(draw.dropping ? rate.value : 0)};
+                                         in.channels, static_cast<Scalar>(rate_in(draw))};
         each_indexed(lane, f, columns(y, chunk), columns(x, chunk));
       });
     }

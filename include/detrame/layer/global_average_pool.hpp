@@ -54,14 +54,21 @@ struct GlobalAveragePool {
       };
     }
 
-    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters&) const {
       View<B> const x_bar = tape.memory.x_bar("GlobalAveragePool", y_bar);
+      inference_pullback(backend, theta, tape, y_bar, x_bar);
+      return x_bar;
+    }
+
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("GlobalAveragePool", tape.memory.y(), y_bar);
       each_chunk(backend, Batch{x_bar.cols(), sites}, in.channels, [=](auto& lane, Columns chunk) {
         for (Index first = chunk.first; first < chunk.first + chunk.count; first += sites)
           each(lane, formula::Scaled<Scalar>{inverse()}, columns(x_bar, {first, sites}),
                PerRow{y_bar.middle_cols(first / sites, 1)});
       });
-      return x_bar;
     }
 
    private:

@@ -110,6 +110,15 @@ struct QMetric<Activation, Mixed<Channels<channels, Recipes>...>, Unroll<T>, Tap
       return tape.u;
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> u_bar,
+                            View<B> z_bar) const {
+      require_cotangent("QMetric", tape.u, u_bar);
+      each_part([&](auto p, auto part) {
+        part.pull_back(backend, std::get<p>(theta.parts), rows<p>(tape.z), rows<p>(ConstView<B>(tape.u)),
+                       tape.states[p], rows<p>(u_bar), rows<p>(z_bar));
+      });
+    }
+
     /// The states whose kinks are those of this layer, for check_pullback.
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {

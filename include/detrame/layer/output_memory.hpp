@@ -21,8 +21,9 @@ class OutputMemory {
     resize(backend, entries_, size, samples);
     return y();
   }
-  View<B> y() { return front(out); }
-  View<B> x_bar() { return front(in); }
+  View<B> y() { return front(View<B>(entries_), out); }
+  ConstView<B> y() const { return front(ConstView<B>(entries_), out); }
+  View<B> x_bar() { return front(View<B>(entries_), in); }
 
   /// x_bar, to be written while y_bar is read: refuses a y_bar that is not shaped as y,
   /// or that lies in its memory.
@@ -36,8 +37,8 @@ class OutputMemory {
  private:
   static constexpr Index size = std::max(in.size(), out.size());
 
-  View<B> front(Shape shape) {
-    View<B> const all = entries_;
+  template <class V>
+  static V front(V all, Shape shape) {
     Index const samples = all.cols();
     return all.reshaped(1, size * samples)
         .middle_cols(0, shape.size() * samples)

@@ -55,8 +55,16 @@ struct PadChannels {
                  auto& lane, ConstView<B> x, View<B> y) { convolve_each(lane, W, x, formula::Store(), y); };
     }
 
-    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters&) const {
       View<B> const x_bar = tape.memory.x_bar("PadChannels", y_bar);
+      inference_pullback(backend, theta, tape, y_bar, x_bar);
+      return x_bar;
+    }
+
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("PadChannels", tape.memory.y(), y_bar);
       auto const frame = backend.lane().frame();
       auto const W_T =
           prepare_convolution(Direct(), backend, window, identity(backend.lane()), Op::transposed);
@@ -64,7 +72,6 @@ struct PadChannels {
         convolve_each(lane, W_T, columns(y_bar, outputs<Layer>(chunk)), formula::Store(),
                       columns(x_bar, chunk));
       });
-      return x_bar;
     }
 
    private:

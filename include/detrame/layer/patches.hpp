@@ -128,14 +128,21 @@ struct Patches {
       };
     }
 
-    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters&) const {
       View<B> const x_bar = tape.memory.x_bar("Patches", y_bar);
+      inference_pullback(backend, theta, tape, y_bar, x_bar);
+      return x_bar;
+    }
+
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Patches", tape.memory.y(), y_bar);
       each_chunk(backend, Batch{x_bar.cols(), in.sites()}, in.channels + output.channels,
                  [=](auto& lane, Columns chunk) {
                    each_column(lane, chunk.count, detail::ScatterWindow{window}, columns(x_bar, chunk),
                                columns(y_bar, outputs<Layer>(chunk)));
                  });
-      return x_bar;
     }
   };
 };

@@ -216,6 +216,12 @@ struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy, DiagonalPolic
       return tape.u;
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> u_bar,
+                            View<B> z_bar) const {
+      require_cotangent("QMetric", tape.u, u_bar);
+      pull_back(backend, theta, tape.z, tape.u, tape.states, u_bar, z_bar);
+    }
+
     /// forward and pullback on views: of some rows of a layer that holds several of these. z_bar stands over
     /// u.
     static void unroll(B& backend, Parameters const& theta, ConstView<B> z, View<B> u, View<B> states) {
@@ -225,6 +231,12 @@ struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy, DiagonalPolic
                           ConstView<B> u_bar, Parameters& theta_bar) {
       unrolled_prox_pullback(backend, structure, activation, theta.W_tilde, theta.h, theta.b, z, T, u, states,
                              u_bar, u, theta_bar.W_tilde, theta_bar.h, theta_bar.b);
+    }
+
+    static void pull_back(B& backend, Parameters const& theta, ConstView<B> z, ConstView<B> u,
+                          ConstView<B> states, ConstView<B> u_bar, View<B> z_bar) {
+      unrolled_prox_pullback(backend, structure, activation, theta.W_tilde, theta.h, theta.b, z, T, u, states,
+                             u_bar, z_bar);
     }
 
     /// The states whose kinks are those of this layer, for check_pullback.

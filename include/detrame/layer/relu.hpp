@@ -56,13 +56,20 @@ struct ReLU {
       return [](auto& lane, ConstView<B> x, View<B> y) { each(lane, formula::Relu(), y, x); };
     }
 
-    ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
+    ConstView<B> pullback(B& backend, Parameters const& theta, Tape& tape, ConstView<B> y_bar,
+                          Parameters&) const {
+      inference_pullback(backend, theta, tape, y_bar, tape.y);
+      return tape.y;
+    }
+
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
       require_cotangent("ReLU", tape.y, y_bar);
-      View<B> const y = tape.y, x_bar = y;
-      each_chunk(backend, Batch{y_bar.cols()}, 3 * in.channels, [=](auto& lane, Columns chunk) {
-        each(lane, formula::ReluPullback(), columns(x_bar, chunk), columns(y_bar, chunk), columns(y, chunk));
-      });
-      return x_bar;
+      each_chunk(backend, Batch{y_bar.cols()}, 3 * in.channels,
+                 [=, y = ConstView<B>(tape.y)](auto& lane, Columns chunk) {
+                   each(lane, formula::ReluPullback(), columns(x_bar, chunk), columns(y_bar, chunk),
+                        columns(y, chunk));
+                 });
     }
 
     /// The states whose zeros are the kinks of this layer, for check_pullback.

@@ -41,8 +41,14 @@ struct Reshape {
     }
 
     ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> y_bar, Parameters&) const {
-      require_shape("Reshape", "y_bar", y_bar, to.channels, tape.samples * to.sites());
+      check(tape, y_bar);
       return reshape(backend, y_bar, in.channels, tape.samples * in.sites(), tape.x_bar);
+    }
+
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      check(tape, y_bar);
+      copy_entries(backend.lane(), y_bar, x_bar);
     }
 
     void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
@@ -55,6 +61,9 @@ struct Reshape {
     }
 
    private:
+    static void check(Tape const& tape, ConstView<B> y_bar) {
+      require_shape("Reshape", "y_bar", y_bar, to.channels, tape.samples * to.sites());
+    }
     static ConstView<B> reshape(B& backend, ConstView<B> from, Index rows, Index cols, Matrix<B>& copy) {
       if (from.contiguous()) return from.reshaped(rows, cols);
       resize(backend, copy, rows, cols);

@@ -46,4 +46,12 @@ void require_cotangent(char const* who, Y const& y, YBar const& y_bar) {
         message(who, ": y_bar is ", y_bar.rows(), " x ", y_bar.cols(), ", y is ", y.rows(), " x ", y.cols()));
 }
 
+/// Refuses inference_pullback after a forward that was not the inference map.
+inline void require_inference(char const* who, bool inference) {
+  if (!inference)
+    throw DomainError(message(who,
+                              ": inference_pullback stands behind inference_forward alone, and the last "
+                              "forward with this tape was in training"));
+}
+
 }  // namespace detrame::inline DETRAME_ABI

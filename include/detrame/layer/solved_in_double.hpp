@@ -106,12 +106,7 @@ class SolvedInDouble {
       others(u, bar);
       add_cotangent(backend, theta_bar, bar);
     } else if constexpr (!is_widest) {
-      Matrix<B> rest;
-      resize(backend, rest, u.rows(), u.cols());
-      each(backend.lane(), formula::Assign(), View<B>(rest), u);
-      for (Index const j : columns_)  // an empty support: no cotangent but what follows
-        each(backend.lane(), formula::Fill<Scalar>{0}, block(View<B>(rest), j));
-      others(rest, bar);
+      others(rest(backend, u), bar);
       add_cotangent(backend, theta_bar, bar);
       Wide wide;
       SynthesisCotangent<Wide> again;
@@ -124,7 +119,32 @@ class SolvedInDouble {
     }
   }
 
+  /// X_bar alone, written to x_bar; others(u) writes the layer's own.
+  template <class Problem, class Others>
+  void pull_back(B& backend, Problem const& synthesis, ConstView<B> x, ConstView<B> u, ConstView<B> u_bar,
+                 View<B> x_bar, Others const& others) const {
+    if (columns_.empty()) {
+      others(u);
+    } else if constexpr (!is_widest) {
+      others(rest(backend, u));
+      Wide wide;
+      auto const x_wide = gathered(wide, backend, x);
+      auto again = x_wide;
+      exact_synthesis_pullback<Wide>(wide, in_double(wide, backend, synthesis), x_wide, to_device(wide, u_),
+                                     gathered(wide, backend, u_bar), again);
+      scatter(backend, to_host(wide, ConstView<Wide>(again)), x_bar);
+    }
+  }
+
  private:
+  /// The codes of all others: an empty support has no cotangent.
+  Matrix<B> rest(B& backend, ConstView<B> u) const {
+    Matrix<B> codes;
+    resize(backend, codes, u.rows(), u.cols());
+    each(backend.lane(), formula::Assign(), View<B>(codes), u);
+    for (Index const j : columns_) each(backend.lane(), formula::Fill<Scalar>{0}, block(View<B>(codes), j));
+    return codes;
+  }
   static Matrix<B> narrowed(B& backend, HostMatrix<double> const& A) {
     return to_device(backend, host_matrix<Scalar>(A.rows(), A.cols(), [&](Index i, Index j) {
                        return static_cast<Scalar>(A(i, j));

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "detrame/layer/inference.hpp"
+#include "detrame/layer/inference_pullback.hpp"
 #include "detrame/layer/samples.hpp"
 #include "detrame/network/any_parameters.hpp"
 #include "detrame/network/codes.hpp"
@@ -84,6 +85,12 @@ class AnyNetwork {
     held_->pullback_parameters(backend, theta, tape, y_bar, theta_bar, name);
   }
 
+  /// DomainError where a layer of the network has no inference_pullback.
+  void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                          View<B> x_bar) const {
+    held_->inference_pullback(backend, theta, tape, y_bar, x_bar, name);
+  }
+
   void absorb(B& backend, Parameters& theta, Tape const& tape) const {
     held_->absorb(backend, theta, tape, name);
   }
@@ -116,6 +123,8 @@ class AnyNetwork {
                                   Name) const = 0;
     virtual void pullback_parameters(B&, Parameters const&, Tape&, ConstView<B> y_bar, Parameters& theta_bar,
                                      Name) const = 0;
+    virtual void inference_pullback(B&, Parameters const&, Tape const&, ConstView<B> y_bar, View<B> x_bar,
+                                    Name) const = 0;
     virtual void absorb(B&, Parameters&, Tape const&, Name) const = 0;
     virtual void with_inference(B&, Parameters const&, std::function<void(Map const&)> const&,
                                 Name) const = 0;
@@ -155,6 +164,14 @@ class AnyNetwork {
       ::detrame::pullback_parameters(backend, net, theta.template as<Theta>(who),
                                      tape.as<typename Net::Tape>(who), y_bar,
                                      theta_bar.template as<Theta>(who));
+    }
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar, Name who) const override {
+      if constexpr (has::inference_pullback<Net>)
+        ::detrame::inference_pullback(backend, net, theta.template as<Theta>(who),
+                                      tape.as<typename Net::Tape>(who), y_bar, x_bar);
+      else
+        throw DomainError(message(who, ": a layer of this network has no inference_pullback"));
     }
     void absorb(B& backend, Parameters& theta, Tape const& tape, Name who) const override {
       ::detrame::absorb(backend, net, theta.template as<Theta>(who), tape.as<typename Net::Tape>(who));

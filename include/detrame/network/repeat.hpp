@@ -6,6 +6,7 @@
 
 #include "detrame/layer/concept.hpp"
 #include "detrame/layer/inference.hpp"
+#include "detrame/layer/inference_pullback.hpp"
 #include "detrame/layer/samples.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -69,6 +70,16 @@ struct Repeat {
       return x_bar;
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const
+      requires has::inference_pullback<BlockLayer>
+    {
+      each_block(backend.lane(), y_bar, x_bar, [&](std::size_t i, ConstView<B> from, View<B> to) {
+        ::detrame::inference_pullback(backend, layer, theta.block[n - 1 - i], tape.block[n - 1 - i], from,
+                                      to);
+      });
+    }
+
     void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Repeat", x, y);
       if constexpr (samples_at_once > 0)
@@ -106,7 +117,7 @@ struct Repeat {
     }
 
    private:
-    /// run(i, x_i, y_i) for each block, through y and a buffer by turns.
+    /// run(i, x_i, y_i) for i = 0, ..., n - 1, through y and a buffer by turns.
     template <class Lane, class Run>
     static void each_block(Lane& lane, ConstView<B> x, View<B> y, Run const& run) {
       auto const frame = lane.frame();

@@ -109,6 +109,22 @@ struct ResidualOf {
       return x_bar;
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const
+      requires(has::inference_pullback<BranchLayer> && (unchanged || has::inference_pullback<ShortcutLayer>))
+    {
+      require_cotangent("Residual", tape.memory.y(), y_bar);
+      ::detrame::inference_pullback(backend, branch, theta.branch, tape.branch, y_bar, x_bar);
+      auto const frame = backend.lane().frame();
+      ConstView<B> g_bar = y_bar;
+      if constexpr (!unchanged) {
+        View<B> const mapped = backend.lane().scratch(x_bar.rows(), x_bar.cols());
+        ::detrame::inference_pullback(backend, shortcut, theta.shortcut, tape.shortcut, y_bar, mapped);
+        g_bar = mapped;
+      }
+      add(backend, g_bar, x_bar, x_bar);
+    }
+
     void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       samples<Layer>("Residual", x, y);
       if constexpr (samples_at_once > 0) {

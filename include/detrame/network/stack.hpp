@@ -6,6 +6,7 @@
 
 #include "detrame/layer/concept.hpp"
 #include "detrame/layer/inference.hpp"
+#include "detrame/layer/inference_pullback.hpp"
 #include "detrame/layer/samples.hpp"
 #include "detrame/network/record.hpp"
 
@@ -97,6 +98,30 @@ struct Stack {
                                        leaf<first>(theta_bar));
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const
+      requires(has::inference_pullback<typename Recipes::template Layer<shapes[I], B>> && ...)
+    {
+      Index const n = samples("Stack", output, y_bar);
+      auto const frame = backend.lane().frame();
+      std::array<View<B>, 2> const buffers{backend.lane().scratch(cotangent_size(0) * n, 1),
+                                           backend.lane().scratch(cotangent_size(1) * n, 1)};
+      ConstView<B> last = y_bar;
+      (
+          [&] {
+            constexpr std::size_t j = depth - 1 - I;
+            View<B> next = x_bar;
+            if constexpr (j > 0)
+              next = buffers[j % 2]
+                         .middle_rows(0, shapes[j].size() * n)
+                         .reshaped(shapes[j].channels, shapes[j].sites() * n);
+            ::detrame::inference_pullback(backend, leaf<j>(layers), leaf<j>(theta), leaf<j>(tape), last,
+                                          next);
+            last = next;
+          }(),
+          ...);
+    }
+
     void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> y) const {
       Index const n = samples<Bound>("Stack", x, y);
       if constexpr (samples_at_once > 0)
@@ -155,6 +180,14 @@ struct Stack {
       Index size = 0;
       for (std::size_t i = 0; i < depth; ++i)
         if (places[i] == which) size = std::max(size, shapes[i + 1].size());
+      return size;
+    }
+
+    /// The same of a buffer for the cotangents of what layers read, whose places alternate.
+    static constexpr Index cotangent_size(std::size_t which) {
+      Index size = 0;
+      for (std::size_t j = 1; j < depth; ++j)
+        if (j % 2 == which) size = std::max(size, shapes[j].size());
       return size;
     }
 

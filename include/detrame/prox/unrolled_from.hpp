@@ -62,4 +62,23 @@ void unrolled_from_pullback(B& backend, S const& structure, Activation activatio
   structure.finish(backend, gradient, W_tilde_bar);
 }
 
+/// G_bar alone. U and states are kept: G_bar overlaps nothing else.
+template <class Activation, Structure S, Backend B>
+void unrolled_from_pullback(B& backend, S const& structure, Activation activation, ConstView<B> W_tilde,
+                            ConstView<B> b, Index T, ConstView<B> U, ConstView<B> states, ConstView<B> U_bar,
+                            View<B> G_bar) {
+  Index const N = U.cols();
+  auto const frame = backend.lane().frame();
+  auto const K_T = structure.prepare(backend, W_tilde, Op::transposed);
+  each_chunk(backend, batch_of(structure, U.rows(), N, T), detail::unrolled_working_set(U.rows()),
+             [&](typename B::Lane& lane, Columns c) {
+               auto const state = [&](Index t) -> ConstView<B> {
+                 return columns(states, {(t - 1) * N + c.first, c.count});
+               };
+               detail::pull_back_states<B>(lane, structure, activation, K_T, b, T, columns(U, c),
+                                           columns(U_bar, c), state, columns(G_bar, c),
+                                           [](Index, ConstView<B>) {});
+             });
+}
+
 }  // namespace detrame::inline DETRAME_ABI

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+
+#include "train.hpp"
+
+namespace experiment {
+
+/// What the help says of --data.
+std::string data_set_text();
+
+/// The check of an option that is a number, by the one function of ranges.
+CLI::Validator in_range(std::string const& option);
+
+/// "1..5", "1,4,7": the seeds; nothing where the text is neither.
+std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text);
+
+/// --seed and --seeds, which exclude each other.
+void add_seeds(CLI::App& app, std::uint64_t& seed, std::vector<std::uint64_t>& seeds,
+               std::string const& seed_text, std::string const& seeds_text);
+
+/// --net, --depth, --widen, --steps, --dataset.
+void add_network(CLI::App& app, Settings& settings);
+
+/// All that `train` has.
+void add_training(CLI::App& app, Settings& settings);
+
+/// --device, --threads.
+void add_place(CLI::App& app, Place& place);
+
+}  // namespace experiment
