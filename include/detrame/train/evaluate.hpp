@@ -10,11 +10,10 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// The place of the largest score of each sample, on the host; -1 where the scores have NaN or where the
-/// largest is reached more than once, so that a network which tells nothing apart gets no credit.
-template <Backend B>
-std::vector<int> classify_to_host(B& backend, ConstView<B> scores) {
-  HostMatrix<typename B::Scalar> const y = to_host(backend, scores);
+/// The place of the largest score of each sample; -1 where the scores have NaN or where the largest is
+/// reached more than once, so that a network which tells nothing apart gets no credit.
+template <class Scalar>
+std::vector<int> unique_largest(HostMatrix<Scalar> const& y) {
   std::vector<int> labels(static_cast<std::size_t>(y.cols()), -1);
   for (Index j = 0; j < y.cols(); ++j) {
     Index best = 0;
@@ -30,6 +29,12 @@ std::vector<int> classify_to_host(B& backend, ConstView<B> scores) {
     if (unique) labels[static_cast<std::size_t>(j)] = static_cast<int>(best);
   }
   return labels;
+}
+
+/// The same of scores in a backend's memory.
+template <Backend B>
+std::vector<int> classify_to_host(B& backend, ConstView<B> scores) {
+  return unique_largest(to_host(backend, scores));
 }
 
 namespace detail {

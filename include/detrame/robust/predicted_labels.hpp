@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "detrame/robust/score_map.hpp"
+#include "detrame/train/evaluate.hpp"
+
+namespace detrame::inline DETRAME_ABI {
+
+/// Where pixels may lie.
+struct PixelRange {
+  double low = 0, high = 1;
+};
+
+namespace formula {
+
+/// z within [low, high]; NaN stays NaN.
+template <class Scalar>
+struct ClipPixel {
+  Scalar low, high;
+  DETRAME_HOST_DEVICE void operator()(Scalar& z) const { z = z < low ? low : z > high ? high : z; }
+};
+
+}  // namespace formula
+
+/// The labels that a map predicts, under one perturbation of all images where there is one: -1 where the
+/// largest score is not unique.
+///
+/// Shapes    x: channels x (sites n). v: size x 1, or empty
+/// Requires  scores that are finite, else DomainError with the image; batch >= 1, else DomainError.
+/// Tested    tests/robust/universal_test.cpp
+template <ScoreMap M>
+std::vector<int> predicted_labels(M& map, Input<typename M::Backend> x, HostMatrix<ScalarOf<M>> const& v = {},
+                                  std::optional<PixelRange> clip = {}, Index batch = 256) {
+  using B = typename M::Backend;
+  using Scalar = typename B::Scalar;
+  B& b = map.backend();
+  Shape const shape = map.input();
+  ConstView<B> const images = x;
+  Index const n = samples("predicted_labels", shape, images);
+  require_at_least("predicted_labels", "batch", batch, Index{1});
+  if (v.cols() > 0) require_shape("predicted_labels", "v", v, shape.size(), 1);
+  auto const shift = to_device(b, v);
+  std::vector<int> labels;
+  Matrix<B> z;
+  for (Index first = 0; first < n; first += batch) {
+    Index const count = std::min(batch, n - first);
+    resize(b, z, shape.size(), count);
+    copy_entries(b.lane(), images.middle_cols(first * shape.sites(), count * shape.sites()), View<B>(z));
+    if (v.cols() > 0) each(b.lane(), formula::Add(), View<B>(z), PerRow{ConstView<B>(shift)});
+    if (clip)
+      each(b.lane(),
+           formula::ClipPixel<Scalar>{static_cast<Scalar>(clip->low), static_cast<Scalar>(clip->high)},
+           View<B>(z));
+    auto const some = unique_largest(
+        detail::predicted_scores("predicted_labels", map, detail::as_images(shape, ConstView<B>(z)), first));
+    labels.insert(labels.end(), some.begin(), some.end());
+  }
+  return labels;
+}
+
+/// The share of images whose label is another one under the perturbation; without a label none changes. 0 of
+/// none.
+inline double fooling_rate(std::span<int const> labels, std::span<int const> under_v) {
+  if (labels.size() != under_v.size())
+    throw ShapeError(message("fooling_rate: ", labels.size(), " labels, ", under_v.size(), " under v"));
+  Index changed = 0;
+  for (std::size_t j = 0; j < labels.size(); ++j) changed += labels[j] >= 0 && under_v[j] != labels[j];
+  return labels.empty() ? 0. : static_cast<double>(changed) / static_cast<double>(labels.size());
+}
+
+/// The share of images that are labelled with what they are.
+inline double accuracy(std::span<int const> labels, std::span<int const> targets) {
+  if (labels.size() != targets.size())
+    throw ShapeError(message("accuracy: ", labels.size(), " labels, ", targets.size(), " targets"));
+  Index right = 0;
+  for (std::size_t j = 0; j < labels.size(); ++j) right += labels[j] == targets[j];
+  return labels.empty() ? 0. : static_cast<double>(right) / static_cast<double>(labels.size());
+}
+
+}  // namespace detrame::inline DETRAME_ABI
