@@ -27,8 +27,9 @@ inline constexpr SoftmaxCrossEntropy certified_loss{.offset = 2 * 1.414213562373
 namespace detail {
 
 /// n reflected layers of one update, with k atoms on windows of K x K.
-template <int n, Index k, Index K>
-using Reflected = Repeat<n, ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Unroll<1>>>>;
+template <int n, Index k, Index K, class Arithmetic = Automatic>
+using Reflected =
+    Repeat<n, ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Unroll<1>>, By<Arithmetic>>>;
 
 }  // namespace detail
 
