@@ -58,7 +58,7 @@ Certified<Deviation> deviation_of_reflection(Arithmetic arithmetic, HostMatrix<d
 
 }  // namespace detail
 
-/// 1: S = Theta + alpha + beta dominates D^T D (Majorant), by more than the rounding of 2 / S.            (L6)
+/// 1: S = Theta + alpha + beta dominates D^T D (Majorant), by more than the rounding of 2 / S.           (L6)
 /// Of rounding, with c = d + lambda and r = 2 / S as the layer has them, |v| <= |D| |x| and a = r (v - c)_+.
 template <Index k, Index K, class Step, int T, class... Choices>
 struct Guarantee<ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices...>> {
