@@ -25,10 +25,9 @@ using Reflected =
 
 }  // namespace detail
 
-/// Networks that are 1-Lipschitz by construction, whatever their parameters, up to a linear head of unit
-/// rows: what it answers at x it answers at every x' with |x - x'| < min_j (y_i - y_j) / |w_i - w_j|.       
-/// (L6) Images are halved by PixelUnshuffle, which loses nothing, between reflected layers, which keep the
-/// shape.
+/// Networks that are 1-Lipschitz by construction, whatever their parameters, up to a head of unit rows. (L6)
+/// What one answers at x it answers at every x' with |x - x'| < min_j (y_i - y_j) / |w_i - w_j|. Images are
+/// halved by PixelUnshuffle, which loses nothing, between reflected layers, which keep the shape.
 ///
 ///   CertifiedNet2<16>        for 8 x 8 and 28 x 28:  4 n channels behind the second halving
 ///   CertifiedNet3<32>        for 32 x 32:            16 n behind the third
