@@ -95,6 +95,7 @@ struct BatchNorm {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = BatchNorm;
     using Scalar = typename B::Scalar;
     static constexpr Shape input = in, output = in;
     static std::string name() { return "Batch normalisation"; }

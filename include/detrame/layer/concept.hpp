@@ -43,6 +43,8 @@ namespace detrame::inline DETRAME_ABI {
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///   walk      optional: of what is made of layers, walk(f, path, theta, tape) walks through each of them.
 ///   name      optional, static: what the layer is, in words, "Dense"; for `summary`.
+///   FromRecipe optional, a type: the recipe that it was made of, under which robust/ knows what is proved of
+///             it (Guarantee).
 ///
 /// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its
 /// part; forward of a batch is forward of its parts; predict is forward where the layer is not random, and

@@ -73,6 +73,7 @@ struct ConvolutionalDictionary {
                   "ConvolutionalDictionary: the kernel must fit the padded image, and the padding be less "
                   "than the kernel");
     using Backend = B;
+    using FromRecipe = ConvolutionalDictionary;
     using Scalar = typename B::Scalar;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = ConvolutionalDictionary::output(in);

@@ -113,6 +113,11 @@ struct NormalisedDense {
       add_gradients(backend, tape, theta_bar);
     }
 
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      Linear().inference_pullback(backend, tape.unit.theta, tape.linear, y_bar, x_bar);
+    }
+
     /// W^ and c, as the layer uses them: what a certificate of margins reads.
     static Parameters normalised(B& backend, Parameters const& theta) {
       Unit unit;

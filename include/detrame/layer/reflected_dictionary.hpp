@@ -157,6 +157,20 @@ struct ReflectedConvolutionalDictionary<k, K, Exact, Choices...> {
       return x_bar;
     }
 
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("ReflectedDictionary", tape.y, y_bar);
+      auto const frame = backend.lane().frame();
+      View<B> const a_bar = backend.lane().scratch(k, tape.a.cols());
+      auto const D_T = prepare_convolution(Direct(), backend, window, tape.D_T, Op::none);
+      each_chunk(backend, batch(y_bar.cols()), k + in.channels, [=](auto& lane, Columns c) {
+        convolve_each(lane, D_T, columns(y_bar, c), formula::ReflectCotangent(),
+                      columns(a_bar, outputs<CodeLayer>(c)));
+      });
+      CodeLayer().inference_pullback(backend, theta, tape.code, ConstView<B>(a_bar), x_bar);
+      each(backend.lane(), formula::Add(), x_bar, y_bar);
+    }
+
     /// The states whose zeros are the kinks of this layer, for check_pullback.
     template <class F>
     static void visit_states(F&& f, Tape const& tape) {

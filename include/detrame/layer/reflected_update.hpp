@@ -169,10 +169,9 @@ struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices
       for (Matrix<B>* const column : {&tape.s_bar, &tape.d_bar}) resize(backend, *column, k, 1);
       for (Matrix<B>* const sum : {&tape.D_T_bar, &tape.s_bar, &tape.d_bar})
         each(lane, formula::Fill<Scalar>{0}, View<B>(*sum));
-      auto const D_T = prepare_convolution(Arithmetic(), backend, window, tape.tied.D_T, Op::none),
-                 D = prepare_convolution(Arithmetic(), backend, window, tape.tied.D_T, Op::transposed);
+      Map const map(backend, tape.tied);
       auto const gradient = convolution_gradient(Arithmetic(), backend, tape.D_T_bar);
-      ConstView<B> const x = tape.x, a = tape.a, r = tape.tied.scale;
+      ConstView<B> const x = tape.x, a = tape.a, r = map.scale;
       View<B> const x_bar = tape.y;
       std::array<View<B>, 3> const sums{gradient.sum, View<B>(tape.s_bar), View<B>(tape.d_bar)};
       sum_chunks(backend, batch(y_bar.cols()), 2 * k + 3 * in.channels, sums,
@@ -180,20 +179,36 @@ struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices
                    auto const chunk_frame = chunk_lane.frame();
                    ConstView<B> const a_c = columns(a, codes(c)), y_bar_c = columns(y_bar, c);
                    View<B> const p = chunk_lane.scratch(k, a_c.cols());
-                   convolve_each(chunk_lane, D_T, y_bar_c, formula::DoubledCodePullback(), p, a_c);
+                   convolve_each(chunk_lane, map.D_T, y_bar_c, formula::DoubledCodePullback(), p, a_c);
                    row_sums(chunk_lane, partial[1], formula::Product(), ConstView<B>(p), a_c);
                    add_convolution_gradient(Arithmetic(), chunk_lane, window, a_c, y_bar_c, -1, partial[0]);
                    each(chunk_lane, formula::ScaleBy(), p, PerRow{r});  // of D^T x
                    row_sums(chunk_lane, partial[2], formula::Negative(), ConstView<B>(p));
                    add_convolution_gradient(Arithmetic(), chunk_lane, window, ConstView<B>(p), columns(x, c),
                                             1, partial[0]);
-                   convolve_each(chunk_lane, D, ConstView<B>(p), formula::StoreSum(), columns(x_bar, c),
+                   convolve_each(chunk_lane, map.D, ConstView<B>(p), formula::StoreSum(), columns(x_bar, c),
                                  y_bar_c);
                  });
       finish_gradient(backend, gradient, tape.D_T_bar);
       each(lane, formula::StepCotangent(), View<B>(tape.s_bar), r);
       add_parameters(backend, theta, tape, theta_bar);
       return x_bar;
+    }
+
+    void inference_pullback(B& backend, Parameters const&, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("ReflectedDictionary", tape.y, y_bar);
+      auto const frame = backend.lane().frame();
+      Map const map(backend, tape.tied);
+      ConstView<B> const a = tape.a;
+      each_chunk(backend, batch(y_bar.cols()), 2 * k + 2 * in.channels, [=](auto& lane, Columns c) {
+        auto const chunk_frame = lane.frame();
+        ConstView<B> const a_c = columns(a, codes(c)), y_bar_c = columns(y_bar, c);
+        View<B> const p = lane.scratch(k, a_c.cols());
+        convolve_each(lane, map.D_T, y_bar_c, formula::DoubledCodePullback(), p, a_c);
+        each(lane, formula::ScaleBy(), p, PerRow{map.scale});
+        convolve_each(lane, map.D, ConstView<B>(p), formula::StoreSum(), columns(x_bar, c), y_bar_c);
+      });
     }
 
     /// The states whose zeros are the kinks of this layer, for check_pullback.

@@ -27,6 +27,7 @@ struct Repeat {
   struct Layer {
     static_assert(Block::output(in) == in, "Repeat: the block must return the shape that it reads");
     using Backend = B;
+    using FromRecipe = Repeat;
     using BlockLayer = Bind<Block, in, B>;
     static constexpr Shape input = in, output = in;
     static constexpr Index multiply_adds = n * ::detrame::multiply_adds<BlockLayer>();

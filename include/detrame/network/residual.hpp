@@ -51,6 +51,7 @@ struct ResidualOf {
     static_assert(Branch::output(in) == Through::output(in),
                   "Residual: branch and shortcut must return the same shape");
     using Backend = B;
+    using FromRecipe = ResidualOf;
     using BranchLayer = Bind<Branch, in, B>;
     using ShortcutLayer = typename BoundShortcut<in, B>::type;
     static constexpr Shape input = in, output = Branch::output(in);

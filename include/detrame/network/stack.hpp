@@ -41,6 +41,7 @@ struct Stack {
   template <Shape in, Backend B, std::size_t... I>
   struct Bound<in, B, std::index_sequence<I...>> {
     using Backend = B;
+    using FromRecipe = Stack;
     static constexpr Shape input = in, output = Stack::output(in);
 
     static constexpr std::array<Shape, depth + 1> shapes = Stack::shapes(in);
