@@ -75,7 +75,18 @@ struct ConvolutionalDictionary {
     using Backend = B;
     using FromRecipe = ConvolutionalDictionary;
     using Scalar = typename B::Scalar;
-    using Parameters = DictionaryParameters<B>;
+    struct Parameters : DictionaryParameters<B> {
+      /// As those of a Dictionary, but for the pixels that an atom has.
+      template <class F, class Theta, class... Rest>
+      static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+        DictionaryParameters<B>::visit(
+            [&]<class R>(Path const& at, R role, auto&&... p) {
+              if constexpr (std::is_same_v<R, DictionaryAtoms>) role.window = window.taps();
+              f(at, role, p...);
+            },
+            path, theta, rest...);
+      }
+    };
     static constexpr Shape input = in, output = ConvolutionalDictionary::output(in);
     static constexpr Window window = Analysis::window(in);
     static constexpr Index patch = window.taps() * in.channels;
@@ -94,7 +105,7 @@ struct ConvolutionalDictionary {
       detail::SolvedInDouble<B> solved_in_double{};
     };
 
-    Parameters parameters(B& backend) const { return Parameters::zeros(backend, patch, k); }
+    Parameters parameters(B& backend) const { return {Parameters::zeros(backend, patch, k)}; }
 
     ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       samples<Layer>("ConvolutionalDictionary", x);
