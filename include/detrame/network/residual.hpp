@@ -78,6 +78,9 @@ struct ResidualOf {
     static constexpr Index least_samples =
         std::max(::detrame::least_samples<BranchLayer>(), ::detrame::least_samples<ShortcutLayer>());
 
+    static constexpr bool parts_have_adjoints =
+        has::inference_pullback<BranchLayer> && (unchanged || has::inference_pullback<ShortcutLayer>);
+
     BranchLayer branch;
     ShortcutLayer shortcut;
 
@@ -110,9 +113,7 @@ struct ResidualOf {
     }
 
     void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
-                            View<B> x_bar) const
-      requires(has::inference_pullback<BranchLayer> && (unchanged || has::inference_pullback<ShortcutLayer>))
-    {
+                            View<B> x_bar) const {
       require_cotangent("Residual", tape.memory.y(), y_bar);
       ::detrame::inference_pullback(backend, branch, theta.branch, tape.branch, y_bar, x_bar);
       auto const frame = backend.lane().frame();

@@ -73,6 +73,9 @@ struct Stack {
     static constexpr Index least_samples =
         std::max({::detrame::least_samples<typename Recipes::template Layer<shapes[I], B>>()...});
 
+    static constexpr bool parts_have_adjoints =
+        (has::inference_pullback<typename Recipes::template Layer<shapes[I], B>> && ...);
+
     Layers layers;
 
     Parameters parameters(B& backend) const {
@@ -99,9 +102,7 @@ struct Stack {
     }
 
     void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
-                            View<B> x_bar) const
-      requires(has::inference_pullback<typename Recipes::template Layer<shapes[I], B>> && ...)
-    {
+                            View<B> x_bar) const {
       Index const n = samples("Stack", output, y_bar);
       auto const frame = backend.lane().frame();
       std::array<View<B>, 2> const buffers{backend.lane().scratch(cotangent_size(0) * n, 1),

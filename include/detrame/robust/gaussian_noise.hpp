@@ -46,9 +46,9 @@ std::vector<double> image_energies(Shape const& shape, HostMatrix<Scalar> const&
 ///   rho energy_j / size
 ///
 /// Shapes    x, z: channels x (sites n); energies: n, |x_j|^2 or another (image_energies)
-/// Requires  rho >= 0 and finite, energies >= 0 and finite, else DomainError; as many energies as images, else
-///           ShapeError.
-/// Ensures   v_j is a function of (seed, first_image + j) and its variance: batches give what the whole gives.
+/// Requires  rho >= 0 and finite, energies >= 0 and finite, else DomainError; as many energies as images,
+///           else ShapeError.
+/// Ensures   v_j is a function of (seed, first_image + j) and its variance: batches give what the whole does.
 ///           Nothing is clipped.
 /// Tested    tests/robust/gaussian_noise_test.cpp
 template <Backend B>

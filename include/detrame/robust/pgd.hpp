@@ -103,7 +103,7 @@ AttackResult<ScalarOf<M>> pgd(char const* who, M& map, ConstView<typename M::Bac
 ///           class more for dlr than for cross-entropy, else DomainError; a label an image, else ShapeError;
 ///           scores that are finite, else DomainError with the image.
 /// Ensures   (1) norms in double are at most epsilon, and entries within the range; (2) an image is attacked
-///           the same way whatever stands beside it, and where batches begin; (3) labels are those of predict.
+///           the same way whatever stands beside it, and where batches begin; (3) labels are by predict.
 /// Cost      a step: a forward and a pullback of all images
 /// Source    arXiv 1706.06083
 /// Tested    tests/robust/pgd_test.cpp
