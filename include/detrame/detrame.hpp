@@ -105,6 +105,7 @@
 #include "detrame/robust/pixel_scores.hpp"
 #include "detrame/robust/predicted_labels.hpp"
 #include "detrame/robust/q_metric_bounds.hpp"
+#include "detrame/robust/reflected_bounds.hpp"
 #include "detrame/robust/score_map.hpp"
 #include "detrame/robust/universal_perturbation.hpp"
 #include "detrame/train/fit.hpp"

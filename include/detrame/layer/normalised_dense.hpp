@@ -57,6 +57,7 @@ struct NormalisedDense {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = NormalisedDense;
     using Scalar = typename B::Scalar;
     using Linear = Bind<Dense<k>, in, B>;
     using Parameters = typename Linear::Parameters;

@@ -38,6 +38,7 @@ struct Paired {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = Paired;
     using Scalar = typename B::Scalar;
     using CodeLayer = Bind<Code, in, B>;
     static constexpr Shape input = in, output = CodeLayer::output;

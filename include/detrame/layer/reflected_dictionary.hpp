@@ -87,6 +87,7 @@ struct ReflectedConvolutionalDictionary<k, K, Exact, Choices...> {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = ReflectedConvolutionalDictionary;
     using Scalar = typename B::Scalar;
     using CodeLayer = Bind<Code, in, B>;
     static constexpr Shape input = in, output = in;

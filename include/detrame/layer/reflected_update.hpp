@@ -106,6 +106,7 @@ struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices
                   "ReflectedDictionary: the kernel must fit the padded image, and the padding be less than "
                   "the kernel");
     using Backend = B;
+    using FromRecipe = ReflectedConvolutionalDictionary;
     using Scalar = typename B::Scalar;
     static constexpr Shape input = in, output = in;
     static constexpr Window window = Geometry::window(in);

@@ -77,10 +77,14 @@ template <class R>
 inline constexpr bool is_exact_dictionary = false;
 template <Index k>
 inline constexpr bool is_exact_dictionary<Dictionary<k, Exact>> = true;
+template <Index k>
+inline constexpr bool is_exact_dictionary<Paired<Dictionary<k, Exact>>> = true;
 template <class R>
 inline constexpr bool is_dense = false;
 template <Index k>
 inline constexpr bool is_dense<Dense<k>> = true;
+template <Index k>
+inline constexpr bool is_dense<NormalisedDense<k>> = true;
 template <class L>
   requires requires { typename L::FromRecipe; }
 inline constexpr bool is_code<L> =
@@ -88,6 +92,21 @@ inline constexpr bool is_code<L> =
 template <class L>
   requires requires { typename L::FromRecipe; }
 inline constexpr bool is_head<L> = is_dense<typename L::FromRecipe> && Shape(L::input).sites() == 1;
+
+/// The dictionary of a code layer.
+template <class L>
+HostMatrix<double> dictionary_of(typename L::Backend& backend, typename L::Parameters const& theta) {
+  auto const D = doubles_of(backend, theta.D);
+  return D.cols() == Shape(L::output).channels ? D : pairs_of(D);
+}
+/// W and c of a classifier, as it computes with them.
+template <class L>
+auto head_of(typename L::Backend& backend, typename L::Parameters const& theta) {
+  if constexpr (requires { L::normalised(backend, theta); })
+    return L::normalised(backend, theta);
+  else
+    return theta;
+}
 
 /// Of a classifier y = W x - c: |w_i - w_j|_2 for each pair, sharper by the codes before it, if there are
 /// any, whose own input has the constant `before_codes`.
@@ -97,7 +116,8 @@ PairBounds pairs_of_head(typename L::Backend& backend, L const& layer, typename 
                          double before_codes) {
   using B = typename L::Backend;
   using Scalar = typename B::Scalar;
-  auto const W = doubles_of(backend, theta.W), c = doubles_of(backend, theta.c);
+  auto const own = head_of<L>(backend, theta);
+  auto const W = doubles_of(backend, own.W), c = doubles_of(backend, own.c);
   Index const classes = W.rows(), m = W.cols(), N = static_cast<Index>(balls.error.size());
   PairBounds pairs{{},
                    HostMatrix<double>(classes, classes),
@@ -151,7 +171,7 @@ PairBounds pair_bounds(typename L::Backend& backend, L const& layer, typename L:
           }
           double const s = modulus_from_below(backend, own);
           coded = s > 0;
-          if (coded) codes.add(backend, doubles_of(backend, own.D), s);
+          if (coded) codes.add(backend, dictionary_of<Part>(backend, own), s);
         } else {
           coded = false;
         }
