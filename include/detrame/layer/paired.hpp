@@ -72,9 +72,14 @@ struct Paired {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> u) const {
+      CodeLayer().predict(backend, paired(backend, theta), x, u);
+    }
+
+    /// The parameters of Code, with D = [A, -A].
+    static DictionaryParameters<B> paired(B& backend, Parameters const& theta) {
       DictionaryParameters<B> both{};
       pair(backend, theta, both);
-      CodeLayer().predict(backend, both, x, u);
+      return both;
     }
 
     ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> u_bar,

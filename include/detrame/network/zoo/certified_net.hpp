@@ -11,6 +11,7 @@
 #include "detrame/layer/reshape.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/repeat.hpp"
+#include "detrame/network/stack.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -26,13 +27,14 @@ inline constexpr SoftmaxCrossEntropy certified_loss{.offset = 2 * 1.414213562373
 namespace detail {
 
 /// n reflected layers of one update, with k atoms on windows of K x K.
-template <int n, Index k, Index K>
-using Reflected = Repeat<n, ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Unroll<1>>>>;
+template <int n, Index k, Index K, class Arithmetic = Automatic>
+using Reflected =
+    Repeat<n, ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Unroll<1>>, By<Arithmetic>>>;
 
 }  // namespace detail
 
 /// Networks that are 1-Lipschitz by construction, whatever their parameters, up to a linear head of unit rows:
-/// what it answers at x it answers at every x' with |x - x'| < min_j (y_i - y_j) / |w_i - w_j|.        (L4)
+/// what it answers at x it answers at every x' with |x - x'| < min_j (y_i - y_j) / |w_i - w_j|.        (L6)
 /// Images are halved by PixelUnshuffle, which loses nothing, between reflected layers, which keep the shape.
 ///
 ///   CertifiedNet2<16>        for 8 x 8 and 28 x 28:  4 n channels behind the second halving
