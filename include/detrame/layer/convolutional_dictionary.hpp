@@ -75,20 +75,9 @@ struct ConvolutionalDictionary {
     using Backend = B;
     using FromRecipe = ConvolutionalDictionary;
     using Scalar = typename B::Scalar;
-    struct Parameters : DictionaryParameters<B> {
-      /// As those of a Dictionary, but for the pixels that an atom has.
-      template <class F, class Theta, class... Rest>
-      static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-        DictionaryParameters<B>::visit(
-            [&]<class R>(Path const& at, R role, auto&&... p) {
-              if constexpr (std::is_same_v<R, DictionaryAtoms>) role.window = window.taps();
-              f(at, role, p...);
-            },
-            path, theta, rest...);
-      }
-    };
     static constexpr Shape input = in, output = ConvolutionalDictionary::output(in);
     static constexpr Window window = Analysis::window(in);
+    using Parameters = WindowDictionaryParameters<B, window.taps()>;
     static constexpr Index patch = window.taps() * in.channels;
     /// Of D^T x alone where the solver is Exact.
     static constexpr Index multiply_adds = (T == 0 ? 1 : 2 * T) * k * patch * output.sites();

@@ -9,7 +9,6 @@
 #include "detrame/layer/pixel_unshuffle.hpp"
 #include "detrame/layer/reflected_update.hpp"
 #include "detrame/layer/reshape.hpp"
-#include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/repeat.hpp"
 #include "detrame/network/stack.hpp"
 
@@ -18,11 +17,6 @@ namespace detrame::inline DETRAME_ABI {
 /// What certified networks start with: nothing that draws codes to 0, since alpha and beta move a reflected
 /// layer away from an isometry; alpha is > 0 for the sake of exact layers.
 inline constexpr TiedValues certified_values{.alpha = 1e-3, .beta = 0, .lambda = 0, .atoms = 1};
-
-/// What they are trained by. The offset asks for twice the margin that a distance of 36/255 takes between rows
-/// at right angles; images of other ranges may want another.
-inline constexpr SoftmaxCrossEntropy certified_loss{.offset = 2 * 1.4142135623730951 * 36 / 255,
-                                                    .temperature = .25};
 
 namespace detail {
 
