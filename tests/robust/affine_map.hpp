@@ -61,7 +61,8 @@ HostMatrix<double> materialised(typename L::Backend& backend, L const& layer,
   }
   return J;
 }
-inline double norm_from_below(HostMatrix<double> const& J, int iterations = 500) {
+inline double norm_from_below(HostMatrix<double> const& J) {
+  int const iterations = J.cols() > 60 ? 100 : 500;
   auto v = normal_matrix<double>(J.cols(), 1, seed(950));
   double found = 0;
   for (int t = 0; t < iterations; ++t) {

@@ -57,7 +57,7 @@ struct Paired {
 
     struct Tape {
       typename CodeLayer::Tape code{};
-      DictionaryParameters<B> theta{}, bar{};  // of D = [A, -A]
+      typename CodeLayer::Parameters theta{}, bar{};  // of D = [A, -A]
     };
 
     Parameters parameters(B& backend) const {
@@ -76,8 +76,8 @@ struct Paired {
     }
 
     /// The parameters of Code, with D = [A, -A].
-    static DictionaryParameters<B> paired(B& backend, Parameters const& theta) {
-      DictionaryParameters<B> both{};
+    static typename CodeLayer::Parameters paired(B& backend, Parameters const& theta) {
+      typename CodeLayer::Parameters both{};
       pair(backend, theta, both);
       return both;
     }

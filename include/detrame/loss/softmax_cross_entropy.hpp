@@ -96,10 +96,4 @@ struct SoftmaxCrossEntropy {
   }
 };
 
-/// What networks of a known Lipschitz constant are trained by, whose margins are certified. The offset is
-/// twice the margin that a distance of 36/255 takes between rows of a head at right angles; images of other
-/// ranges may want another.
-inline constexpr SoftmaxCrossEntropy certified_loss{.offset = 2 * 1.4142135623730951 * 36 / 255,
-                                                    .temperature = .25};
-
 }  // namespace detrame::inline DETRAME_ABI

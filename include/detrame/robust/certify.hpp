@@ -9,7 +9,6 @@
 #include "detrame/robust/certified_radius.hpp"
 #include "detrame/robust/code_stack.hpp"
 #include "detrame/robust/network_bound.hpp"
-#include "detrame/robust/reflected_bounds.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -78,23 +77,36 @@ template <class R>
 inline constexpr bool is_exact_dictionary = false;
 template <Index k>
 inline constexpr bool is_exact_dictionary<Dictionary<k, Exact>> = true;
+template <Index k>
+inline constexpr bool is_exact_dictionary<Paired<Dictionary<k, Exact>>> = true;
 template <class R>
 inline constexpr bool is_dense = false;
 template <Index k>
 inline constexpr bool is_dense<Dense<k>> = true;
-template <class R>
-inline constexpr bool is_normalised_dense = false;
 template <Index k>
-inline constexpr bool is_normalised_dense<NormalisedDense<k>> = true;
+inline constexpr bool is_dense<NormalisedDense<k>> = true;
 template <class L>
   requires requires { typename L::FromRecipe; }
 inline constexpr bool is_code<L> =
     is_exact_dictionary<typename L::FromRecipe> && Shape(L::input).sites() == 1;
 template <class L>
   requires requires { typename L::FromRecipe; }
-inline constexpr bool is_head<L> =
-    (is_dense<typename L::FromRecipe> || is_normalised_dense<typename L::FromRecipe>) &&
-    Shape(L::input).sites() == 1;
+inline constexpr bool is_head<L> = is_dense<typename L::FromRecipe> && Shape(L::input).sites() == 1;
+
+/// The dictionary of a code layer.
+template <class L>
+HostMatrix<double> dictionary_of(typename L::Backend& backend, typename L::Parameters const& theta) {
+  auto const D = doubles_of(backend, theta.D);
+  return D.cols() == Shape(L::output).channels ? D : pairs_of(D);
+}
+/// W and c of a classifier, as it computes with them.
+template <class L>
+auto head_of(typename L::Backend& backend, typename L::Parameters const& theta) {
+  if constexpr (requires { L::normalised(backend, theta); })
+    return L::normalised(backend, theta);
+  else
+    return theta;
+}
 
 /// Of a classifier y = W x - c: |w_i - w_j|_2 for each pair, sharper by the codes before it, if there are
 /// any, whose own input has the constant `before_codes`.
@@ -102,43 +114,39 @@ template <class L>
 PairBounds pairs_of_head(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
                          Balls<typename L::Backend>& balls, double before, CodeStack const* codes,
                          double before_codes) {
-  if constexpr (is_normalised_dense<typename L::FromRecipe>) {  // with the rows that it uses
-    return pairs_of_head(backend, typename L::Linear(), L::normalised(backend, theta), balls, before, codes,
-                         before_codes);
-  } else {
-    using B = typename L::Backend;
-    using Scalar = typename B::Scalar;
-    auto const W = doubles_of(backend, theta.W), c = doubles_of(backend, theta.c);
-    Index const classes = W.rows(), m = W.cols(), N = static_cast<Index>(balls.error.size());
-    PairBounds pairs{{},
-                     HostMatrix<double>(classes, classes),
-                     HostMatrix<double>(classes, classes),
-                     HostMatrix<double>(classes, N),
-                     balls.error};
-    double const most = static_cast<double>(std::numeric_limits<Scalar>::max()) / 4;
-    double const n = static_cast<double>(m) + 8;
-    for (Index i = 0; i < classes; ++i) {
-      double const length = length_from_above(m, [&](Index l) { return W(i, l); });
-      for (Index s = 0; s < N; ++s) {
-        double const size = above(length * balls.reach(static_cast<std::size_t>(s)) + std::abs(c(i, 0)));
-        pairs.own(i, s) = size < most ? above(gamma<Scalar>(n) * size + 2 * n * lost<Scalar>() * (1 + length))
-                                      : std::numeric_limits<double>::infinity();
-      }
-      for (Index j = 0; j < i; ++j) {
-        double const d = length_from_above(m, [&](Index l) { return W(i, l) - W(j, l); });
-        double lipschitz = above(d * before);
-        if (codes != nullptr) {
-          std::vector<double> v;
-          for (Index l = 0; l < m; ++l) v.push_back(W(i, l) - W(j, l));
-          lipschitz = std::min(lipschitz, above(codes->bound(v) * before_codes));
-        }
-        pairs.difference(i, j) = pairs.difference(j, i) = d;
-        pairs.lipschitz(i, j) = pairs.lipschitz(j, i) = lipschitz;
-      }
+  using B = typename L::Backend;
+  using Scalar = typename B::Scalar;
+  auto const own = head_of<L>(backend, theta);
+  auto const W = doubles_of(backend, own.W), c = doubles_of(backend, own.c);
+  Index const classes = W.rows(), m = W.cols(), N = static_cast<Index>(balls.error.size());
+  PairBounds pairs{{},
+                   HostMatrix<double>(classes, classes),
+                   HostMatrix<double>(classes, classes),
+                   HostMatrix<double>(classes, N),
+                   balls.error};
+  double const most = static_cast<double>(std::numeric_limits<Scalar>::max()) / 4;
+  double const n = static_cast<double>(m) + 8;
+  for (Index i = 0; i < classes; ++i) {
+    double const length = length_from_above(m, [&](Index l) { return W(i, l); });
+    for (Index s = 0; s < N; ++s) {
+      double const size = above(length * balls.reach(static_cast<std::size_t>(s)) + std::abs(c(i, 0)));
+      pairs.own(i, s) = size < most ? above(gamma<Scalar>(n) * size + 2 * n * lost<Scalar>() * (1 + length))
+                                    : std::numeric_limits<double>::infinity();
     }
-    pairs.y = doubles_of(backend, predict(backend, layer, theta, ConstView<B>(balls.x)));
-    return pairs;
+    for (Index j = 0; j < i; ++j) {
+      double const d = length_from_above(m, [&](Index l) { return W(i, l) - W(j, l); });
+      double lipschitz = above(d * before);
+      if (codes != nullptr) {
+        std::vector<double> v;
+        for (Index l = 0; l < m; ++l) v.push_back(W(i, l) - W(j, l));
+        lipschitz = std::min(lipschitz, above(codes->bound(v) * before_codes));
+      }
+      pairs.difference(i, j) = pairs.difference(j, i) = d;
+      pairs.lipschitz(i, j) = pairs.lipschitz(j, i) = lipschitz;
+    }
   }
+  pairs.y = doubles_of(backend, predict(backend, layer, theta, ConstView<B>(balls.x)));
+  return pairs;
 }
 
 /// The scores behind a layer, whose input has the constant `before`: of a classifier, by its rows; of a
@@ -163,7 +171,7 @@ PairBounds pair_bounds(typename L::Backend& backend, L const& layer, typename L:
           }
           double const s = modulus_from_below(backend, own);
           coded = s > 0;
-          if (coded) codes.add(backend, doubles_of(backend, own.D), s);
+          if (coded) codes.add(backend, dictionary_of<Part>(backend, own), s);
         } else {
           coded = false;
         }

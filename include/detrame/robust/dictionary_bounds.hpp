@@ -26,29 +26,45 @@ double modulus_from_below(B& backend, DictionaryParameters<B> const& theta) {
 /// What an exact layer may be off: its judge lets pass |r| <= roundings eps |t|_2 in truth (U5), so that
 /// |u - u*|_2 <= roundings eps |t|_2 / s, with |t|_2 <= H |u| + D |x| + rest and |u*| <= |x| / (2 sqrt(s)) +
 /// |M_D(0)|, |M_D(0)| <= 2 |(-d - lambda)_+| / s; rounded once where it was solved in double.            (R3)
-template <class L>
+template <class Scalar, Backend B, class Terms>
+struct CodeBounds {
+  double s = 0, rest = 0, q = 0;     ///< alpha + beta; what t has besides u and x; |u - u*| <= q |t|
+  Affine exact{}, error{}, terms{};  ///< |u*|, |u - u*|, |t|
+  bool determined = false;           ///< whether there is such a bound
+
+  CodeBounds(B& backend, DictionaryParameters<B> const& theta, Terms const& t, Index sites)
+      : s(modulus_from_below(backend, theta)) {
+    double const eps = static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+    auto const d = doubles_of(backend, theta.d);
+    double const lambda = doubles_of(backend, theta.lambda)(0, 0);
+    if (!(s > 0)) return;
+    double const n = std::sqrt(static_cast<double>(sites));
+    rest = above(n * (length_of(d) + std::abs(lambda) * std::sqrt(static_cast<double>(d.rows()))));
+    double const at_zero = above(
+        n * 2 / s * length_from_above(d.rows(), [&](Index i) { return std::max(-d(i, 0) - lambda, 0.); }));
+    exact = {1 / (2 * std::sqrt(s)), at_zero};
+    q = above(1.125 * static_cast<double>(t.roundings) * eps / s);
+    determined = q * t.of_u + eps < .5;
+    if (!determined) return;
+    error = (1 / (1 - q * t.of_u - eps)) * (q * (t.of_u * exact + Affine{t.of_x, rest}) + eps * exact);
+    error.offset += n * std::sqrt(static_cast<double>(d.rows())) * lost<Scalar>();
+    terms = t.of_u * (exact + error) + Affine{t.of_x, rest};
+  }
+};
+
+template <class L, class Terms>
 Certified<Deviation> deviation_of_codes(typename L::Backend& backend, typename L::Parameters const& theta,
-                                        Index roundings, double of_u, double of_x, Index sites) {
-  using Scalar = typename L::Backend::Scalar;
-  double const s = modulus_from_below(backend, theta), eps = std::numeric_limits<Scalar>::epsilon();
-  auto const d = doubles_of(backend, theta.d);
-  double const lambda = doubles_of(backend, theta.lambda)(0, 0);
-  if (!(s > 0)) return none_for<L>("alpha + beta is not > 0");
-  double const n = std::sqrt(static_cast<double>(sites));
-  double const rest = above(n * (length_of(d) + std::abs(lambda) * std::sqrt(static_cast<double>(d.rows()))));
-  double const at_zero = above(
-      n * 2 / s * length_from_above(d.rows(), [&](Index i) { return std::max(-d(i, 0) - lambda, 0.); }));
-  Affine const exact{1 / (2 * std::sqrt(s)), at_zero};  // |u*|
-  double const q = above(1.125 * static_cast<double>(roundings) * eps / s);
-  if (!(q * of_u + eps < .5))
+                                        Terms const& t, Index sites) {
+  using B = typename L::Backend;
+  CodeBounds<typename B::Scalar, B, Terms> const codes(backend, theta, t, sites);
+  if (!(codes.s > 0)) return none_for<L>("alpha + beta is not > 0");
+  if (!codes.determined)
     return none_for<L>(
         "its codes are not determined well enough in this scalar: take double, or a larger alpha");
-  Affine const d_u = (1 / (1 - q * of_u - eps)) * (q * (of_u * exact + Affine{of_x, rest}) + eps * exact);
-  return finite<L>(Deviation{
-      .relative = above(d_u.slope, 64),
-      .absolute = above(d_u.offset + n * std::sqrt(static_cast<double>(d.rows())) * lost<Scalar>(), 64),
-      .range = above((1 + of_u) * (2 + of_x) * (2 + exact.slope + exact.offset + rest)),
-      .may_refuse = true});
+  return finite<L>(Deviation{.relative = above(codes.error.slope, 64),
+                             .absolute = above(codes.error.offset, 64),
+                             .range = above((1 + t.of_u) * (2 + codes.terms.slope + codes.terms.offset)),
+                             .may_refuse = true});
 }
 
 template <class L>
@@ -60,6 +76,39 @@ Certified<double> lipschitz_of_codes(typename L::Backend& backend, typename L::P
 
 }  // namespace detail
 
+namespace detail {
+
+/// Exact codes of columns: t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i| + lambda, so that
+/// |t| <= tr(H) |u| + |D|_F |x| + ...; D: m x k.
+struct ColumnTerms {
+  Index roundings;
+  double of_u, of_x;  // |t|_2 <= of_u |u|_2 + of_x |x|_2 + ...
+
+  ColumnTerms(HostMatrix<double> const& D, double s)
+      : roundings(D.rows() + 2 * exact::product_chain(D.cols()) + exact::dot_chain(D.rows()) + 12),
+        of_x(length_of(D)) {
+    of_u = above(of_x * of_x + 1.001 * static_cast<double>(D.cols()) * s);
+  }
+};
+
+/// Of images: t = |D|^T (|D| |u| + |x|) + (alpha + beta) |u| + |d| + lambda; D: (taps m) x k.
+struct ImageTerms {
+  Index roundings;
+  double of_u, of_x;
+
+  ImageTerms(HostMatrix<double> const& D, Window const& w, double s)
+      : roundings((D.cols() + D.rows() / w.taps() + 2 * w.taps() + 8) +
+                  (D.cols() + w.taps() + exact::dot_chain(D.rows()) + 8)),
+        of_x(magnitude_norm(PhaseSymbol(transpose_of(D), w.kernel, w.stride).magnitudes())) {
+    of_u = above(of_x * of_x + 1.001 * s);
+  }
+  static HostMatrix<double> transpose_of(HostMatrix<double> const& D) {
+    return host_matrix<double>(D.cols(), D.rows(), [&](Index o, Index i) { return D(i, o); });
+  }
+};
+
+}  // namespace detail
+
 template <Index k>
 struct Guarantee<Dictionary<k, Exact>> {
   template <class L>
@@ -67,17 +116,12 @@ struct Guarantee<Dictionary<k, Exact>> {
                                      typename L::Parameters const& theta) {
     return detail::lipschitz_of_codes<L>(backend, theta);
   }
-  /// t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i| + lambda: |t| <= tr(H) |u| + |D|_F |x| + ...
   template <class L>
   static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
                                         typename L::Parameters const& theta) {
-    constexpr Shape in = L::input;
-    Index const m = in.channels;
-    double const frobenius = detail::length_of(detail::doubles_of(backend, theta.D));
-    double const s = detail::modulus_from_below(backend, theta);
-    return detail::deviation_of_codes<L>(
-        backend, theta, m + 2 * exact::product_chain(k) + exact::dot_chain(m) + 12,
-        detail::above(frobenius * frobenius + static_cast<double>(k) * s * 1.001), frobenius, in.sites());
+    detail::ColumnTerms const terms(detail::doubles_of(backend, theta.D),
+                                    detail::modulus_from_below(backend, theta));
+    return detail::deviation_of_codes<L>(backend, theta, terms, Shape(L::input).sites());
   }
 };
 
@@ -88,21 +132,13 @@ struct Guarantee<ConvolutionalDictionary<k, K, Exact, Choices...>> {
                                      typename L::Parameters const& theta) {
     return detail::lipschitz_of_codes<L>(backend, theta);
   }
-  /// t = |D|^T (|D| |u| + |x|) + (alpha + beta) |u| + |d| + lambda
   template <class L>
   static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
                                         typename L::Parameters const& theta) {
     constexpr Window w = L::window;
-    constexpr Shape in = L::input;
-    auto const D = detail::doubles_of(backend, theta.D);  // patch x k
-    auto const analysis = host_matrix<double>(k, D.rows(), [&](Index o, Index i) { return D(i, o); });
-    double const size =
-        detail::magnitude_norm(detail::PhaseSymbol(analysis, w.kernel, w.stride).magnitudes());
-    double const s = detail::modulus_from_below(backend, theta);
-    return detail::deviation_of_codes<L>(
-        backend, theta,
-        (k + in.channels + 2 * w.taps() + 8) + (k + w.taps() + exact::dot_chain(D.rows()) + 8),
-        detail::above(size * size + 1.001 * s), size, w.out_sites());
+    detail::ImageTerms const terms(detail::doubles_of(backend, theta.D), w,
+                                   detail::modulus_from_below(backend, theta));
+    return detail::deviation_of_codes<L>(backend, theta, terms, w.out_sites());
   }
 };
 

@@ -11,6 +11,7 @@
 #include "detrame/network/stack.hpp"
 #include "detrame/robust/dictionary_bounds.hpp"
 #include "detrame/robust/linear_bounds.hpp"
+#include "detrame/robust/reflected_bounds.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
