@@ -155,6 +155,7 @@ TEST_CASE("(K4) (A3) images that float cannot certify are solved in double, and 
   REQUIRE(largest > 0);
   double const close = static_cast<double>(test::tolerance<float>(18, 40));
   CHECK(test::max_abs_difference(narrow.x_bar, wide.x_bar) <= close);
+  CHECK(test::max_abs_difference(narrow.inference_x_bar, narrow.x_bar) == 0);
   CHECK(test::relative_difference(narrow.D_bar, wide.D_bar) <= close);
   CHECK(test::relative_difference(narrow.d_bar, wide.d_bar) <= close);
   CHECK(test::relative_difference(narrow.alpha_bar, wide.alpha_bar) <= close);

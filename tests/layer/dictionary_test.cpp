@@ -99,6 +99,7 @@ TEST_CASE("(M1) (A3) what float cannot certify, Dictionary<k, Exact> solves in d
   REQUIRE(largest > 0);
   double const close = static_cast<double>(test::tolerance<float>(8, 40));
   CHECK(test::max_abs_difference(narrow.x_bar, wide.x_bar) <= close);
+  CHECK(test::max_abs_difference(narrow.inference_x_bar, narrow.x_bar) == 0);
   CHECK(test::max_abs_difference(narrow.D_bar, wide.D_bar) <= 4 * close);
   CHECK(test::max_abs_difference(narrow.alpha_bar, wide.alpha_bar) <= 40 * close);
   CHECK(test::max_abs_difference(narrow.lambda_bar, wide.lambda_bar) <= 40 * close);

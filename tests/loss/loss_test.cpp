@@ -11,11 +11,12 @@ namespace detrame {
 using Host = HostMatrix<double>;
 
 /// One column of each loss, by its formula, in double.
-double column(SoftmaxCrossEntropy, Host const& y, Host const& t, Index j) {
-  double sum = 0, loss = 0;
-  for (Index i = 0; i < y.rows(); ++i) sum += std::exp(y(i, j));
-  for (Index i = 0; i < y.rows(); ++i) loss -= t(i, j) * std::log(std::exp(y(i, j)) / sum);
-  return loss;
+double column(SoftmaxCrossEntropy const& loss, Host const& y, Host const& t, Index j) {
+  auto const power = [&](Index i) { return std::exp((y(i, j) - loss.offset * t(i, j)) / loss.temperature); };
+  double sum = 0, value = 0;
+  for (Index i = 0; i < y.rows(); ++i) sum += power(i);
+  for (Index i = 0; i < y.rows(); ++i) value -= loss.temperature * t(i, j) * std::log(power(i) / sum);
+  return value;
 }
 double column(SquaredError, Host const& y, Host const& t, Index j) {
   double loss = 0;
@@ -60,8 +61,7 @@ Host hard(Index classes, Index N) {
 Host soft(Index classes, Index N) { return test::uniform_matrix<double>(classes, N, test::seed(9)); }
 
 template <class Loss, template <class> class BackendOf>
-void is_its_formula(Host const& t) {
-  Loss const loss;
+void is_its_formula(Host const& t, Loss const& loss = {}) {
   Host const y = test::normal_matrix<double>(t.rows(), t.cols(), test::seed(1));
   double const expected = by_formula(loss, y, t);
   REQUIRE(expected > 0.1);
@@ -92,6 +92,28 @@ TEST_CASE("each loss is its formula, with hard targets and with soft ones, and y
   is_its_formula<SquaredError, archetype::Loops>(hard(4, 9));
   is_its_formula<Hinge, Cpu>(hard(4, 9));
   is_its_formula<Hinge, archetype::Loops>(hard(4, 9));
+}
+
+TEST_CASE("softmax cross-entropy with offset and temperature is its formula, and y_bar its gradient") {
+  SoftmaxCrossEntropy const loss{.offset = .4, .temperature = .25};
+  is_its_formula<SoftmaxCrossEntropy, Cpu>(hard(4, 9), loss);
+  is_its_formula<SoftmaxCrossEntropy, archetype::Loops>(hard(4, 9), loss);
+  auto const refused = [](SoftmaxCrossEntropy wrong, char const* text) {
+    Cpu<double> b;
+    auto const y = zeros(b, 3, 4);
+    test::check_throws_with<DomainError>([&] { wrong.value(b, y, y); }, text);
+  };
+  refused({.temperature = 0}, "SoftmaxCrossEntropy: temperature = 0, must be > 0 and finite");
+  refused({.offset = std::numeric_limits<double>::infinity()}, "SoftmaxCrossEntropy: offset = inf");
+}
+
+TEST_CASE("softmax cross-entropy with an offset is that of scores from which it was taken") {
+  Host const t = hard(4, 9), y = test::normal_matrix<double>(4, 9, test::seed(1));
+  Host const less = test::mapped([](double a, double b) { return a - .5 * b; }, y, t);
+  auto const with = evaluated<Cpu>(SoftmaxCrossEntropy{.offset = .5}, y, t);
+  auto const without = evaluated<Cpu>(SoftmaxCrossEntropy(), less, t);
+  CHECK((with.value == without.value && with.y_bar == without.y_bar));
+  REQUIRE(with.value > evaluated<Cpu>(SoftmaxCrossEntropy(), y, t).value + .1);
 }
 
 TEST_CASE_TEMPLATE("softmax cross-entropy does not overflow at scores of 10000, and does not see a shift",

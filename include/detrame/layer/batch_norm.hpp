@@ -82,7 +82,7 @@ struct MoveTowards {
 /// Requires  in training N != 1, else DomainError: one number has no variance. N = 0 leaves all as it is.
 /// Ensures   statistics are those of the batch, in a fixed order: the same bits for any number of threads. A
 ///           mean far from 0 costs the variance no digits (row_moments).
-/// Adjoint   (B1). The running statistics have gradient 0.
+/// Adjoint   (B1). The running statistics have gradient 0, also where forward is by them.
 /// Lending   y is lent: pullback reads x for it. Cannot run in place, for the same reason.
 /// Cost      two passes over x forward, two back; no product.
 /// Source    docs/maths.md (B1); docs/decisions/0004-running-statistics.md
@@ -95,6 +95,7 @@ struct BatchNorm {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = BatchNorm;
     using Scalar = typename B::Scalar;
     static constexpr Shape input = in, output = in;
     static std::string name() { return "Batch normalisation"; }

@@ -43,12 +43,15 @@ namespace detrame::inline DETRAME_ABI {
 ///   absorb    optional: takes what forward measured of the batch into theta (running statistics).
 ///   walk      optional: of what is made of layers, walk(f, path, theta, tape) walks through each of them.
 ///   name      optional, static: what the layer is, in words, "Dense"; for `summary`.
+///   FromRecipe optional, a type: the recipe that it was made of, under which robust/ knows what is proved of
+///             it (Guarantee).
 ///
 /// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its
-/// part; forward of a batch is forward of its parts; predict is forward where the layer is not random; a tape
-/// serves again after pullback; the bits are the same with y_bar in y's memory where y is lent, and in place;
-/// x and y_bar are kept; nothing is allocated from the second call on; the bits do not depend on the number
-/// of threads.
+/// part; forward of a batch is forward of its parts; predict is forward where the layer is not random, and
+/// always where draw.inference says so; inference_pullback is its gradient in x, the same in each call, and
+/// leaves the tape to pullback; a tape serves again after pullback; the bits are the same with y_bar in y's
+/// memory where y is lent, and in place; x and y_bar are kept; nothing is allocated from the second call on;
+/// the bits do not depend on the number of threads.
 namespace has {
 
 template <class L>

@@ -76,6 +76,7 @@ struct Convolution {
         Convolution::window(in).fits(),
         "Convolution: the kernel must fit the padded image, and the padding be less than the kernel");
     using Backend = B;
+    using FromRecipe = Convolution;
     static constexpr Shape input = in, output = Convolution::output(in);
     static constexpr Window window = Convolution::window(in);
     using Arithmetic = Resolved<typename detail::ChosenArithmetic<Choices...>::type, typename B::Scalar, K,

@@ -28,6 +28,7 @@ struct Dense {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = Dense;
     using Scalar = typename B::Scalar;
     static constexpr Shape input = in, output = Dense::output(in);
     static constexpr Index multiply_adds = k * in.channels * in.sites();

@@ -55,6 +55,7 @@ struct Dictionary<k, Exact> {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = Dictionary;
     using Scalar = typename B::Scalar;
     using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = Dictionary::output(in);

@@ -49,6 +49,7 @@ struct Dropout {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = Dropout;
     using Scalar = typename B::Scalar;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = in;

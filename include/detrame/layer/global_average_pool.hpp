@@ -20,6 +20,7 @@ struct GlobalAveragePool {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = GlobalAveragePool;
     using Scalar = typename B::Scalar;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = GlobalAveragePool::output(in);

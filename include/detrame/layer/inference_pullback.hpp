@@ -6,15 +6,30 @@
 
 namespace detrame::inline DETRAME_ABI {
 
+namespace detail {
+
+/// What is made of layers says as a static member `parts_have_adjoints` whether they all have it. (Members
+/// that are constrained by it nvcc's front end does not survive.)
+template <class L>
+constexpr bool parts_have_adjoints() {
+  if constexpr (requires { L::parts_have_adjoints; })
+    return L::parts_have_adjoints;
+  else
+    return true;
+}
+
+}  // namespace detail
+
 namespace has {
 
 /// A layer offers the adjoint of predict as a member: `inference_pullback(backend, theta, tape, y_bar,
 /// x_bar)` reads the tape of a forward and leaves it as it is. Where forward lends y, it does not read y.
 template <class L>
-concept inference_pullback =
-    requires(L const layer, typename L::Backend& b, typename L::Parameters const& theta,
-             typename L::Tape const& tape, ConstView<typename L::Backend> y_bar,
-             View<typename L::Backend> x_bar) { layer.inference_pullback(b, theta, tape, y_bar, x_bar); };
+concept inference_pullback = requires(L const layer, typename L::Backend& b,
+                                      typename L::Parameters const& theta, typename L::Tape const& tape,
+                                      ConstView<typename L::Backend> y_bar, View<typename L::Backend> x_bar) {
+  layer.inference_pullback(b, theta, tape, y_bar, x_bar);
+} && detail::parts_have_adjoints<L>();
 
 }  // namespace has
 

@@ -40,6 +40,7 @@ struct QMetric<Activation, Mixed<Channels<channels, Recipes>...>, Unroll<T>, Tap
   struct Layer {
     static_assert((channels + ...) == in.channels, "Mixed: its parts must have the channels of the input");
     using Backend = B;
+    using FromRecipe = QMetric;
     template <Index k, class Recipe>
     using Of = typename QMetric<Activation, Recipe, Unroll<T>, TapePolicy,
                                 DiagonalPolicy>::template Layer<Shape{k, in.height, in.width}, B>;

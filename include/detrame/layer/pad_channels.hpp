@@ -25,6 +25,7 @@ struct PadChannels {
   struct Layer {
     static_assert(in.channels <= k, "PadChannels: cannot have fewer channels than it reads");
     using Backend = B;
+    using FromRecipe = PadChannels;
     using Scalar = typename B::Scalar;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = PadChannels::output(in);

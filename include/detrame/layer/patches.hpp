@@ -98,6 +98,7 @@ struct Patches {
     static_assert(Geometry::window(in).fits(),
                   "Patches: the window must fit the padded image, and the padding be less than it");
     using Backend = B;
+    using FromRecipe = Patches;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = Patches::output(in);
     static constexpr Window window = Geometry::window(in);

@@ -156,6 +156,7 @@ struct QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy, DiagonalPolic
   struct Layer {
     static_assert(StructureRecipe::fits(in), "QMetric: the blocks of W~ must divide the channels");
     using Backend = B;
+    using FromRecipe = QMetric;
     static constexpr Shape input = in, output = in;
     static constexpr Index k = in.channels;
     static constexpr auto structure = StructureRecipe::template at<typename B::Scalar, in>();

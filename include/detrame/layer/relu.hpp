@@ -20,6 +20,7 @@ struct ReLU {
   template <Shape in, Backend B>
   struct Layer {
     using Backend = B;
+    using FromRecipe = ReLU;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = in;
     static constexpr Index samples_at_once = 1;

@@ -22,6 +22,7 @@ struct Reshape {
   struct Layer {
     static_assert(in.size() == to.size(), "Reshape: both shapes must have the same number of entries");
     using Backend = B;
+    using FromRecipe = Reshape;
     using Parameters = NoParameters;
     static constexpr Shape input = in, output = to;
     static constexpr Index samples_at_once = 1;

@@ -27,6 +27,7 @@ struct Repeat {
   struct Layer {
     static_assert(Block::output(in) == in, "Repeat: the block must return the shape that it reads");
     using Backend = B;
+    using FromRecipe = Repeat;
     using BlockLayer = Bind<Block, in, B>;
     static constexpr Shape input = in, output = in;
     static constexpr Index multiply_adds = n * ::detrame::multiply_adds<BlockLayer>();
@@ -45,6 +46,8 @@ struct Repeat {
 
     static constexpr Index samples_at_once = ::detrame::samples_at_once<BlockLayer>();
     static constexpr Index least_samples = ::detrame::least_samples<BlockLayer>();
+
+    static constexpr bool parts_have_adjoints = has::inference_pullback<BlockLayer>;
 
     BlockLayer layer;
 
@@ -70,9 +73,7 @@ struct Repeat {
     }
 
     void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
-                            View<B> x_bar) const
-      requires has::inference_pullback<BlockLayer>
-    {
+                            View<B> x_bar) const {
       each_block(backend.lane(), y_bar, x_bar, [&](std::size_t i, ConstView<B> from, View<B> to) {
         ::detrame::inference_pullback(backend, layer, theta.block[n - 1 - i], tape.block[n - 1 - i], from,
                                       to);

@@ -51,6 +51,7 @@ struct ResidualOf {
     static_assert(Branch::output(in) == Through::output(in),
                   "Residual: branch and shortcut must return the same shape");
     using Backend = B;
+    using FromRecipe = ResidualOf;
     using BranchLayer = Bind<Branch, in, B>;
     using ShortcutLayer = typename BoundShortcut<in, B>::type;
     static constexpr Shape input = in, output = Branch::output(in);
@@ -76,6 +77,9 @@ struct ResidualOf {
         {::detrame::samples_at_once<BranchLayer>(), ::detrame::samples_at_once<ShortcutLayer>()});
     static constexpr Index least_samples =
         std::max(::detrame::least_samples<BranchLayer>(), ::detrame::least_samples<ShortcutLayer>());
+
+    static constexpr bool parts_have_adjoints =
+        has::inference_pullback<BranchLayer> && (unchanged || has::inference_pullback<ShortcutLayer>);
 
     BranchLayer branch;
     ShortcutLayer shortcut;
@@ -109,9 +113,7 @@ struct ResidualOf {
     }
 
     void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
-                            View<B> x_bar) const
-      requires(has::inference_pullback<BranchLayer> && (unchanged || has::inference_pullback<ShortcutLayer>))
-    {
+                            View<B> x_bar) const {
       require_cotangent("Residual", tape.memory.y(), y_bar);
       ::detrame::inference_pullback(backend, branch, theta.branch, tape.branch, y_bar, x_bar);
       auto const frame = backend.lane().frame();

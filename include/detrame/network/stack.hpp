@@ -41,6 +41,7 @@ struct Stack {
   template <Shape in, Backend B, std::size_t... I>
   struct Bound<in, B, std::index_sequence<I...>> {
     using Backend = B;
+    using FromRecipe = Stack;
     static constexpr Shape input = in, output = Stack::output(in);
 
     static constexpr std::array<Shape, depth + 1> shapes = Stack::shapes(in);
@@ -72,6 +73,9 @@ struct Stack {
     static constexpr Index least_samples =
         std::max({::detrame::least_samples<typename Recipes::template Layer<shapes[I], B>>()...});
 
+    static constexpr bool parts_have_adjoints =
+        (has::inference_pullback<typename Recipes::template Layer<shapes[I], B>> && ...);
+
     Layers layers;
 
     Parameters parameters(B& backend) const {
@@ -98,9 +102,7 @@ struct Stack {
     }
 
     void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
-                            View<B> x_bar) const
-      requires(has::inference_pullback<typename Recipes::template Layer<shapes[I], B>> && ...)
-    {
+                            View<B> x_bar) const {
       Index const n = samples("Stack", output, y_bar);
       auto const frame = backend.lane().frame();
       std::array<View<B>, 2> const buffers{backend.lane().scratch(cotangent_size(0) * n, 1),

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detrame/layer/inference.hpp"
+#include "detrame/network/repeat.hpp"
+#include "detrame/network/residual.hpp"
+#include "detrame/network/stack.hpp"
+#include "detrame/robust/dictionary_bounds.hpp"
+#include "detrame/robust/linear_bounds.hpp"
+#include "detrame/robust/reflected_bounds.hpp"
+
+namespace detrame::inline DETRAME_ABI {
+
+/// What is proved of a network and of its layers, from parameters alone: made once, for any number of images.
+struct NetworkBound {
+  std::string name;
+  Certified<double> lipschitz;
+  Certified<Deviation> deviation;     ///< of a layer; what is made of layers has its parts'
+  std::vector<NetworkBound> parts{};  ///< of a Stack or Repeat in their order; of a Residual branch, shortcut
+};
+
+/// A batch on its way through the layers, with what is known of each sample: x is what was computed at its
+/// centre,                                                                                               (R4)
+///
+///   centre = |x|_2,   |x_r(x') - x_r| <= radius and |x^_r(x') - x_r(x')| <= error for all x' of the ball,
+///
+/// x_r without rounding and x^_r with it, from above.
+template <Backend B>
+struct Balls {
+  Matrix<B> x;
+  std::vector<double> centre, radius, error;
+
+  /// No x^_r(x') of the ball is longer.
+  double reach(std::size_t n) const { return detail::above(centre[n] + radius[n] + 2 * error[n]); }
+};
+
+namespace detail {
+
+/// |x|_2 of each of the samples in x, of so many sites.
+template <Backend B>
+std::vector<double> lengths(B& backend, ConstView<B> x, Index sites) {
+  auto const host = to_host(backend, x);
+  std::vector<double> all;
+  Index const entries = x.rows() * sites;
+  for (Index n = 0; n < x.cols() / sites; ++n)
+    all.push_back(length_from_above(
+        entries, [&](Index i) { return static_cast<double>(host.data()[n * entries + i]); }));
+  return all;
+}
+
+/// f(x) of every sample, and how far it can be from it.
+template <class L>
+void advance_layer(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
+                   NetworkBound const& bound, Balls<typename L::Backend>& balls) {
+  using B = typename L::Backend;
+  double const most = static_cast<double>(std::numeric_limits<typename B::Scalar>::max()) / 4;
+  constexpr Shape out = L::output;
+  balls.x = predict(backend, layer, theta, ConstView<B>(balls.x));
+  auto const after = lengths<B>(backend, balls.x, out.sites());
+  for (std::size_t n = 0; n < after.size(); ++n) {
+    double const lipschitz =
+        bound.lipschitz ? bound.lipschitz.value() : std::numeric_limits<double>::infinity();
+    if (bound.deviation) {
+      Deviation const& d = bound.deviation.value();
+      double const reach = balls.reach(n);
+      balls.error[n] = d.range * (reach + 1) < most
+                           ? above(lipschitz * balls.error[n] + d.relative * reach + d.absolute)
+                           : std::numeric_limits<double>::infinity();
+    }
+    balls.radius[n] = above(lipschitz * balls.radius[n]);
+    balls.centre[n] = after[n];
+  }
+}
+
+}  // namespace detail
+
+/// What is proved of a layer or a network.                                                               (L3)
+///
+/// Cost      that of the constants: Cholesky factors of the weights, on the host; see window_norm
+/// Tested    tests/robust/certify_test.cpp
+template <LayerMaps L>
+NetworkBound network_bound(typename L::Backend& backend, L const& layer,
+                           typename L::Parameters const& theta) {
+  if constexpr (requires { detail::GuaranteeOf<L>::type::bound(backend, layer, theta); })
+    return detail::GuaranteeOf<L>::type::bound(backend, layer, theta);
+  else
+    return {name_of<L>(), lipschitz(backend, layer, theta), deviation(backend, layer, theta)};
+}
+
+/// Takes a batch through a layer with these parameters, whose bound is given.                            (R4)
+template <LayerMaps L>
+void advance(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
+             NetworkBound const& bound, Balls<typename L::Backend>& balls) {
+  if constexpr (requires { detail::GuaranteeOf<L>::type::advance(backend, layer, theta, bound, balls); })
+    detail::GuaranteeOf<L>::type::advance(backend, layer, theta, bound, balls);
+  else
+    detail::advance_layer(backend, layer, theta, bound, balls);
+}
+
+namespace detail {
+
+/// The product of the parts' constants, or the first reason.
+inline Certified<double> product_of(std::vector<NetworkBound> const& parts) {
+  double product = 1;
+  for (auto const& part : parts) {
+    if (!part.lipschitz) return NoCertificate{part.lipschitz.reason()};
+    product = above(product * part.lipschitz.value(), 1);
+  }
+  return product;
+}
+
+/// What f(i, part) makes of the layers of a Stack, one after the other.
+template <class S, class Theta, class F>
+void each_part_of_stack(S const& stack, Theta const& theta, F const& f) {
+  [&]<std::size_t... i>(std::index_sequence<i...>) {
+    (f(std::integral_constant<std::size_t, i>(), leaf<i>(stack.layers), leaf<i>(theta)), ...);
+  }(std::make_index_sequence<S::shapes.size() - 1>());
+}
+
+/// A composition has no rounding of its own: that of its parts is followed by `advance`.
+inline NoCertificate of_its_parts() { return {"the rounding of a network is that of its layers"}; }
+
+}  // namespace detail
+
+template <Recipe... Recipes>
+struct Guarantee<Stack<Recipes...>> {
+  template <class L>
+  static NetworkBound bound(typename L::Backend& backend, L const& stack,
+                            typename L::Parameters const& theta) {
+    std::vector<NetworkBound> parts;
+    detail::each_part_of_stack(stack, theta, [&](auto, auto const& layer, auto const& own) {
+      parts.push_back(network_bound(backend, layer, own));
+    });
+    auto product = detail::product_of(parts);
+    return {"Stack", std::move(product), detail::of_its_parts(), std::move(parts)};
+  }
+  template <class L>
+  static Certified<double> lipschitz(typename L::Backend& backend, L const& stack,
+                                     typename L::Parameters const& theta) {
+    return bound(backend, stack, theta).lipschitz;
+  }
+  template <class L>
+  static void advance(typename L::Backend& backend, L const& stack, typename L::Parameters const& theta,
+                      NetworkBound const& bound, Balls<typename L::Backend>& balls) {
+    detail::each_part_of_stack(stack, theta, [&](auto i, auto const& layer, auto const& own) {
+      ::detrame::advance(backend, layer, own, bound.parts[i], balls);
+    });
+  }
+};
+
+template <int n, Recipe Block>
+struct Guarantee<Repeat<n, Block>> {
+  template <class L>
+  static NetworkBound bound(typename L::Backend& backend, L const& repeat,
+                            typename L::Parameters const& theta) {
+    std::vector<NetworkBound> parts;
+    for (auto const& block : theta.block) parts.push_back(network_bound(backend, repeat.layer, block));
+    auto product = detail::product_of(parts);
+    return {"Repeat", std::move(product), detail::of_its_parts(), std::move(parts)};
+  }
+  template <class L>
+  static Certified<double> lipschitz(typename L::Backend& backend, L const& repeat,
+                                     typename L::Parameters const& theta) {
+    return bound(backend, repeat, theta).lipschitz;
+  }
+  template <class L>
+  static void advance(typename L::Backend& backend, L const& repeat, typename L::Parameters const& theta,
+                      NetworkBound const& bound, Balls<typename L::Backend>& balls) {
+    for (std::size_t i = 0; i < theta.block.size(); ++i)
+      ::detrame::advance(backend, repeat.layer, theta.block[i], bound.parts[i], balls);
+  }
+};
+
+/// The sum of both constants; 1 and that of the branch where x itself is added.
+template <Recipe Through, Recipe Branch>
+struct Guarantee<detail::ResidualOf<Through, Branch>> {
+  static constexpr bool unchanged = std::is_same_v<Through, detail::Unchanged>;
+
+  template <class L>
+  static NetworkBound bound(typename L::Backend& backend, L const& residual,
+                            typename L::Parameters const& theta) {
+    std::vector<NetworkBound> parts{network_bound(backend, residual.branch, theta.branch)};
+    if constexpr (unchanged)
+      parts.push_back({"x", 1., Deviation{}});
+    else
+      parts.push_back(network_bound(backend, residual.shortcut, theta.shortcut));
+    Certified<double> sum = 0.;
+    for (auto const& part : parts) {
+      if (!part.lipschitz) sum = NoCertificate{part.lipschitz.reason()};
+      if (sum) sum = detail::above(sum.value() + part.lipschitz.value(), 1);
+    }
+    return {"Residual", std::move(sum), detail::of_its_parts(), std::move(parts)};
+  }
+  template <class L>
+  static Certified<double> lipschitz(typename L::Backend& backend, L const& residual,
+                                     typename L::Parameters const& theta) {
+    return bound(backend, residual, theta).lipschitz;
+  }
+
+  /// Both ways from the same ball; then a sum, rounded once.
+  template <class L>
+  static void advance(typename L::Backend& backend, L const& residual, typename L::Parameters const& theta,
+                      NetworkBound const& bound, Balls<typename L::Backend>& balls) {
+    using B = typename L::Backend;
+    constexpr Shape out = L::output;
+    Balls<B> through = balls;
+    ::detrame::advance(backend, residual.branch, theta.branch, bound.parts[0], balls);
+    if constexpr (!unchanged)
+      ::detrame::advance(backend, residual.shortcut, theta.shortcut, bound.parts[1], through);
+    each(backend.lane(), formula::Add(), View<B>(balls.x), ConstView<B>(through.x));
+    auto const after = detail::lengths<B>(backend, balls.x, out.sites());
+    for (std::size_t n = 0; n < after.size(); ++n) {
+      double const u = detail::gamma<typename B::Scalar>(2);
+      balls.error[n] =
+          detail::above(balls.error[n] + through.error[n] + u * (balls.reach(n) + through.reach(n)));
+      balls.radius[n] = detail::above(balls.radius[n] + through.radius[n]);
+      balls.centre[n] = after[n];
+    }
+  }
+};
+
+}  // namespace detrame::inline DETRAME_ABI

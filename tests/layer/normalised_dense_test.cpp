@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "detrame/layer/normalised_dense.hpp"
+
+#include "laws/everywhere.hpp"
+
+namespace detrame {
+
+using laws::LayerAt;
+using laws::LayerModel;
+using Host = HostMatrix<double>;
+using Head = Bind<NormalisedDense<4>, Shape{7}, Cpu<double>>;
+
+TEST_CASE("NormalisedDense obeys the laws of a layer") {
+  laws::everywhere<NormalisedDense<4>, Shape{7, 1, 2}>({.predict_allocates = true});
+}
+
+TEST_CASE("NormalisedDense is a linear map of unit rows, which no scaling of a row changes") {
+  LayerModel<Head> head;
+  LayerAt<double> at(head, 3, 1);
+  Host const y = at.outcome().y, W = at.theta[0];
+  for (Index i = 0; i < 4; ++i)
+    for (Index n = 0; n < 3; ++n) {
+      double square = 0, product = 0;
+      for (Index l = 0; l < 7; ++l) square += W(i, l) * W(i, l), product += W(i, l) * at.x(l, n);
+      CHECK(std::abs(y(i, n) - (product / std::sqrt(square) - at.theta[1](i, 0))) <=
+            test::tolerance<double>(14, 3));
+    }
+  for (Index l = 0; l < 7; ++l) at.theta[0](2, l) *= 4;
+  CHECK(at.outcome().y == y);
+  for (Index l = 0; l < 7; ++l) at.theta[0](2, l) = 0;
+  auto const out = at.outcome();
+  CHECK(out.y(2, 0) == -at.theta[1](2, 0));
+  for (Index l = 0; l < 7; ++l) CHECK(out.theta_bar[0](2, l) == 0);
+}
+
+TEST_CASE("NormalisedDense shows its rows as it uses them") {
+  Cpu<double> cpu;
+  LayerModel<Head> head;
+  LayerAt<double> const at(head, 1, 2);
+  Head::Parameters const theta{to_device(cpu, at.theta[0]), to_device(cpu, at.theta[1])};
+  auto const unit = to_host(cpu, ConstView<Cpu<double>>(Head::normalised(cpu, theta).W));
+  for (Index i = 0; i < 4; ++i) {
+    double square = 0;
+    for (Index l = 0; l < 7; ++l) square += unit(i, l) * unit(i, l);
+    CHECK(std::abs(square - 1) <= test::tolerance<double>(7, 1));
+  }
+}
+
+}  // namespace detrame
