@@ -181,6 +181,22 @@ TEST_CASE("(L5) where D^T D = s I nothing can be gained, and nothing is lost") {
   check_throws_with<ShapeError>([&] { stack.bound({1, 2}); }, "v has 2 entries, the codes have 3");
 }
 
+TEST_CASE("(L5) what cancels in X_r is charged: never below the recursion in more digits") {
+  Cpu<double> cpu;
+  auto const D = mapped([](double v) { return 1e4 * v; }, normal_matrix<double>(4, 4, seed(976)));
+  CodeStack stack(4);
+  Naive naive(4);
+  stack.add(cpu, D, 1e-4);
+  naive.add(D, 1e-4);
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    auto const v = normal_matrix<double>(4, 1, seed(1100 + n));
+    std::vector<double> const entries(v.data(), v.data() + 4);
+    double const product = norm(v) / (2 * std::sqrt(1e-4));
+    CHECK(stack.bound(entries) >= std::min(static_cast<double>(naive.bound(entries)), product) * (1 - 1e-7));
+    CHECK(stack.bound(entries) <= product * (1 + 1e-12));
+  }
+}
+
 TEST_CASE("(L5) dictionaries far beyond what double can invert: the product, and no less") {
   Cpu<double> cpu;
   auto const D = mapped([](double v) { return 1e9 * v; }, normal_matrix<double>(4, 6, seed(975)));
