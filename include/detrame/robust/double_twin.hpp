@@ -22,7 +22,8 @@ namespace detrame::inline DETRAME_ABI {
 template <Layer Net>
 struct DoubleTwin {
   using Backend = typename InDouble<typename Net::Backend>::Backend;
-  using Twin = Bind<typename Net::FromRecipe, Net::input, Backend>;
+  using From = typename Net::FromRecipe;
+  using Twin = typename From::template Layer<Net::input, Backend>;
 
   Twin net{};
   typename Twin::Parameters theta;
