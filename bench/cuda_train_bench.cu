@@ -41,6 +41,8 @@ void add(std::string const& before, DeviceNetwork const& network, Index N) {
         ->Unit(benchmark::kMillisecond);
   };
   add_map("train_step", network.train_step, N);
+  add_map("gradient", network.gradient, N);
+  add_map("input_gradient", network.input_gradient, N);
   add_map("predict", network.predict, N);
   add_map("predict", network.predict, 1);
   add_map("predict_prepared", network.predict_prepared, 1);

@@ -46,8 +46,11 @@ int main(int count, char** words) {
   for (CpuNetwork const& network : networks())
     for (int threads : {1, 2}) {
       add("train_step/" + std::string(network.name), network.train_step, 64, threads);
-      for (detrame::Index N : {64, 1})
+      for (detrame::Index N : {64, 1}) {
+        add("gradient/" + std::string(network.name), network.gradient, N, threads);
+        add("input_gradient/" + std::string(network.name), network.input_gradient, N, threads);
         add("predict/" + std::string(network.name), network.predict, N, threads);
+      }
       add("predict_prepared/" + std::string(network.name), network.predict_prepared, 1, threads);
     }
   benchmark::Initialize(&count, words);

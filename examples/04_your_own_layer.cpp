@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A layer of your own, with a kind of parameter of your own: y = s o x, one scale a channel, kept in [0, 1].
-// Its pullback is checked against differences; then it stands in a Stack like any other, and is trained.
+// Its pullbacks are checked against differences; then it stands in a Stack like any other, and is trained.
 #include <detrame/detrame.hpp>
 #include <iostream>
 
@@ -61,6 +61,13 @@ struct Scales {
       predict(backend, theta, y_bar, tape.y);                                    // x_bar = s o y_bar
       return tape.y;
     }
+
+    // The gradient of predict in x alone, which leaves the tape as it is: for attacks on a network.
+    void inference_pullback(B& backend, Parameters const& theta, Tape const& tape, ConstView<B> y_bar,
+                            View<B> x_bar) const {
+      require_cotangent("Scales", tape.y, y_bar);
+      predict(backend, theta, y_bar, x_bar);
+    }
   };
 };
 
@@ -74,10 +81,12 @@ int main() {
   Eigen::MatrixXd const x = Eigen::MatrixXd::Random(4, 9);
 
   bool right = true;
-  for (PullbackCheck const& check : check_pullback(cpu, net, theta, x, {.directions = 1})) {
-    std::cout << check.argument << (check.agrees() ? ": agrees\n" : ": DOES NOT AGREE\n");
-    right = right && check.agrees();
-  }
+  for (auto const& checks : {check_pullback(cpu, net, theta, x, {.directions = 1}),
+                             check_inference_pullback(cpu, net, theta, x, {.directions = 1})})
+    for (PullbackCheck const& check : checks) {
+      std::cout << check.argument << (check.agrees() ? ": agrees\n" : ": DOES NOT AGREE\n");
+      right = right && check.agrees();
+    }
 
   auto state = training_state(cpu, net);
   Eigen::MatrixXd const targets = Eigen::MatrixXd::Constant(6, 9, 2);  // more than scales in [0, 1] can give

@@ -11,6 +11,8 @@ template <class... Arguments>
 struct BenchNetwork {
   char const* name;
   void (*train_step)(benchmark::State&, detrame::Index N, Arguments... arguments);
+  void (*gradient)(benchmark::State&, detrame::Index N, Arguments... arguments);
+  void (*input_gradient)(benchmark::State&, detrame::Index N, Arguments... arguments);
   void (*predict)(benchmark::State&, detrame::Index N, Arguments... arguments);
   void (*predict_prepared)(benchmark::State&, detrame::Index N, Arguments... arguments);
   /// See TrainProblem::steps.
@@ -23,7 +25,7 @@ template <class Machine, class... Arguments>
 struct MakeBenchNetwork {
   template <detrame::Recipe R>
   BenchNetwork<Arguments...> of(char const* name) const {
-    return {name, train_step<R>, predict<R>, predict_prepared<R>, steps<R>};
+    return {name, train_step<R>, gradient<R>, input_gradient<R>, predict<R>, predict_prepared<R>, steps<R>};
   }
 
  private:
@@ -54,6 +56,16 @@ struct MakeBenchNetwork {
   template <detrame::Recipe R>
   static void train_step(benchmark::State& state, Index N, Arguments... arguments) {
     time_problem<R>(state, N, 3, [](auto& p) { p.step(); }, arguments...);
+  }
+
+  template <detrame::Recipe R>
+  static void gradient(benchmark::State& state, Index N, Arguments... arguments) {
+    time_problem<R>(state, N, 3, [](auto& p) { p.gradient(); }, arguments...);
+  }
+
+  template <detrame::Recipe R>
+  static void input_gradient(benchmark::State& state, Index N, Arguments... arguments) {
+    time_problem<R>(state, N, 2, [](auto& p) { p.input_gradient(); }, arguments...);
   }
 
   template <detrame::Recipe R>

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "detrame/layer/inference_pullback.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/train/algorithm2.hpp"
@@ -31,6 +32,7 @@ struct TrainProblem {
   TrainingState<Net> state;
   std::vector<int> labels;
   Matrix<B> x, targets, y;  // 3 x (sites N), classes x N, classes x N
+  Matrix<B> x_bar;          // 3 x (sites N), where it is asked for
 
   TrainProblem(B& backend_, Index N)
       : backend(backend_),
@@ -51,6 +53,19 @@ struct TrainProblem {
     return train_step(backend, net, SoftmaxCrossEntropy(), Sgd(), .01, theta, state, ConstView<B>(x),
                       ConstView<B>(targets), draw)
         .loss;
+  }
+
+  /// A forward in training and its pullback, with `targets` for y_bar.
+  void gradient() {
+    net.forward(backend, theta, ConstView<B>(x), state.tape, {.seed = 1});
+    net.pullback(backend, theta, state.tape, ConstView<B>(targets), state.gradient);
+  }
+
+  /// The same of the inference map, in x alone: what a step of an attack costs.
+  void input_gradient() {
+    resize(backend, x_bar, x.rows(), x.cols());
+    inference_forward(backend, net, theta, ConstView<B>(x), state.tape);
+    inference_pullback(backend, net, theta, state.tape, ConstView<B>(targets), View<B>(x_bar));
   }
 
   void predict() { net.predict(backend, theta, ConstView<B>(x), View<B>(y)); }

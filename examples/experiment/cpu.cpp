@@ -5,8 +5,9 @@
 
 namespace experiment {
 
-std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cpu<float>> net, Place const& place) {
-  return std::make_unique<OnBackend<Cpu<float>>>(std::move(net), place.threads);
+std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cpu<float>> net, Place const& place,
+                                        Manner const& manner) {
+  return std::make_unique<OnBackend<Cpu<float>>>(std::move(net), manner, place.threads);
 }
 
 }  // namespace experiment

@@ -8,6 +8,6 @@
 namespace experiment {
 
 /// The network with a backend of its own.
-std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cpu<float>> net, Place const& place);
+std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cpu<float>> net, Place const& place, Manner const& manner);
 
 }  // namespace experiment

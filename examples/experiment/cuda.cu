@@ -4,9 +4,9 @@
 
 namespace experiment {
 
-std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cuda<float>> net, Place const&) {
+std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cuda<float>> net, Place const&, Manner const& manner) {
   if (!Cuda<float>::available()) throw DomainError("--device cuda: there is no CUDA device here");
-  return std::make_unique<OnBackend<Cuda<float>>>(std::move(net));
+  return std::make_unique<OnBackend<Cuda<float>>>(std::move(net), manner);
 }
 
 }  // namespace experiment

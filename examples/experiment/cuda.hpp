@@ -8,6 +8,7 @@
 namespace experiment {
 
 /// The network with a backend of its own. DomainError where there is no device.
-std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cuda<float>> net, Place const& place);
+std::unique_ptr<HostNetwork> on_backend(AnyNetwork<Cuda<float>> net, Place const& place,
+                                        Manner const& manner);
 
 }  // namespace experiment

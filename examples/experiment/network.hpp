@@ -10,6 +10,8 @@
 #include "detrame/data/image_bytes.hpp"
 #include "detrame/data/loader.hpp"
 #include "detrame/io/training_checkpoint.hpp"
+#include "detrame/layer/start.hpp"
+#include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/codes.hpp"
 #include "detrame/network/recurrence_inputs.hpp"
 #include "detrame/network/solved_again.hpp"
@@ -55,6 +57,12 @@ struct Fitted {
   FitStatus status;
   FitRecord record;
   std::string explanation;
+};
+
+/// What a family of networks decides of its training, whatever the data.
+struct Manner {
+  SoftmaxCrossEntropy loss;
+  TiedValues tied;  ///< what layers of dictionaries start with
 };
 
 /// A network with its parameters, in terms of the host: what the runner knows of one, wherever it computes.
@@ -115,6 +123,9 @@ struct Entry {
 
   /// DomainError where the place has no device, or this program does not know it.
   std::unique_ptr<HostNetwork> make(Place const& place = {}) const;
+
+  /// Its images are centred, and keep their unit: it is a distance that is certified.
+  bool certified() const { return family == "certified"; }
 
   /// "detrame-plainnet"
   std::string net() const { return (steps > 0 ? "detrame-" : "") + std::string(family); }

@@ -2,11 +2,10 @@
 #pragma once
 
 #include "detrame/io/parameters.hpp"
-#include "detrame/loss/softmax_cross_entropy.hpp"
+#include "detrame/layer/orthogonal_start.hpp"
 #include "detrame/network/any.hpp"
 #include "detrame/network/initialise.hpp"
 #include "detrame/network/start_from_dictionary.hpp"
-#include "detrame/network/zoo/deep_dictionary.hpp"
 #include "detrame/train/fit.hpp"
 #include "network.hpp"
 
@@ -14,17 +13,18 @@ namespace experiment {
 
 /// The loss of training, which shows what the inference map says of the test images on the way.
 struct ShownLoss {
+  SoftmaxCrossEntropy loss;
   std::function<void(Answers const&)> const& tested;
 
   template <Backend B>
   typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t) const {
-    auto const loss = SoftmaxCrossEntropy().value(backend, y, t);
-    tested({double{loss}, to_host(backend, y)});
-    return loss;
+    auto const value = loss.value(backend, y, t);
+    tested({double{value}, to_host(backend, y)});
+    return value;
   }
   template <Backend B>
   typename B::Scalar value(B& backend, ConstView<B> y, ConstView<B> t, View<B> y_bar) const {
-    return SoftmaxCrossEntropy().value(backend, y, t, y_bar);
+    return loss.value(backend, y, t, y_bar);
   }
 };
 
@@ -48,23 +48,26 @@ template <Backend B>
 class OnBackend final : public HostNetwork {
  public:
   template <class... Arguments>  // of the backend
-  explicit OnBackend(AnyNetwork<B> net, Arguments... arguments)
-      : backend_(arguments...), net_(std::move(net)), theta_(net_.parameters(backend_)) {}
+  OnBackend(AnyNetwork<B> net, Manner const& manner, Arguments... arguments)
+      : backend_(arguments...), manner_(manner), net_(std::move(net)), theta_(net_.parameters(backend_)) {}
 
   void start(std::string const& initialiser, std::uint64_t seed) override {
     auto const as = [&](auto const& policy) { initialise(backend_, theta_, policy, seed); };
-    if (initialiser == "relu") return as(ReluStart{.tied = deep_dictionary_values});
-    if (initialiser == "random") return as(RandomStart{.tied = deep_dictionary_values});
-    if (initialiser == "he") return as(HeStart{.tied = deep_dictionary_values});
-    if (initialiser == "glorot") return as(GlorotStart{.tied = deep_dictionary_values});
-    if (initialiser == "algorithm2") return as(Algorithm2Start{.tied = deep_dictionary_values});
+    if (initialiser == "relu") return as(ReluStart{.tied = manner_.tied});
+    if (initialiser == "random") return as(RandomStart{.tied = manner_.tied});
+    if (initialiser == "he") return as(HeStart{.tied = manner_.tied});
+    if (initialiser == "glorot") return as(GlorotStart{.tied = manner_.tied});
+    if (initialiser == "algorithm2") return as(Algorithm2Start{.tied = manner_.tied});
+    if (initialiser == "orthogonal") return as(OrthogonalStart{.tied = manner_.tied});
+    if (initialiser == "dirac") return as(DiracStart{.tied = manner_.tied});
     throw DomainError(message("initialiser = ", initialiser, " is none"));
   }
 
   Fitted fit(TrainingSource& train, TestSource& test, TrainingOptions const& options,
              TrainingCheckpoints& checkpoints, std::function<void(Answers const&)> const& tested) override {
     Counted<B> const net{net_, &solved_again_};
-    auto result = detrame::fit(backend_, net, theta_, train, options, test, checkpoints, ShownLoss{tested});
+    auto result = detrame::fit(backend_, net, theta_, train, options, test, checkpoints,
+                               ShownLoss{manner_.loss, tested});
     return {result.status, std::move(result.record), std::move(result.explanation)};
   }
 
@@ -75,7 +78,7 @@ class OnBackend final : public HostNetwork {
   Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto const y = predict(backend_, net_, theta_, to_device(backend_, x));
     auto const targets = targets_of(labels);
-    return {double{SoftmaxCrossEntropy().value(backend_, ConstView<B>(y), ConstView<B>(targets))},
+    return {double{manner_.loss.value(backend_, ConstView<B>(y), ConstView<B>(targets))},
             to_host(backend_, y)};
   }
 
@@ -87,7 +90,7 @@ class OnBackend final : public HostNetwork {
     TensorFile file;
     file.tensors["scores"] = tensor(to_host(backend_, y));  // the pullback may write over them
     resize(backend_, state.y_bar, y.rows(), y.cols());
-    float const loss = SoftmaxCrossEntropy().value(backend_, y, ConstView<B>(targets), state.y_bar);
+    float const loss = manner_.loss.value(backend_, y, ConstView<B>(targets), state.y_bar);
     pullback_parameters(backend_, net_, theta_, state.tape, state.y_bar, state.gradient);
     store_parameters(backend_, state.gradient, file);
     file.tensors["loss"] = tensor(HostMatrix<float>(1, 1, loss));
@@ -128,6 +131,7 @@ class OnBackend final : public HostNetwork {
   }
 
   B backend_;
+  Manner manner_;
   AnyNetwork<B> net_;
   AnyParameters<B> theta_;
   SolvedAgain solved_again_{};

@@ -50,9 +50,10 @@ std::vector<std::string> choices(std::string_view option) {
             "deepened-plainnet",
             "deepened-resnet",
             "deep-dictionary",
-            "detrame-deep-dictionary"};
+            "detrame-deep-dictionary",
+            "certified"};
   if (option == "decays") return {"all", "weights"};
-  if (option == "initialiser") return {"relu", "random", "he", "glorot", "algorithm2"};
+  if (option == "initialiser") return {"relu", "random", "he", "glorot", "algorithm2", "orthogonal", "dirac"};
   if (option == "optimiser") return {"sgd", "adamw"};
   if (option == "schedule") return {"steps", "cosine"};
   if (option == "device") return {"cpu", "cuda"};

@@ -4,10 +4,12 @@
 #include <type_traits>
 
 #include "detrame/network/any.hpp"
+#include "detrame/network/zoo/certified_net.hpp"
 #include "detrame/network/zoo/deep_dictionary.hpp"
 #include "detrame/network/zoo/plain_net.hpp"
 #include "detrame/network/zoo/res_net.hpp"
 #include "network.hpp"
+#include "protocol.hpp"
 
 namespace experiment {
 
@@ -55,6 +57,16 @@ struct deep_dictionary {
   template <class A, int depth, int, int classes>
   using Recipe = typename DeepDictionaryOf<depth, typename CodesOf<A>::type, classes>::type;
 };
+template <int depth, int widen, int classes>
+struct CertifiedNetOf;
+template <int widen, int classes>
+struct CertifiedNetOf<2, widen, classes> : std::type_identity<CertifiedNet2<16 * widen, classes>> {};
+template <int widen, int classes>
+struct CertifiedNetOf<3, widen, classes> : std::type_identity<CertifiedNet3<32 * widen, classes>> {};
+struct certified {
+  template <class, int depth, int widen, int classes>
+  using Recipe = typename CertifiedNetOf<depth, widen, classes>::type;
+};
 /// With a convolution in place of each Q-metric ReLU.
 template <class Family>
 struct deepened {
@@ -64,10 +76,13 @@ struct deepened {
 using deepened_plainnet = deepened<plainnet>;
 using deepened_resnet = deepened<resnet>;
 
-/// Makes a network at a place, of its backend.
-template <class Net>
+/// Makes a network of a family at a place, of its backend.
+template <class Family, class Net>
 std::unique_ptr<HostNetwork> make(Place const& place) {
-  return on_backend(AnyNetwork("the network", Net()), place);
+  constexpr Manner manner = std::is_same_v<Family, certified>
+                                ? Manner{protocol::certified_loss, certified_values}
+                                : Manner{SoftmaxCrossEntropy(), deep_dictionary_values};
+  return on_backend(AnyNetwork("the network", Net()), place, manner);
 }
 
 /// Enters a row's networks of each T, or how they are made on one more backend.
@@ -84,7 +99,7 @@ void add(std::vector<Entry>& all, std::string_view family, auto Entry::* maker) 
     using A = std::conditional_t<steps == 0, Plain, DeTraMe<steps>>;
     using Net = Bind<typename Family::template Recipe<A, depth, widen, classes>, shape, B>;
     static_assert(Net::output == Shape{classes}, "networks.txt: a network must return one score a class");
-    entry(steps).*maker = &make<Net>;
+    entry(steps).*maker = &make<Family, Net>;
   };
   (add_one(std::integral_constant<int, T>()), ...);
 }

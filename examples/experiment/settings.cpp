@@ -69,6 +69,7 @@ void set_defaults(Settings& s) {
   if (!s.given.contains("lr")) s.rate = adamw ? 1e-3 : set.rate;
   if (adamw && !s.given.contains("weight-decay")) s.weight_decay = AdamW().weight_decay;
   if (!s.given.contains("schedule-epochs")) s.schedule_epochs = s.epochs;
+  if (s.net == "certified" && !s.given.contains("initialiser")) s.initialiser = "orthogonal";
   if (is_twin(s) && !s.given.contains("steps")) s.steps = s.net == "detrame-deep-dictionary" ? 3 : 2;
 }
 

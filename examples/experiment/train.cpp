@@ -102,7 +102,8 @@ class Training {
                std::vector<Index>(static_cast<std::size_t>(set_->classes))};
     for (int const label : test_.labels) ++images_.test_of[static_cast<std::size_t>(label)];
     model_ = {&entry, entry.make(s_.place), s_.dataset, {}};
-    if (set_->normalised) model_.scale = channel_statistics(train_);
+    if (set_->normalised || entry.certified()) model_.scale = channel_statistics(train_);
+    if (entry.certified()) model_.scale.deviation.assign(model_.scale.deviation.size(), 1);
     scale_images(train_, model_.scale);
     scale_images(test_, model_.scale);
   }

@@ -69,6 +69,7 @@
 #include "detrame/network/stack.hpp"
 #include "detrame/network/start_from_dictionary.hpp"
 #include "detrame/network/summary.hpp"
+#include "detrame/network/zoo/certified_net.hpp"
 #include "detrame/network/zoo/deep_dictionary.hpp"
 #include "detrame/network/zoo/plain_net.hpp"
 #include "detrame/network/zoo/res_net.hpp"

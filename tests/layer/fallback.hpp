@@ -20,7 +20,7 @@ template <class Layer, Backend B>
 Fallback fallback(B& b, HostMatrix<double> const& D, HostMatrix<double> const& images,
                   HostMatrix<double> const& u_bar) {
   Layer const layer{};
-  DictionaryParameters<B> theta = layer.parameters(b), theta_bar = layer.parameters(b);
+  auto theta = layer.parameters(b), theta_bar = layer.parameters(b);
   theta.D = in_memory_of(b, D);
   theta.alpha = in_memory_of(b, HostMatrix<double>(1, 1, .3));
   Matrix<B> const x = in_memory_of(b, images), bar = in_memory_of(b, u_bar);

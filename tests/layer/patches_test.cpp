@@ -2,6 +2,7 @@
 #include "detrame/layer/patches.hpp"
 
 #include "detrame/layer/dense.hpp"
+#include "detrame/layer/pixel_unshuffle.hpp"
 #include "detrame/learn/patches.hpp"
 #include "detrame/network/stack.hpp"
 #include "laws/everywhere.hpp"
@@ -102,6 +103,19 @@ TEST_CASE(
   Bind<Patches<3, Padding<0>>, Shape{2, 4, 5}, B> const inner;
   Matrix<B> const x = to_device(b, test::normal_matrix<double>(2, 40, test::seed(3)));
   CHECK(to_host(b, predict(b, inner, none, x)) == to_host(b, patches(b, Shape{2, 4, 5}, 3, x)));
+}
+
+TEST_CASE("PixelUnshuffle obeys the laws of a layer, and is an isometry: each number once, in its place") {
+  laws::everywhere<PixelUnshuffle<2>, Shape{3, 4, 6}>();
+  static_assert(PixelUnshuffle<2>::output({3, 4, 6}) == Shape{12, 2, 3});
+  laws::LayerModel<Bind<PixelUnshuffle<2>, Shape{3, 4, 6}, Cpu<double>>> layer;
+  laws::LayerAt<double> const at(layer, 2, 1);
+  auto const out = at.outcome();
+  CHECK(out.y == host_matrix<double>(12, 12, [&](Index i, Index j) {
+          Index const c = i % 3, dx = i / 3 % 2, dy = i / 6, x = j % 3, y = j / 3 % 2, n = j / 6;
+          return at.x(c, 24 * n + 6 * (2 * y + dy) + 2 * x + dx);
+        }));
+  CHECK(at.outcome(at.x, out.y, at.draw).x_bar == at.x);  // the adjoint is the inverse
 }
 
 }  // namespace detrame

@@ -156,6 +156,15 @@ TEST_CASE("start_from_dictionary names the first that differs, and has then writ
   refused(On<Stack<Stack<Convolution<6, 3>, QMetricReLU<Full, Unroll<2>>>, Second, GlobalAveragePool,
                    Dense<3>>>(),
           "start_from_dictionary: 0.1.W_tilde has a diagonal that is kept at 0");
+  On<Two<ConvolutionalCodes>> const images;
+  auto const whole = dictionaries(b, images);
+  auto twin = On<Two<FreedCodes<2>>>().parameters(b);
+  CHECK_THROWS_WITH_AS(start_from_dictionary(b, whole, b, twin),
+                       "start_from_dictionary: the codes of 0.D are of whole images, its atoms 9 pixels: no "
+                       "linear layer and Q-metric ReLU tend to them",
+                       ShapeError);
+  auto any = AnyNetwork("images", images).parameters(b);
+  CHECK_THROWS_AS(start_from_dictionary(b, any, b, twin), ShapeError);
   auto singular = exact;
   leaf<1>(leaf<0>(singular)).alpha = zeros(b, 1, 1);
   auto theta = On<Two<FreedCodes<2>>>().parameters(b);

@@ -81,6 +81,15 @@ struct Unrolled {
     return {to_host(backend, Z_bar), to_host(backend, W_bar), to_host(backend, h_bar),
             to_host(backend, b_bar)};
   }
+
+  /// That of Z alone.
+  HostMatrix<Scalar> pullback_of_Z(bool store) const {
+    Matrix<B> U = zeros(backend, k, N), states = zeros(backend, k, store ? StoreStates::columns(T, N) : 0);
+    unrolled_prox(backend, structure, A{}, W, h, b, Z, T, U, states);
+    Matrix<B> Z_bar = device(HostMatrix<double>(k, N, 7));
+    unrolled_prox_pullback<A>(backend, structure, {}, W, h, b, Z, T, U, states, U_bar, Z_bar);
+    return to_host(backend, Z_bar);
+  }
 };
 
 /// A backend and one of the two activations.

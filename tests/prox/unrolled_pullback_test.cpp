@@ -134,6 +134,19 @@ TEST_CASE_TEMPLATE("(A1) states that are computed once more give the same bits",
     }
 }
 
+TEST_CASE_TEMPLATE("(A1) the cotangent of Z by itself is that of all", Model, MODELS) {
+  using Scalar = typename Model::Backend::Scalar;
+  typename Model::Backend backend;
+  for (Index T : {0, 1, 2, 5})
+    for (Index N : {0, 1, 300}) {
+      Unrolled<typename Model::Backend, typename Model::Activation> const unrolled(backend,
+                                                                                   Data(2, 10, N, T, 90));
+      auto const alone = unrolled.pullback_of_Z(true);
+      CHECK(alone == unrolled.pullback_of_Z(false));
+      CHECK(max_abs_difference(alone, unrolled.pullback(true).Z) <= tolerance<Scalar>(10 * T, 10));
+    }
+}
+
 TEST_CASE_TEMPLATE("(A1) the margin is the distance of the pre-activations to the kinks", Model, MODELS) {
   using B = typename Model::Backend;
   using A = typename Model::Activation;

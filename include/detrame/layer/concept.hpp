@@ -47,10 +47,11 @@ namespace detrame::inline DETRAME_ABI {
 ///             it (Guarantee).
 ///
 /// Laws (tests/laws/layer_laws.hpp): pullback is that gradient (check_pullback), and pullback_parameters its
-/// part; forward of a batch is forward of its parts; predict is forward where the layer is not random; a tape
-/// serves again after pullback; the bits are the same with y_bar in y's memory where y is lent, and in place;
-/// x and y_bar are kept; nothing is allocated from the second call on; the bits do not depend on the number
-/// of threads.
+/// part; forward of a batch is forward of its parts; predict is forward where the layer is not random, and
+/// always where draw.inference says so; inference_pullback is its gradient in x, the same in each call, and
+/// leaves the tape to pullback; a tape serves again after pullback; the bits are the same with y_bar in y's
+/// memory where y is lent, and in place; x and y_bar are kept; nothing is allocated from the second call on;
+/// the bits do not depend on the number of threads.
 namespace has {
 
 template <class L>

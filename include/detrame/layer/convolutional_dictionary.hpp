@@ -75,9 +75,9 @@ struct ConvolutionalDictionary {
     using Backend = B;
     using FromRecipe = ConvolutionalDictionary;
     using Scalar = typename B::Scalar;
-    using Parameters = DictionaryParameters<B>;
     static constexpr Shape input = in, output = ConvolutionalDictionary::output(in);
     static constexpr Window window = Analysis::window(in);
+    using Parameters = WindowDictionaryParameters<B, window.taps()>;
     static constexpr Index patch = window.taps() * in.channels;
     /// Of D^T x alone where the solver is Exact.
     static constexpr Index multiply_adds = (T == 0 ? 1 : 2 * T) * k * patch * output.sites();
@@ -94,7 +94,7 @@ struct ConvolutionalDictionary {
       detail::SolvedInDouble<B> solved_in_double{};
     };
 
-    Parameters parameters(B& backend) const { return Parameters::zeros(backend, patch, k); }
+    Parameters parameters(B& backend) const { return {Parameters::zeros(backend, patch, k)}; }
 
     ConstView<B> forward(B& backend, Parameters const& theta, ConstView<B> x, Tape& tape, Draw) const {
       samples<Layer>("ConvolutionalDictionary", x);

@@ -70,6 +70,20 @@ struct DictionaryParameters {
   }
 };
 
+/// The parameters of a dictionary whose atoms are windows of so many taps, which a start may want to know.
+/// Shapes    D: (taps m) x k, the rest as DictionaryParameters.
+template <Backend B, Index taps>
+struct WindowDictionaryParameters : DictionaryParameters<B> {
+  template <class F, class Theta, class... Rest>
+  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
+    auto const with_window = [&](Path const& at, auto role, auto&... tensors) {
+      if constexpr (std::is_same_v<decltype(role), DictionaryAtoms>) role.window = taps;
+      f(at, role, tensors...);
+    };
+    DictionaryParameters<B>::visit(with_window, path, theta, rest...);
+  }
+};
+
 namespace detail {
 
 /// The problem of a dictionary layer's parameters; what else the problem has is the caller's.

@@ -46,7 +46,7 @@ void fill_middle(HostMatrix<Scalar>& p, Index taps, bool below, Fill const& fill
 
 template <class Policy, class Fill>
 void start_middle(auto const& role, auto& p, Random const& random, Policy const& policy, Fill const& fill) {
-  role.start(p, random, policy);
+  role.start(p, random, ReluStart{policy.tied});
   if (role.name == "dictionary" || role.name == "weight")
     fill_middle(p, role.window, role.name == "dictionary", fill);
 }

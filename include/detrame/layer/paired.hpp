@@ -57,7 +57,7 @@ struct Paired {
 
     struct Tape {
       typename CodeLayer::Tape code{};
-      DictionaryParameters<B> theta{}, bar{};  // of D = [A, -A]
+      typename CodeLayer::Parameters theta{}, bar{};  // of D = [A, -A]
     };
 
     Parameters parameters(B& backend) const {
@@ -72,9 +72,14 @@ struct Paired {
     }
 
     void predict(B& backend, Parameters const& theta, ConstView<B> x, View<B> u) const {
-      DictionaryParameters<B> both{};
+      CodeLayer().predict(backend, paired(backend, theta), x, u);
+    }
+
+    /// The parameters of Code, with D = [A, -A].
+    static typename CodeLayer::Parameters paired(B& backend, Parameters const& theta) {
+      typename CodeLayer::Parameters both{};
       pair(backend, theta, both);
-      CodeLayer().predict(backend, both, x, u);
+      return both;
     }
 
     ConstView<B> pullback(B& backend, Parameters const&, Tape& tape, ConstView<B> u_bar,

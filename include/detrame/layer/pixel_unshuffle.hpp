@@ -23,6 +23,7 @@ struct PixelUnshuffle : Patches<s, Stride<s>, Padding<0>> {
   struct Layer : Patches<s, Stride<s>, Padding<0>>::template Layer<in, B> {
     static_assert(in.height % s == 0 && in.width % s == 0,
                   "PixelUnshuffle: height and width must be multiples of the side of a block");
+    using FromRecipe = PixelUnshuffle;
     static std::string name() { return message("Pixel unshuffle, ", s, " x ", s); }
   };
 };

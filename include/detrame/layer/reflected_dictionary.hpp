@@ -30,20 +30,6 @@ struct ReflectCotangent {
 
 }  // namespace formula
 
-/// The parameters of a dictionary whose atoms are windows of so many taps, which a start may want to know.
-/// Shapes    D: (taps m) x k, the rest as DictionaryParameters.
-template <Backend B, Index taps>
-struct WindowDictionaryParameters : DictionaryParameters<B> {
-  template <class F, class Theta, class... Rest>
-  static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
-    auto const with_window = [&](Path const& at, auto role, auto&... tensors) {
-      if constexpr (std::is_same_v<decltype(role), DictionaryAtoms>) role.window = taps;
-      f(at, role, tensors...);
-    };
-    DictionaryParameters<B>::visit(with_window, path, theta, rest...);
-  }
-};
-
 namespace detail {
 
 /// A dictionary layer that is solved exactly, and the window in which its atoms stand.
@@ -59,17 +45,17 @@ struct ExactCode<k, 1> {
 }  // namespace detail
 
 /// The reflected layer of a dictionary whose k atoms may stand at every position of a window: x as M_D leaves
-/// it on the other side of D M_D(x).                                                             (M1) (K4) (L4)
+/// it on the other side of D M_D(x).                                                             (M1) (K4) (L6)
 ///
 ///   y = x - 2 D M_D(x)
 ///
 /// Solver    Exact: M_D is solved to the last digit.  Unrolled<Gershgorin or SpectralNorm, Unroll<1>>
 ///           (layer/reflected_update.hpp): one update from 0.  More updates are refused: between 1 and the
-///           exact solution the map expands (L4).
+///           exact solution the map expands (L6).
 /// Choices   Stride<s>, Padding<p>, of the window.
 /// Shapes    x, y: channels x (sites samples).  D: (K^2 channels) x k, a column an atom.
 /// Requires  alpha > 0, beta >= 0, lambda >= 0, else DomainError: the constraints that Sgd keeps.
-/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.             (L4)
+/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.             (L6)
 ///           Exact: as Dictionary<k, Exact> and ConvolutionalDictionary, where float cannot certify.
 /// Adjoint   implicit, on the active set (A3).
 /// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.

@@ -74,21 +74,23 @@ struct StepCotangent {
 
 }  // namespace formula
 
-/// The reflected layer of a dictionary of one update from 0.                                              (L4)
+/// The reflected layer of a dictionary of one update from 0.                                              (L6)
 ///
 ///   y = x - 2 D (Theta + alpha + beta)^{-1} ReLU(D^T x - d - lambda),     D^T D <= Theta
 ///
 /// Step      Gershgorin: the layer of arXiv 2303.03169 without its scalings q.  SpectralNorm: the convex
 ///           potential layer of arXiv 2110.12690, where atoms at two positions do not overlap (K = 1, or a
 ///           stride of K or more). See Majorant.
+/// Choices   Stride<s>, Padding<p>; By<Arithmetic>, else Automatic, whose Winograd in float rounds more than
+///           what bounds of rounding have use for: certificates want Direct, or double.
 /// Shapes    as ReflectedConvolutionalDictionary.
 /// Requires  alpha >= 0, beta >= 0, lambda >= 0, else DomainError. Both 0 leave most of |x|.
-/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.             (L4)
+/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.             (L6)
 /// Adjoint   of this map in closed form, with that of Theta(D).
 /// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Cost      4 K^2 k channels flops a code site, 12 with the pullback, and that of Theta once a batch. The
 ///           tape keeps the codes.
-/// Source    docs/maths.md (L4)
+/// Source    docs/maths.md (L6)
 /// Tested    tests/layer/reflected_update_test.cpp
 template <Index k, Index K, class Step, int T, class... Choices>
 struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices...> {
@@ -112,7 +114,8 @@ struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices
     static constexpr Window window = Geometry::window(in);
     using Parameters = WindowDictionaryParameters<B, window.taps()>;
     static constexpr Index patch = window.taps() * in.channels;
-    using Arithmetic = Resolved<Automatic, Scalar, K, window.stride, (in.channels < k ? in.channels : k)>;
+    using Arithmetic = Resolved<typename detail::ChosenArithmetic<Choices...>::type, Scalar, K, window.stride,
+                                (in.channels < k ? in.channels : k)>;
     static constexpr Index multiply_adds = 2 * k * patch * window.out_sites();
     static constexpr Index samples_at_once = (wanted_columns<Arithmetic> + in.sites() - 1) / in.sites();
     static std::string name() { return message("Reflected dictionary ", window); }
@@ -151,9 +154,15 @@ struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices
       predict_in_chunks(backend, *this, theta, x, y);
     }
 
+    /// What the layer makes of these parameters, with which it computes: what a certificate reads.
+    static std::shared_ptr<Tied> tied(B& backend, Parameters const& theta) {
+      auto const made = std::make_shared<Tied>();
+      tie(backend, theta, *made);
+      return made;
+    }
+
     auto inference(B& backend, Parameters const& theta) const {
-      auto const tied = std::make_shared<Tied>();
-      tie(backend, theta, *tied);
+      auto const tied = Layer::tied(backend, theta);
       return [tied, map = Map(backend, *tied)](auto& lane, ConstView<B> x, View<B> y) {
         auto const frame = lane.frame();
         map(lane, x, lane.scratch(k, codes({0, x.cols()}).count), y);

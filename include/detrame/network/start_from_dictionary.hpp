@@ -65,8 +65,8 @@ HostMatrix<double> host_in_double(B& backend, Matrix<B> const& A) {
 ///
 /// Requires  what `freed` does, and the same order of layers: for (D, d, lambda, alpha, beta) there stand
 ///           (W, c, W~, h, b), for any other the same role and shape, else ShapeError that names the first
-///           which differs; `to` is then what it was. The codes of a ConvolutionalDictionary are of whole
-///           images: no such pair tends to them.
+///           which differs; `to` is then what it was. A ConvolutionalDictionary of more than a pixel is refused:
+///           its codes are of whole images, and no such pair tends to them.
 /// Cost      both sets of parameters pass through host memory.
 /// Tested    tests/network/start_from_dictionary_test.cpp
 template <Backend From, class FromTheta, Backend To, class ToTheta>
@@ -77,7 +77,13 @@ void start_from_dictionary(From& from_backend, FromTheta const& from, To& to_bac
   std::vector<std::size_t> dictionaries;  // where D, d, lambda, alpha, beta begin
   visit(
       [&](std::string_view path, Role const& role, auto const& p) {
-        if (role.name == "dictionary") dictionaries.push_back(given.size());
+        if (role.name == "dictionary") {
+          if (role.window != 1)
+            throw ShapeError(message("start_from_dictionary: the codes of ", path,
+                                     " are of whole images, its atoms ", role.window,
+                                     " pixels: no linear layer and Q-metric ReLU tend to them"));
+          dictionaries.push_back(given.size());
+        }
         given.push_back({std::string(path), role.name, detail::host_in_double(from_backend, p)});
       },
       from);

@@ -81,8 +81,16 @@ void pull_back_states(typename B::Lane& lane, S const& structure, Activation act
     row_sums(lane, b_bar, formula::Negative{}, ConstView<B>(Sigma));
 }
 
-/// What the two adjoints below share: W~ prepared, transposed and, for states that are computed again, as it
-/// is.
+/// Refuses what does not fit of the arguments that both adjoints below have.
+template <Structure S, class ConstView>
+void check_adjoint(char const* who, S const& structure, ConstView W_tilde, ConstView h, ConstView b,
+                   ConstView Z, Index T, ConstView U, ConstView states, ConstView U_bar, ConstView Z_bar) {
+  check_unrolled(who, structure, W_tilde, h, b, Z, T, U, states);
+  require_shape_of(who, "U_bar", U_bar, "U", U);
+  require_shape_of(who, "Z_bar", Z_bar, "Z", Z);
+}
+
+/// What they share: W~ prepared, transposed and, for states that are computed again, as it is.
 template <Structure S, Backend B>
 struct AdjointOfUnroll {
   using Prepared = decltype(std::declval<S const&>().prepare(std::declval<B&>(), ConstView<B>(), Op::none));
@@ -92,12 +100,9 @@ struct AdjointOfUnroll {
   Prepared K_T;
   std::optional<Prepared> K{};
 
-  AdjointOfUnroll(char const* who, B& backend, S const& structure_, ConstView<B> W_tilde, ConstView<B> h_,
-                  ConstView<B> b_, ConstView<B> Z, Index T_, ConstView<B> U, ConstView<B> states_,
-                  ConstView<B> U_bar, ConstView<B> Z_bar)
-      : structure((check_unrolled<S, ConstView<B>>(who, structure_, W_tilde, h_, b_, Z, T_, U, states_),
-                   require_shape_of(who, "U_bar", U_bar, "U", U),
-                   require_shape_of(who, "Z_bar", Z_bar, "Z", Z), structure_)),
+  AdjointOfUnroll(B& backend, S const& structure_, ConstView<B> W_tilde, ConstView<B> h_, ConstView<B> b_,
+                  ConstView<B> Z, Index T_, ConstView<B> states_)
+      : structure(structure_),
         h(h_),
         b(b_),
         states(states_),
@@ -152,14 +157,14 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation activatio
                             View<B> h_bar, View<B> b_bar) {
   using Scalar = typename B::Scalar;
   constexpr char const* who = "unrolled_prox_pullback";
-  auto const frame = backend.lane().frame();
-  detail::AdjointOfUnroll<S, B> const adjoint(who, backend, structure, W_tilde, h, b, Z, T, U, states, U_bar,
-                                              Z_bar);
+  detail::check_adjoint<S, ConstView<B>>(who, structure, W_tilde, h, b, Z, T, U, states, U_bar, Z_bar);
   detail::require_shape_of(who, "W_tilde_bar", W_tilde_bar, "W_tilde", W_tilde);
   detail::require_shape_of(who, "h_bar", h_bar, "h", h);
   detail::require_shape_of(who, "b_bar", b_bar, "b", b);
 
   Index const k = Z.rows(), N = Z.cols();
+  auto const frame = backend.lane().frame();
+  detail::AdjointOfUnroll<S, B> const adjoint(backend, structure, W_tilde, h, b, Z, T, states);
   auto const gradient = structure.gradient(backend, W_tilde_bar);
   std::array<View<B>, 3> const sums{gradient.sum, h_bar, b_bar};
   sum_chunks(backend, batch_of(structure, k, N, 3 * T), detail::unrolled_working_set(k), sums,
@@ -187,9 +192,10 @@ void unrolled_prox_pullback(B& backend, S const& structure, Activation activatio
                             ConstView<B> h, ConstView<B> b, ConstView<B> Z, Index T, ConstView<B> U,
                             ConstView<B> states, ConstView<B> U_bar, View<B> Z_bar) {
   using Scalar = typename B::Scalar;
+  detail::check_adjoint<S, ConstView<B>>("unrolled_prox_pullback", structure, W_tilde, h, b, Z, T, U, states,
+                                         U_bar, Z_bar);
   auto const frame = backend.lane().frame();
-  detail::AdjointOfUnroll<S, B> const adjoint("unrolled_prox_pullback", backend, structure, W_tilde, h, b, Z,
-                                              T, U, states, U_bar, Z_bar);
+  detail::AdjointOfUnroll<S, B> const adjoint(backend, structure, W_tilde, h, b, Z, T, states);
   Index const k = Z.rows();
   each_chunk(backend, batch_of(structure, k, Z.cols(), 2 * T), detail::unrolled_working_set(k),
              [&](typename B::Lane& lane, Columns c) {

@@ -32,7 +32,7 @@ struct ClipPixel {
 ///
 /// Shapes    x: channels x (sites n). v: size x 1, or empty
 /// Requires  scores that are finite, else DomainError with the image; batch >= 1, else DomainError.
-/// Tested    tests/robust/universal_test.cpp
+/// Tested    tests/robust/universal_perturbation_test.cpp
 template <ScoreMap M>
 std::vector<int> predicted_labels(M& map, Input<typename M::Backend> x, HostMatrix<ScalarOf<M>> const& v = {},
                                   std::optional<PixelRange> clip = {}, Index batch = 256) {

@@ -9,8 +9,8 @@
 #include "detrame/layer/pixel_unshuffle.hpp"
 #include "detrame/layer/reflected_update.hpp"
 #include "detrame/layer/reshape.hpp"
-#include "detrame/loss/softmax_cross_entropy.hpp"
 #include "detrame/network/repeat.hpp"
+#include "detrame/network/stack.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -18,21 +18,17 @@ namespace detrame::inline DETRAME_ABI {
 /// layer away from an isometry; alpha is > 0 for the sake of exact layers.
 inline constexpr TiedValues certified_values{.alpha = 1e-3, .beta = 0, .lambda = 0, .atoms = 1};
 
-/// What they are trained by. The offset asks for twice the margin that a distance of 36/255 takes between rows
-/// at right angles; images of other ranges may want another.
-inline constexpr SoftmaxCrossEntropy certified_loss{.offset = 2 * 1.4142135623730951 * 36 / 255,
-                                                    .temperature = .25};
-
 namespace detail {
 
 /// n reflected layers of one update, with k atoms on windows of K x K.
-template <int n, Index k, Index K>
-using Reflected = Repeat<n, ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Unroll<1>>>>;
+template <int n, Index k, Index K, class Arithmetic = Automatic>
+using Reflected =
+    Repeat<n, ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Unroll<1>>, By<Arithmetic>>>;
 
 }  // namespace detail
 
 /// Networks that are 1-Lipschitz by construction, whatever their parameters, up to a linear head of unit rows:
-/// what it answers at x it answers at every x' with |x - x'| < min_j (y_i - y_j) / |w_i - w_j|.        (L4)
+/// what it answers at x it answers at every x' with |x - x'| < min_j (y_i - y_j) / |w_i - w_j|.        (L6)
 /// Images are halved by PixelUnshuffle, which loses nothing, between reflected layers, which keep the shape.
 ///
 ///   CertifiedNet2<16>        for 8 x 8 and 28 x 28:  4 n channels behind the second halving
