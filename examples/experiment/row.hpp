@@ -62,7 +62,7 @@ struct CertifiedNetOf;
 template <int widen, int classes>
 struct CertifiedNetOf<2, widen, classes> : std::type_identity<CertifiedNet2<16 * widen, classes>> {};
 template <int widen, int classes>
-struct CertifiedNetOf<3, widen, classes> : std::type_identity<CertifiedNet3<32 * widen, classes>> {};
+struct CertifiedNetOf<3, widen, classes> : std::type_identity<CertifiedNet3<16 * widen, classes>> {};
 struct certified {
   template <class, int depth, int widen, int classes>
   using Recipe = typename CertifiedNetOf<depth, widen, classes>::type;
