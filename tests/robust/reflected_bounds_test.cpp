@@ -2,6 +2,7 @@
 #include "detrame/network/stack.hpp"
 #include "detrame/network/zoo/certified_net.hpp"
 #include "detrame/robust/certify.hpp"
+#include "detrame/robust/double_twin.hpp"
 #include "layer_checks.hpp"
 
 using namespace detrame;
@@ -93,4 +94,9 @@ TEST_CASE(
                              to_device(narrow, normal_matrix<float>(1, 64, seed(3210))), 10.);
   CHECK(again.claim == Claim::same_label);
   CHECK(again.radius[0] < again.in_real_arithmetic[0]);
+  // the parameters are float's, so that the twin in double is the network above
+  DoubleTwin<Narrower> const twin(narrow, random_parameters(narrow, Narrower(), seed(3200)));
+  auto const x = normal_matrix<double>(1, 64, seed(3210));
+  CHECK(certify(b, twin.net, twin.theta, in_memory_of(b, x), 10.).radius ==
+        certifier(b, in_memory_of(b, x), 10.).radius);
 }
