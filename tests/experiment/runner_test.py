@@ -1173,9 +1173,9 @@ def universal(work):
     stops = 0
     command = [PROGRAM, *map(str, arguments), "--threads", "2", "--resume", "--out", str(work / "stopped")]
     for _ in range(40):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
-            process.communicate(timeout=random.uniform(.1, .5) * whole)
+            output, _ = process.communicate(timeout=random.uniform(.1, .5) * whole)
         except subprocess.TimeoutExpired:
             process.send_signal(random.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
             output, _ = process.communicate()
