@@ -57,7 +57,7 @@ void add_methods(CLI::App& app, AttackSettings& s) {
       ->capture_default_str();
   app.add_flag("--as-published", s.as_published,
                text("as-published", "the rules of the original's program: no bound of passes, the last v"));
-  app.add_option("--step-size", s.step_size, text("step-size", "of --xi's units; usually 2.5 xi / steps"))
+  app.add_option("--step-size", s.step_size, text("step-size", "in the units of --xi; 0: 2.5 xi / steps"))
       ->check(in_range("step-size"));
   app.add_option("--restarts", s.restarts,
                  text("restarts", "runs, each from a random start, of images that are not fooled yet"))
