@@ -65,7 +65,7 @@ TEST_CASE_TEMPLATE("(L6) D^T D <= Theta, on images of several sizes, for Theta a
     if (w.stride < w.kernel) continue;
     auto const norm = majorant_of<Cpu, Scalar, SpectralNorm>(w, D);
     CHECK(dominates(w, D, 3, norm));
-    CHECK_FALSE(dominates(w, D, 3, norm, .95));  // not far above |D|^2: at most by the 128th root of 4
+    CHECK_FALSE(dominates(w, D, 3, norm, .95));  // not far above |D|^2: at most by the 512th root of 4
   }
 }
 
