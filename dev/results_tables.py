@@ -13,6 +13,8 @@ runs those with the most epochs count, one a seed. A table stands in docs/result
 
     <!-- table 4 -->  and  <!-- end of table 4 -->
 
+Summaries that `attack` and `noise` left, under any names, fill the tables of robustness.
+
 With --check nothing is written; status 1 where the page is not what it would be. Writes docs/results/figure2.csv too."""
 
 import argparse
@@ -196,6 +198,76 @@ def table7(runs):
     return markdown(head, rows)
 
 
+def perturbed():
+    """Rows of docs/results/*.json that `attack` and `noise` left, each with what its summary says of the model."""
+    for path in sorted(RESULTS.glob("*.json")):
+        summary = json.loads(path.read_text())
+        if "perturbation" in summary:
+            model = tuple(summary[key] for key in ("net", "depth", "widen", "steps", "dataset"))
+            for row in summary["rows"]:
+                yield {**row, "model": model, "kind": summary["perturbation"], "file": path.name,
+                       "training_seed": summary.get("training_seed", "")}
+
+
+def share(rows, column):
+    """Mean and deviation of a share, in percent; "" where there is none."""
+    values = [100 * row[column] for row in rows if row.get(column) is not None]
+    return figure(*mean(values)) if values else ""
+
+
+def grouped(rows, *keys):
+    groups = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
+def model_name(net, depth, widen, steps, dataset):
+    name = net.removeprefix("detrame-").replace("plainnet", "PlainNet").replace("wideresnet", "WideResNet").replace("resnet", "ResNet")
+    return f"{name}-{depth}" + (f"-{widen}" if widen != 1 else "") + (f", T = {steps}" if steps else "") + f", {DATA.get(dataset, dataset)}"
+
+
+def table6(runs):
+    """Universal perturbations, p = inf, with both readings of the paper's xi."""
+    ours = grouped((row for row in perturbed() if row["kind"] == "universal" and row["p"] == "inf"), "model", "units", "xi")
+    rows = []
+    for data, xi, original, twin, T in published("table6"):
+        readings = [("pixels", xi), ("network", xi) if data != "svhn" else ("pixels", 255 * xi)]
+        for net, paper, steps in (("wideresnet", original, 0), ("detrame-wideresnet", twin, T)):
+            model = (net, 16, 8, steps, data)
+            found = [ours.get((model, units, size)) for units, size in readings]
+            rows.append([model_name(*model), f"{xi:g}", paper_figure(*paper),
+                         *("not run here" if some is None else share(some, "changed") for some in found)])
+    return markdown(["network", "ξ", "the paper", "ours, ξ in pixels of [0, 1]",
+                     "ours, ξ of the normalised input (SVHN: of pixels divided by 255 once more)"], rows)
+
+
+def universal(runs):
+    """What was run of universal perturbations."""
+    rows = []
+    for (model, p, units, xi), some in grouped((row for row in perturbed() if row["kind"] == "universal"), "model", "p", "units", "xi").items():
+        models = len({row["training_seed"] for row in some})
+        clean, under = share(some, "clean_accuracy"), share(some, "accuracy")
+        rows.append([f"[{model_name(*model)}](results/{some[0]['file']})", p, f"{xi:g} " + {"pixels": "of [0, 1]", "network": "of the input"}[units],
+                     f"{statistics.mean(255 * row['l_inf'] for row in some):.1f}", f"{statistics.mean(row['of_energy'] for row in some):.2g}",
+                     share(some, "changed_built"), share(some, "changed"), share(some, "changed_clipped"), share(some, "changed_random"),
+                     f"{clean} → {under}", share(some, "discarded"), f"{len(some)} of {models}"])
+    return markdown(["network", "p", "ξ", "largest entry of v, grey levels", "‖v‖² / mean ‖x‖²", "other labels, %: images that built v", "held out",
+                     "held out, clipped", "random ±ξ", "accuracy %", "DeepFool discarded, %", "attacks, models"], rows)
+
+
+def noise(runs):
+    """What was run of Gaussian noise."""
+    of_noise = [row for row in perturbed() if row["kind"] == "noise"]
+    sizes = sorted({row["rho"] for row in of_noise})
+    rows = []
+    for (model, energy, clipped), some in grouped(of_noise, "model", "energy", "clipped").items():
+        at = grouped(some, "rho")
+        rows.append([f"[{model_name(*model)}](results/{some[0]['file']})", energy, "yes" if clipped else "no",
+                     *(share(at[rho,], "changed") if (rho,) in at else "" for rho in sizes)])
+    return markdown(["network", "energy", "clipped", *(f"ρ = {rho:g}" for rho in sizes)], rows)
+
+
 def figure2(runs):
     """CSV: whole schedules alone are points of ours."""
     out = io.StringIO()
@@ -219,7 +291,8 @@ def main():
     runs = Runs()
     page = ROOT / "docs" / "results.md"
     text = page.read_text()
-    for name, make in (("table 3", table3), ("table 4", table4), ("table 5", table5), ("table 7", table7)):
+    for name, make in (("table 3", table3), ("table 4", table4), ("table 5", table5), ("table 6", table6), ("table 7", table7),
+                       ("universal perturbations", universal), ("noise", noise)):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.S)
         if not pattern.search(text):
             sys.exit(f"docs/results.md has no place for {name}")

@@ -8,15 +8,6 @@ namespace experiment {
 
 namespace {
 
-/// " --out 'my run'", or " --out='-run'"; `word` is as a shell reads it.
-std::string with_word(std::string const& option, std::string const& word) {
-  bool const dash = word.starts_with('-') || word.starts_with("'-") || word.starts_with("$'-");
-  return message(' ', option, dash ? '=' : ' ', word);
-}
-std::string with_value(std::string const& option, std::string const& value) {
-  return with_word(option, shell_quoted(value));
-}
-
 /// What decides no number.
 std::string other_options(Settings const& s) {
   std::string options;

@@ -9,7 +9,8 @@
 namespace experiment {
 
 /// How far the codes of a network are from those of the deep dictionary that it starts from, layer by layer:
-/// |u - u*| / |u*| over all images, each network on its own codes of the layer before; 0 where both are all 0.
+/// |u - u*| / |u*| over all images, each network on its own codes of the layer before; 0
+/// where both are all 0.
 struct CodeDistance {
   std::string place;
   double distance;

@@ -12,11 +12,18 @@
 
 namespace experiment {
 
-ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
+ImageBytes<float> pixel_images(Model const& model, Inspected const& asked, Part part, Index limit) {
   DataSet const& set = find_data_set(model.dataset);
   auto const folder = data_folder(set, asked.data);
-  auto data = read_images(set, folder, Part::test, asked.limit);
-  if (data.samples() == 0) throw FormatError(message(folder.string(), ": expected test images, found none"));
+  auto data = read_images(set, folder, part, limit);
+  if (data.samples() == 0)
+    throw FormatError(message(folder.string(), ": expected ", part == Part::train ? "training" : "test",
+                              " images, found none"));
+  return data;
+}
+
+ImageBytes<float> test_images(Model const& model, Inspected const& asked) {
+  auto data = pixel_images(model, asked, Part::test, asked.limit);
   scale_images(data, model.scale);
   return data;
 }
@@ -70,7 +77,7 @@ std::vector<int> labels_of(TensorFile const& file, Index samples, int classes) {
 }  // namespace
 
 void evaluate_model(Inspected const& asked) {
-  Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
+  Model const model = model_of(read_safetensors(model_in(asked.checkpoint)), asked.place);
   auto const data = test_images(model, asked);
   Tally const m = *test(*model.network, data);
   char loss[32];
@@ -81,7 +88,7 @@ void evaluate_model(Inspected const& asked) {
 }
 
 void predict_file(Inspected const& asked) {
-  Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
+  Model const model = model_of(read_safetensors(model_in(asked.checkpoint)), asked.place);
   auto const images = images_of(read_safetensors(asked.input), model);
   HostMatrix<float> const logits =
       scores_of(*model.network, images, model.entry->shape.sites(), model.entry->classes);
@@ -92,7 +99,7 @@ void predict_file(Inspected const& asked) {
 }
 
 void gradient_file(Inspected const& asked) {
-  Model const model = model_of(read_safetensors(asked.checkpoint), asked.place);
+  Model const model = model_of(read_safetensors(model_in(asked.checkpoint)), asked.place);
   TensorFile const input = read_safetensors(asked.input);
   auto const images = images_of(input, model);
   auto const labels = labels_of(input, images.cols() / model.entry->shape.sites(), model.entry->classes);
@@ -106,7 +113,7 @@ void gradient_file(Inspected const& asked) {
 }
 
 void print_depth(Inspected const& asked) {
-  TensorFile const file = read_safetensors(asked.checkpoint);
+  TensorFile const file = read_safetensors(model_in(asked.checkpoint));
   Model const trained = model_of(file, asked.place);
   if (trained.entry->steps == 0)
     throw DomainError(message(file.name, ": ", trained.entry->net(), " has no Q-metric ReLU, so no T"));
@@ -189,7 +196,7 @@ void print_contractions(HostNetwork const& network, TensorFile const& file) {
 }  // namespace
 
 void print_info(std::filesystem::path const& checkpoint) {
-  TensorFile const file = read_safetensors(checkpoint);
+  TensorFile const file = read_safetensors(model_in(checkpoint));
   Model const model = model_of(file, {});
   for (auto const& [key, text] : file.metadata) std::printf("%-12s %s\n", key.c_str(), text.c_str());
   print_info(*model.entry);

@@ -17,6 +17,9 @@ struct Inspected {
   Index limit = 0;
 };
 
+/// Images of a model's data set, pixels in [0, 1]; the first `limit`, or all where it is 0.
+ImageBytes<float> pixel_images(Model const& model, Inspected const& asked, Part part, Index limit);
+
 /// The test images of a model's data set, scaled as it reads them.
 ImageBytes<float> test_images(Model const& model, Inspected const& asked);
 
@@ -63,7 +66,7 @@ struct TableChoices {
   double images_per_second = 0;   ///< 0: from the summaries
 };
 
-/// Tables 3, 4, 5 and 7 of the paper and the figures of its Figure 2, with the command for each row and what
+/// Tables 3 to 7 of the paper and the figures of its Figures 2 to 4, with the command for each row and what
 /// came out here.
 void print_tables(TableChoices const& choices);
 

@@ -182,7 +182,7 @@ void replace(TensorFile& file, std::string const& place, Tied const& tied) {
 }  // namespace
 
 void inspect_layers(Inspected const& asked) {
-  TensorFile const file = read_safetensors(asked.checkpoint);
+  TensorFile const file = read_safetensors(model_in(asked.checkpoint));
   Model const model = model_of(file, asked.place);
   require_finite_tensors(file);
   if (model.entry->steps == 0)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 
-#include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/core/version.hpp"
 #include "detrame/io/metadata.hpp"
 #include "inspect.hpp"
@@ -13,15 +12,6 @@
 namespace {
 
 using namespace experiment;
-
-void add_inspection(CLI::App& app, Inspected& asked, bool data) {
-  app.add_option("--checkpoint", asked.checkpoint,
-                 "a model: model.safetensors or step-N.model.safetensors (required)");
-  add_place(app, asked.place);
-  if (!data) return;
-  app.add_option("--data", asked.data, data_set_text());
-  app.add_option("--limit", asked.limit, "the first N test images alone; 0: all")->check(in_range("limit"));
-}
 
 /// Options whose description ends so must be said. CLI11's own `required` would ask for them before it names
 /// an option that it does not know.
@@ -37,7 +27,7 @@ void require_all(CLI::App const& app) {
 /// What is written replaces nothing that is read.
 void require_other_output(Inspected const& asked) {
   for (auto const& [option, file] :
-       {std::pair("--checkpoint", asked.checkpoint), std::pair("--input", asked.input)})
+       {std::pair("--checkpoint", model_in(asked.checkpoint)), std::pair("--input", asked.input)})
     if (std::error_code none; std::filesystem::equivalent(asked.output, file, none))
       throw DomainError(message("--output ", asked.output.string(), ": that is the file of ", option,
                                 ", which it would replace"));
@@ -47,7 +37,6 @@ int run(int argc, char** argv) {
   Settings settings;
   Inspected asked;
   TableChoices table;
-  settings.place.threads = asked.place.threads = detrame::Cpu<float>::available_threads();
   CLI::App app("Trains the networks of arXiv 2002.07898v2 and looks at them.", "detrame-experiment");
   app.require_subcommand(0, 1);
   app.set_version_flag("--version", message("detrame ", DETRAME_VERSION_MAJOR, ".", DETRAME_VERSION_MINOR,
@@ -79,6 +68,13 @@ int run(int argc, char** argv) {
   auto* const layers =
       app.add_subcommand("inspect", "Q-metric ReLUs of a model: a prox or not, how far from one");
   add_inspection(*layers, asked, true);
+  NoiseAsked noise;
+  AttackSettings attacked;
+  auto* const noisy = app.add_subcommand("noise", "accuracy and labels of a model under Gaussian noise");
+  add_noise_options(*noisy, noise);
+  auto* const attacking = app.add_subcommand(
+      "attack", "a model under perturbations that are made for it, of all images or of each");
+  add_attack_options(*attacking, attacked);
   auto* const info =
       app.add_subcommand("info", "a network: parameters, multiply-adds; all of them with no option");
   Settings described;
@@ -86,7 +82,7 @@ int run(int argc, char** argv) {
   std::filesystem::path model;
   info->add_option("--checkpoint", model, "a model, in place of the network's name");
   auto* const tables =
-      app.add_subcommand("table", "the paper's Tables 3, 4, 5, 7 and Figure 2: commands and results");
+      app.add_subcommand("table", "the paper's Tables 3 to 7 and Figures 2 to 4: commands and results");
   tables->add_option("--results", table.results, "folder with the folders that --out named");
   tables->add_option("--images-per-second", table.images_per_second, "throughput to guess times from")
       ->check(CLI::Range(0., 1e12));
@@ -97,15 +93,20 @@ int run(int argc, char** argv) {
   } catch (CLI::ParseError const& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  for (auto const* command : {training, info})
+  for (auto const& [command, given] :
+       {std::pair(training, &settings.given), std::pair(info, &described.given),
+        std::pair(attacking, &attacked.given)})
     for (auto const* option : command->get_options())
-      if (option->count() > 0)
-        (command == training ? settings : described).given.insert(option->get_name().substr(2));
+      if (option->count() > 0) given->insert(option->get_name().substr(2));
+  if (attacked.given.erase("seed") > 0) attacked.given.insert("seeds");
 
   if (!settings.from_file.empty()) settings.from = shell_quoted(settings.from_file);
 
-  for (auto const* command : {evaluation, prediction, gradient, depth, layers})
-    if (*command && command->count("--threads") > 0) require_threads_of(asked.place);
+  for (auto const& [command, place] :
+       {std::pair(evaluation, &asked.place), std::pair(prediction, &asked.place),
+        std::pair(gradient, &asked.place), std::pair(depth, &asked.place), std::pair(layers, &asked.place),
+        std::pair(noisy, &noise.at.place), std::pair(attacking, &attacked.at.place)})
+    if (*command && command->count("--threads") > 0) require_threads_of(*place);
 
   if (*prediction || *gradient) require_other_output(asked);
 
@@ -122,6 +123,8 @@ int run(int argc, char** argv) {
   if (*gradient) gradient_file(asked);
   if (*depth) print_depth(asked);
   if (*layers) inspect_layers(asked);
+  if (*noisy) add_noise(noise);
+  if (*attacking) return attack(attacked);
   if (*tables) print_tables(table);
   if (*info) {
     if (!model.empty())

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "detrame/io/checkpoint.hpp"
 #include "detrame/io/conventions.hpp"
 
 namespace experiment {
@@ -80,6 +81,13 @@ void load_other(Model& model, TensorFile const& file) {
     throw FormatError(message(file.name, ": ", net->second, " has no W_tilde, h and b from which ", own.net(),
                               " could start"));
   model.network->load(file);
+}
+
+std::filesystem::path model_in(std::filesystem::path const& file_or_folder) {
+  if (std::error_code none; !std::filesystem::is_directory(file_or_folder, none)) return file_or_folder;
+  if (auto const step = latest_step(file_or_folder))
+    return file_or_folder / (detail::step_name(*step) + ".model.safetensors");
+  return file_or_folder / "model.safetensors";
 }
 
 ModelFile read_model(std::filesystem::path const& file, std::string const& expected) {

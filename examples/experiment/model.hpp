@@ -33,6 +33,9 @@ Model model_of(TensorFile const& file, Place const& place, std::optional<int> st
 /// sentence of its own where the file's network has no Q-metric ReLUs and this one has.
 void load_other(Model& model, TensorFile const& file);
 
+/// The file of a model or, in the folder of a run, that of its latest checkpoint, else model.safetensors.
+std::filesystem::path model_in(std::filesystem::path const& file_or_folder);
+
 /// A model's file, and its checksum. FormatError where that is not the one that is expected, unless none is.
 struct ModelFile {
   TensorFile content;

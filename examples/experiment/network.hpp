@@ -80,6 +80,10 @@ class HostNetwork {
                      TrainingCheckpoints& checkpoints, std::function<void(Answers const&)> const& tested) = 0;
   /// The inference map: classes x samples.
   virtual HostMatrix<float> scores(HostMatrix<float> const& x) = 0;
+  /// The scores again, up to rounding, and what `pulled_back` needs of them.
+  virtual HostMatrix<float> attacked(HostMatrix<float> const& x) = 0;
+  /// J^T y_bar, J the Jacobian of the inference map at the x of the last `attacked`.
+  virtual HostMatrix<float> pulled_back(HostMatrix<float> const& y_bar) = 0;
   virtual Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
   /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" and "scores" are
   /// tensors beside it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/io/parameters.hpp"
+#include "detrame/layer/inference_pullback.hpp"
 #include "detrame/layer/orthogonal_start.hpp"
 #include "detrame/network/any.hpp"
 #include "detrame/network/initialise.hpp"
@@ -75,6 +76,18 @@ class OnBackend final : public HostNetwork {
     return to_host(backend_, predict(backend_, net_, theta_, to_device(backend_, x)));
   }
 
+  HostMatrix<float> attacked(HostMatrix<float> const& x) override {
+    x_ = to_device(backend_, x);
+    return to_host(backend_, inference_forward(backend_, net_, theta_, ConstView<B>(x_), tape_));
+  }
+
+  HostMatrix<float> pulled_back(HostMatrix<float> const& y_bar) override {
+    resize(backend_, x_bar_, x_.rows(), x_.cols());
+    Matrix<B> const bar = to_device(backend_, y_bar);
+    inference_pullback(backend_, net_, theta_, tape_, ConstView<B>(bar), View<B>(x_bar_));
+    return to_host(backend_, ConstView<B>(x_bar_));
+  }
+
   Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) override {
     auto const y = predict(backend_, net_, theta_, to_device(backend_, x));
     auto const targets = targets_of(labels);
@@ -135,6 +148,8 @@ class OnBackend final : public HostNetwork {
   AnyNetwork<B> net_;
   AnyParameters<B> theta_;
   SolvedAgain solved_again_{};
+  Matrix<B> x_{}, x_bar_{};  ///< of the last `attacked`, whose tape is this
+  typename AnyNetwork<B>::Tape tape_{};
 };
 
 }  // namespace experiment

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/io/metadata.hpp"
 #include "ranges.hpp"
 
@@ -53,24 +54,30 @@ std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text) {
   }
 }
 
+CLI::Validator is_seed() {
+  return CLI::Validator(
+      [](std::string const& text) {
+        auto const one = seeds_in(text);
+        return one && one->size() == 1 ? "" : text + " is not a whole number in [0, 2^64)";
+      },
+      "");
+}
+
+CLI::Validator are_seeds() {
+  return CLI::Validator(
+      [](std::string const& text) {
+        return seeds_in(text) ? "" : text + " is no list of at most 1000 seeds, as 1..5 or 1,4,7";
+      },
+      "");
+}
+
 void add_seeds(CLI::App& app, std::uint64_t& seed, std::vector<std::uint64_t>& seeds,
                std::string const& seed_text, std::string const& seeds_text) {
-  app.add_option("--seed", seed, seed_text)
-      ->check(CLI::Validator(
-          [](std::string const& text) {
-            auto const one = seeds_in(text);
-            return one && one->size() == 1 ? "" : text + " is not a whole number in [0, 2^64)";
-          },
-          ""))
-      ->capture_default_str();
+  app.add_option("--seed", seed, seed_text)->check(is_seed())->capture_default_str();
   app.add_option_function<std::string>(
          "--seeds", [&seeds](std::string const& text) { seeds = *seeds_in(text); },
          "1..5 or 1,4,7: " + seeds_text)
-      ->check(CLI::Validator(
-          [](std::string const& text) {
-            return seeds_in(text) ? "" : text + " is no list of at most 1000 seeds, as 1..5 or 1,4,7";
-          },
-          ""))
+      ->check(are_seeds())
       ->excludes("--seed");
 }
 
@@ -218,6 +225,7 @@ void add_training(CLI::App& app, Settings& s) {
 }
 
 void add_place(CLI::App& app, Place& place) {
+  place.threads = Cpu<float>::available_threads();
   app.add_option("--device", place.device, "what computes; results agree to rounding")
       ->check(CLI::IsMember(choices("device")))
       ->capture_default_str();

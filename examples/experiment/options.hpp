@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 
+#include "attack.hpp"
+#include "noise.hpp"
 #include "train.hpp"
 
 namespace experiment {
@@ -17,6 +19,10 @@ CLI::Validator in_range(std::string const& option);
 /// "1..5", "1,4,7": the seeds; nothing where the text is neither.
 std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text);
 
+/// The checks of one seed and of a list.
+CLI::Validator is_seed();
+CLI::Validator are_seeds();
+
 /// --seed and --seeds, which exclude each other.
 void add_seeds(CLI::App& app, std::uint64_t& seed, std::vector<std::uint64_t>& seeds,
                std::string const& seed_text, std::string const& seeds_text);
@@ -29,5 +35,12 @@ void add_training(CLI::App& app, Settings& settings);
 
 /// --device, --threads.
 void add_place(CLI::App& app, Place& place);
+
+/// --checkpoint and the place; with `data`, --data and --limit.
+void add_inspection(CLI::App& app, Inspected& asked, bool data);
+
+/// All that `noise` and `attack` have.
+void add_noise_options(CLI::App& app, NoiseAsked& asked);
+void add_attack_options(CLI::App& app, AttackSettings& settings);
 
 }  // namespace experiment

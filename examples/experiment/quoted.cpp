@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "detrame/core/errors.hpp"
+
 namespace experiment {
 
 namespace {
@@ -60,6 +62,14 @@ std::string shell_quoted(std::string const& text_or_path) {
     }
   }
   return (needs_escapes ? escaped : simple) + "'";
+}
+
+std::string with_word(std::string const& option, std::string const& word) {
+  bool const dash = word.starts_with('-') || word.starts_with("'-") || word.starts_with("$'-");
+  return detrame::message(' ', option, dash ? '=' : ' ', word);
+}
+std::string with_value(std::string const& option, std::string const& value) {
+  return with_word(option, shell_quoted(value));
 }
 
 }  // namespace experiment

@@ -10,4 +10,8 @@ namespace experiment {
 /// always UTF-8 of one line.
 std::string shell_quoted(std::string const& text_or_path);
 
+/// " --out 'my run'", or " --out='-run'", of a word as a shell reads it, and of any value.
+std::string with_word(std::string const& option, std::string const& word);
+std::string with_value(std::string const& option, std::string const& value);
+
 }  // namespace experiment

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "data_sets.hpp"
 #include "detrame/io/metadata.hpp"
@@ -18,7 +19,15 @@ struct Range {
 };
 
 constexpr double many = 1ll << 40;
-constexpr std::array<Range, 12> ranges{{{"steps", 0, 1000},
+constexpr std::array<Range, 20> ranges{{{"steps", 0, 1000},
+                                        {"xi", 0, 1e30, false, false},
+                                        {"rho", 0, 1e30},
+                                        {"delta", 0, 1, false, false},
+                                        {"overshoot", 0, 1e3},
+                                        {"passes", 0, 1e6},
+                                        {"step-size", 0, 1e30},
+                                        {"restarts", 1, 1000},
+                                        {"images", 1, many},
                                         {"epochs", 0, 1e6},
                                         {"schedule-epochs", 0, 1e6},
                                         {"warm-up", 0, 1e6},
@@ -56,6 +65,11 @@ std::vector<std::string> choices(std::string_view option) {
   if (option == "initialiser") return {"relu", "random", "he", "glorot", "algorithm2", "orthogonal", "dirac"};
   if (option == "optimiser") return {"sgd", "adamw"};
   if (option == "schedule") return {"steps", "cosine"};
+  if (option == "method") return {"universal", "deepfool", "fgsm", "pgd", "apgd"};
+  if (option == "p") return {"2", "inf"};
+  if (option == "units") return {"pixels", "network"};
+  if (option == "inner") return {"l2", "linf"};
+  if (option == "loss") return {"cross-entropy", "dlr"};
   if (option == "device") return {"cpu", "cuda"};
   std::vector<std::string> names;
   if (option == "dataset")
@@ -84,6 +98,20 @@ std::string range_error(std::string_view option, std::string const& value) {
   std::string text = value.substr(0, 40) + " is not one of";
   for (std::string const& one : known) text += " " + one;
   return text;
+}
+
+std::optional<std::vector<double>> numbers_in(std::string_view option, std::string_view text) {
+  std::vector<double> numbers;
+  while (true) {
+    double number = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || !range_error(option, number).empty()) return std::nullopt;
+    numbers.push_back(number);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.empty()) return numbers;
+    if (text[0] != ',') return std::nullopt;
+    text.remove_prefix(1);
+  }
 }
 
 }  // namespace experiment

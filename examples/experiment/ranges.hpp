@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,7 @@ struct WrongOption : detrame::DomainError {
   using DomainError::DomainError;
 };
 
-/// The texts that an option of `train` may have; none where it is no such option.
+/// The texts that an option may have; none where it is no such option.
 std::vector<std::string> choices(std::string_view option);
 
 /// "in [0, 1)": the range of an option that is a number; "" where every number will do.
@@ -24,5 +25,8 @@ std::string range_text(std::string_view option);
 /// not in [0, 1)"; "" where nothing is.
 std::string range_error(std::string_view option, double value);
 std::string range_error(std::string_view option, std::string const& value);
+
+/// ".01,.03,1" as numbers, each in the range of an option; nothing where the text is no such list.
+std::optional<std::vector<double>> numbers_in(std::string_view option, std::string_view text);
 
 }  // namespace experiment

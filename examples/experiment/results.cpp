@@ -10,12 +10,6 @@ namespace experiment {
 
 namespace {
 
-void write_text(std::filesystem::path const& file, std::string const& text) {
-  ReplacedFile out(file);
-  out.write(text.data(), text.size());
-  out.commit();
-}
-
 constexpr std::string_view epoch_columns =
     "epoch,rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds,processor_"
     "seconds";
@@ -49,11 +43,17 @@ std::string csv(std::vector<ClassRow> const& rows, Images const& images) {
 
 }  // namespace
 
+void replace_text(std::filesystem::path const& file, std::string const& text) {
+  ReplacedFile out(file);
+  out.write(text.data(), text.size());
+  out.commit();
+}
+
 void write_results(Settings const& settings, Model const& model, Images const& images,
                    std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes,
                    Notes const& notes) {
-  write_text(settings.out / "epochs.csv", csv(epochs));
-  write_text(settings.out / "classes.csv", csv(classes, images));
+  replace_text(settings.out / "epochs.csv", csv(epochs));
+  replace_text(settings.out / "classes.csv", csv(classes, images));
   double seconds = 0, processor_seconds = 0;
   for (EpochReport const& e : epochs) {
     seconds += e.seconds;
@@ -90,7 +90,7 @@ void write_results(Settings const& settings, Model const& model, Images const& i
   if (notes.solved.problems > 0)
     json["solved_again_share"] =
         static_cast<double>(notes.solved.again) / static_cast<double>(notes.solved.problems);
-  write_text(settings.out / "summary.json", json.dump(2) + "\n");
+  replace_text(settings.out / "summary.json", json.dump(2) + "\n");
 }
 
 Tensor class_tensor(std::vector<ClassRow> const& classes, int count) {

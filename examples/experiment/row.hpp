@@ -62,7 +62,7 @@ struct CertifiedNetOf;
 template <int widen, int classes>
 struct CertifiedNetOf<2, widen, classes> : std::type_identity<CertifiedNet2<16 * widen, classes>> {};
 template <int widen, int classes>
-struct CertifiedNetOf<3, widen, classes> : std::type_identity<CertifiedNet3<32 * widen, classes>> {};
+struct CertifiedNetOf<3, widen, classes> : std::type_identity<CertifiedNet3<16 * widen, classes>> {};
 struct certified {
   template <class, int depth, int widen, int classes>
   using Recipe = typename CertifiedNetOf<depth, widen, classes>::type;
@@ -80,7 +80,7 @@ using deepened_resnet = deepened<resnet>;
 template <class Family, class Net>
 std::unique_ptr<HostNetwork> make(Place const& place) {
   constexpr Manner manner = std::is_same_v<Family, certified>
-                                ? Manner{protocol::certified_loss, certified_values}
+                                ? Manner{protocol::certified_loss(Net::input), certified_values}
                                 : Manner{SoftmaxCrossEntropy(), deep_dictionary_values};
   return on_backend(AnyNetwork("the network", Net()), place, manner);
 }

@@ -163,6 +163,8 @@ void read_epochs(std::filesystem::path const& file, std::string const& text, Run
 
 }  // namespace
 
+bool is_of_perturbations(std::string const& text) { return text.find("\"perturbation\"") != text.npos; }
+
 Runs read_runs(std::filesystem::path const& folder) {
   if (!std::filesystem::is_directory(folder))
     throw FormatError(message("--results ", folder.string(), ": expected a folder, found none"));
@@ -176,7 +178,8 @@ Runs read_runs(std::filesystem::path const& folder) {
   for (auto const& file : files) {
     std::string const text = text_of_file(file);
     if (file.extension() == ".json") {
-      if (file.filename() == "summary.json" || text.find("\"epochs_done\"") != text.npos)
+      if (!is_of_perturbations(text) &&
+          (file.filename() == "summary.json" || text.find("\"epochs_done\"") != text.npos))
         runs.all.push_back(read_summary(file, text));
       continue;
     }

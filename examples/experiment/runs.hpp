@@ -34,6 +34,9 @@ struct Runs {
   std::vector<std::string> left_out;  ///< files of epochs whose names do not say which network, or say more
 };
 
+/// Whether the text of a summary is one of `attack` or `noise`, not of a run.
+bool is_of_perturbations(std::string const& text);
+
 /// Reads summary.json in all folders below one, and files NAME.json beside them that are summaries too; of
 /// NAME.csv without NAME.json, the name, DATASET-NET DEPTH[-WIDEN][-T STEPS][-seed N] without blanks, tells
 /// the network, and settings are taken for the protocol's where rate and images are. FormatError where a

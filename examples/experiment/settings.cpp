@@ -29,22 +29,6 @@ constexpr std::array<std::string_view, 10> newer{"device",   "from",     "from-c
                                                  "schedule", "warm-up",  "optimiser",     "nesterov",
                                                  "clip",     "drop-last"};
 
-/// FormatError where a value is out of its range.
-template <class Value>
-void take(TensorFile const& state, std::string const& option, Value& value) {
-  std::string wrong;
-  if constexpr (std::is_same_v<Value, std::string>) {
-    value = text_of(state, "--" + option);
-    wrong = range_error(option, value);
-  } else if constexpr (std::is_same_v<Value, bool>) {
-    value = number_of<int>(state, "--" + option) != 0;
-  } else {
-    value = number_of<Value>(state, "--" + option);
-    wrong = range_error(option, static_cast<double>(value));
-  }
-  if (!wrong.empty()) throw FormatError(message(state.name, ": __metadata__: --", option, ": ", wrong));
-}
-
 /// A new schedule without a warm-up that ended before it, which is refused where it was asked for.
 void require_warm_up_ahead(Settings& s, int epochs_done, bool given) {
   if (s.warm_up == 0 || s.warm_up > epochs_done) return;
@@ -79,11 +63,11 @@ Settings stored_settings(TensorFile const& state) {
     if (!state.metadata.contains("--" + option) &&
         std::find(newer.begin(), newer.end(), option) != newer.end())
       return;
-    take(state, option, value);
+    take_setting(state, option, value);
   });
   auto const take_other = [&](std::string const& option, auto& value) {
     if (!state.metadata.contains("--" + option)) return;
-    take(state, option, value);
+    take_setting(state, option, value);
     stored.given.insert(option);
   };
   take_other("threads", stored.place.threads);

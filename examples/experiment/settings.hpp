@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/io/metadata.hpp"
+#include "ranges.hpp"
 #include "train.hpp"
 
 namespace experiment {
@@ -50,6 +51,22 @@ std::string setting_text(Value const& value) {
     return value ? "1" : "0";
   else
     return number_text(value);
+}
+
+/// Takes one out of the metadata. FormatError where a value is out of its range.
+template <class Value>
+void take_setting(TensorFile const& state, std::string const& option, Value& value) {
+  std::string wrong;
+  if constexpr (std::is_same_v<Value, std::string>) {
+    value = text_of(state, "--" + option);
+    wrong = range_error(option, value);
+  } else if constexpr (std::is_same_v<Value, bool>) {
+    value = number_of<int>(state, "--" + option) != 0;
+  } else {
+    value = number_of<Value>(state, "--" + option);
+    wrong = range_error(option, static_cast<double>(value));
+  }
+  if (!wrong.empty()) throw FormatError(message(state.name, ": __metadata__: --", option, ": ", wrong));
 }
 
 /// Options that have no value.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "inspect.hpp"
+#include "perturbations.hpp"
 #include "protocol.hpp"
 #include "published.hpp"
 #include "quoted.hpp"
@@ -251,12 +252,15 @@ void print_figure2(Rows const& rows) {
 
 void print_tables(TableChoices const& choices) {
   Rows const rows(choices);
+  auto const perturbed = choices.results.empty() ? std::vector<Perturbed>() : read_perturbed(choices.results);
   rows.print_longest();
   print_table3(rows);
   print_table4(rows);
   print_table5(rows);
+  print_table6(perturbed);
   print_table7(rows);
   print_figure2(rows);
+  print_figures_3_and_4(perturbed);
   rows.print_left_out();
 }
 

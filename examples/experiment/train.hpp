@@ -107,6 +107,9 @@ struct Notes {
   SolvedAgain solved{};  ///< by exact dictionaries, in all steps
 };
 
+/// Replaces a file as a whole.
+void replace_text(std::filesystem::path const& file, std::string const& text);
+
 /// Writes epochs.csv, classes.csv and summary.json.
 void write_results(Settings const& settings, Model const& model, Images const& images,
                    std::vector<EpochReport> const& epochs, std::vector<ClassRow> const& classes,

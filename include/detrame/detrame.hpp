@@ -94,6 +94,7 @@
 #include "detrame/robust/code_stack.hpp"
 #include "detrame/robust/deep_fool.hpp"
 #include "detrame/robust/dictionary_bounds.hpp"
+#include "detrame/robust/double_twin.hpp"
 #include "detrame/robust/firm_nonexpansiveness.hpp"
 #include "detrame/robust/gaussian_noise.hpp"
 #include "detrame/robust/guarantee.hpp"

@@ -6,10 +6,12 @@
 
 LIBRARY is stop_at_call.cpp's. Needs the standard library alone."""
 
+import csv
 import gzip
 import json
 import os
 import random
+import shlex
 import signal
 import statistics
 import struct
@@ -1057,6 +1059,217 @@ def formats(work):
     summary.write_bytes(summary.read_bytes() + b"\0 and more")
     status, output = run("table", "--results", work)
     assert status == 1 and "summary.json: expected the summary of a run, found a byte 00" in output, output
+
+
+def trained_twin(work):
+    """A twin on the digits that has learnt a little, as a file."""
+    succeed("train", "--net", "detrame-plainnet", "--steps", "2", "--epochs", "3", "--batch", "32", "--limit", "800", "--threads", "2", "--out", work / "model")
+    return work / "model" / "model.safetensors"
+
+
+def test_pixels():
+    """The digits that are tested on, pixels in [0, 1]."""
+    return [p / 16 for p in (DIGITS / "digits-images-idx3-ubyte").read_bytes()[16:][-360 * 64:]]
+
+
+def predicted(work, model, pixels):
+    """The label of each image; -1 where it is not unique."""
+    write_safetensors(work / "in", {"images": ("F32", [len(pixels) // 64, 1, 8, 8], struct.pack(f"<{len(pixels)}f", *pixels))})
+    succeed("predict", "--checkpoint", model, "--input", work / "in", "--output", work / "logits")
+    raw = read_safetensors(work / "logits")[0]["logits"][2]
+    scores = [struct.unpack_from("<10f", raw, 40 * i) for i in range(len(raw) // 40)]
+    return [row.index(max(row)) if row.count(max(row)) == 1 else -1 for row in scores]
+
+
+def lines_of(path):
+    with open(path, newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def share_changed(before, now):
+    return sum(a >= 0 and a != b for a, b in zip(before, now)) / len(before)
+
+
+def noise(work):
+    """Noise has the energy that it should, changes more labels the larger it is, and is the same whatever computes it."""
+    model = trained_twin(work)
+    pixels = test_pixels()[:120 * 64]
+    output = succeed("noise", "--checkpoint", model, "--rho", "0,.03,3", "--seeds", "1..3", "--limit", 120, "--threads", 1,
+                     "--out", work / "one")
+    again = succeed("noise", "--checkpoint", work / "model", "--rho", "0,.03,3", "--seeds", "1..3", "--limit", 120,
+                    "--threads", 2, "--out", work / "two")
+    rows = lines_of(work / "one" / "noise.csv")
+    assert rows == lines_of(work / "two" / "noise.csv") and output.split("Results")[0] == again.split("Results")[0]
+    assert len(rows) == 2 * 3 * 3 * 2, len(rows)
+    mean = float(read_safetensors(model)[1]["mean"])
+    for energy, part in [("raw", 0), ("centred", mean)]:
+        mine = [row for row in rows if row["energy"] == energy]
+        total = sum((p - part) ** 2 for p in pixels)
+        for row in mine:
+            expected = 255 * (float(row["rho"]) * total / len(pixels)) ** .5
+            assert abs(float(row["grey_levels"]) - expected) <= 1e-5 * expected, (row, expected)
+        changed = [statistics.mean(float(row["changed"]) for row in mine if float(row["rho"]) == rho) for rho in (0, .03, 3)]
+        assert 0 == changed[0] < changed[1] < changed[2] and changed[2] > .3, changed
+        assert all(row["accuracy"] == row["clean_accuracy"] for row in mine if row["rho"] == "0")
+        free, clipped = ([row["accuracy"] for row in mine if row["rho"] == "3" and row["clipped"] == c] for c in "01")
+        assert free != clipped, (free, clipped)
+    labels = (DIGITS / "digits-labels-idx1-ubyte").read_bytes()[8:][-360:][:120]
+    right = sum(a == b for a, b in zip(predicted(work, model, pixels), labels)) / 120
+    assert float(rows[0]["clean_accuracy"]) == right, (rows[0], right)
+    summary = json.loads((work / "one" / "summary.json").read_text())
+    assert summary["perturbation"] == "noise" and len(summary["rows"]) == len(rows)
+    in_a_shell(summary["command"].replace(str(work / "one"), str(work / "three")), work)
+    assert lines_of(work / "three" / "noise.csv") == rows
+    assert "detrame-plainnet 3, T = 2, digits" in succeed("table", "--results", work).split("Figure 4")[1]
+    for arguments, text in [(["--rho", "1,x"], "--rho: 1,x is no list of numbers"), (["--rho", "-1"], "--rho"),
+                            (["--seeds", "1,1"], "is no list of at most"), (["--seed", "1", "--seeds", "2"], "--seed"),
+                            (["--limit", "-1"], "--limit")]:
+        status, output = run("noise", "--checkpoint", model, *arguments)
+        assert status == 2 and text in output, (arguments, status, output)
+    status, output = run("noise")
+    assert status == 2 and "--checkpoint is required" in output, output
+
+
+def universal(work):
+    """A universal perturbation keeps to its radius, does what is said of it, and goes on with the same bits after a stop."""
+    model = trained_twin(work)
+    xi, images = .2, 120
+    arguments = ["attack", "--checkpoint", model, "--xi", xi, "--images", images, "--limit", 150, "--passes", 2, "--delta", ".05",
+                 "--seeds", "1,4"]
+    begin = time.monotonic()
+    output = succeed(*arguments, "--threads", 1, "--out", work / "one")
+    whole = time.monotonic() - begin
+    rows, passes = lines_of(work / "one" / "attack.csv"), lines_of(work / "one" / "passes.csv")
+    assert [row["seed"] for row in rows] == ["1", "4"] and "over 2 seeds, %: built" in output, output
+    pixels = test_pixels()[:150 * 64]
+    labels = (DIGITS / "digits-labels-idx1-ubyte").read_bytes()[8:][-360:][:150]
+    clean = predicted(work, model, pixels)
+    for row in rows:
+        tensors, metadata = read_safetensors(work / "one" / f"v-xi0.2-seed{row['seed']}.safetensors")
+        dtype, shape, raw = tensors["v"]
+        v = struct.unpack("<64f", raw)
+        assert (dtype, shape) == ("F32", [1, 8, 8]) and 0 < max(map(abs, v)) <= xi and metadata["units"] == "pixels of [0, 1]"
+        assert abs(float(row["l_inf"]) - max(map(abs, v))) < 1e-9 and abs(float(row["l2"]) - sum(x * x for x in v) ** .5) < 1e-6
+        energy = sum(p * p for p in pixels) / 150
+        assert abs(float(row["of_energy"]) / (sum(x * x for x in v) / energy) - 1) < 1e-5
+        clipped = predicted(work, model, [min(max(p + v[i % 64], 0), 1) for i, p in enumerate(pixels)])
+        assert abs(float(row["changed_clipped"]) - share_changed(clean, clipped)) <= 1 / 150 + 1e-9, row  # sums in double here
+        assert abs(float(row["accuracy_clipped"]) - sum(a == b for a, b in zip(clipped, labels)) / 150) <= 1 / 150 + 1e-9
+        assert float(row["clean_accuracy"]) == sum(a == b for a, b in zip(clean, labels)) / 150
+        own = [float(line["changed_built"]) for line in passes if line["seed"] == row["seed"]]
+        assert len(own) == int(row["passes"]) <= 2 and float(row["changed_built"]) == max(own), (row, own)
+        assert float(row["changed"]) > float(row["changed_random"]), row
+        picture = (work / "one" / f"v-xi0.2-seed{row['seed']}.pgm").read_bytes()
+        assert picture.startswith(b"P5 8 8 255\n") and len(picture) == 11 + 64 and (0 in picture[11:] or 255 in picture[11:])
+    for text in ["51 grey levels", "as the network reads it", "clean accuracy", "clipped to [0, 1]", "random +-xi", "discarded"]:
+        assert text in output, (text, output)
+    summary = json.loads((work / "one" / "summary.json").read_text())
+    assert summary["rows"][0]["changed"] == float(rows[0]["changed"])
+    table = succeed("table", "--results", work)
+    assert "xi  0.2     pixels, p = inf" in table.split("Figure 3")[1] and "unit of the paper's xi\nis not published" in table, table
+
+    # Stopped and gone on with, on other threads.
+    random.seed(5)
+    stops = 0
+    command = [PROGRAM, *map(str, arguments), "--threads", "2", "--resume", "--out", str(work / "stopped")]
+    for _ in range(40):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            output, _ = process.communicate(timeout=random.uniform(.1, .5) * whole)
+        except subprocess.TimeoutExpired:
+            process.send_signal(random.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
+            output, _ = process.communicate()
+        if process.returncode == 0:
+            break
+        assert process.returncode == 130 and "To go on:" in output, (process.returncode, output)
+        stops += 1
+        command = [PROGRAM, *shlex.split(output.rstrip().split("\n")[-1])[1:]]
+    assert process.returncode == 0 and stops > 1, (process.returncode, stops)
+    for name in "attack.csv", "passes.csv", "v-xi0.2-seed1.safetensors", "v-xi0.2-seed4.safetensors", "v-xi0.2-seed1.pgm":
+        mine, theirs = ((work / folder / name).read_bytes() for folder in ("stopped", "one"))
+        assert mine == theirs, name
+
+    plain = ["attack", "--checkpoint", model]
+    for more, status, text in [
+        ([], 2, "--xi is required for --method universal"),
+        (["--xi", "0"], 2, "--xi: 0 is no list of numbers in (0, 1e+30)"),
+        (["--xi", ".1", "--delta", "1"], 2, "--delta: 1 is not in (0, 1)"),
+        (["--xi", ".1", "--p", "1"], 2, "--p: 1 not in {2,inf}"),
+        (["--xi", ".1", "--method", "cw"], 2, "--method: cw not in {universal"),
+        (["--xi", ".1", "--restarts", "2"], 2, "--restarts: --method universal has none; these have: apgd"),
+        (["--method", "deepfool", "--xi", ".1"], 2, "--xi: --method deepfool has none"),
+        (["--xi", ".1", "--as-published", "--passes", "3"], 2, "--passes: --as-published has no bound"),
+        (["--xi", ".1", "--as-published", "--inner", "linf"], 2, "--inner linf: l2 is --as-published"),
+        (["--xi", ".1", "--resume"], 2, "--out"),
+        (["--xi", ".1", "--images", "2000"], 1, "--images 2000: there are 1437 images to train on"),
+        (["--resume", "--out", work / "none"], 1, "there is no attack to go on with"),
+        (["--xi", ".2", "--out", work / "one"], 1, "holds an attack: --resume goes on with it"),
+        (["--xi", ".3", "--resume", "--out", work / "one"], 1, "holds an attack with --xi 0.2, which cannot become 0.3"),
+    ]:
+        found, output = run(*plain, *more)
+        assert found == status and text in output, (more, found, output)
+    succeed("train", "--net", "plainnet", "--epochs", "1", "--limit", "100", "--out", work / "other")
+    status, output = run("attack", "--checkpoint", work / "other", "--resume", "--out", work / "one")
+    assert status == 1 and "holds an attack on another model" in output, output
+    assert not (work / "none").exists()
+
+    # What the network reads, and p = 2; in pixels that is as much as its deviation says.
+    deviation = float(read_safetensors(model)[1]["deviation"])
+    few = ["attack", "--checkpoint", model, "--images", 60, "--limit", 60, "--passes", 1]
+    output = succeed(*few, "--xi", ".5", "--units", "network", "--out", work / "network")
+    row, = lines_of(work / "network" / "attack.csv")
+    assert .4 * deviation < float(row["l_inf"]) <= .5 * deviation * (1 + 1e-6), (row, deviation)
+    assert f"{255 * .5 * deviation:.4g} grey levels by channel" in output, output
+    succeed(*few, "--xi", "1.5", "--p", "2", "--inner", "linf", "--out", work / "two")
+    row, = lines_of(work / "two" / "attack.csv")
+    assert .7 < float(row["l2"]) <= 1.5, row
+
+
+def attacks(work):
+    """Attacks on each image keep to their radius; stronger ones leave less accuracy; they go on with the same bits."""
+    model = trained_twin(work)
+    base = ["attack", "--checkpoint", model, "--limit", 90, "--threads", 2]
+
+    def line_of(name, *arguments):
+        output = succeed(*base, *arguments, "--out", work / name)
+        row, = lines_of(work / name / "attack.csv")
+        assert f"{100 * float(row['changed']):.2f}" in output, (row, output)
+        return {key: float(value) for key, value in row.items() if value and value[0].isdigit()}
+
+    near = line_of("df", "--method", "deepfool", "--p", "2")
+    far = line_of("df far", "--method", "deepfool", "--p", "2", "--overshoot", ".5")
+    assert near["changed"] > .97 and near["accuracy"] < .25 and near["l2"] * 1.2 < far["l2"] < near["l2"] * 1.5, (near, far)
+    largest = line_of("df inf", "--method", "deepfool", "--p", "inf")
+    assert largest["l_inf"] < near["l_inf"] and largest["l2"] > near["l2"], (largest, near)
+    xi = .12
+    rows = [line_of(name, "--method", name, "--xi", xi) for name in ("fgsm", "pgd", "apgd")]
+    for row in rows:
+        assert .9 * xi < row["l_inf"] <= xi and row["clean_accuracy"] == near["clean_accuracy"], row
+        assert row["accuracy"] < row["clean_accuracy"] and row["accuracy_clipped"] >= row["accuracy"] - .03, row
+    assert rows[0]["accuracy"] >= rows[1]["accuracy"] - .02 and rows[1]["accuracy"] >= rows[2]["accuracy"] - .02, rows
+    row = line_of("l2", "--method", "apgd", "--p", "2", "--xi", ".8", "--loss", "dlr", "--restarts", "2", "--steps", "20")
+    assert .5 < row["l2"] <= .8 * (1 + 1e-9), row
+    weak = line_of("weak", "--method", "pgd", "--xi", xi, "--steps", "1", "--step-size", ".001")
+    assert weak["accuracy"] > rows[1]["accuracy"], (weak, rows[1])
+
+    # Stopped after a batch of 200, and gone on with.
+    arguments = ["attack", "--checkpoint", model, "--method", "pgd", "--xi", xi, "--steps", "60"]
+    begin = time.monotonic()
+    succeed(*arguments, "--out", work / "whole")
+    whole = time.monotonic() - begin
+    for trial in range(10):
+        folder = work / f"stopped{trial}"
+        process = subprocess.Popen([PROGRAM, *map(str, arguments), "--out", str(folder)], stdout=subprocess.PIPE, text=True)
+        time.sleep((.2 + .05 * trial) * whole)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate()
+        if process.returncode == 130:
+            break
+    assert process.returncode == 130, output
+    done = read_safetensors(folder / "state.safetensors")[0]["run 1.images"][1][0]
+    assert done in (200, 360), done
+    succeed(*shlex.split(output.rstrip().split("\n")[-1])[1:])
+    assert (folder / "attack.csv").read_text() == (work / "whole" / "attack.csv").read_text()
 
 
 def on_a_device(work):

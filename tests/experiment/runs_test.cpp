@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../../examples/experiment/runs.cpp"
 
+#include "../../examples/experiment/perturbations.cpp"
 #include "../../examples/experiment/quoted.cpp"
 #include "../../examples/experiment/ranges.cpp"
 #include "mutated_file.hpp"
@@ -193,4 +194,41 @@ TEST_CASE("runs: of a row, those of the protocol with the most epochs, one a see
   CHECK(accuracy_text(best_runs(runs, row, true)) == "50.00 +- 14.14 (2 seeds, 2 of 200 epochs, --batch 32)");
   std::swap(runs[0], runs[1]);
   CHECK(best_runs(runs, row, true).size() == 2);
+}
+
+TEST_CASE("runs: summaries of attacks and of noise are no runs; theirs are the means over seeds and models") {
+  TemporaryFolder const folder("perturbed");
+  auto const attacked = [](char const* seed, double changed, char const* units = "pixels") {
+    return Json::parse(
+               message(R"({"perturbation": "universal", "net": "resnet", "depth": 8, "widen": 1, "steps": 0,
+      "dataset": "cifar10", "training_seed": ")",
+                       seed, R"(", "rows": [{"p": "inf", "units": ")", units,
+                       R"(", "xi": 0.05, "images": 10000, "changed": )", changed,
+                       R"(, "changed_random": 0.01}]})"))
+        .dump();
+  };
+  write_text(folder / "a" / "summary.json", attacked("1", .5));
+  write_text(folder / "b" / "copy.json", attacked("2", .7));
+  write_text(folder / "c" / "summary.json", attacked("2", .9, "network"));
+  write_text(folder / "d" / "summary.json",
+             R"({"perturbation": "noise", "net": "resnet", "depth": 8, "widen": 1,
+    "steps": 0, "dataset": "cifar10", "rows": [
+      {"energy": "raw", "rho": 0.1, "clipped": 0, "images": 9, "changed": 0.25, "accuracy": 0.5},
+      {"energy": "raw", "rho": 0.1, "clipped": 1, "images": 9, "changed": 0.125, "accuracy": 0.5}]})");
+  write_text(folder / "e" / "summary.json", summary());
+  CHECK(read_runs(folder.path()).all.size() == 1);
+  auto const all = read_perturbed(folder.path());
+  REQUIRE(all.size() == 4);
+  Row const resnet{"resnet", 8, 1, 0, "cifar10"};
+  CHECK(changed_text(those(all, resnet, "universal", "inf", "pixels", .05)) ==
+        "60.00 +- 14.14 (2 runs, 2 models, 10000 images), random 1.00 +- 0.00");
+  CHECK(changed_text(those(all, resnet, "universal", "inf", "network", .05)) ==
+        "90.00 (1 run, 1 model, 10000 images), random 1.00");
+  CHECK(changed_text(those(all, resnet, "noise", "2", "raw", .1)) == "25.00 (1 run, 1 model, 9 images)");
+  CHECK(those(all, resnet, "universal", "inf", "pixels", .04).empty());
+  CHECK(those(all, {"resnet", 8, 1, 3, "cifar10"}, "universal", "inf", "pixels", .05).empty());
+  for (char const* const wrong : {R"({"perturbation": "noise"})", R"({"perturbation": )"}) {
+    write_text(folder / "d" / "summary.json", wrong);
+    CHECK_THROWS_AS(read_perturbed(folder.path()), FormatError);
+  }
 }

@@ -7,8 +7,8 @@
 
 namespace detrame::test {
 
-/// The largest |f(x) - f(x')| / |x - x'| that a search finds on pairs of one sample: at random points, near and
-/// far, in directions that the adjoint at x proposes (power iteration on the Jacobian). Never above the
+/// The largest |f(x) - f(x')| / |x - x'| that a search finds on pairs of one sample: at random points, near
+/// and far, in directions that the adjoint at x proposes (power iteration on the Jacobian). Never above the
 /// Lipschitz constant but by rounding.
 inline double largest_expansion(laws::AnyLayer<double>& layer, std::vector<HostMatrix<double>> const& theta,
                                 std::uint64_t n, int points = 40) {

@@ -247,6 +247,45 @@ TEST_CASE("(R4) (R5) a coarse layer: its deviation, times the constants behind i
   REQUIRE(inside_without > 0);  // where the deviation is forgotten, an attack is inside
 }
 
+TEST_CASE("(R4) balls on their way, by hand: constants behind a deviation multiply it, two ways add up") {
+  using B = Cpu<double>;
+  B b;
+  double const off = .125 * std::sqrt(2.), rho = .5;
+  auto const x = host_matrix<double>(2, 1, [](Index i, Index) { return 1. + static_cast<double>(i); });
+  auto const balls_behind = [&](auto const& net, auto const& theta) {
+    Balls<B> balls{in_memory_of(b, x), {norm(x)}, {rho}, {0.}};
+    advance(b, net, theta, network_bound(b, net, theta), balls);
+    return balls;
+  };
+  auto const is = [](double found, double expected) {
+    CHECK(found >= expected);
+    CHECK(found <= expected * (1 + 1e-12));
+  };
+  Bind<Stack<Coarse, Dense<2>>, Shape{2}, B> const stack;
+  auto theta = stack.parameters(b);
+  HostMatrix<double> W(2, 2);
+  W(0, 0) = 3;
+  W(1, 1) = -4;
+  leaf<1>(theta).W = in_memory_of(b, W);
+  auto const behind = balls_behind(stack, theta);
+  is(behind.radius[0], 4 * rho);
+  is(behind.error[0], 4 * off);
+  is(behind.centre[0], std::sqrt(9. + 64.));
+  is(behind.reach(0), behind.centre[0] + 4 * rho + 8 * off);
+
+  Bind<Residual<Coarse>, Shape{2}, B> const plus_x;
+  auto const twice = balls_behind(plus_x, plus_x.parameters(b));
+  is(twice.radius[0], 2 * rho);
+  is(twice.error[0], off);
+  is(twice.centre[0], 2 * norm(x));
+  Bind<Residual<Shortcut<Coarse>, Dense<2>>, Shape{2}, B> const two;
+  auto ways = two.parameters(b);
+  leaf<0>(ways.branch).W = in_memory_of(b, W);
+  auto const both = balls_behind(two, ways);
+  is(both.radius[0], 5 * rho);
+  is(both.error[0], off);
+}
+
 TEST_CASE("(R6) claims: of what each network proves, and why it is not more") {
   using B = Cpu<float>;
   B b;
@@ -284,6 +323,8 @@ TEST_CASE("(R6) an image that is refused is not robust, and no other is touched 
   X(0, 1) = -1;
   X(0, 2) = 2;
   Certifier<std::remove_const_t<decltype(net)>> const certifier(b, net, theta);
+  using Net = std::remove_const_t<decltype(net)>;  // parameters that die at once are refused
+  static_assert(!std::is_constructible_v<Certifier<Net>, B&, Net const&, Net::Parameters>);
   CHECK(certifier.claim() == Claim::same_label_or_refuses);
   CHECK(certifier.bound().parts.size() == 2);
   Certificate const c = certifier(b, in_memory_of(b, X), 9.);

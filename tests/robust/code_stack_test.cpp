@@ -181,6 +181,31 @@ TEST_CASE("(L5) where D^T D = s I nothing can be gained, and nothing is lost") {
   check_throws_with<ShapeError>([&] { stack.bound({1, 2}); }, "v has 2 entries, the codes have 3");
 }
 
+TEST_CASE("(L5) what cancels in X_r is charged: never below the recursion in more digits") {
+  Cpu<double> cpu;
+  auto const D = mapped([](double v) { return 1e4 * v; }, normal_matrix<double>(2, 4, seed(976)));
+  CodeStack stack(2);
+  Naive naive(2);
+  stack.add(cpu, D, 1e-4);
+  naive.add(D, 1e-4);
+  auto const G = product(D, transposed(D));  // 2 x 2
+  double const det = G(0, 0) * G(1, 1) - G(0, 1) * G(1, 0);
+  for (std::uint64_t n = 0; n < 20; ++n) {
+    auto v = normal_matrix<double>(4, 1, seed(1100 + n));  // less its part along atoms: D v = 0
+    auto const Dv = product(D, v);
+    HostMatrix<double> w(2, 1);
+    w(0, 0) = (G(1, 1) * Dv(0, 0) - G(0, 1) * Dv(1, 0)) / det;
+    w(1, 0) = (G(0, 0) * Dv(1, 0) - G(1, 0) * Dv(0, 0)) / det;
+    auto const along = product(transposed(D), w);
+    v = mapped([](double a, double b) { return a - b; }, v, along);
+    std::vector<double> const entries(v.data(), v.data() + 4);
+    double const product_of_constants = norm(v) / (2 * std::sqrt(1e-4));
+    CHECK(stack.bound(entries) >=
+          std::min(static_cast<double>(naive.bound(entries)), product_of_constants) * (1 - 1e-6));
+    CHECK(stack.bound(entries) <= product_of_constants * (1 + 1e-12));
+  }
+}
+
 TEST_CASE("(L5) dictionaries far beyond what double can invert: the product, and no less") {
   Cpu<double> cpu;
   auto const D = mapped([](double v) { return 1e9 * v; }, normal_matrix<double>(4, 6, seed(975)));

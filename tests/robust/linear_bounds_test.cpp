@@ -64,9 +64,10 @@ TEST_CASE("(K5) window_norm is above the norm on every image, and near it on lar
   struct Case {
     Index k, c, kernel, stride, padding;
   };
-  for (auto const& [k, c, kernel, stride, padding] :
-       {Case{3, 4, 3, 1, 1}, Case{5, 2, 3, 2, 1}, Case{4, 3, 2, 1, 0}, Case{2, 3, 4, 2, 1},
-        Case{6, 3, 5, 1, 2}, Case{3, 2, 3, 1, 0}}) {
+  for (Case const& given : {Case{3, 4, 3, 1, 1}, Case{5, 2, 3, 2, 1}, Case{4, 3, 2, 1, 0},
+                            Case{2, 3, 4, 2, 1}, Case{6, 3, 5, 1, 2}, Case{3, 2, 3, 1, 0}}) {
+    Index const k = given.k, c = given.c, kernel = given.kernel, stride = given.stride,
+                padding = given.padding;
     INFO(kernel, " ", stride);
     auto const W =
         normal_matrix<double>(k, kernel * kernel * c, seed(901 + static_cast<std::uint64_t>(kernel)));

@@ -48,7 +48,7 @@ struct AddWithSign {
 /// every size: what makes one update from 0 a nonexpansive map (L6). Two of them:
 ///
 ///   Gershgorin     Theta_i = sum_{j, delta} |g_ij(delta)|,   g_ij(delta) = <d_i, d_j moved by delta>
-///   SpectralNorm   Theta_i = |(D^T D)^p|_F^(1/p) >= |D|_2^2, p = 64, where atoms at two positions do not
+///   SpectralNorm   Theta_i = |(D^T D)^p|_F^(1/p) >= |D|_2^2, p = 256, where atoms at two positions do not
 ///                  overlap, the stride being K or more: D^T D is then a matrix g_ij(0) at each position
 ///
 /// Shapes    D: (taps m) x k.  D_T: k x (taps m), its transpose.  Theta, Theta_bar: k x 1.  D_bar as D.
@@ -57,14 +57,14 @@ struct AddWithSign {
 ///           (2) Theta exceeds the formula by rounding alone.
 /// Adjoint   `pullback` adds to D_bar. Where g_ij(delta) = 0 Gershgorin's is not differentiable: 0 there.
 /// Cost      Gershgorin: 2 K^2 (2K - 1)^2 m k^2 / 4 flops, about, once a batch, not a column; as much again,
-///           and as much memory as g, for the pullback. SpectralNorm: 14 k^3, and 16 k^3.
+///           and as much memory as g, for the pullback. SpectralNorm: 18 k^3, and 20 k^3.
 /// Source    Gershgorin: arXiv 2208.03160, 2303.03169. Norms of powers of a Gram matrix: arXiv 2305.16173.
 /// Tested    tests/layer/majorant_test.cpp
 template <Backend B, class Step>
 class Majorant {
   using Scalar = typename B::Scalar;
   static constexpr bool gershgorin = std::is_same_v<Step, Gershgorin>;
-  static constexpr int squarings = gershgorin ? 0 : 6;
+  static constexpr int squarings = gershgorin ? 0 : 8;
   static_assert(gershgorin || std::is_same_v<Step, SpectralNorm>,
                 "Majorant: the step is Gershgorin or SpectralNorm");
 
@@ -219,7 +219,7 @@ class Majorant {
   Matrix<B> Theta_;             // k x 1
   Matrix<B> g_, g_bar_, half_;  // k x (shifts k), k x k: g_ij(delta), image i of k channels j
   Matrix<B> powers_;            // k x ((squarings + 1) k)
-  std::array<double, 7> log_size_{};
+  std::array<double, squarings + 1> log_size_{};
   double log_norm_ = 0;
   Scalar norm_ = 0;
 };

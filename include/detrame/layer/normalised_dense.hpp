@@ -41,8 +41,8 @@ struct NormalisedPullback {
 ///   z = W^ x - c,   w^_i = w_i / |w_i|            W_bar_i += (I - w^_i w^_i^T) w^_bar_i / |w_i|
 ///
 /// Two scores differ by a function of x with the constant |w^_i - w^_j| <= 2, sqrt 2 for orthogonal rows, so
-/// that a margin is a distance up to that factor, and training cannot buy margins by larger weights. Unit rows
-/// bound a pair, not W^: |W^|_2 may be up to sqrt k.
+/// that a margin is a distance up to that factor, and training cannot buy margins by larger weights. Unit
+/// rows bound a pair, not W^: |W^|_2 may be up to sqrt k.
 ///
 /// Shapes    as Dense<k>.
 /// Ensures   a row of zeros stays one, with gradient 0.

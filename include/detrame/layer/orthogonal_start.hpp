@@ -5,8 +5,9 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// Columns of one length, orthogonal to one another, where there are no more than rows; else rows. Of a random
-/// normal matrix, by Gram and Schmidt, twice, in double: with independent signs it would be Haar's measure.
+/// Columns of one length, orthogonal to one another, where there are no more than rows; else rows. Of a
+/// random normal matrix, by Gram and Schmidt, twice, in double: with independent signs it would be Haar's
+/// measure.
 template <class Scalar>
 void fill_orthogonal(HostMatrix<Scalar>& p, Random const& random, double length) {
   bool const wide = p.cols() > p.rows();
@@ -52,9 +53,9 @@ void start_middle(auto const& role, auto& p, Random const& random, Policy const&
 }
 }  // namespace detail
 
-/// As ReluStart, but dictionaries and weights of linear layers are orthogonal, those of a window in its middle
-/// and 0 elsewhere: D^T D = atoms^2 I or, with more atoms than channels, D D^T; W W^T = I or W^T W = I.
-/// So nothing is lost on the way: with these D a reflected layer keeps norms.
+/// As ReluStart, but dictionaries and weights of linear layers are orthogonal, those of a window in its
+/// middle and 0 elsewhere: D^T D = atoms^2 I or, with more atoms than channels, D D^T; W W^T = I or W^T W =
+/// I. So nothing is lost on the way: with these D a reflected layer keeps norms.
 ///
 /// Source    arXiv 1312.6120 (dense), 1806.05393 (windows)
 /// Tested    tests/layer/orthogonal_start_test.cpp
@@ -69,8 +70,8 @@ struct OrthogonalStart {
   }
 };
 
-/// As OrthogonalStart, with the identity in place of an orthogonal matrix, rows or columns of it repeated where
-/// one side is longer: the delta of Dirac of a convolution.
+/// As OrthogonalStart, with the identity in place of an orthogonal matrix, rows or columns of it repeated
+/// where one side is longer: the delta of Dirac of a convolution.
 ///
 /// Source    arXiv 1706.00388
 /// Tested    tests/layer/orthogonal_start_test.cpp

@@ -5,7 +5,7 @@
 
 namespace detrame::inline DETRAME_ABI {
 
-/// The parameters of a dictionary [A, -A], with which it is 1-Lipschitz: alpha >= 1/4.                     (L2)
+/// The parameters of a dictionary [A, -A], with which it is 1-Lipschitz: alpha >= 1/4.                   (L2)
 /// Shapes    D is A here, (taps m) x k/2; d: k x 1, the rest as DictionaryParameters.
 template <Backend B, Index taps>
 struct PairedParameters : DictionaryParameters<B> {
@@ -25,7 +25,7 @@ struct PairedParameters : DictionaryParameters<B> {
 ///
 /// Code      a recipe of dictionary layers: Dictionary<k, ...>, ConvolutionalDictionary<k, K, ...>.
 /// Shapes    as those of Code.
-/// Ensures   alpha >= 1/4 is a constraint that training keeps, so that with Exact it is 1-Lipschitz.       (L2)
+/// Ensures   alpha >= 1/4 is a constraint that training keeps, so that with Exact it is 1-Lipschitz.     (L2)
 ///           Where A^T A = (alpha + beta) I and d = lambda = 0 it keeps the norm of what lies in the range of
 ///           A when alpha + beta = 1/4: u = (+-A^T x)_+ / (2 (alpha + beta)).
 /// Adjoint   that of Code, and A_bar = the first half of D_bar less the second.
