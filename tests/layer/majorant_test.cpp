@@ -53,7 +53,7 @@ bool dominates(Window const& w, HostMatrix<Scalar> const& D, Index m, HostMatrix
   return detail::shown_definite(rest, n, 0);
 }
 
-TEST_CASE_TEMPLATE("(L4) D^T D <= Theta, on images of several sizes, for Theta as computed", Scalar, float,
+TEST_CASE_TEMPLATE("(L6) D^T D <= Theta, on images of several sizes, for Theta as computed", Scalar, float,
                    double) {
   for (Window const w : {Window{4, 5, 3, 1, 1}, Window{2, 2, 3, 1, 1}, Window{5, 4, 3, 2, 1},
                          Window{4, 4, 2, 2, 0}, Window{1, 1, 1, 1, 0}}) {
@@ -69,7 +69,7 @@ TEST_CASE_TEMPLATE("(L4) D^T D <= Theta, on images of several sizes, for Theta a
   }
 }
 
-TEST_CASE_TEMPLATE("(L4) D^T D <= Theta where nothing but rounding is between them", Scalar, float, double) {
+TEST_CASE_TEMPLATE("(L6) D^T D <= Theta where nothing but rounding is between them", Scalar, float, double) {
   Host const Q = test::orthogonal_matrix(12, test::seed(3));
   auto const one = test::rounded<Scalar>(test::normal_matrix<double>(40, 1, test::seed(4)));  // one atom
   auto const same = host_matrix<Scalar>(40, 6, [&](Index i, Index) { return one(i, 0); });    // six times
@@ -80,14 +80,14 @@ TEST_CASE_TEMPLATE("(L4) D^T D <= Theta where nothing but rounding is between th
   }
 }
 
-TEST_CASE("(L4) D^T D <= Theta where float loses small terms of a sum beside a large one") {
+TEST_CASE("(L6) D^T D <= Theta where float loses small terms of a sum beside a large one") {
   auto const D = host_matrix<float>(2000, 1, [](Index i, Index) { return i == 0 ? 4096.f : 1.f; });
   double const exact = 16777216. + 1999;  // in float 2^24 + 1 is 2^24
   CHECK(static_cast<double>(majorant_of<Cpu, float, Gershgorin>({1, 1, 1, 1, 0}, D)(0, 0)) >= exact);
   CHECK(static_cast<double>(majorant_of<Cpu, float, SpectralNorm>({1, 1, 1, 1, 0}, D)(0, 0)) >= exact);
 }
 
-TEST_CASE("(L4) Gershgorin's Theta is the row sums of |D^T D| of codes whose window meets no border") {
+TEST_CASE("(L6) Gershgorin's Theta is the row sums of |D^T D| of codes whose window meets no border") {
   Window const w{9, 9, 3, 2, 1};
   Host const D = test::normal_matrix<double>(2 * 9, 3, test::seed(5)), A = materialised(w, D, 2),
              Theta = majorant_of<Cpu, double, Gershgorin>(w, D);
@@ -104,7 +104,7 @@ TEST_CASE("(L4) Gershgorin's Theta is the row sums of |D^T D| of codes whose win
   }
 }
 
-TEST_CASE("(L4) a dictionary of zeros has Theta = 0") {
+TEST_CASE("(L6) a dictionary of zeros has Theta = 0") {
   Host const D(4, 3);
   CHECK(test::max_abs(majorant_of<Cpu, double, Gershgorin>({1, 1, 1, 1, 0}, D)) == 0);
   CHECK(test::max_abs(majorant_of<Cpu, double, SpectralNorm>({1, 1, 1, 1, 0}, D)) == 0);

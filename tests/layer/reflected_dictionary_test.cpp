@@ -9,14 +9,14 @@ using laws::LayerAt;
 using laws::LayerModel;
 using Host = HostMatrix<double>;
 
-TEST_CASE("(L4) (A3) the reflected layer of exact codes obeys the laws of a layer") {
+TEST_CASE("(L6) (A3) the reflected layer of exact codes obeys the laws of a layer") {
   laws::everywhere<ReflectedDictionary<7, Exact>, Shape{5, 1, 2}>(
       {.conditioning = 60, .predict_allocates = true});
   laws::everywhere<ReflectedConvolutionalDictionary<3, 3, Exact, Stride<2>>, Shape{2, 4, 4}>(
       {.conditioning = 60, .predict_allocates = true});
 }
 
-TEST_CASE("(L4) the reflected layer is x - 2 D M_D(x), M_D the code layer's") {
+TEST_CASE("(L6) the reflected layer is x - 2 D M_D(x), M_D the code layer's") {
   LayerModel<Bind<ReflectedDictionary<7, Exact>, Shape{5}, Cpu<double>>> reflected;
   LayerModel<Bind<Dictionary<7, Exact>, Shape{5}, Cpu<double>>> code;
   LayerAt<double> const at(reflected, 6, 1), codes(code, 6, 1);

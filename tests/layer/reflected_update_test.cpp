@@ -13,7 +13,7 @@ using Host = HostMatrix<double>;
 using ByRows = Unrolled<Gershgorin, Unroll<1>>;
 using ByNorm = Unrolled<SpectralNorm, Unroll<1>>;
 
-TEST_CASE("(L4) the reflected layer of one update obeys the laws of a layer") {
+TEST_CASE("(L6) the reflected layer of one update obeys the laws of a layer") {
   laws::everywhere<ReflectedDictionary<7, ByRows>, Shape{5, 2, 3}>({.predict_allocates = true});
   laws::everywhere<ReflectedDictionary<7, ByNorm>, Shape{5}>({.predict_allocates = true});
   laws::everywhere<ReflectedConvolutionalDictionary<9, 3, ByRows>, Shape{8, 5, 4}>(
@@ -24,7 +24,7 @@ TEST_CASE("(L4) the reflected layer of one update obeys the laws of a layer") {
       {.predict_allocates = true});
 }
 
-TEST_CASE("(L4) one update with |D|^2 is the convex potential layer, x - 2/|W|^2 W^T ReLU(W x + b)") {
+TEST_CASE("(L6) one update with |D|^2 is the convex potential layer, x - 2/|W|^2 W^T ReLU(W x + b)") {
   LayerModel<Bind<ReflectedDictionary<7, ByNorm>, Shape{5}, Cpu<double>>> layer;
   LayerAt<double> at(layer, 6, 1);
   at.theta[2] = at.theta[3] = at.theta[4] = Host(1, 1);
@@ -44,7 +44,7 @@ TEST_CASE("(L4) one update with |D|^2 is the convex potential layer, x - 2/|W|^2
 }
 
 TEST_CASE(
-    "(L4) one update with orthonormal atoms, alpha = beta = 0, is the convex potential layer to rounding") {
+    "(L6) one update with orthonormal atoms, alpha = beta = 0, is the convex potential layer to rounding") {
   LayerModel<Bind<ReflectedDictionary<5, ByRows>, Shape{5}, Cpu<double>>> rows;
   LayerModel<Bind<ReflectedDictionary<5, ByNorm>, Shape{5}, Cpu<double>>> norm;
   LayerAt<double> at(rows, 6, 1), other(norm, 6, 1);
@@ -62,7 +62,7 @@ TEST_CASE(
   CHECK(test::max_abs_difference(other.outcome().y, y) <= 2.1 * of_norm * test::max_abs(step));
 }
 
-TEST_CASE_TEMPLATE("(L4) no pair is further apart behind a reflected layer than before it", Recipe,
+TEST_CASE_TEMPLATE("(L6) no pair is further apart behind a reflected layer than before it", Recipe,
                    ReflectedDictionary<7, ByRows>, ReflectedDictionary<7, ByNorm>,
                    ReflectedConvolutionalDictionary<5, 3, ByRows>,
                    ReflectedConvolutionalDictionary<6, 2, ByNorm, Stride<2>, Padding<0>>,
@@ -135,13 +135,13 @@ double worst_expansion(int T) {
 
 }  // namespace
 
-TEST_CASE("(L4) truncated at T = 2 ... 10 the reflected map expands, by more than the figures known") {
+TEST_CASE("(L6) truncated at T = 2 ... 10 the reflected map expands, by more than the figures known") {
   CHECK(worst_expansion(1) <= 1 + 1e-7);  // a root of what is near 0
   double const known[][2] = {{2, 1.10}, {3, 1.24}, {5, 1.44}, {10, 1.75}};
   for (auto const& [T, ratio] : known) CHECK(worst_expansion(static_cast<int>(T)) > ratio);
 }
 
-TEST_CASE("(L4) two updates on two atoms in the plane can expand by sqrt(5) / 2") {
+TEST_CASE("(L6) two updates on two atoms in the plane can expand by sqrt(5) / 2") {
   double const a = std::sqrt(2. / 3), b = std::sqrt(1. / 6), c = std::sqrt(1. / 3);
   Host D(2, 2), x(2, 1), d(2, 1);  // |D| = 1; both atoms are active in the first update, one in the second
   D(0, 0) = a, D(1, 0) = b, D(0, 1) = c, D(1, 1) = -c;
@@ -150,7 +150,7 @@ TEST_CASE("(L4) two updates on two atoms in the plane can expand by sqrt(5) / 2"
   CHECK(std::abs(norm_of_2_by_2(reflected_jacobian(D, x, d, 1))) <= 1 + 1e-12);
 }
 
-TEST_CASE("(L4) an atom of zeros leaves x as it is; negative numbers of the problem are refused") {
+TEST_CASE("(L6) an atom of zeros leaves x as it is; negative numbers of the problem are refused") {
   LayerModel<Bind<ReflectedDictionary<3, ByRows>, Shape{4}, Cpu<double>>> layer;
   LayerAt<double> at(layer, 2, 1);
   at.theta[0] = Host(4, 3), at.theta[1] = Host(3, 1, -1.), at.theta[3] = at.theta[4] = Host(1, 1);

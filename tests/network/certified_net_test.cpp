@@ -39,7 +39,7 @@ TEST_CASE("certified networks have fewer than a million parameters") {
 }
 
 TEST_CASE(
-    "(L4) what stands before the head is 1-Lipschitz, and starts with a largest singular value near 1") {
+    "(L6) what stands before the head is 1-Lipschitz, and starts with a largest singular value near 1") {
   laws::LayerModel<Bind<Features<4>, Shape{1, 8, 8}, B>> features;
   auto const near_1 = [&](auto const& start) {
     double const found = test::largest_expansion(features, started(features, start), 1, 4);

@@ -323,6 +323,8 @@ TEST_CASE("(R6) an image that is refused is not robust, and no other is touched 
   X(0, 1) = -1;
   X(0, 2) = 2;
   Certifier<std::remove_const_t<decltype(net)>> const certifier(b, net, theta);
+  using Net = std::remove_const_t<decltype(net)>;  // parameters that die at once are refused
+  static_assert(!std::is_constructible_v<Certifier<Net>, B&, Net const&, Net::Parameters>);
   CHECK(certifier.claim() == Claim::same_label_or_refuses);
   CHECK(certifier.bound().parts.size() == 2);
   Certificate const c = certifier(b, in_memory_of(b, X), 9.);

@@ -70,13 +70,13 @@ double worst_reflection(int T, double theta_share, std::uint64_t dictionaries = 
 
 }  // namespace
 
-TEST_CASE("(L4) D U_1(x) is firmly nonexpansive where Theta + beta >= D^T D, and D M_D(x) is") {
+TEST_CASE("(L6) D U_1(x) is firmly nonexpansive where Theta + beta >= D^T D, and D M_D(x) is") {
   CHECK(worst_reflection(1, 1) <= 1 + 1e-9);
   CHECK(worst_reflection(4000, 1, 2) <= 1 + 1e-6);
   CHECK(worst_reflection(1, 1) > .9);  // the search does go to where there is nothing to spare
 }
 
-TEST_CASE("(L4) truncated in between it is not: pairs of points that show it, for T = 2, ..., 10") {
+TEST_CASE("(L6) truncated in between it is not: pairs of points that show it, for T = 2, ..., 10") {
   for (int const T : {2, 3, 5, 10}) {
     double const found = worst_reflection(T, 1);
     MESSAGE("T = ", T, ": |dx - 2 df| / |dx| = ", found);
@@ -85,7 +85,7 @@ TEST_CASE("(L4) truncated in between it is not: pairs of points that show it, fo
   }
 }
 
-TEST_CASE("(L4) a Theta that is too small is seen, too") {
+TEST_CASE("(L6) a Theta that is too small is seen, too") {
   double worst = 0;
   for (std::uint64_t n = 0; n < 6; ++n) {  // one atom: |D|^2 = theta is the limit
     auto const D = normal_matrix<double>(3, 1, seed(990 + n));

@@ -25,7 +25,7 @@ TEST_CASE("(L3) constants of affine layers: never below the norm, and how near")
   check_affine<ReLU, Shape{4}>(14, 1 + 1e-9);  // on the positive unit vectors
 }
 
-TEST_CASE("(L6) constants of T updates: tight for one, and no map of theirs exceeds them") {
+TEST_CASE("(L4) constants of T updates: tight for one, and no map of theirs exceeds them") {
   // b = -1000 keeps every entry active: an affine map, with a norm
   check_affine<QMetricReLU<Full, Unroll<1>>, Shape{6}>(20, 1 + 1e-9, -1000);
   check_affine<QMetricReLU<Blocks<2>, Unroll<1>, StoreStates, FreeDiagonal>, Shape{6}>(21, 1 + 1e-9, -1000);
@@ -35,7 +35,7 @@ TEST_CASE("(L6) constants of T updates: tight for one, and no map of theirs exce
                Shape{5, 8, 8}>(24, 1.5, -1000);
 }
 
-TEST_CASE("(L3) (L6) (R1) (R2) no two samples beat the constant, and float stays within its deviation") {
+TEST_CASE("(L3) (L4) (R1) (R2) no two samples beat the constant, and float stays within its deviation") {
   check_layer<Dense<5>, Shape{7, 2, 1}>(1000);
   check_layer<Convolution<4, 3, Stride<2>>, Shape{3, 9, 8}>(1010);
   check_layer<Convolution<8, 3, By<Winograd<4>>>, Shape{16, 8, 8}>(1020);

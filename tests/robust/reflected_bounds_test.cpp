@@ -16,7 +16,7 @@ using OneUpdate = ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Un
 }  // namespace
 
 TEST_CASE(
-    "(L4) (R1) reflected layers: a constant of 1, to what rounding of the step leaves, and their deviation") {
+    "(L6) (R1) reflected layers: a constant of 1, to what rounding of the step leaves, and their deviation") {
   check_layer<OneUpdate<6, 3>, Shape{3, 5, 5}>(3000);
   check_layer<OneUpdate<6, 3, Stride<2>>, Shape{3, 6, 6}>(3010);
   check_layer<OneUpdate<8, 3>, Shape{8, 6, 6}>(3020);  // Winograd's in float
@@ -42,7 +42,7 @@ TEST_CASE(
   CHECK(constant.template operator()<PixelUnshuffle<2>, Shape{2, 4, 4}>({}) == 1);
 }
 
-TEST_CASE("(L4) a step that is too long is seen by the share that the certificate computes itself") {
+TEST_CASE("(L6) a step that is too long is seen by the share that the certificate computes itself") {
   Cpu<double> cpu;
   auto const D_T = normal_matrix<double>(4, 9 * 3, seed(3120));
   Window const overlapping{6, 6, 3, 1, 1};
@@ -53,6 +53,9 @@ TEST_CASE("(L4) a step that is too long is seen by the share that the certificat
         1 + 1e-9);
   CHECK(detail::share_of_step(cpu, D_T, mapped([&](double r) { return 1.5 * r / share; }, one), overlapping) >
         1.4);
+  HostMatrix<double> three(1, 9);  // an atom of one pixel: 9 <= S = 2 / r
+  three(0, 4) = 3;
+  CHECK(detail::share_of_step(cpu, three, HostMatrix<double>(1, 1, 1.), overlapping) == doctest::Approx(4.5));
   // a bound of the norm of D, which on large images is near that of its symbol
   CHECK(window_norm(cpu, in_memory_of(cpu, D_T), overlapping, 64) <= std::sqrt(2 * share) * 1.01);
   Window const apart{6, 6, 3, 3, 0};
@@ -61,7 +64,7 @@ TEST_CASE("(L4) a step that is too long is seen by the share that the certificat
 }
 
 TEST_CASE(
-    "(L4) (R5) (R6) a certified network: margins over row distances, by the rows as they are normalised") {
+    "(L6) (R5) (R6) a certified network: margins over row distances, by the rows as they are normalised") {
   using B = Cpu<double>;
   B b;
   using Net = Bind<CertifiedNet2<4, 3>, Shape{1, 8, 8}, B>;

@@ -45,7 +45,7 @@ struct AddWithSign {
 }  // namespace formula
 
 /// A diagonal Theta with D^T D <= Theta, for atoms that may stand at every position of a window, on images of
-/// every size: what makes one update from 0 a nonexpansive map (L4). Two of them:
+/// every size: what makes one update from 0 a nonexpansive map (L6). Two of them:
 ///
 ///   Gershgorin     Theta_i = sum_{j, delta} |g_ij(delta)|,   g_ij(delta) = <d_i, d_j moved by delta>
 ///   SpectralNorm   Theta_i = |(D^T D)^p|_F^(1/p) >= |D|_2^2, p = 256, where atoms at two positions do not

@@ -45,17 +45,17 @@ struct ExactCode<k, 1> {
 }  // namespace detail
 
 /// The reflected layer of a dictionary whose k atoms may stand at every position of a window: x as M_D leaves
-/// it on the other side of D M_D(x).                                                           (M1) (K4) (L4)
+/// it on the other side of D M_D(x).                                                           (M1) (K4) (L6)
 ///
 ///   y = x - 2 D M_D(x)
 ///
 /// Solver    Exact: M_D is solved to the last digit.  Unrolled<Gershgorin or SpectralNorm, Unroll<1>>
 ///           (layer/reflected_update.hpp): one update from 0.  More updates are refused: between 1 and the
-///           exact solution the map expands (L4).
+///           exact solution the map expands (L6).
 /// Choices   Stride<s>, Padding<p>, of the window.
 /// Shapes    x, y: channels x (sites samples).  D: (K^2 channels) x k, a column an atom.
 /// Requires  alpha > 0, beta >= 0, lambda >= 0, else DomainError: the constraints that Sgd keeps.
-/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.            (L4)
+/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.            (L6)
 ///           Exact: as Dictionary<k, Exact> and ConvolutionalDictionary, where float cannot certify.
 /// Adjoint   implicit, on the active set (A3).
 /// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.

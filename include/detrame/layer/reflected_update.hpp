@@ -74,7 +74,7 @@ struct StepCotangent {
 
 }  // namespace formula
 
-/// The reflected layer of a dictionary of one update from 0.                                             (L4)
+/// The reflected layer of a dictionary of one update from 0.                                             (L6)
 ///
 ///   y = x - 2 D (Theta + alpha + beta)^{-1} ReLU(D^T x - d - lambda),     D^T D <= Theta
 ///
@@ -85,12 +85,12 @@ struct StepCotangent {
 ///           what bounds of rounding have use for: certificates want Direct, or double.
 /// Shapes    as ReflectedConvolutionalDictionary.
 /// Requires  alpha >= 0, beta >= 0, lambda >= 0, else DomainError. Both 0 leave most of |x|.
-/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.            (L4)
+/// Ensures   |y - y'| <= |x - x'| for every D, d, lambda, alpha and beta, in real arithmetic.            (L6)
 /// Adjoint   of this map in closed form, with that of Theta(D).
 /// Lending   y is not lent: pullback writes x_bar over it while it reads y_bar. Cannot run in place.
 /// Cost      4 K^2 k channels flops a code site, 12 with the pullback, and that of Theta once a batch. The
 ///           tape keeps the codes.
-/// Source    docs/maths.md (L4)
+/// Source    docs/maths.md (L6)
 /// Tested    tests/layer/reflected_update_test.cpp
 template <Index k, Index K, class Step, int T, class... Choices>
 struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices...> {

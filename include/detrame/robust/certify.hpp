@@ -210,8 +210,8 @@ inline std::string unbounded_rounding(NetworkBound const& bound, bool& may_refus
 ///   Certifier certifier(backend, net, theta);
 ///   Certificate const c = certifier(backend, images, rho);
 ///
-/// Requires  theta is not written between; one score a class: an output of one site. The network's layers, or
-///           what they say (Guarantee), fix the claim; see docs/certificates.md.
+/// Requires  theta outlives it and is not written between; one score a class: an output of one site. What the
+///           network's layers say of themselves (Guarantee) fixes the claim; see docs/certificates.md.
 /// Ensures   c.claim, for each image and its radius, at most rho. Images that the network refuses have the
 ///           label -1 and the radius 0.
 /// Cost      a forward pass, layer by layer, with lengths taken on the host
@@ -240,6 +240,8 @@ class Certifier {
       claim_ = Claim::same_label;
     }
   }
+
+  Certifier(B&, Net const&, typename Net::Parameters const&&) = delete;  // theta must outlive it
 
   NetworkBound const& bound() const { return bound_; }
   Claim claim() const { return claim_; }

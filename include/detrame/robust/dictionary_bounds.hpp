@@ -12,7 +12,7 @@
 #include "detrame/robust/lipschitz.hpp"
 #include "detrame/robust/q_metric_bounds.hpp"
 
-/// What is proved of dictionary layers.                                                   (L2) (L6) (R2) (R3)
+/// What is proved of dictionary layers.                                                   (L2) (L4) (R2) (R3)
 namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
@@ -145,7 +145,7 @@ struct Guarantee<ConvolutionalDictionary<k, K, Exact, Choices...>> {
 /// T tied updates, with W~, S and b as the layer makes them: its map is the recursion of these numbers.
 ///
 ///   |S^{1/2} W~ S^{-1/2}|_2 = kappa,   G = S^{-1} (D^T x - d),
-///   L = (1 + ... + kappa^{T-1}) |S^{-1/2} D^T|_2 / min S^{1/2}                                          (L6)
+///   L = (1 + ... + kappa^{T-1}) |S^{-1/2} D^T|_2 / min S^{1/2}                                          (L4)
 template <Index k, class Scheme, int T>
 struct Guarantee<Dictionary<k, Unrolled<Scheme, Unroll<T>>>> {
   template <class L>

@@ -27,7 +27,7 @@ struct WorstPair {
   std::vector<double> x{}, x_prime{};  ///< of `reflected`
 };
 
-/// Looks for a pair of points that shows that f is not firmly nonexpansive in the metric Q.         (L1) (L4)
+/// Looks for a pair of points that shows that f is not firmly nonexpansive in the metric Q.         (L1) (L6)
 ///
 ///   |f(x) - f(x')|_Q^2 <= <f(x) - f(x'), x - x'>_Q   <=>   |dx - 2 df|_Q <= |dx|_Q
 ///

@@ -12,7 +12,7 @@
 #include "detrame/prox/perron.hpp"
 #include "detrame/robust/guarantee.hpp"
 
-/// What is proved of recursions with free parameters.                                               (L6) (R2)
+/// What is proved of recursions with free parameters.                                               (L4) (R2)
 namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
@@ -157,7 +157,7 @@ class FreeRecursion {
 
 }  // namespace detail
 
-/// T updates of a free recursion, whether they converge or not.                                          (L6)
+/// T updates of a free recursion, whether they converge or not.                                          (L4)
 template <class Activation, class StructureRecipe, int T, class TapePolicy, class DiagonalPolicy>
 struct Guarantee<QMetric<Activation, StructureRecipe, Unroll<T>, TapePolicy, DiagonalPolicy>> {
   template <class L>

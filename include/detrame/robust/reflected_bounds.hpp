@@ -11,14 +11,14 @@
 #include "detrame/layer/reflected_update.hpp"
 #include "detrame/robust/dictionary_bounds.hpp"
 
-/// What is proved of reflected layers, of codes in pairs, and of heads of unit rows.                (L4) (R3)
+/// What is proved of reflected layers, of codes in pairs, and of heads of unit rows.                (L6) (R3)
 namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
 /// The largest eigenvalue of S^{-1/2} D^T D S^{-1/2} from above, S = diag(2 / r) as the layer has it: that of
 /// a matrix where atoms at two positions do not overlap, else by sums of magnitudes, the largest of
-/// sum_j |<d_i, d_j moved>| r_i / 2 over atoms i and all moves. D_T: k x (taps m).                       (L4)
+/// sum_j |<d_i, d_j moved>| r_i / 2 over atoms i and all moves. D_T: k x (taps m).                       (L6)
 template <Backend B>
 double share_of_step(B& backend, HostMatrix<double> const& D_T, HostMatrix<double> const& r,
                      Window const& w) {
@@ -63,7 +63,7 @@ Affine reflected_error(Affine size, Affine error, double norm, double m, double 
 }  // namespace detail
 
 /// 1 where the step that the layer has is one; 1 + 2 t (1 + t) where D^T D <= (1 + t) S, t what rounding of
-/// its S leaves.                                                                                          (L4)
+/// its S leaves.                                                                                         (L6)
 template <Index k, Index K, class Step, int T, class... Choices>
 struct Guarantee<ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices...>> {
   template <class L>
@@ -144,7 +144,7 @@ struct Guarantee<ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>
   }
 };
 
-/// 1: M_D is the one of the exact problem. |D (u - u*)| <= |r| / (2 sqrt(s)), whatever D is.         (L4) (R3)
+/// 1: M_D is the one of the exact problem. |D (u - u*)| <= |r| / (2 sqrt(s)), whatever D is.        (L6) (R3)
 template <Index k, Index K, class... Choices>
 struct Guarantee<ReflectedConvolutionalDictionary<k, K, Exact, Choices...>> {
   template <class L>
@@ -228,6 +228,10 @@ struct Guarantee<Paired<ConvolutionalDictionary<k, K, Exact, Choices...>>>
     return detail::deviation_of_codes<L>(backend, theta, terms, w.out_sites());
   }
 };
+
+/// An isometry.
+template <Index s>
+struct Guarantee<PixelUnshuffle<s>> : detail::Moved {};
 
 /// That of Dense with the rows that the layer computes.
 template <Index k>

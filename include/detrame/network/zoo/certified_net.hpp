@@ -30,7 +30,7 @@ using Tilings = Stack<Tiling<k, 0>, Tiling<k, 1>>;
 
 }  // namespace detail
 
-/// Networks that are 1-Lipschitz by construction, whatever their parameters, up to a head of unit rows. (L4)
+/// Networks that are 1-Lipschitz by construction, whatever their parameters, up to a head of unit rows. (L6)
 /// What one answers at x it answers at every x' with |x - x'| < min_j (y_i - y_j) / |w_i - w_j|. Images are
 /// halved by PixelUnshuffle, which loses nothing, between reflected layers, which keep the shape; their
 /// windows do not overlap, so that |D|^2 is the step, from which D^T D of orthogonal atoms is not away.
