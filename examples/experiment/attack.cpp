@@ -76,9 +76,9 @@ class Attack {
     if (found) {
       state_ = read_safetensors(state_file());
       adopt_settings(s_, state_);
-    } else if (s_.resume && !s_.given.contains("method")) {
+    } else if (s_.resume && !s_.given.contains("method") && !s_.given.contains("xi")) {
       throw DomainError(
-          message(s_.out.string(), ": there is no attack to go on with; with --method one starts"));
+          message(s_.out.string(), ": there is no attack to go on with; with --method or --xi one starts"));
     }
     complete(s_);
   }

@@ -16,8 +16,8 @@ struct AttackSettings {
   int passes = 5;
   std::string inner = "l2";  ///< the norm of the DeepFool in universal
   bool as_published = false;
-  int steps = 0;  ///< 0: the method's own
-  double step_size = 0;
+  int steps = -1;        ///< -1: the method's own
+  double step_size = 0;  ///< 0: 2.5 xi / steps
   int restarts = 1;
   std::string loss = "cross-entropy";
   Index images = 1000;  ///< that build a universal perturbation, the first to train on

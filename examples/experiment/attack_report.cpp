@@ -65,7 +65,8 @@ AttackReport::AttackReport(Victim& victim, AttackSettings const& settings)
       csv_(
           "method,p,units,xi,xi_grey_levels,seed,passes,ended,discarded,l_inf,l2,of_energy,of_centred_energy,"
           "images,clean_accuracy,accuracy,accuracy_clipped,built_images,changed_built,changed_built_clipped,"
-          "changed,changed_clipped,changed_random,changed_random_clipped"),
+          "changed,changed_clipped,changed_random,changed_random_clipped",
+          "p"),
       passes_("xi,seed,pass,changed_built,runs,discarded,moves,steps") {}
 
 std::vector<int> AttackReport::labels(ImageBytes<float> const& images, HostMatrix<float> const& v,

@@ -63,7 +63,7 @@ void complete(AttackSettings& s) {
     throw WrongOption("--passes: --as-published has no bound of passes");
   if (s.as_published && s.inner != "l2")
     throw WrongOption(message("--inner ", s.inner, ": l2 is --as-published"));
-  if (!s.given.contains("steps")) s.steps = has(s.method, "steps") ? usual_steps(s.method) : 1;
+  if (s.steps < 0) s.steps = has(s.method, "steps") ? usual_steps(s.method) : 1;
 }
 
 void store_settings(AttackSettings const& s, TensorFile& state) {

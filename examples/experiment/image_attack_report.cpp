@@ -36,7 +36,6 @@ void AttackReport::add_images(AttackRun const& run, HostMatrix<double> const& ro
     std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
     return v[v.size() / 2];
   };
-  double const discarded = 1 - changed[0] / all;
   std::printf("  %%                          other labels    accuracy: %s without\n",
               percent(accuracy(before_, targets_)).c_str());
   char const* const ends[] = {"", ", within [0, 1]"};
@@ -58,7 +57,7 @@ void AttackReport::add_images(AttackRun const& run, HostMatrix<double> const& ro
             number_text(run.seed),
             "",
             "",
-            number_text(discarded),
+            s_.method == "deepfool" ? number_text(1 - changed[0] / all) : "",
             number_text(mean(largest)),
             number_text(mean(lengths)),
             number_text(squares / moved),

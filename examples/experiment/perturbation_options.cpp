@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "detrame/io/metadata.hpp"
 #include "options.hpp"
 #include "ranges.hpp"
 
@@ -19,6 +20,13 @@ CLI::Validator list_in_range(std::string const& option) {
       "");
 }
 
+/// "0.01,0.03", however they were typed.
+std::string canonical_text(std::vector<double> const& numbers) {
+  std::string text;
+  for (double const number : numbers) text += (text.empty() ? "" : ",") + number_text(number);
+  return text;
+}
+
 /// --method and what not all methods have: the help says which do.
 void add_methods(CLI::App& app, AttackSettings& s) {
   auto const text = [](std::string const& option, std::string const& what) {
@@ -33,7 +41,9 @@ void add_methods(CLI::App& app, AttackSettings& s) {
   app.add_option("--p", s.p, "of the norm in which a perturbation is small")
       ->check(CLI::IsMember(choices("p")))
       ->capture_default_str();
-  app.add_option("--xi", s.xi, text("xi", "its largest norm, or a list of them, as .01,.03"))
+  app.add_option_function<std::string>(
+         "--xi", [&s](std::string const& list) { s.xi = canonical_text(*numbers_in("xi", list)); },
+         text("xi", "its largest norm, or a list of them, as .01,.03"))
       ->check(list_in_range("xi"));
   app.add_option("--units", s.units,
                  text("units", "of --xi, and of what is least: pixels of [0, 1], or what the network reads"))
@@ -57,7 +67,7 @@ void add_methods(CLI::App& app, AttackSettings& s) {
       ->capture_default_str();
   app.add_flag("--as-published", s.as_published,
                text("as-published", "the rules of the original's program: no bound of passes, the last v"));
-  app.add_option("--step-size", s.step_size, text("step-size", "of --xi's units; usually 2.5 xi / steps"))
+  app.add_option("--step-size", s.step_size, text("step-size", "in the units of --xi; 0: 2.5 xi / steps"))
       ->check(in_range("step-size"));
   app.add_option("--restarts", s.restarts,
                  text("restarts", "runs, each from a random start, of images that are not fooled yet"))

@@ -8,7 +8,7 @@
 
 namespace experiment {
 
-ResultsFile::ResultsFile(std::string const& columns) {
+ResultsFile::ResultsFile(std::string const& columns, std::string text) : text_(std::move(text)) {
   std::istringstream names(columns);
   for (std::string name; std::getline(names, name, ',');) columns_.push_back(name);
 }
@@ -36,7 +36,7 @@ nlohmann::ordered_json ResultsFile::json() const {
       auto const [stop, error] = std::from_chars(cells[i].data(), end, number);
       if (cells[i].empty())
         row[columns_[i]] = nullptr;
-      else if (error == std::errc() && stop == end)
+      else if (error == std::errc() && stop == end && columns_[i] != text_)
         row[columns_[i]] = number;
       else
         row[columns_[i]] = cells[i];

@@ -10,7 +10,8 @@ namespace experiment {
 /// Lines with the columns of a heading, as CSV and as JSON.
 class ResultsFile {
  public:
-  explicit ResultsFile(std::string const& columns);
+  /// `text`: a column that holds no numbers, whatever it looks like.
+  explicit ResultsFile(std::string const& columns, std::string text = "");
 
   /// A cell a column; "" where there is no such number.
   void add(std::vector<std::string> cells);
@@ -21,6 +22,7 @@ class ResultsFile {
 
  private:
   std::vector<std::string> columns_;
+  std::string text_;
   std::vector<std::vector<std::string>> lines_;
 };
 

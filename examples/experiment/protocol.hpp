@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "detrame/core/errors.hpp"
+#include "detrame/core/shape.hpp"
 #include "detrame/loss/softmax_cross_entropy.hpp"
 
 /// How the paper trains (arXiv 2002.07898v2, 5.2), and on how many images; of data sets that it does not
@@ -47,10 +48,13 @@ inline constexpr std::array<Training, 7> all{{
     {"svhn", svhn_train + svhn_extra, 26032, 160, .01, .1, {.5, .75, 0}, false, false},
 }};
 
-/// What certified networks are trained by. The offset asks for twice the margin that a distance of 36/255
-/// takes between rows at right angles; images of other ranges may want another.
-inline constexpr detrame::SoftmaxCrossEntropy certified_loss{.offset = 2 * 1.4142135623730951 * 36 / 255,
-                                                             .temperature = .25};
+/// What certified networks for images of a shape are trained by. The offset asks for twice the margin that a
+/// distance takes between rows at right angles: 1.58 for 28 x 28, whose strokes are far apart, 36/255 for
+/// others.
+constexpr detrame::SoftmaxCrossEntropy certified_loss(detrame::Shape const& images) {
+  double const distance = images.height == 28 ? 1.58 : 36. / 255;
+  return {.offset = 2 * 1.4142135623730951 * distance, .temperature = .25};
+}
 
 /// That of a data set by its name. DomainError for any other.
 constexpr Training const& training_of(std::string_view name) {

@@ -80,7 +80,7 @@ using deepened_resnet = deepened<resnet>;
 template <class Family, class Net>
 std::unique_ptr<HostNetwork> make(Place const& place) {
   constexpr Manner manner = std::is_same_v<Family, certified>
-                                ? Manner{protocol::certified_loss, certified_values}
+                                ? Manner{protocol::certified_loss(Net::input), certified_values}
                                 : Manner{SoftmaxCrossEntropy(), deep_dictionary_values};
   return on_backend(AnyNetwork("the network", Net()), place, manner);
 }

@@ -2,7 +2,6 @@
 #include <cstdio>
 
 #include "data_sets.hpp"
-#include "detrame/io/metadata.hpp"
 #include "perturbations.hpp"
 #include "published.hpp"
 
@@ -48,8 +47,8 @@ void print_ours(std::vector<Perturbed> const& all, bool noise) {
       return !those({one}, first.model, first.kind, first.p, first.units, first.size).empty();
     });
     std::printf("  %-36s %s %-7s %s%s: %s\n", name_of(first.model).c_str(), noise ? "rho" : "xi ",
-                number_text(first.size).c_str(), first.units.c_str(),
-                noise ? "" : (", p = " + first.p).c_str(), changed_text(some).c_str());
+                message(first.size).c_str(), first.units.c_str(), noise ? "" : (", p = " + first.p).c_str(),
+                changed_text(some).c_str());
   }
 }
 
@@ -68,13 +67,13 @@ void print_table6(std::vector<Perturbed> const& all) {
     for (bool const twin : {false, true}) {
       Row const model{twin ? "detrame-wideresnet" : "wideresnet", 16, 8, twin ? row.T : 0,
                       std::string(row.dataset)};
-      std::printf("  %-36s xi = %-6s  paper %s\n", name_of(model).c_str(), number_text(row.xi).c_str(),
+      std::printf("  %-36s xi = %-6s  paper %s\n", name_of(model).c_str(), message(row.xi).c_str(),
                   paper_text(twin ? row.twin : row.original).c_str());
       for (Reading const& reading : readings) {
         auto const ours = those(all, model, "universal", "inf", reading.units, reading.xi);
         std::printf("    xi in %s: %s\n      %s\n", std::string(reading.text).c_str(),
                     ours.empty() ? "not run here" : changed_text(ours).c_str(),
-                    command("attack", message("--method universal --xi ", number_text(reading.xi),
+                    command("attack", message("--method universal --xi ", reading.xi,
                                               reading.units == "network" ? " --units network" : ""))
                         .c_str());
       }

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 RESTARTS, STEPS = 1, 100
-REGIONS = (("inf", "Linf", 1 / 255), ("inf", "Linf", 2 / 255), ("2", "L2", 36 / 255))
+REGIONS = (("inf", "Linf", 1 / 255), ("2", "L2", 36 / 255))
 UNIVERSAL = {"xi": 10 / 255, "passes": 3}
 
 
@@ -110,8 +110,8 @@ def main():
     for p, norm, epsilon in REGIONS:
         for loss, name in (("cross-entropy", "apgd-ce"), ("dlr", "apgd-dlr")):
             theirs = AutoAttack(model, norm=norm, eps=epsilon, version="custom", attacks=[name], seed=1)
-            attacked = theirs.run_standard_evaluation(x, y, batch_size=256)
-            attacked = attacked[0] if isinstance(attacked, tuple) else attacked
+            theirs.apgd.n_restarts = RESTARTS
+            attacked, _ = theirs.run_standard_evaluation(x, y, batch_size=256)
             a = float((labels(model, attacked) == y).float().mean())
             b = float(run(method="apgd", p=p, xi=repr(epsilon), loss=loss, steps=STEPS, restarts=RESTARTS)["accuracy_clipped"])
             worst = max(worst, abs(a - b))

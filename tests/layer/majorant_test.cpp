@@ -80,6 +80,13 @@ TEST_CASE_TEMPLATE("(L6) D^T D <= Theta where nothing but rounding is between th
   }
 }
 
+TEST_CASE("(L6) D^T D <= Theta where float loses small terms of a sum beside a large one") {
+  auto const D = host_matrix<float>(2000, 1, [](Index i, Index) { return i == 0 ? 4096.f : 1.f; });
+  double const exact = 16777216. + 1999;  // in float 2^24 + 1 is 2^24
+  CHECK(static_cast<double>(majorant_of<Cpu, float, Gershgorin>({1, 1, 1, 1, 0}, D)(0, 0)) >= exact);
+  CHECK(static_cast<double>(majorant_of<Cpu, float, SpectralNorm>({1, 1, 1, 1, 0}, D)(0, 0)) >= exact);
+}
+
 TEST_CASE("(L6) Gershgorin's Theta is the row sums of |D^T D| of codes whose window meets no border") {
   Window const w{9, 9, 3, 2, 1};
   Host const D = test::normal_matrix<double>(2 * 9, 3, test::seed(5)), A = materialised(w, D, 2),

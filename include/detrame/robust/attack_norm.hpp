@@ -12,8 +12,6 @@ namespace detrame::inline DETRAME_ABI {
 /// In which norm a perturbation is small.
 enum class AttackNorm { l2, l_inf };
 
-inline char const* name_of(AttackNorm norm) { return norm == AttackNorm::l2 ? "l2" : "l_inf"; }
-
 /// The norm of entry(0), ..., entry(n - 1), in double; NaN where one is.
 template <class Entry>
 double norm_in_double(AttackNorm norm, Index n, Entry const& entry) {
