@@ -3,6 +3,8 @@
 #include "detrame/network/zoo/certified_net.hpp"
 #include "detrame/robust/certify.hpp"
 #include "detrame/robust/double_twin.hpp"
+#include "detrame/robust/network_scores.hpp"
+#include "detrame/robust/pgd.hpp"
 #include "layer_checks.hpp"
 
 using namespace detrame;
@@ -90,6 +92,25 @@ TEST_CASE(
     CHECK(least > 0);
     CHECK(c.radius[0] <= least);
     CHECK(c.radius[0] >= least * (1 - 1e-6));  // in double rounding costs nothing
+
+    // PGD never succeeds within the radius, and does beyond it
+    std::vector<int> const label{static_cast<int>(c.label[0])};
+    NetworkScores map(b, net, theta);
+    auto const fooled = [&](double epsilon) {
+      auto const found = pgd(map, in_memory_of(b, x), label,
+                             {.region = {.norm = AttackNorm::l2, .epsilon = epsilon, .range = std::nullopt},
+                              .step = epsilon / 4,
+                              .steps = 20});
+      auto const z = in_double(b, ConstView<B>(found.x));
+      double const far = norm(mapped([](double p, double q) { return p - q; }, z, x));
+      CHECK(far <= epsilon * (1 + 1e-12));
+      auto const scores = mapped_by(b, net, theta, z);
+      for (Index j = 0; j < 3; ++j)
+        if (scores(j, 0) > scores(c.label[0], 0)) return true;
+      return false;
+    };
+    CHECK(!fooled(.999 * c.radius[0]));
+    CHECK(fooled(6 * c.radius[0]));
   }
   using Narrower = Bind<CertifiedNet2<4, 3>, Shape{1, 8, 8}, Cpu<float>>;
   Cpu<float> narrow;

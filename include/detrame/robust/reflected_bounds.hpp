@@ -10,6 +10,7 @@
 #include "detrame/layer/pixel_unshuffle.hpp"
 #include "detrame/layer/reflected_update.hpp"
 #include "detrame/robust/dictionary_bounds.hpp"
+#include "detrame/robust/linear_bounds.hpp"
 
 /// What is proved of reflected layers, of codes in pairs, and of heads of unit rows.                (L6) (R3)
 namespace detrame::inline DETRAME_ABI {
