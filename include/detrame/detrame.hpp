@@ -102,6 +102,7 @@
 #include "detrame/robust/lipschitz.hpp"
 #include "detrame/robust/network_bound.hpp"
 #include "detrame/robust/network_scores.hpp"
+#include "detrame/robust/pair_bounds.hpp"
 #include "detrame/robust/perturbation_norms.hpp"
 #include "detrame/robust/pgd.hpp"
 #include "detrame/robust/pixel_scores.hpp"

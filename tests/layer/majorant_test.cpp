@@ -104,6 +104,27 @@ TEST_CASE("(L6) Gershgorin's Theta is the row sums of |D^T D| of codes whose win
   }
 }
 
+TEST_CASE_TEMPLATE("(L6) (U4) Theta is in the unit of D: the same bits for D times a power of two", Scalar,
+                   float, double) {
+  Window const w{4, 4, 2, 2, 0};
+  auto const D = test::normal_matrix<Scalar>(2 * 4, 3, test::seed(6));
+  auto const check = [&]<class Step>(Step) {
+    auto const once = majorant_of<Cpu, Scalar, Step>(w, D);
+    for (int const e : {1, -1, 20, -20, 40, -40}) {
+      auto const scaled = test::mapped([&](Scalar v) { return std::ldexp(v, e); }, D);
+      CHECK(majorant_of<Cpu, Scalar, Step>(w, scaled) ==
+            test::mapped([&](Scalar v) { return std::ldexp(v, 2 * e); }, once));
+    }
+    // so small that D^T D is not a normal number: Theta is one
+    int const far = std::numeric_limits<Scalar>::min_exponent / 2 - 12;
+    auto const least =
+        majorant_of<Cpu, Scalar, Step>(w, test::mapped([&](Scalar v) { return std::ldexp(v, far); }, D));
+    for (Index i = 0; i < 3; ++i) CHECK(least(i, 0) == std::numeric_limits<Scalar>::min());
+  };
+  check(Gershgorin());
+  check(SpectralNorm());
+}
+
 TEST_CASE("(L6) a dictionary of zeros has Theta = 0") {
   Host const D(4, 3);
   CHECK(test::max_abs(majorant_of<Cpu, double, Gershgorin>({1, 1, 1, 1, 0}, D)) == 0);

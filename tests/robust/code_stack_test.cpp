@@ -206,6 +206,25 @@ TEST_CASE("(L5) what cancels in X_r is charged: never below the recursion in mor
   }
 }
 
+TEST_CASE("(L5) bounds are in the unit of v: the same bits for v times a power of two, however small") {
+  Cpu<double> cpu;
+  auto const D = normal_matrix<double>(3, 4, seed(977));
+  CodeStack stack(3);
+  stack.add(cpu, D, .3);
+  double const bound = stack.bound({1, -2, .5, 3});
+  for (int const e : {-1000, -600, -540, 40, 900}) {
+    double const s = std::ldexp(1., e);
+    CHECK(stack.bound({s, -2 * s, .5 * s, 3 * s}) == doctest::Approx(bound * s).epsilon(1e-12));
+    CHECK(stack.bound({s, -2 * s, .5 * s, 3 * s}) >= bound * s);
+  }
+  CHECK(stack.bound({0, 0, 0, 0}) == 0);
+  CHECK(stack.bound({0, 5e-324, 0, 0}) > 0);
+  stack.add(cpu, normal_matrix<double>(4, 2, seed(978)), 1e300);
+  CHECK(stack.bound({1, 0}) > 0);
+  stack.add(cpu, normal_matrix<double>(2, 2, seed(979)), 1e300);
+  CHECK(stack.bound({1, 0}) > 0);
+}
+
 TEST_CASE("(L5) dictionaries far beyond what double can invert: the product, and no less") {
   Cpu<double> cpu;
   auto const D = mapped([](double v) { return 1e9 * v; }, normal_matrix<double>(4, 6, seed(975)));

@@ -145,6 +145,33 @@ TEST_CASE("(L1) in the metric Q: an exact prox is firmly nonexpansive, two or th
   CHECK(worst_pair(MetricProx{Q, .2, 1, 2}, 3, Q, search).x == once.x);  // the same pair for the same seed
 }
 
+TEST_CASE("worst_pair: a map that is constant but for its rounding is not found to expand") {
+  auto const constant = [](Point x) {
+    for (double& v : x) v = (v + .1) - v;
+    return x;
+  };
+  auto const Q = definite_matrix<double>(3, 30, seed(1001));
+  for (auto const& metric : {HostMatrix<double>(), Q}) {
+    auto const found = worst_pair(constant, 3, metric, {.starts = 6, .steps = 200});
+    CHECK(found.reflected <= 1);
+    CHECK(found.reflected > .999);
+    CHECK(found.ratio == 0);
+    auto const exactly = worst_pair(constant, 3, metric, {.starts = 6, .steps = 200, .rounding = 0});
+    CHECK(exactly.ratio > 1);
+  }
+  // each number is that of its own pair
+  auto const turned = [](Point x) { return Point{x[0] + x[1], x[1] - x[0]}; };
+  auto const found = worst_pair(turned, 2, {}, {.starts = 4, .steps = 20});
+  auto const y = turned(found.ratio_x), y_prime = turned(found.ratio_x_prime);
+  double square = 0, along = 0;
+  for (std::size_t i = 0; i < 2; ++i) {
+    square += (y[i] - y_prime[i]) * (y[i] - y_prime[i]);
+    along += (y[i] - y_prime[i]) * (found.ratio_x[i] - found.ratio_x_prime[i]);
+  }
+  CHECK(found.ratio == doctest::Approx(square / along));
+  check_throws_with<DomainError>([&] { worst_pair(turned, 2, {}, {.rounding = -1}); }, "rounding = -1");
+}
+
 TEST_CASE("worst_pair: what cannot be is refused, and an expanding map is found out") {
   auto const twice = [](Point x) {
     for (double& v : x) v *= 2;

@@ -23,4 +23,13 @@ inline constexpr Scalar infinity = std::numeric_limits<Scalar>::infinity();
 template <class Scalar>
 inline constexpr Scalar nan = std::numeric_limits<Scalar>::quiet_NaN();
 
+/// Whether the compiler keeps to the arithmetic that proofs of rounding are about: not under -ffast-math,
+/// which reorders sums, forgets NaN and infinity, and flushes subnormal numbers.
+template <class Scalar>
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+inline constexpr bool kept = false;
+#else
+inline constexpr bool kept = std::numeric_limits<Scalar>::is_iec559;
+#endif
+
 }  // namespace detrame::inline DETRAME_ABI::limits

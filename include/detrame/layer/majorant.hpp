@@ -26,6 +26,17 @@ struct RoundedUp {
   }
 };
 
+/// theta <- theta inverse^2 from above: what is not 0 is never less than the smallest normal number.
+template <class Scalar>
+struct Unscaled {
+  Scalar inverse;
+  DETRAME_HOST_DEVICE void operator()(Scalar& theta) const {
+    constexpr Scalar least = limits::smallest<Scalar>;
+    Scalar const unscaled = theta * inverse * inverse;
+    theta = theta > Scalar(0) && unscaled < least ? least : unscaled;
+  }
+};
+
 /// h <- sign(g) t
 struct StoreSigned {
   template <class Scalar>
@@ -55,6 +66,8 @@ struct AddWithSign {
 /// Ensures   (1) D^T D <= Theta in real arithmetic, for D as stored: what rounding may lose is added, the
 ///               error (n + 2) eps/2 of sums of n = taps m products and that of the sums over them.
 ///           (2) Theta exceeds the formula by rounding alone.
+///           (3) D times a power of two gives the same bits, scaled, where they are normal numbers: all is
+///               computed of D over such a power.
 /// Adjoint   `pullback` adds to D_bar. Where g_ij(delta) = 0 Gershgorin's is not differentiable: 0 there.
 /// Cost      Gershgorin: 2 K^2 (2K - 1)^2 m k^2 / 4 flops, about, once a batch, not a column; as much again,
 ///           and as much memory as g, for the pullback. SpectralNorm: 18 k^3, and 20 k^3.
@@ -83,16 +96,18 @@ class Majorant {
     Window const shifts = meeting(window);
     resize(backend, g_, k, shifts.out_sites() * k);
     resize(backend, Theta_, k, 1);
-    auto const atoms = prepare_convolution(Direct(), backend, shifts, D_T, Op::none);
-    ConstView<B> const images = D.reshaped(m, window.taps() * k);  // an atom an image
+    Scalar const scale = take_scale(backend, D, D_T);
+    auto const atoms = prepare_convolution(Direct(), backend, shifts, ConstView<B>(scaled_T_), Op::none);
+    ConstView<B> const scaled = scaled_, images = scaled.reshaped(m, window.taps() * k);  // an atom an image
     each_chunk(backend, batch(shifts, k, m), m + k, [&](auto& chunk_lane, Columns c) {
       convolve_each(chunk_lane, atoms, columns(images, c), formula::Store(),
                     columns(View<B>(g_), outputs(shifts, c)));
     });
     if constexpr (gershgorin)
-      take_row_sums(lane, D, m);
+      take_row_sums(lane, scaled, m);
     else
-      take_norm(backend, D);
+      take_norm(backend, scaled);
+    each(lane, formula::Unscaled<Scalar>{1 / scale}, View<B>(Theta_));
   }
 
   void pullback(B& backend, Window const& window, ConstView<B> D, ConstView<B> D_T, ConstView<B> Theta_bar,
@@ -159,6 +174,22 @@ class Majorant {
     return static_cast<Scalar>(n + 2) / 2 * std::numeric_limits<Scalar>::epsilon();
   }
 
+  /// D and D_T times the power of two that is returned, which brings the largest entry into [1, 2).
+  Scalar take_scale(B& backend, ConstView<B> D, ConstView<B> D_T) {
+    auto& lane = backend.lane();
+    View<B> const row = lane.scratch(1, D.cols());
+    column_max(lane, row, formula::Magnitude(), D);
+    Scalar scale = max_to_host(lane, ConstView<B>(row));
+    formula::ScaleToOne()(scale);
+    resize(backend, scaled_, D.rows(), D.cols());
+    resize(backend, scaled_T_, D_T.rows(), D_T.cols());
+    each(lane, formula::Assign(), View<B>(scaled_), D);
+    each(lane, formula::Assign(), View<B>(scaled_T_), D_T);
+    for (View<B> const v : {View<B>(scaled_), View<B>(scaled_T_)})
+      each(lane, formula::Scale<Scalar>{scale}, v);
+    return scale;
+  }
+
   void take_row_sums(typename B::Lane& lane, ConstView<B> D, Index m) {
     Index const k = D.cols();
     View<B> const row = lane.scratch(1, k), size = lane.scratch(k, 1), channel = lane.scratch(m, 1);
@@ -216,9 +247,10 @@ class Majorant {
     });
   }
 
-  Matrix<B> Theta_;             // k x 1
-  Matrix<B> g_, g_bar_, half_;  // k x (shifts k), k x k: g_ij(delta), image i of k channels j
-  Matrix<B> powers_;            // k x ((squarings + 1) k)
+  Matrix<B> Theta_;              // k x 1
+  Matrix<B> scaled_, scaled_T_;  // D and D_T over a power of two
+  Matrix<B> g_, g_bar_, half_;   // k x (shifts k), k x k: g_ij(delta), image i of k channels j
+  Matrix<B> powers_;             // k x ((squarings + 1) k)
   std::array<double, squarings + 1> log_size_{};
   double log_norm_ = 0;
   Scalar norm_ = 0;

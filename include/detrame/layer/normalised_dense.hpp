@@ -3,6 +3,8 @@
 
 #include <memory>
 
+#include "detrame/backend/formula/entries.hpp"
+#include "detrame/backend/formula/terms.hpp"
 #include "detrame/layer/dense.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -17,11 +19,36 @@ struct InverseRoot {
   }
 };
 
-/// z <- x r
+/// share |x|
+template <class Scalar>
+struct ShareOfMagnitude {
+  Scalar share;
+  DETRAME_HOST_DEVICE Scalar operator()(Scalar x) const { return share * (x < Scalar(0) ? -x : x); }
+};
+
+/// s <- the power of two that brings a size s near 1, the largest there is where s is 0.
+struct ScaleOfRow {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& s) const {
+    if (s == Scalar(0)) s = limits::smallest<Scalar>;
+    ScaleToOne()(s);
+  }
+};
+
+/// z <- x scale r
 struct StoreProduct {
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& z, Scalar x, Scalar r) const {
-    z = x * r;
+  DETRAME_HOST_DEVICE void operator()(Scalar& z, Scalar x, Scalar scale, Scalar r) const {
+    z = x * scale * r;
+  }
+};
+
+/// r <- r scale, or the largest number
+struct MultiplyFinite {
+  template <class Scalar>
+  DETRAME_HOST_DEVICE void operator()(Scalar& r, Scalar scale) const {
+    r *= scale;
+    if (r > limits::largest<Scalar>) r = limits::largest<Scalar>;
   }
 };
 
@@ -45,7 +72,8 @@ struct NormalisedPullback {
 /// rows bound a pair, not W^: |W^|_2 may be up to sqrt k.
 ///
 /// Shapes    as Dense<k>.
-/// Ensures   a row of zeros stays one, with gradient 0.
+/// Ensures   a row of zeros stays one, with gradient 0, and no other becomes one: a row times a power of two
+///           gives the same bits.
 /// Cost      that of Dense<k>, and 4 k channels flops a batch, twice that with the pullback.
 /// Source    last layer normalisation: arXiv 2108.04062
 /// Tested    tests/layer/normalised_dense_test.cpp
@@ -135,14 +163,21 @@ struct NormalisedDense {
     static void normalise(B& backend, Parameters const& theta, Unit& unit) {
       check("W", "c", theta);
       auto& lane = backend.lane();
+      auto const frame = lane.frame();
       resize(backend, unit.theta.W, k, in.channels);
       for (Matrix<B>* const column : {&unit.theta.c, &unit.r}) resize(backend, *column, k, 1);
-      View<B> const r = unit.r;
-      each(lane, formula::Fill<Scalar>{0}, r);
-      row_sums(lane, r, formula::Square(), ConstView<B>(theta.W));
+      View<B> const r = unit.r, scale = lane.scratch(k, 1);
+      for (View<B> const sum : {r, scale}) each(lane, formula::Fill<Scalar>{0}, sum);
+      Scalar share = 1;  // a power of two, so that no sum of magnitudes overflows
+      for (Index n = 1; n < in.channels; n *= 2) share /= 2;
+      row_sums(lane, scale, formula::ShareOfMagnitude<Scalar>{share}, ConstView<B>(theta.W));
+      each(lane, formula::ScaleOfRow(), scale);
+      auto const per_row = PerRow{ConstView<B>(scale)};
+      row_sums(lane, r, formula::ScaledSquare<formula::Identity>{}, ConstView<B>(theta.W), per_row);
       each(lane, formula::InverseRoot(), r);
-      each(lane, formula::StoreProduct(), View<B>(unit.theta.W), ConstView<B>(theta.W),
+      each(lane, formula::StoreProduct(), View<B>(unit.theta.W), ConstView<B>(theta.W), per_row,
            PerRow{ConstView<B>(r)});
+      each(lane, formula::MultiplyFinite(), r, ConstView<B>(scale));
       each(lane, formula::Assign(), View<B>(unit.theta.c), ConstView<B>(theta.c));
     }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "detrame/backend/concept.hpp"
+#include "detrame/core/limits.hpp"
 
 /// What certificates show of matrices: on the host, in double, by Cholesky factors. Where one exists beyond
 /// the rounding of its computation, the matrix is definite, whoever proposed the number that is shown.
@@ -50,6 +51,8 @@ inline void subtract_product(std::complex<double>& x, std::complex<double> a, st
 /// with a factor of 4 for complex numbers): rho is that and `rounding`. NaN shows nothing.
 template <class Entry>
 bool shown_definite(std::vector<Entry>& H, Index n, double rounding) {
+  using Real = decltype(std::abs(Entry()));
+  static_assert(limits::kept<Real>, "certificates need IEEE arithmetic: compile without -ffast-math");
   auto const at = [&](Index i, Index j) -> Entry& { return H[static_cast<std::size_t>(i + j * n)]; };
   double trace = 0;
   for (Index i = 0; i < n; ++i) trace += std::abs(at(i, i));

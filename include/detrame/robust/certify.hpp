@@ -2,13 +2,11 @@
 #pragma once
 
 #include <string>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
+#include "detrame/core/limits.hpp"
 #include "detrame/robust/certified_radius.hpp"
-#include "detrame/robust/code_stack.hpp"
-#include "detrame/robust/network_bound.hpp"
+#include "detrame/robust/pair_bounds.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -16,8 +14,7 @@ namespace detrame::inline DETRAME_ABI {
 enum class Claim {
   same_label,             ///< for every image of the scalar within r this program returns the same label
   same_label_or_refuses,  ///< the same, or it throws NotCertified
-  in_real_arithmetic,     ///< the network without rounding, of the scores that were computed, does so
-  none                    ///< nothing: r is 0
+  none                    ///< nothing: r is 0; a layer has no constant, or no bound of its rounding
 };
 
 inline std::string name(Claim claim) {
@@ -25,7 +22,6 @@ inline std::string name(Claim claim) {
     case Claim::same_label: return "same label for every image of the scalar within r";
     case Claim::same_label_or_refuses:
       return "same label for every image of the scalar within r, or a refusal";
-    case Claim::in_real_arithmetic: return "same label within r, in real arithmetic";
     case Claim::none: return "none";
   }
   return "none";
@@ -34,161 +30,15 @@ inline std::string name(Claim claim) {
 /// What is proved of each of some images.
 struct Certificate {
   Claim claim = Claim::none;
-  std::string why;                         ///< why the claim is not a stronger one; empty for same_label
-  std::vector<Index> label;                ///< the largest score's; -1 where the network refuses the image
-  std::vector<double> radius;              ///< under `claim`, in the units of the images; 0 proves nothing
-  std::vector<double> in_real_arithmetic;  ///< under Claim::in_real_arithmetic, where that is proved
+  std::string why;             ///< why the claim is not a stronger one; empty for same_label
+  std::vector<Index> label;    ///< the largest score's; -1 where the network refuses the image
+  std::vector<double> radius;  ///< under `claim`, in the units of the images; 0 proves nothing
+  /// The radius within which the network without rounding has that label, at the image itself too; 0 under
+  /// Claim::none.
+  std::vector<double> in_real_arithmetic;
 };
 
 namespace detail {
-
-/// How the scores of a batch differ: y, classes x samples, and of each pair of classes how much y_i - y_j can
-/// change for a unit of distance at the network's input (lipschitz) and at its last layer's (difference),
-/// which had `error`; own: how far the last layer's arithmetic is off, score by score.
-struct PairBounds {
-  HostMatrix<double> y, lipschitz, difference, own;
-  std::vector<double> error;
-
-  double error_of(Index i, Index j, Index n) const {
-    return above(difference(i, j) * error[static_cast<std::size_t>(n)] + own(i, n) + own(j, n));
-  }
-};
-
-/// Of any network: |y_i - y_j - (y_i' - y_j')| <= sqrt(2) |y - y'|_2.
-template <class L>
-PairBounds pairs_behind(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
-                        NetworkBound const& bound, Balls<typename L::Backend>& balls, double before) {
-  advance(backend, layer, theta, bound, balls);
-  Index const classes = Shape(L::output).size();
-  double const root = above(std::sqrt(2.)),
-               constant = bound.lipschitz ? bound.lipschitz.value() : std::numeric_limits<double>::infinity();
-  auto y = doubles_of(backend, balls.x);
-  HostMatrix<double> own(classes, y.cols());
-  return {std::move(y), HostMatrix<double>(classes, classes, above(root * constant * before)),
-          HostMatrix<double>(classes, classes, root), std::move(own), balls.error};
-}
-
-/// Whether a layer is one of exact codes of single columns, and whether it is a classifier of single columns.
-template <class L>
-inline constexpr bool is_code = false;
-template <class L>
-inline constexpr bool is_head = false;
-template <class R>
-inline constexpr bool is_exact_dictionary = false;
-template <Index k>
-inline constexpr bool is_exact_dictionary<Dictionary<k, Exact>> = true;
-template <Index k>
-inline constexpr bool is_exact_dictionary<Paired<Dictionary<k, Exact>>> = true;
-template <class R>
-inline constexpr bool is_dense = false;
-template <Index k>
-inline constexpr bool is_dense<Dense<k>> = true;
-template <Index k>
-inline constexpr bool is_dense<NormalisedDense<k>> = true;
-template <class L>
-  requires requires { typename L::FromRecipe; }
-inline constexpr bool is_code<L> =
-    is_exact_dictionary<typename L::FromRecipe> && Shape(L::input).sites() == 1;
-template <class L>
-  requires requires { typename L::FromRecipe; }
-inline constexpr bool is_head<L> = is_dense<typename L::FromRecipe> && Shape(L::input).sites() == 1;
-
-/// The dictionary of a code layer.
-template <class L>
-HostMatrix<double> dictionary_of(typename L::Backend& backend, typename L::Parameters const& theta) {
-  auto const D = doubles_of(backend, theta.D);
-  return D.cols() == Shape(L::output).channels ? D : pairs_of(D);
-}
-/// W and c of a classifier, as it computes with them.
-template <class L>
-auto head_of(typename L::Backend& backend, typename L::Parameters const& theta) {
-  if constexpr (requires { L::normalised(backend, theta); })
-    return L::normalised(backend, theta);
-  else
-    return theta;
-}
-
-/// Of a classifier y = W x - c: |w_i - w_j|_2 for each pair, sharper by the codes before it, if there are
-/// any, whose own input has the constant `before_codes`.
-template <class L>
-PairBounds pairs_of_head(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
-                         Balls<typename L::Backend>& balls, double before, CodeStack const* codes,
-                         double before_codes) {
-  using B = typename L::Backend;
-  using Scalar = typename B::Scalar;
-  auto const own = head_of<L>(backend, theta);
-  auto const W = doubles_of(backend, own.W), c = doubles_of(backend, own.c);
-  Index const classes = W.rows(), m = W.cols(), N = static_cast<Index>(balls.error.size());
-  PairBounds pairs{{},
-                   HostMatrix<double>(classes, classes),
-                   HostMatrix<double>(classes, classes),
-                   HostMatrix<double>(classes, N),
-                   balls.error};
-  double const most = static_cast<double>(std::numeric_limits<Scalar>::max()) / 4;
-  double const n = static_cast<double>(m) + 8;
-  for (Index i = 0; i < classes; ++i) {
-    double const length = length_from_above(m, [&](Index l) { return W(i, l); });
-    for (Index s = 0; s < N; ++s) {
-      double const size = above(length * balls.reach(static_cast<std::size_t>(s)) + std::abs(c(i, 0)));
-      pairs.own(i, s) = size < most ? above(gamma<Scalar>(n) * size + 2 * n * lost<Scalar>() * (1 + length))
-                                    : std::numeric_limits<double>::infinity();
-    }
-    for (Index j = 0; j < i; ++j) {
-      double const d = length_from_above(m, [&](Index l) { return W(i, l) - W(j, l); });
-      double lipschitz = above(d * before);
-      if (codes != nullptr) {
-        std::vector<double> v;
-        for (Index l = 0; l < m; ++l) v.push_back(W(i, l) - W(j, l));
-        lipschitz = std::min(lipschitz, above(codes->bound(v) * before_codes));
-      }
-      pairs.difference(i, j) = pairs.difference(j, i) = d;
-      pairs.lipschitz(i, j) = pairs.lipschitz(j, i) = lipschitz;
-    }
-  }
-  pairs.y = doubles_of(backend, predict(backend, layer, theta, ConstView<B>(balls.x)));
-  return pairs;
-}
-
-/// The scores behind a layer, whose input has the constant `before`: of a classifier, by its rows; of a
-/// Stack, by its last layer.
-template <class L>
-PairBounds pair_bounds(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta,
-                       NetworkBound const& bound, Balls<typename L::Backend>& balls, double before) {
-  if constexpr (is_head<L>) {
-    return pairs_of_head(backend, layer, theta, balls, before, nullptr, before);
-  } else if constexpr (requires { L::shapes.size(); }) {
-    PairBounds pairs;
-    CodeStack codes(0);
-    double before_codes = before;
-    bool coded = false;
-    each_part_of_stack(layer, theta, [&](auto i, auto const& part, auto const& own) {
-      using Part = std::remove_cvref_t<decltype(part)>;
-      if constexpr (i + 1 < L::shapes.size() - 1) {
-        if constexpr (is_code<Part>) {
-          if (!coded) {
-            codes = CodeStack(Shape(Part::input).channels);
-            before_codes = before;
-          }
-          double const s = modulus_from_below(backend, own);
-          coded = s > 0;
-          if (coded) codes.add(backend, dictionary_of<Part>(backend, own), s);
-        } else {
-          coded = false;
-        }
-        advance(backend, part, own, bound.parts[i], balls);
-        before = bound.parts[i].lipschitz ? above(before * bound.parts[i].lipschitz.value(), 1)
-                                          : std::numeric_limits<double>::infinity();
-      } else if constexpr (is_head<Part>) {
-        pairs = pairs_of_head(backend, part, own, balls, before, coded ? &codes : nullptr, before_codes);
-      } else {
-        pairs = pair_bounds(backend, part, own, bound.parts[i], balls, before);
-      }
-    });
-    return pairs;
-  } else {
-    return pairs_behind(backend, layer, theta, bound, balls, before);
-  }
-}
 
 /// The first reason why the rounding of a network is not bounded, empty where it is; whether a layer may
 /// refuse.
@@ -214,6 +64,7 @@ inline std::string unbounded_rounding(NetworkBound const& bound, bool& may_refus
 ///           network's layers say of themselves (Guarantee) fixes the claim; see docs/certificates.md.
 /// Ensures   c.claim, for each image and its radius, at most rho. Images that the network refuses have the
 ///           label -1 and the radius 0.
+/// Throws    DomainError where the backend rounds products otherwise than the one that it was made with.
 /// Cost      a forward pass, layer by layer, with lengths taken on the host
 /// Source    docs/maths.md (L3), (L5), (R4), (R5), (R6)
 /// Tested    tests/robust/certify_test.cpp
@@ -221,17 +72,23 @@ template <Layer Net>
 class Certifier {
  public:
   using B = typename Net::Backend;
+  static_assert(limits::kept<typename B::Scalar>,
+                "Certifier: certificates need IEEE arithmetic: compile without -ffast-math");
   static_assert(Shape(Net::output).sites() == 1, "Certifier: the network must return one score a class");
 
   Certifier(B& backend, Net const& net, typename Net::Parameters const& theta)
-      : net_(net), theta_(theta), bound_(network_bound(backend, net, theta)) {
+      : net_(net),
+        theta_(theta),
+        bound_(network_bound(backend, net, theta)),
+        constants_(detail::pair_constants(backend, net, theta, bound_, 1.)),
+        in_scalar_(detail::rounds_in_scalar(backend)) {
     bool may_refuse = false;
     std::string const why = detail::unbounded_rounding(bound_, may_refuse);
     if (!bound_.lipschitz) {
       claim_ = Claim::none;
       why_ = bound_.lipschitz.reason();
     } else if (!why.empty()) {
-      claim_ = Claim::in_real_arithmetic;
+      claim_ = Claim::none;
       why_ = why;
     } else if (may_refuse) {
       claim_ = Claim::same_label_or_refuses;
@@ -251,6 +108,8 @@ class Certifier {
   Certificate operator()(B& backend, Input<B> x, double rho) const {
     if (!(rho > 0) || !std::isfinite(rho))
       throw DomainError(message("certify: rho = ", rho, ", must be > 0 and finite"));
+    if (detail::rounds_in_scalar(backend) != in_scalar_)
+      throw DomainError("certify: the backend rounds products to TF32, or no longer does: make a Certifier");
     Certificate c{claim_, why_, {}, {}, {}};
     add(backend, ConstView<B>(x), rho, c);
     return c;
@@ -261,14 +120,15 @@ class Certifier {
     constexpr Shape in = Net::input;
     Index const N = samples<Net>("certify", x);
     if (N == 0) return;
-    detail::PairBounds pairs;
+    detail::PairScores scores;
     try {
       Balls<B> balls;
       balls.x = to_device(backend, to_host(backend, x));
       balls.centre = detail::lengths<B>(backend, x, in.sites());
       balls.radius.assign(static_cast<std::size_t>(N), rho);
       balls.error.assign(static_cast<std::size_t>(N), 0.);
-      pairs = detail::pair_bounds(backend, net_, theta_, bound_, balls, 1.);
+      balls.off = balls.error;
+      scores = detail::pair_scores(backend, net_, theta_, bound_, constants_, balls);
     } catch (NotCertified const&) {  // of one image at least
       if (N == 1) {
         c.label.push_back(-1);
@@ -276,29 +136,33 @@ class Certifier {
         c.in_real_arithmetic.push_back(0);
         return;
       }
-      for (Index n = 0; n < N; ++n) add(backend, x.middle_cols(n * in.sites(), in.sites()), rho, c);
+      Index const half = N / 2 * in.sites();
+      add(backend, x.middle_cols(0, half), rho, c);
+      add(backend, x.middle_cols(half, x.cols() - half), rho, c);
       return;
     }
-    Index const classes = pairs.y.rows();
+    Index const classes = scores.y.rows();
     for (Index n = 0; n < N; ++n) {
-      auto const y = [&](Index j) { return pairs.y(j, n); };
+      auto const y = [&](Index j) { return scores.y(j, n); };
       Index label = 0;
       for (Index j = 1; j < classes; ++j)
         if (!(y(j) <= y(label))) label = j;
-      auto const L = [&](Index j) { return pairs.lipschitz(label, j); };
-      auto const e = [&](Index j) { return pairs.error_of(label, j, n); };
-      bool const real = claim_ != Claim::none;
-      bool const rounded = claim_ == Claim::same_label || claim_ == Claim::same_label_or_refuses;
-      double const exact = real ? certified_radius(y, classes, label, rho, L, [](Index) { return 0.; }) : 0.;
+      auto const L = [&](Index j) { return constants_.lipschitz(label, j); };
+      auto const e = [&](Index j) { return scores.error_of(constants_, label, j, n); };
+      auto const half_off = [&](Index j) { return scores.off_of(constants_, label, j, n) / 2; };
+      bool const proved = claim_ != Claim::none;
       c.label.push_back(label);
-      c.in_real_arithmetic.push_back(exact);
-      c.radius.push_back(rounded ? certified_radius(y, classes, label, rho, L, e) : exact);
+      c.radius.push_back(proved ? certified_radius(y, classes, label, rho, L, e) : 0.);
+      // at x alone, once: the scores without rounding are within `off` of those that were computed
+      c.in_real_arithmetic.push_back(proved ? certified_radius(y, classes, label, rho, L, half_off) : 0.);
     }
   }
 
   Net net_;
   typename Net::Parameters const& theta_;
   NetworkBound bound_;
+  detail::PairConstants constants_;
+  bool in_scalar_;
   Claim claim_ = Claim::none;
   std::string why_;
 };

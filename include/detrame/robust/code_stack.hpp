@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "detrame/operator/symbol.hpp"
 #include "detrame/robust/rounding.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -59,7 +60,7 @@ class CodeStack {
         inner(i, j) = inner(j, i) = b;
       }
     double const size_D = detail::magnitude_norm(D), size_Y = detail::magnitude_norm(before.Y);
-    product_ = detail::above(product_ / (4 * s), 4);
+    product_ = std::max(detail::above(product_ / (4 * s), 4), std::numeric_limits<double>::min());
     bounds_.clear();
     for (double const share : shares) {
       double const tau = share * 2 / before.largest;
@@ -79,25 +80,33 @@ class CodeStack {
            of_product});
   }
 
-  /// No <v, u - u'> is larger in magnitude than this times |x - x'|_2.
+  /// No <v, u - u'> is larger in magnitude than this times |x - x'|_2: 0 only where v is. Of v over its
+  /// largest entry, times that, so that no square is lost.
   double bound(std::vector<double> const& v) const {
     if (static_cast<Index>(v.size()) != size())
       throw ShapeError(message("CodeStack: v has ", v.size(), " entries, the codes have ", size()));
     double const n = static_cast<double>(size()), eps = std::numeric_limits<double>::epsilon();
-    double length = 0;
-    for (double const x : v) length += x * x;
-    double least = detail::above(product_ * length, n);
+    double largest = 0, length = 0;
+    for (double const x : v) detail::raise(largest, std::abs(x));
+    if (!(largest > 0) || !std::isfinite(largest)) return largest;
+    std::vector<double> w;
+    for (double const x : v) {
+      w.push_back(x / largest);
+      length += w.back() * w.back();
+    }
+    double const lost = (n * n + 1) * std::numeric_limits<double>::min();
+    double least = detail::above(product_ * length, n) + lost;
     for (Bound const& b : bounds_) {
       double square = 0, magnitudes = 0;
-      for (std::size_t j = 0; j < v.size(); ++j)
-        for (std::size_t i = 0; i < v.size(); ++i) {
-          double const term = v[i] * b.Y(static_cast<Index>(i), static_cast<Index>(j)) * v[j];
+      for (std::size_t j = 0; j < w.size(); ++j)
+        for (std::size_t i = 0; i < w.size(); ++i) {
+          double const term = w[i] * b.Y(static_cast<Index>(i), static_cast<Index>(j)) * w[j];
           square += term;
           magnitudes += std::abs(term);
         }
-      least = std::min(least, std::max(square, 0.) + 2 * (n * n + 8) * eps * magnitudes);
+      least = std::min(least, std::max(square, 0.) + 2 * (n * n + 8) * eps * magnitudes + lost);
     }
-    return detail::above(std::sqrt(least));
+    return detail::product_from_above(largest, detail::above(std::sqrt(least)));
   }
 
   /// The same of the codes themselves, |u - u'|_2: the root of the largest eigenvalue.

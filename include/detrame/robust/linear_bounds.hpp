@@ -18,17 +18,17 @@ namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
 
-/// Of z = W x - c, W applied by a window, with the rounding of its product.
+/// Of z = W x - c, W applied by a window, with the rounding of its product and what it makes of an image.
 template <class L>
 Certified<Deviation> deviation_of_affine(double rounding, double size, double length_of_c, Index outputs,
-                                         Index terms) {
+                                         Index terms, double growth = 1) {
   using Scalar = typename L::Backend::Scalar;
   double const n = static_cast<double>(terms) + 8;
   return finite<L>(Deviation{
       .relative = above(rounding * (1 + gamma<Scalar>(2))),
       .absolute = above(gamma<Scalar>(2) * length_of_c +
                         2 * n * std::sqrt(static_cast<double>(outputs)) * lost<Scalar>() * (1 + size)),
-      .range = above(size + length_of_c + rounding / gamma<Scalar>(1))});
+      .range = above(growth + size + length_of_c + rounding / gamma<Scalar>(1))});
 }
 
 /// What moves numbers, and changes none.
@@ -99,7 +99,8 @@ struct Guarantee<Convolution<k, K, Choices...>> {
         detail::rounding_of_product<typename L::Backend::Scalar>(typename L::Arithmetic(), W, w.kernel,
                                                                  w.stride),
         detail::magnitude_norm(detail::PhaseSymbol(W, w.kernel, w.stride).magnitudes()),
-        detail::length_of(detail::doubles_of(backend, theta.c), w.out_sites()), k * w.out_sites(), W.cols());
+        detail::length_of(detail::doubles_of(backend, theta.c), w.out_sites()), k * w.out_sites(), W.cols(),
+        detail::growth_of_image(typename L::Arithmetic()));
   }
 };
 

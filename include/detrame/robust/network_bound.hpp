@@ -28,11 +28,11 @@ struct NetworkBound {
 ///
 ///   centre = |x|_2,   |x_r(x') - x_r| <= radius and |x^_r(x') - x_r(x')| <= error for all x' of the ball,
 ///
-/// x_r without rounding and x^_r with it, from above.
+/// x_r without rounding and x^_r with it, from above. At the centre alone |x^_r(x) - x_r(x)| <= off.
 template <Backend B>
 struct Balls {
   Matrix<B> x;
-  std::vector<double> centre, radius, error;
+  std::vector<double> centre, radius, error, off;
 
   /// No x^_r(x') of the ball is longer.
   double reach(std::size_t n) const { return detail::above(centre[n] + radius[n] + 2 * error[n]); }
@@ -62,24 +62,42 @@ void advance_layer(typename L::Backend& backend, L const& layer, typename L::Par
   balls.x = predict(backend, layer, theta, ConstView<B>(balls.x));
   auto const after = lengths<B>(backend, balls.x, out.sites());
   for (std::size_t n = 0; n < after.size(); ++n) {
-    double const lipschitz =
-        bound.lipschitz ? bound.lipschitz.value() : std::numeric_limits<double>::infinity();
-    if (bound.deviation) {
+    double const infinite = std::numeric_limits<double>::infinity(),
+                 least = std::numeric_limits<double>::min(),
+                 lipschitz = bound.lipschitz ? bound.lipschitz.value() : infinite;
+    auto const error = [&](double before, double reach) {
+      if (!bound.deviation) return infinite;
       Deviation const& d = bound.deviation.value();
-      double const reach = balls.reach(n);
-      balls.error[n] = d.range * (reach + 1) < most
-                           ? above(lipschitz * balls.error[n] + d.relative * reach + d.absolute)
-                           : std::numeric_limits<double>::infinity();
-    }
-    balls.radius[n] = above(lipschitz * balls.radius[n]);
+      return d.range * (reach + 1) < most
+                 ? above(lipschitz * before + d.relative * reach + d.absolute) + least
+                 : infinite;
+    };
+    balls.error[n] = error(balls.error[n], balls.reach(n));
+    balls.off[n] = error(balls.off[n], balls.centre[n]);
+    balls.radius[n] = product_from_above(lipschitz, balls.radius[n]);
     balls.centre[n] = after[n];
   }
+}
+
+/// The name of a tensor of theta that has an entry that is not finite; empty where there is none.
+template <Backend B, class Theta>
+std::string not_finite(B& backend, Theta const& theta) {
+  std::string found;
+  visit(
+      [&](Path const& path, auto const&, Matrix<B> const& tensor) {
+        auto const host = to_host(backend, ConstView<B>(tensor));
+        for (Index i = 0; i < host.rows() * host.cols() && found.empty(); ++i)
+          if (!std::isfinite(host.data()[i])) found = std::string_view(path);
+      },
+      theta);
+  return found;
 }
 
 }  // namespace detail
 
 /// What is proved of a layer or a network.                                                               (L3)
 ///
+/// Ensures   nothing of a layer of which a parameter is not finite
 /// Cost      that of the constants: Cholesky factors of the weights, on the host; see window_norm
 /// Tested    tests/robust/certify_test.cpp
 template <LayerMaps L>
@@ -87,6 +105,9 @@ NetworkBound network_bound(typename L::Backend& backend, L const& layer,
                            typename L::Parameters const& theta) {
   if constexpr (requires { detail::GuaranteeOf<L>::type::bound(backend, layer, theta); })
     return detail::GuaranteeOf<L>::type::bound(backend, layer, theta);
+  else if (auto const which = detail::not_finite(backend, theta); !which.empty())
+    return {name_of<L>(), detail::none_for<L>((which + " is not finite").c_str()),
+            detail::none_for<L>((which + " is not finite").c_str())};
   else
     return {name_of<L>(), lipschitz(backend, layer, theta), deviation(backend, layer, theta)};
 }
@@ -108,7 +129,7 @@ inline Certified<double> product_of(std::vector<NetworkBound> const& parts) {
   double product = 1;
   for (auto const& part : parts) {
     if (!part.lipschitz) return NoCertificate{part.lipschitz.reason()};
-    product = above(product * part.lipschitz.value(), 1);
+    product = product_from_above(product, part.lipschitz.value());
   }
   return product;
 }
@@ -217,6 +238,8 @@ struct Guarantee<detail::ResidualOf<Through, Branch>> {
       double const u = detail::gamma<typename B::Scalar>(2);
       balls.error[n] =
           detail::above(balls.error[n] + through.error[n] + u * (balls.reach(n) + through.reach(n)));
+      balls.off[n] = detail::above(balls.off[n] + through.off[n] +
+                                   u * (balls.centre[n] + through.centre[n] + balls.off[n] + through.off[n]));
       balls.radius[n] = detail::above(balls.radius[n] + through.radius[n]);
       balls.centre[n] = after[n];
     }

@@ -113,13 +113,14 @@ class FreeRecursion {
                              (1 + m + size_h) * std::sqrt(static_cast<double>(in.size())) * lost<Scalar>();
     Affine const of_G = Affine{product + few * (size_h + m), underflow};
     Affine p{}, d{};
-    double range = above(size_h + m + product / gamma<Scalar>(1));
+    double const growth = growth_of_image(arithmetic(L::structure));
+    double range = above(growth + size_h + m + product / gamma<Scalar>(1));
     for (int t = 0; t < T; ++t) {
       Affine const U = p + d;  // |computed U_t|
       p = omega * p + Affine{g, at_zero};
       d = omega * d + of_G + product * U + few * (m * U + Affine{g + size_h + m, at_zero}) +
           Affine{0, underflow};
-      range = std::max(range, above((1 + m + product / gamma<Scalar>(1)) *
+      range = std::max(range, above((growth + m + product / gamma<Scalar>(1)) *
                                     (p.slope + p.offset + d.slope + d.offset + size_h + m)));
     }
     double const n = 16 * T + 16;

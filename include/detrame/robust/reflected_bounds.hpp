@@ -106,11 +106,11 @@ struct Guarantee<ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>
     Affine const all =
         detail::reflected_error<Scalar>(size, error, m, m, std::max(w_back, sums)) + Affine{0, underflow};
     double const of_r = 1 + detail::length_of(tied.r);
-    return detail::finite<L>(
-        Deviation{.relative = detail::above(all.slope, 64),
-                  .absolute = detail::above(all.offset, 64),
-                  .range = detail::above((2 + m + (w_code + w_back) / detail::gamma<Scalar>(1)) *
-                                         (2 + m + of_r + size.slope + size.offset))});
+    return detail::finite<L>(Deviation{.relative = detail::above(all.slope, 64),
+                                       .absolute = detail::above(all.offset, 64),
+                                       .range = detail::above((1 + detail::growth_of_image(arithmetic) + m +
+                                                               (w_code + w_back) / detail::gamma<Scalar>(1)) *
+                                                              (2 + m + of_r + size.slope + size.offset))});
   }
 
  private:

@@ -20,6 +20,11 @@ inline double below(double x, double roundings = 16) {
   return x * (1 - (2 * roundings + 8) * std::numeric_limits<double>::epsilon());
 }
 
+/// a b of numbers >= 0 from above: 0 only where one of them is.
+inline double product_from_above(double a, double b) {
+  return a == 0 || b == 0 ? 0 : above(a * b, 1) + std::numeric_limits<double>::min();
+}
+
 /// gamma_n = n u / (1 - n u), u half of the scalar's epsilon, from above: a sum of terms none of which passes
 /// more than n roundings is off by at most that share of its terms' magnitudes. Infinite where n u >= 1.
 template <class Scalar>
@@ -81,6 +86,20 @@ template <class Scalar>
 double rounding_of_product(Direct, HostMatrix<double> const& W, Index kernel, Index stride) {
   PhaseSymbol const symbol(W, kernel, stride);
   return above(gamma<Scalar>(static_cast<double>(W.cols()) + 8) * magnitude_norm(symbol.magnitudes()));
+}
+
+/// No number that is made of an image alone on the way exceeds this times its largest: of Winograd's B^T d B,
+/// twice the square of the largest row sum of |B^T|.
+constexpr double growth_of_image(Direct) { return 1; }
+template <int m>
+constexpr double growth_of_image(Winograd<m>) {
+  double largest = 0;
+  for (auto const& row : Winograd<m>::B_T) {
+    double sum = 0;
+    for (double const b : row) sum += b < 0 ? -b : b;
+    largest = sum > largest ? sum : largest;
+  }
+  return 2 * largest * largest;
 }
 
 /// The same by Winograd's algorithm, or directly where a backend does that: no term of an output passes more
