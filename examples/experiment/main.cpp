@@ -75,6 +75,10 @@ int run(int argc, char** argv) {
   auto* const attacking = app.add_subcommand(
       "attack", "a model under perturbations that are made for it, of all images or of each");
   add_attack_options(*attacking, attacked);
+  CertifyAsked certified;
+  auto* const certifying =
+      app.add_subcommand("certify", "what is proved of a model's labels, beside what attacks find");
+  add_certify_options(*certifying, certified);
   auto* const info =
       app.add_subcommand("info", "a network: parameters, multiply-adds; all of them with no option");
   Settings described;
@@ -105,7 +109,8 @@ int run(int argc, char** argv) {
   for (auto const& [command, place] :
        {std::pair(evaluation, &asked.place), std::pair(prediction, &asked.place),
         std::pair(gradient, &asked.place), std::pair(depth, &asked.place), std::pair(layers, &asked.place),
-        std::pair(noisy, &noise.at.place), std::pair(attacking, &attacked.at.place)})
+        std::pair(noisy, &noise.at.place), std::pair(attacking, &attacked.at.place),
+        std::pair(certifying, &certified.at.place)})
     if (*command && command->count("--threads") > 0) require_threads_of(*place);
 
   if (*prediction || *gradient) require_other_output(asked);
@@ -125,6 +130,7 @@ int run(int argc, char** argv) {
   if (*layers) inspect_layers(asked);
   if (*noisy) add_noise(noise);
   if (*attacking) return attack(attacked);
+  if (*certifying) certify_model(certified);
   if (*tables) print_tables(table);
   if (*info) {
     if (!model.empty())

@@ -115,6 +115,8 @@ struct Place {
 /// WrongOption where threads were asked for and the place is no CPU.
 void require_threads_of(Place const& place);
 
+class HostCertifier;
+
 /// A network that is compiled in.
 struct Entry {
   std::string_view family;  ///< "plainnet"
@@ -124,6 +126,8 @@ struct Entry {
   int steps;  ///< T; 0: the network without Q-metric ReLUs
   std::unique_ptr<HostNetwork> (*make_on_cpu)(Place const&);
   std::unique_ptr<HostNetwork> (*make_on_cuda)(Place const&);  ///< null in a program built without CUDA
+  /// What is proved of a model of it, on the CPU with so many threads; null where that is not compiled in.
+  std::unique_ptr<HostCertifier> (*make_certifier)(TensorFile const& model, int threads);
 
   /// DomainError where the place has no device, or this program does not know it.
   std::unique_ptr<HostNetwork> make(Place const& place = {}) const;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "attack.hpp"
+#include "certify.hpp"
 #include "noise.hpp"
 #include "train.hpp"
 
@@ -42,5 +43,8 @@ void add_inspection(CLI::App& app, Inspected& asked, bool data);
 /// All that `noise` and `attack` have.
 void add_noise_options(CLI::App& app, NoiseAsked& asked);
 void add_attack_options(CLI::App& app, AttackSettings& settings);
+
+/// All that `certify` has.
+void add_certify_options(CLI::App& app, CertifyAsked& asked);
 
 }  // namespace experiment

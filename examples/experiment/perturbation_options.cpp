@@ -15,7 +15,7 @@ CLI::Validator list_in_range(std::string const& option) {
       [option](std::string const& text) {
         return numbers_in(option, text)
                    ? ""
-                   : text + " is no list of numbers " + range_text(option) + ", as .01,.03,1";
+                   : text + " is no list of numbers " + range_text(option) + ", as .01,.03,8/255";
       },
       "");
 }
@@ -43,7 +43,7 @@ void add_methods(CLI::App& app, AttackSettings& s) {
       ->capture_default_str();
   app.add_option_function<std::string>(
          "--xi", [&s](std::string const& list) { s.xi = canonical_text(*numbers_in("xi", list)); },
-         text("xi", "its largest norm, or a list of them, as .01,.03"))
+         text("xi", "its largest norm, or a list of them, as .03,8/255"))
       ->check(list_in_range("xi"));
   app.add_option("--units", s.units,
                  text("units", "of --xi, and of what is least: pixels of [0, 1], or what the network reads"))
@@ -112,6 +112,19 @@ void add_attack_options(CLI::App& app, AttackSettings& s) {
   app.add_flag("--resume", s.resume,
                "go on with the attack in --out, with the settings that it has; where there is none, start")
       ->needs("--out");
+}
+
+void add_certify_options(CLI::App& app, CertifyAsked& asked) {
+  add_inspection(app, asked.at, true);
+  app.add_option_function<std::string>(
+         "--epsilon", [&asked](std::string const& text) { asked.epsilon = *numbers_in("epsilon", text); },
+         "a list of l2 distances in pixels of [0, 1] (36/255,72/255,108/255; .3,1,1.58 of 28 x 28 images)")
+      ->check(list_in_range("epsilon"));
+  app.add_option("--attack", asked.attack,
+                 "what must not succeed where labels are certified: pgd of 40 steps, apgd of 100, or none")
+      ->check(CLI::IsMember(choices("attack")))
+      ->capture_default_str();
+  app.add_option("--out", asked.out, "folder for certify.csv and summary.json");
 }
 
 }  // namespace experiment

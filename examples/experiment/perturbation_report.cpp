@@ -46,10 +46,11 @@ nlohmann::ordered_json ResultsFile::json() const {
   return rows;
 }
 
-nlohmann::ordered_json described(Victim const& victim, std::string const& kind, std::string const& command) {
+nlohmann::ordered_json described(Victim const& victim, std::string const& kind, std::string const& command,
+                                 std::string const& of) {
   Entry const& entry = *victim.model.entry;
   nlohmann::ordered_json json;
-  json["perturbation"] = kind;
+  json[of] = kind;
   json["command"] = command;
   json["checkpoint"] = victim.file.content.name;
   json["checksum"] = victim.file.checksum;

@@ -26,7 +26,9 @@ class ResultsFile {
   std::vector<std::vector<std::string>> lines_;
 };
 
-/// What a summary of noise or of an attack says of its model. `kind` names what it is a summary of.
-nlohmann::ordered_json described(Victim const& victim, std::string const& kind, std::string const& command);
+/// What a summary of noise, of an attack or of certificates says of its model. `kind`, under `of`, names
+/// what it is a summary of.
+nlohmann::ordered_json described(Victim const& victim, std::string const& kind, std::string const& command,
+                                 std::string const& of = "perturbation");
 
 }  // namespace experiment

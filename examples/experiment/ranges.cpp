@@ -19,9 +19,10 @@ struct Range {
 };
 
 constexpr double many = 1ll << 40;
-constexpr std::array<Range, 20> ranges{{{"steps", 0, 1000},
+constexpr std::array<Range, 21> ranges{{{"steps", 0, 1000},
                                         {"xi", 0, 1e30, false, false},
                                         {"rho", 0, 1e30},
+                                        {"epsilon", 0, 1e30, false, false},
                                         {"delta", 0, 1, false, false},
                                         {"overshoot", 0, 1e3},
                                         {"passes", 0, 1e6},
@@ -66,6 +67,7 @@ std::vector<std::string> choices(std::string_view option) {
   if (option == "optimiser") return {"sgd", "adamw"};
   if (option == "schedule") return {"steps", "cosine"};
   if (option == "method") return {"universal", "deepfool", "fgsm", "pgd", "apgd"};
+  if (option == "attack") return {"pgd", "apgd", "none"};
   if (option == "p") return {"2", "inf"};
   if (option == "units") return {"pixels", "network"};
   if (option == "inner") return {"l2", "linf"};
@@ -102,12 +104,21 @@ std::string range_error(std::string_view option, std::string const& value) {
 
 std::optional<std::vector<double>> numbers_in(std::string_view option, std::string_view text) {
   std::vector<double> numbers;
-  while (true) {
-    double number = 0;
+  auto const take = [&](double& number) {
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || !range_error(option, number).empty()) return std::nullopt;
-    numbers.push_back(number);
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return error == std::errc();
+  };
+  while (true) {
+    double number = 0, parts = 1;
+    if (!take(number)) return std::nullopt;
+    if (text.starts_with('/')) {
+      text.remove_prefix(1);
+      if (!take(parts)) return std::nullopt;
+      number /= parts;
+    }
+    if (!range_error(option, number).empty()) return std::nullopt;
+    numbers.push_back(number);
     if (text.empty()) return numbers;
     if (text[0] != ',') return std::nullopt;
     text.remove_prefix(1);

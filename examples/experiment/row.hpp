@@ -85,23 +85,31 @@ std::unique_ptr<HostNetwork> make(Place const& place) {
   return on_backend(AnyNetwork("the network", Net()), place, manner);
 }
 
-/// Enters a row's networks of each T, or how they are made on one more backend.
-template <Backend B, class Family, int depth, int widen, Shape shape, int classes, int... T>
-void add(std::vector<Entry>& all, std::string_view family, auto Entry::* maker) {
+/// f(entry, std::type_identity<Net>()) for a row's network of each T, entered where it is not yet.
+template <Backend B, class Family, int depth, int widen, Shape shape, int classes, int... T, class F>
+void each_network(std::vector<Entry>& all, std::string_view family, F const& f) {
   auto const entry = [&](int steps) -> Entry& {
     for (Entry& e : all)
       if (e.family == family && e.depth == depth && e.widen == widen && e.shape == shape &&
           e.classes == classes && e.steps == steps)
         return e;
-    return all.emplace_back(Entry{family, depth, widen, shape, classes, steps, nullptr, nullptr});
+    return all.emplace_back(Entry{family, depth, widen, shape, classes, steps, nullptr, nullptr, nullptr});
   };
-  auto const add_one = [&]<int steps>(std::integral_constant<int, steps>) {
+  auto const one = [&]<int steps>(std::integral_constant<int, steps>) {
     using A = std::conditional_t<steps == 0, Plain, DeTraMe<steps>>;
     using Net = Bind<typename Family::template Recipe<A, depth, widen, classes>, shape, B>;
     static_assert(Net::output == Shape{classes}, "networks.txt: a network must return one score a class");
-    entry(steps).*maker = &make<Family, Net>;
+    f(entry(steps), std::type_identity<Net>());
   };
-  (add_one(std::integral_constant<int, T>()), ...);
+  (one(std::integral_constant<int, T>()), ...);
+}
+
+/// How a row's networks are made on one more backend.
+template <Backend B, class Family, int depth, int widen, Shape shape, int classes, int... T>
+void add(std::vector<Entry>& all, std::string_view family, auto Entry::* maker) {
+  each_network<B, Family, depth, widen, shape, classes, T...>(
+      all, family,
+      [&]<class Net>(Entry& entry, std::type_identity<Net>) { entry.*maker = &make<Family, Net>; });
 }
 
 }  // namespace experiment

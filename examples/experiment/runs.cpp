@@ -164,6 +164,7 @@ void read_epochs(std::filesystem::path const& file, std::string const& text, Run
 }  // namespace
 
 bool is_of_perturbations(std::string const& text) { return text.find("\"perturbation\"") != text.npos; }
+bool is_of_certificates(std::string const& text) { return text.find("\"certificate\"") != text.npos; }
 
 Runs read_runs(std::filesystem::path const& folder) {
   if (!std::filesystem::is_directory(folder))
@@ -178,7 +179,7 @@ Runs read_runs(std::filesystem::path const& folder) {
   for (auto const& file : files) {
     std::string const text = text_of_file(file);
     if (file.extension() == ".json") {
-      if (!is_of_perturbations(text) &&
+      if (!is_of_perturbations(text) && !is_of_certificates(text) &&
           (file.filename() == "summary.json" || text.find("\"epochs_done\"") != text.npos))
         runs.all.push_back(read_summary(file, text));
       continue;

@@ -37,6 +37,9 @@ struct Runs {
 /// Whether the text of a summary is one of `attack` or `noise`, not of a run.
 bool is_of_perturbations(std::string const& text);
 
+/// Whether it is one of `certify`.
+bool is_of_certificates(std::string const& text);
+
 /// Reads summary.json in all folders below one, and files NAME.json beside them that are summaries too; of
 /// NAME.csv without NAME.json, the name, DATASET-NET DEPTH[-WIDEN][-T STEPS][-seed N] without blanks, tells
 /// the network, and settings are taken for the protocol's where rate and images are. FormatError where a

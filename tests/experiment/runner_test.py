@@ -1272,6 +1272,98 @@ def attacks(work):
     assert (folder / "attack.csv").read_text() == (work / "whole" / "attack.csv").read_text()
 
 
+def certificates(work):
+    """Radii are those of margins and of a constant that is 1; no attack succeeds within one; what is printed is in the files."""
+    if "--net certified" not in succeed("info"):
+        print("skipped: no certified network is compiled in")
+        sys.exit(77)
+    model = work / "model" / "model.safetensors"
+    succeed("train", "--net", "certified", "--depth", "2", "--optimiser", "adamw", "--lr", ".002", "--weight-decay", "0",
+            "--epochs", "2", "--batch", "32", "--threads", "2", "--out", work / "model")
+    limit = 40
+    base = ["certify", "--checkpoint", model, "--limit", limit]
+    output = succeed(*base, "--threads", 1, "--out", work / "one")
+    rows, summary = lines_of(work / "one" / "certify.csv"), json.loads((work / "one" / "summary.json").read_text())
+    assert len(rows) == 3 * limit, len(rows)
+    assert "Proved: same label for every image of the scalar within r, by the network" in output, output
+    assert summary["certificate"] == "certify" and summary["claim"] == "same_label" and summary["why_not_more"] == "", summary
+    assert summary["refused"] == 0 and summary["other_labels_in_float"] == 0, summary
+
+    # The layers are 1-Lipschitz, or the mean of n pixels, 1 / sqrt(n); the head has unit rows.
+    constants = [layer["lipschitz"] for layer in summary["layers"]]
+    assert all(0 < c < 1 + 1e-9 for c in constants[:-1]) and abs(constants[-1]) > 1, summary["layers"]
+    before = 1
+    for constant in constants[:-1]:
+        before *= constant
+    (_, (classes, inputs), raw), = [t for name, t in tensors_of(work / "model").items() if name.endswith(".W")]
+    assert classes == 10
+    weights = [struct.unpack_from(f"<{inputs}f", raw, 4 * inputs * i) for i in range(10)]
+    unit = [[w / sum(v * v for v in row) ** .5 for w in row] for row in weights]
+    pixels = test_pixels()[:limit * 64]
+    write_safetensors(work / "in", {"images": ("F32", [limit, 1, 8, 8], struct.pack(f"<{len(pixels)}f", *pixels))})
+    succeed("predict", "--checkpoint", model, "--input", work / "in", "--output", work / "logits")
+    raw = read_safetensors(work / "logits")[0]["logits"][2]
+    labels = (DIGITS / "digits-labels-idx1-ubyte").read_bytes()[8:][-360:][:limit]
+    for i in range(limit):
+        row, = {(r["label"], r["radius"], r["radius_in_real_arithmetic"], r["target"]) for r in rows if r["image"] == str(i)}
+        y = struct.unpack_from("<10f", raw, 40 * i)
+        label = y.index(max(y))
+        assert int(row[0]) == label and int(row[3]) == labels[i], (i, row)
+        expected = min((y[label] - y[j]) / before / sum((a - b) ** 2 for a, b in zip(unit[label], unit[j])) ** .5
+                       for j in range(10) if j != label)
+        radius, real = float(row[1]), float(row[2])
+        assert abs(radius - expected) <= 1e-4 * expected + 1e-5 and radius <= real <= radius + 1e-8, (i, radius, real, expected)
+
+    # Files agree with themselves, and certificates with attacks.
+    steps = [36 / 255, 72 / 255, 108 / 255]
+    assert [line["epsilon"] for line in summary["rows"]] == steps
+    for line, epsilon in zip(summary["rows"], steps):
+        mine = [row for row in rows if float(row["epsilon"]) == epsilon]
+        right = [row for row in mine if row["label"] == row["target"]]
+        for row in mine:
+            assert row["claim"] == "same_label" and 0 < float(row["distance"]) <= epsilon * (1 + 1e-9), row
+            assert (row["certified"] == "1") == (row in right and float(row["radius"]) >= epsilon), row
+            assert float(row["radius"]) < float(row["distance"]) or row["attacked_label"] == row["label"], row
+        counts = [len(right), sum(row["certified"] == "1" for row in mine), sum(row["attacked_label"] == row["target"] for row in right)]
+        assert [line[key] for key in ("clean_accuracy", "certified", "attacked")] == [c / limit for c in counts], (line, counts)
+        assert counts[1] <= counts[2] <= counts[0] and counts[0] > limit / 4, counts
+        assert f"{round(255 * epsilon)}/255" in output and f"{100 * counts[1] / limit:.2f}" in output, output
+    assert summary["rows"][0]["certified"] > 0 and summary["rows"][2]["attacked"] < summary["rows"][2]["clean_accuracy"], summary
+    in_a_shell(summary["command"].replace(str(work / "one"), str(work / "two")), work)  # with all threads
+    assert lines_of(work / "two" / "certify.csv") == rows
+
+    # No attack, stronger ones; a network of which nothing is proved; what is no model, or no option.
+    succeed(*base, "--attack", "none", "--epsilon", "1/4", "--out", work / "none")
+    quarter = lines_of(work / "none" / "certify.csv")
+    assert {(row["epsilon"], row["attacked_label"], row["distance"]) for row in quarter} == {("0.25", "", "")}
+    assert [row["radius"] for row in quarter] == [row["radius"] for row in rows if row["epsilon"] == rows[0]["epsilon"]]
+    succeed("certify", "--checkpoint", model, "--limit", 20, "--attack", "apgd", "--epsilon", ".3")
+    output = succeed("certify", "--checkpoint", trained_twin(work / "twin"), "--limit", limit, "--out", work / "plain")
+    plain = json.loads((work / "plain" / "summary.json").read_text())
+    if plain["claim"] == "none":
+        assert "No certificate: " in output and plain["why_not_more"] in output and plain["rows"][0]["certified"] is None, output
+        assert {(row["radius"], row["certified"]) for row in lines_of(work / "plain" / "certify.csv")} == {("", "")}
+    assert 0 < plain["rows"][2]["attacked"] < plain["rows"][0]["clean_accuracy"], plain
+    assert "Table 3" in succeed("table", "--results", work)
+    for arguments, text in [(["--epsilon", "0"], "--epsilon: 0 is no list of numbers"), (["--epsilon", "1/0"], "--epsilon"),
+                            (["--epsilon", "36/"], "--epsilon"), (["--epsilon", "1,-1"], "--epsilon"),
+                            (["--attack", "fgsm"], "--attack"), (["--limit", "-1"], "--limit")]:
+        status, output = run(*base, *arguments)
+        assert status == 2 and text in output, (arguments, status, output)
+    raw = model.read_bytes()
+    tensors, metadata = read_safetensors(model)
+    name = next(name for name in tensors if name.endswith("W"))
+    dtype, shape, numbers = tensors[name]
+    for changed, text in [({**tensors, name: (dtype, shape, struct.pack("<f", float("nan")) + numbers[4:])}, f"an entry of {name} is nan"),
+                          ({key: t for key, t in tensors.items() if key != name}, name)]:
+        write_safetensors(work / "damaged", changed, metadata)
+        status, output = run("certify", "--checkpoint", work / "damaged", "--limit", 5, "--out", work / "nothing")
+        assert status == 1 and text in output and not (work / "nothing").exists(), (status, output)
+    (work / "damaged").write_bytes(raw[:-3])
+    status, output = run("certify", "--checkpoint", work / "damaged", "--limit", 5)
+    assert status == 1 and "damaged" in output, (status, output)
+
+
 def on_a_device(work):
     """A run with --device cuda is one on the CPU but for rounding. Few images: an emulator of a device takes long."""
     status, output = run("train", *TWIN[:-6], "--epochs", "0", "--device", "cuda", "--out", work / "none")

@@ -196,7 +196,9 @@ TEST_CASE("runs: of a row, those of the protocol with the most epochs, one a see
   CHECK(best_runs(runs, row, true).size() == 2);
 }
 
-TEST_CASE("runs: summaries of attacks and of noise are no runs; theirs are the means over seeds and models") {
+TEST_CASE(
+    "runs: summaries of attacks, of noise and of certificates are no runs; theirs are the means over seeds "
+    "and models") {
   TemporaryFolder const folder("perturbed");
   auto const attacked = [](char const* seed, double changed, char const* units = "pixels") {
     return Json::parse(
@@ -216,6 +218,7 @@ TEST_CASE("runs: summaries of attacks and of noise are no runs; theirs are the m
       {"energy": "raw", "rho": 0.1, "clipped": 0, "images": 9, "changed": 0.25, "accuracy": 0.5},
       {"energy": "raw", "rho": 0.1, "clipped": 1, "images": 9, "changed": 0.125, "accuracy": 0.5}]})");
   write_text(folder / "e" / "summary.json", summary());
+  write_text(folder / "f" / "summary.json", R"({"certificate": "certify", "net": "certified"})");
   CHECK(read_runs(folder.path()).all.size() == 1);
   auto const all = read_perturbed(folder.path());
   REQUIRE(all.size() == 4);
