@@ -65,8 +65,8 @@ HostMatrix<double> host_in_double(B& backend, Matrix<B> const& A) {
 ///
 /// Requires  what `freed` does, and the same order of layers: for (D, d, lambda, alpha, beta) there stand
 ///           (W, c, W~, h, b), for any other the same role and shape, else ShapeError that names the first
-///           which differs; `to` is then what it was. A ConvolutionalDictionary of more than a pixel is refused:
-///           its codes are of whole images, and no such pair tends to them.
+///           which differs; `to` is then what it was. A ConvolutionalDictionary of more than a pixel is
+///           refused: its codes are of whole images, and no such pair tends to them.
 /// Cost      both sets of parameters pass through host memory.
 /// Tested    tests/network/start_from_dictionary_test.cpp
 template <Backend From, class FromTheta, Backend To, class ToTheta>
