@@ -263,6 +263,7 @@ TEST_CASE_TEMPLATE("APGD refuses what cannot be", B, BACKENDS) {
   refuses([](auto& o) { o.region.epsilon = -1; }, "apgd: epsilon = -1, must be > 0 and finite");
   refuses([](auto& o) { o.steps = 0; }, "apgd: steps = 0, must be >= 1");
   refuses([](auto& o) { o.restarts = 0; }, "apgd: restarts = 0, must be >= 1");
+  refuses([](auto& o) { o.first_image = -1; }, "apgd: first_image = -1, must be >= 0");
   refuses([](auto& o) { o.rho = 0; }, "apgd: rho = 0, must be in (0, 1]");
   refuses([](auto& o) { o.momentum = limits::nan<double>; }, "apgd: momentum = nan, must be in (0, 1]");
 }
