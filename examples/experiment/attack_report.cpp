@@ -56,6 +56,7 @@ UniversalOptions universal_options(AttackSettings const& s, double xi, std::uint
                    .steps = s.steps};
   options.seed = seed;
   options.as_published = s.as_published;
+  if (s.as_published) options.passes.reset();
   return options;
 }
 
