@@ -146,13 +146,13 @@ class ApgdRun {
       auto const was_fooled = fooled_;
       score();
       std::vector<bool> const gained = took(was_fooled);
-      keep(gained, x_, images), keep(gained, g_, best_g_);
+      keep(gained, x_, images, g_, best_g_);
       if (checked == checkpoints.size() || step != checkpoints[checked]) continue;
       int const since = checkpoints[checked] - (checked == 0 ? 0 : checkpoints[checked - 1]);
       std::vector<bool> halved(labels.size());
       for (std::size_t j = 0; j < labels.size(); ++j)
         halved[j] = !fooled_[j] && rules_[j].halve(since, options_.rho);
-      keep(halved, images, x_), keep(halved, best_g_, g_);
+      keep(halved, images, x_, best_g_, g_);
       ++checked;
     }
     return fooled_;
@@ -203,10 +203,13 @@ class ApgdRun {
     return gained;
   }
 
-  /// to_j <- from_j for the chosen.
-  void keep(std::vector<bool> const& chosen, Matrix<B> const& from, Matrix<B>& to) {
+  /// The points, and their gradients, of the chosen.
+  void keep(std::vector<bool> const& chosen, Matrix<B> const& from, Matrix<B>& to, Matrix<B> const& g_from,
+            Matrix<B>& g_to) {
+    if (std::find(chosen.begin(), chosen.end(), true) == chosen.end()) return;
     auto const there = to_device(b_, row([&](std::size_t j) { return chosen[j] ? Scalar(1) : Scalar(0); }));
     each(b_.lane(), CopyChosen(), View<B>(to), ConstView<B>(from), PerColumn{ConstView<B>(there)});
+    each(b_.lane(), CopyChosen(), View<B>(g_to), ConstView<B>(g_from), PerColumn{ConstView<B>(there)});
   }
 
   M& map_;
