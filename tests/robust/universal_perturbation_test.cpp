@@ -75,8 +75,13 @@ TEST_CASE_TEMPLATE("a universal perturbation finds the planted direction, and no
     double w_1 = 0;
     for (Index i = 0; i < p.w.rows(); ++i) w_1 += std::abs(p.w(i, 0));
     double const xi = norm == AttackNorm::l2 ? 1.1 : 1.6 / w_1;  // the farthest image is 1, or 1 / w_1, away
-    UniversalOptions const options{
-        .norm = norm, .xi = xi, .delta = .01, .passes = 40, .inner = {.classes = 2, .steps = 10}};
+    // In l_inf v is cut off, so that by a small overshoot it would but come near the farthest plane.
+    double const overshoot = norm == AttackNorm::l2 ? .02 : 1;
+    UniversalOptions const options{.norm = norm,
+                                   .xi = xi,
+                                   .delta = .01,
+                                   .passes = 40,
+                                   .inner = {.classes = 2, .overshoot = overshoot, .steps = 10}};
     UniversalState<Scalar> state;
     auto const status = universal_perturbation(map, x, options, state, [&](UniversalState<Scalar> const& s) {
       CHECK(length(norm, s.v) <= xi);
