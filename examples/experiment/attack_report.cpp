@@ -20,7 +20,7 @@ std::string formatted(char const* format, double number) {
 
 std::string list_text(std::vector<double> const& numbers, char const* format) {
   std::string text;
-  for (double const number : numbers) text += (text.empty() ? "" : " ") + formatted(format, number);
+  for (double const number : numbers) text += message(text.empty() ? "" : " ", formatted(format, number));
   return text;
 }
 
@@ -56,6 +56,7 @@ UniversalOptions universal_options(AttackSettings const& s, double xi, std::uint
                    .steps = s.steps};
   options.seed = seed;
   options.as_published = s.as_published;
+  if (s.as_published) options.passes.reset();
   return options;
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 std::string list_text(std::vector<double> const& numbers) {
   std::string text;
-  for (double const number : numbers) text += (text.empty() ? "" : " ") + number_text(number);
+  for (double const number : numbers) text += message(text.empty() ? "" : " ", number_text(number));
   return text;
 }
 

@@ -52,7 +52,7 @@ Count counted(std::vector<int> const& labels, std::vector<int> const& before, st
 template <class Number>
 std::string list_of(std::vector<Number> const& numbers) {
   std::string text;
-  for (Number const number : numbers) text += (text.empty() ? "" : ",") + number_text(number);
+  for (Number const number : numbers) text += message(text.empty() ? "" : ",", number_text(number));
   return text;
 }
 

@@ -23,7 +23,7 @@ CLI::Validator list_in_range(std::string const& option) {
 /// "0.01,0.03", however they were typed.
 std::string canonical_text(std::vector<double> const& numbers) {
   std::string text;
-  for (double const number : numbers) text += (text.empty() ? "" : ",") + number_text(number);
+  for (double const number : numbers) text += message(text.empty() ? "" : ",", number_text(number));
   return text;
 }
 

@@ -186,6 +186,31 @@ TEST_CASE_TEMPLATE("APGD of a linear map crosses the plane at 1.005 of the dista
       }
 }
 
+TEST_CASE_TEMPLATE("APGD does not depend on the unit of scores: times a power of 2 they give the same attack",
+                   Scalar, float, double) {
+  Cpu<Scalar> b;
+  for (AttackLoss const loss : {AttackLoss::cross_entropy, AttackLoss::dlr}) {
+    test::LinearProblem p(20);
+    if (loss == AttackLoss::cross_entropy) {  // of two classes its direction has no unit either
+      p.W = test::normal_matrix<double>(2, p.shape.size(), test::seed(11));
+      p.c = HostMatrix<double>(2, 1);
+    }
+    auto const times = [](HostMatrix<double> m) {
+      for (Index i = 0; i < m.rows() * m.cols(); ++i) m.data()[i] *= 1 << 14;
+      return m;
+    };
+    test::LinearScores map(b, p.shape, p.W, p.c), large(b, p.shape, times(p.W), times(p.c));
+    auto const labels = labels_of(p);
+    for (AttackNorm const norm : norms) {
+      ApgdOptions const options{
+          .region = {norm, norm == AttackNorm::l2 ? .05 : .01}, .steps = 30, .loss = loss};
+      auto const found = apgd(map, p.images(b), labels, options);
+      CHECK(found.robust_accuracy() > .5);  // those that are not fooled go all the way
+      CHECK(apgd(large, p.images(b), labels, options).x == found.x);
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("APGD: restarts take those that are left; batches change nothing; what is wrong stays", B,
                    BACKENDS) {
   using Scalar = typename B::Scalar;
@@ -238,6 +263,7 @@ TEST_CASE_TEMPLATE("APGD refuses what cannot be", B, BACKENDS) {
   refuses([](auto& o) { o.region.epsilon = -1; }, "apgd: epsilon = -1, must be > 0 and finite");
   refuses([](auto& o) { o.steps = 0; }, "apgd: steps = 0, must be >= 1");
   refuses([](auto& o) { o.restarts = 0; }, "apgd: restarts = 0, must be >= 1");
+  refuses([](auto& o) { o.first_image = -1; }, "apgd: first_image = -1, must be >= 0");
   refuses([](auto& o) { o.rho = 0; }, "apgd: rho = 0, must be in (0, 1]");
   refuses([](auto& o) { o.momentum = limits::nan<double>; }, "apgd: momentum = nan, must be in (0, 1]");
 }

@@ -384,6 +384,38 @@ TEST_CASE("(R6) a Certifier is of the arithmetic that it was made with, and refu
   check_throws_with<DomainError>([&] { narrower(b, x, 1.); }, "TF32");
 }
 
+namespace {
+
+/// Cpu<double> that counts the eigenvalues that are asked for: CodeStack's work.
+struct Counting : Cpu<double> {
+  int eigenvalues = 0;
+};
+std::vector<double> symmetric_eigenvalues(Counting& backend, ConstView<Cpu<double>> A) {
+  ++backend.eigenvalues;
+  return symmetric_eigenvalues(static_cast<Cpu<double>&>(backend), A);
+}
+
+}  // namespace
+
+TEST_CASE("(L5) (R6) constants are found once: images cost no eigenvalues, refused ones neither") {
+  Counting b;
+  using Net = Bind<Stack<Picky, Dictionary<3, Exact>, Dense<2>>, Shape{2}, Counting>;
+  Net const net;
+  auto const theta = random_parameters(b, net, seed(2850), .5);
+  auto const once = [&] {
+    auto const before = b.eigenvalues;
+    Certifier<Net> const certifier(b, net, theta);
+    return std::pair{certifier, b.eigenvalues - before};
+  };
+  auto const [certifier, in_constructor] = once();
+  CHECK(in_constructor > 0);
+  int const made = b.eigenvalues;
+  auto const c = certifier(b, to_device(b, normal_matrix<double>(2, 9, seed(2851))), 1.);
+  CHECK(std::count(c.label.begin(), c.label.end(), -1) > 0);
+  CHECK(std::count(c.label.begin(), c.label.end(), -1) < 9);
+  CHECK(b.eigenvalues == made);
+}
+
 TEST_CASE("(R4) (R5) a coarse layer: its deviation, times the constants behind it, keeps attacks outside") {
   using B = Cpu<double>;
   B b;

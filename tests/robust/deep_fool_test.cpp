@@ -165,19 +165,77 @@ TEST_CASE_TEMPLATE("DeepFool leaves alone what has no label, and what no gradien
   CHECK(deep_fool(moves, x, {.classes = 3}).images[0].fooled_label == 2);
 }
 
+TEST_CASE_TEMPLATE("DeepFool looks at all classes of a map that has fewer than are asked for", Scalar, float,
+                   double) {
+  Cpu<Scalar> b;
+  test::LinearProblem const p(6);
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  CHECK(deep_fool(map, p.images(b), {}).v == deep_fool(map, p.images(b), {.classes = 5}).v);
+  CHECK(map.pullbacks == 8);
+}
+
+/// A map whose gradient at one image is scaled, so that no number is as far as its boundary or scores
+/// beyond it are not finite.
+template <Backend B>
+struct Vanishing : test::LinearScores<B> {
+  using Base = test::LinearScores<B>;
+  using Scalar = typename B::Scalar;
+  using Base::Base;
+  void pullback(ConstView<B> y_bar, View<B> x_bar) {
+    Base::pullback(y_bar, x_bar);
+    Index const sites = this->input().sites();
+    if (x_bar.cols() <= image * sites) return;
+    each(this->backend().lane(), formula::Scale<Scalar>{factor}, x_bar.middle_cols(image * sites, sites));
+  }
+  Index image = 1;
+  Scalar factor = 1;
+};
+
+TEST_CASE_TEMPLATE("DeepFool: an image whose gradient all but vanishes leaves alone, and v is finite", Scalar,
+                   float, double) {
+  Cpu<Scalar> b;
+  test::LinearProblem const p(3);
+  auto const x = p.images(b);
+  for (AttackNorm const norm : {AttackNorm::l2, AttackNorm::l_inf})
+    // beyond half of all numbers; nearer, where scores overflow, before the last step and at it
+    for (auto const& [share, steps] : {std::pair{.55, 9}, std::pair{.45, 9}, std::pair{.45, 1}}) {
+      Vanishing<Cpu<Scalar>> map(b, p.shape, p.W, p.c);
+      DeepFoolOptions const options{.norm = norm, .classes = 5, .steps = steps};
+      auto const usual = deep_fool(map, x, options);
+      double const length = norm == AttackNorm::l2 ? usual.images[1].l2 : usual.images[1].l_inf;
+      map.factor = static_cast<Scalar>(length / (share * static_cast<double>(limits::largest<Scalar>)));
+      auto const found = deep_fool(map, x, options);
+      for (Index j = 0; j < 3; ++j)
+        for (Index i = 0; i < 12; ++i) CHECK(found.v(i, j) == (j == 1 ? Scalar(0) : usual.v(i, j)));
+      CHECK((found.images[1].l2 == 0 && found.images[1].steps == (share < .5)));
+      CHECK((found.images[0].changed() && !found.images[1].changed() && found.images[2].changed()));
+    }
+}
+
+TEST_CASE_TEMPLATE("DeepFool refuses a gradient that is not finite, with the image", Scalar, float, double) {
+  Cpu<Scalar> b;
+  test::LinearProblem const p(3);
+  Vanishing<Cpu<Scalar>> map(b, p.shape, p.W, p.c);
+  map.factor = limits::nan<Scalar>;
+  for (AttackNorm const norm : {AttackNorm::l2, AttackNorm::l_inf})
+    CHECK_THROWS_WITH_AS(deep_fool(map, p.images(b), {.norm = norm, .first_image = 30}),
+                         "deep_fool: the gradient at image 31 is not finite", DomainError);
+}
+
 TEST_CASE_TEMPLATE("DeepFool refuses what it cannot do", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
   test::LinearProblem const p(3);
   test::LinearScores map(b, p.shape, p.W, p.c);
   auto const x = p.images(b);
-  CHECK_THROWS_WITH_AS(deep_fool(map, x, {.classes = 6}), "deep_fool: 6 classes, the map has 5", DomainError);
   CHECK_THROWS_WITH_AS(deep_fool(map, x, {.classes = 1}), "deep_fool: classes = 1, must be >= 2",
                        DomainError);
   CHECK_THROWS_WITH_AS(deep_fool(map, x, {.classes = 5, .overshoot = -.1}),
                        "deep_fool: overshoot = -0.1, must be >= 0", DomainError);
   CHECK_THROWS_AS(deep_fool(map, x, {.classes = 5, .overshoot = limits::nan<double>}), DomainError);
   CHECK_THROWS_AS(deep_fool(map, x, {.classes = 5, .steps = -1}), DomainError);
+  CHECK_THROWS_WITH_AS(deep_fool(map, x, {.first_image = -1}), "deep_fool: first_image = -1, must be >= 0",
+                       DomainError);
   CHECK_THROWS_AS(deep_fool(map, ConstView<B>(x).middle_cols(0, 3), {.classes = 5}), ShapeError);
   auto spoilt = to_host(b, ConstView<B>(x));
   spoilt(1, 2 * p.shape.sites()) = limits::nan<Scalar>;

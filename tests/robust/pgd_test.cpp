@@ -229,8 +229,122 @@ TEST_CASE_TEMPLATE("attacks refuse what cannot be", B, BACKENDS) {
   W(2, 2) = limits::infinity<double>;
   test::LinearScores infinite(b, p.shape, W, p.c);
   CHECK_THROWS_WITH_AS(fgsm(infinite, x, labels, region),
-                       "predicted_labels: the score of class 2 of image 0 is inf, must be finite",
+                       "fgsm: the score of class 2 of image 0 is inf, must be finite", DomainError);
+  CHECK_THROWS_WITH_AS(fgsm(infinite, x, labels, region, AttackLoss::cross_entropy, 40),
+                       "fgsm: the score of class 2 of image 40 is inf, must be finite", DomainError);
+  refuses([](auto& o) { o.first_image = -1; }, "pgd: first_image = -1, must be >= 0");
+  if (std::is_same_v<Scalar, float>)
+    refuses([](auto& o) { o.region.range = PixelRange{.1, std::nextafter(.1, 1.)}; },
+            "pgd: the range [0.1, 0.1] is empty");
+}
+
+/// A map whose gradient is not finite at one image, though scores are.
+template <Backend B>
+struct Spoilt : test::LinearScores<B> {
+  using Base = test::LinearScores<B>;
+  using Scalar = typename B::Scalar;
+  Spoilt(B& b, test::LinearProblem const& p, Index place, double value)
+      : Base(b, p.shape, p.W, p.c), image(place), entry(static_cast<Scalar>(value)) {}
+  void pullback(ConstView<B> y_bar, View<B> x_bar) {
+    Base::pullback(y_bar, x_bar);
+    auto there = to_host(this->backend(), ConstView<B>(x_bar));
+    there(1, this->input().sites() * image) = entry;
+    copy_entries(this->backend().lane(), ConstView<B>(to_device(this->backend(), there)), x_bar);
+  }
+  Index image;
+  Scalar entry;
+};
+
+TEST_CASE_TEMPLATE("attacks refuse a gradient that is not finite, with the image", Scalar, float, double) {
+  using B = Cpu<Scalar>;
+  B b;
+  test::LinearProblem const p(4);
+  auto const x = p.images(b);
+  auto labels = labels_of(p);
+  for (double const value : {limits::nan<double>, limits::infinity<double>})
+    for (AttackNorm const norm : norms) {
+      Spoilt<B> map(b, p, 2, value);
+      AttackRegion const region{norm, .01};
+      CHECK_THROWS_WITH_AS(fgsm(map, x, labels, region), "fgsm: the gradient at image 2 is not finite",
+                           DomainError);
+      PgdOptions options{.region = region, .step = .01, .steps = 1, .first_image = 7};
+      CHECK_THROWS_WITH_AS(pgd(map, x, labels, options), "pgd: the gradient at image 9 is not finite",
+                           DomainError);
+      labels[2] = (labels[2] + 1) % 5;  // an image that stays has no need of it
+      CHECK(pgd(map, x, labels, options).images[2].l2 == 0);
+      labels[2] = labels_of(p)[2];
+      test::LinearScores plain(b, p.shape, p.W, p.c);
+      options.step = 1e300, options.region.range.reset();  // infinite in float
+      if (norm == AttackNorm::l2 && std::is_same_v<Scalar, float>)
+        CHECK_THROWS_WITH_AS(pgd(plain, x, labels, options), "pgd: image 7 is not finite when attacked",
+                             DomainError);
+      else
+        for (auto const& image : pgd(plain, x, labels, options).images) CHECK(std::isfinite(image.l2));
+    }
+}
+
+TEST_CASE_TEMPLATE("a range that a float does not have is kept in double, and the result may be attacked",
+                   Scalar, float, double) {
+  Cpu<Scalar> b;
+  test::LinearProblem const p(8);
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  auto const labels = labels_of(p);
+  AttackRegion const region{AttackNorm::l_inf, .7, PixelRange{.12, .8}};
+  auto const x = to_device(b, host_matrix<Scalar>(3, 32, [&](Index i, Index j) {
+                             return static_cast<Scalar>(std::min(.79, p.x(i + 3 * (j % 4), j / 4)));
+                           }));
+  auto const found = fgsm(map, x, labels, region);
+  double low = 1, high = 0;
+  for (Index l = 0; l < 96; ++l) {
+    low = std::min(low, double(found.x.data()[l]));
+    high = std::max(high, double(found.x.data()[l]));
+  }
+  CHECK(low >= .12);
+  CHECK(high <= .8);
+  CHECK(std::abs(low - .12) <= double(test::tolerance<Scalar>(1, 1)));
+  CHECK(std::abs(high - .8) <= double(test::tolerance<Scalar>(1, 1)));
+  CHECK_NOTHROW(fgsm(map, to_device(b, found.x), labels, region));
+}
+
+TEST_CASE_TEMPLATE("random starts of neighbours differ however large their numbers are", Scalar, float,
+                   double) {
+  Cpu<Scalar> b;
+  test::LinearProblem const p(1);
+  test::LinearScores map(b, p.shape, HostMatrix<double>(5, 12), p.c);
+  auto const x = test::in_memory_of(b, HostMatrix<double>(3, 32, .5));  // eight times one image
+  PgdOptions options{.region = {AttackNorm::l_inf, .1},
+                     .step = 1,
+                     .steps = 0,
+                     .random_start = true,
+                     .stop_when_fooled = false};
+  for (Index const first : {Index{0}, (Index{1} << 24) - 4, (Index{1} << 25) + 1, (Index{1} << 40) + 3}) {
+    options.first_image = first;
+    auto const found = pgd(map, x, std::vector<int>(8, 0), options);
+    for (Index j = 1; j < 8; ++j) {
+      double difference = 0;
+      for (Index i = 0; i < 12; ++i)
+        difference += std::abs(double(found.x(i % 3, i / 3 + 4 * j) - found.x(i % 3, i / 3 + 4 * j - 4)));
+      CHECK(difference > .1);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("attacks refuse dlr of two classes, and a radius that is 0 in their precision", Scalar,
+                   float, double) {
+  Cpu<Scalar> b;
+  TwoClasses const p;
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  auto labels = labels_of(p);
+  for (int& label : labels) label = 1 - label;  // none gets as far as a loss
+  PgdOptions options{.region = {AttackNorm::l_inf, .1}, .step = .1, .steps = 1, .loss = AttackLoss::dlr};
+  CHECK_THROWS_WITH_AS(pgd(map, p.images(b), labels, options), "pgd: 2 classes, must be 3 at least",
                        DomainError);
+  options.loss = AttackLoss::cross_entropy, options.region.epsilon = 1e-50;
+  if (std::is_same_v<Scalar, float>)
+    CHECK_THROWS_WITH_AS(pgd(map, p.images(b), labels, options),
+                         "pgd: epsilon = 1e-50 is 0 or infinite in this precision", DomainError);
+  else
+    CHECK_NOTHROW(pgd(map, p.images(b), labels, options));
 }
 
 }  // namespace detrame

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detrame/network/stack.hpp"
 #include "detrame/network/zoo/certified_net.hpp"
+#include "detrame/network/zoo/deep_dictionary.hpp"
+#include "detrame/network/zoo/plain_net.hpp"
+#include "detrame/network/zoo/res_net.hpp"
 #include "detrame/robust/certify.hpp"
 #include "detrame/robust/double_twin.hpp"
 #include "detrame/robust/network_scores.hpp"
@@ -14,6 +17,37 @@ namespace {
 
 template <Index k, Index K, class... Choices>
 using OneUpdate = ReflectedConvolutionalDictionary<k, K, Unrolled<Gershgorin, Unroll<1>>, Choices...>;
+
+/// Whether each layer of a network has a Guarantee, which a merge of branches could lose in silence.
+template <class L>
+consteval bool guaranteed() {
+  if constexpr (requires { L::shapes.size(); })
+    return []<std::size_t... i>(std::index_sequence<i...>) {
+      return (guaranteed<std::remove_cvref_t<decltype(leaf<i>(std::declval<L>().layers))>>() && ...);
+    }(std::make_index_sequence<L::shapes.size() - 1>());
+  else if constexpr (requires(L layer) { layer.branch; })
+    return guaranteed<decltype(L::branch)>();
+  else if constexpr (requires(L layer) { layer.layer; })
+    return guaranteed<decltype(L::layer)>();
+  else
+    return requires { sizeof(typename detail::GuaranteeOf<L>::type); };
+}
+struct Nobodys {
+  static constexpr Shape output(Shape in) { return in; }
+  template <Shape in, Backend B>
+  struct Layer : Bind<ReLU, in, B> {
+    using FromRecipe = Nobodys;
+  };
+};
+
+static_assert(guaranteed<Narrow<CertifiedNet2<4>, Shape{1, 8, 8}>>());
+static_assert(guaranteed<Narrow<CertifiedNet3<12>, Shape{3, 16, 16}>>());
+static_assert(guaranteed<Narrow<PlainNet3<DeTraMe<3>>, Shape{3, 32, 32}>>());
+static_assert(guaranteed<Narrow<ResNet<DeTraMe<3>, 8>, Shape{3, 32, 32}>>());
+static_assert(guaranteed<Narrow<DeepDictionary3<ExactCodes>, Shape{1, 8, 8}>>());
+static_assert(guaranteed<Narrow<DeepDictionary3<FreedCodes<3>>, Shape{1, 8, 8}>>());
+static_assert(guaranteed<Narrow<DeepDictionary3<ConvolutionalCodes>, Shape{1, 8, 8}>>());
+static_assert(!guaranteed<Narrow<Stack<Dense<3>, Repeat<2, Residual<Nobodys>>>, Shape{3}>>());
 
 }  // namespace
 
@@ -63,6 +97,21 @@ TEST_CASE("(L6) a step that is too long is seen by the share that the certificat
   Window const apart{6, 6, 3, 3, 0};
   double const norm = window_norm(cpu, in_memory_of(cpu, D_T), apart);
   CHECK(detail::share_of_step(cpu, D_T, one, apart) == doctest::Approx(norm * norm / 2));
+}
+
+TEST_CASE("(R3) exact reflected codes are charged what the judge of their layer lets pass") {
+  Cpu<double> cpu;
+  auto const relative = [&]<class R>(R) {
+    Wide<R, Shape{64, 2, 2}> const layer;
+    auto theta = layer.parameters(cpu);
+    theta.D = in_memory_of(cpu, HostMatrix<double>(64, 64, 1.5));  // tr D^T D = |D|^2, so that judges compare
+    theta.alpha = in_memory_of(cpu, HostMatrix<double>(1, 1, 1.));
+    return deviation(cpu, layer, theta).value().relative;
+  };
+  double const columns = relative(ReflectedDictionary<64, Exact>()),
+               images = relative(ReflectedConvolutionalDictionary<64, 1, Exact, Stride<1>>());
+  INFO(columns, " ", images);
+  CHECK(images > 1.5 * columns);  // 233 roundings for 136
 }
 
 TEST_CASE(

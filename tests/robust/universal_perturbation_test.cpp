@@ -75,8 +75,13 @@ TEST_CASE_TEMPLATE("a universal perturbation finds the planted direction, and no
     double w_1 = 0;
     for (Index i = 0; i < p.w.rows(); ++i) w_1 += std::abs(p.w(i, 0));
     double const xi = norm == AttackNorm::l2 ? 1.1 : 1.6 / w_1;  // the farthest image is 1, or 1 / w_1, away
-    UniversalOptions const options{
-        .norm = norm, .xi = xi, .delta = .01, .passes = 40, .inner = {.classes = 2, .steps = 10}};
+    // In l_inf v is cut off, so that by a small overshoot it would but come near the farthest plane.
+    double const overshoot = norm == AttackNorm::l2 ? .02 : 1;
+    UniversalOptions const options{.norm = norm,
+                                   .xi = xi,
+                                   .delta = .01,
+                                   .passes = 40,
+                                   .inner = {.classes = 2, .overshoot = overshoot, .steps = 10}};
     UniversalState<Scalar> state;
     auto const status = universal_perturbation(map, x, options, state, [&](UniversalState<Scalar> const& s) {
       CHECK(length(norm, s.v) <= xi);
@@ -190,6 +195,10 @@ TEST_CASE_TEMPLATE(
   test::LinearScores map(b, p.shape, p.W, p.c);
   auto const x = p.images(b);
   p.options.as_published = true;
+  UniversalState<Scalar> bounded;  // a bound that is given is kept
+  CHECK(universal_perturbation(map, x, p.options, bounded) == UniversalStatus::passes_done);
+  CHECK(bounded.done.size() == 4);
+  p.options.passes.reset();
   UniversalState<Scalar> state;
   auto const status = universal_perturbation(
       map, x, p.options, state, [&](UniversalState<Scalar> const& s) { return s.done.size() < 7; });
@@ -277,6 +286,61 @@ TEST_CASE_TEMPLATE("predicted labels: in batches, under v, within a box; rates",
   CHECK_THROWS_AS(predicted_labels(map, x, HostMatrix<Scalar>(3, 1)), ShapeError);
 }
 
+TEST_CASE_TEMPLATE("a universal perturbation of no images ends at once, as published too", Scalar, float,
+                   double) {
+  Cpu<Scalar> b;
+  Five p;
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  p.options.passes.reset();
+  for (bool const as_published : {false, true}) {
+    p.options.as_published = as_published;
+    UniversalState<Scalar> state;
+    CHECK(universal_perturbation(map, ConstView<Cpu<Scalar>>(p.images(b)).middle_cols(0, 0), p.options,
+                                 state) == UniversalStatus::stalled);
+    CHECK(state.done.empty());
+  }
+}
+
+TEST_CASE_TEMPLATE("a universal perturbation refuses a state of other images, or of another radius", Scalar,
+                   float, double) {
+  using B = Cpu<Scalar>;
+  B b;
+  Five const p;
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  auto const x = p.images(b);
+  UniversalState<Scalar> stopped;
+  universal_perturbation(map, x, p.options, stopped,
+                         [](UniversalState<Scalar> const& s) { return s.done.empty() || s.position < 15; });
+  REQUIRE(stopped.position == 15);
+  auto state = stopped;
+  CHECK_THROWS_AS(universal_perturbation(map, ConstView<B>(x).middle_cols(0, 40), p.options, state),
+                  ShapeError);
+  state.moved_at = 16;
+  CHECK_THROWS_AS(universal_perturbation(map, x, p.options, state), ShapeError);
+  state = stopped, state.best = HostMatrix<Scalar>(3, 1);
+  CHECK_THROWS_AS(universal_perturbation(map, x, p.options, state), ShapeError);
+  state = stopped;
+  auto options = p.options;
+  options.xi = .01;
+  CHECK_THROWS_AS(universal_perturbation(map, x, options, state), DomainError);
+  CHECK(state.v == stopped.v);
+}
+
+TEST_CASE_TEMPLATE("a universal perturbation's errors name the image, not its place in a window", Scalar,
+                   float, double) {
+  using B = Cpu<Scalar>;
+  B b;
+  Five p;
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  auto x = to_host(b, ConstView<B>(p.images(b)));
+  x(1, 4 * 17) = limits::nan<Scalar>;
+  p.options.inner.first_image = 100;
+  UniversalState<Scalar> state;
+  CHECK_THROWS_WITH_AS(universal_perturbation(map, to_device(b, x), p.options, state),
+                       "universal_perturbation: the score of class 0 of image 117 is nan, must be finite",
+                       DomainError);
+}
+
 TEST_CASE_TEMPLATE("a universal perturbation refuses what cannot be", B, BACKENDS) {
   using Scalar = typename B::Scalar;
   B b;
@@ -296,7 +360,6 @@ TEST_CASE_TEMPLATE("a universal perturbation refuses what cannot be", B, BACKEND
   refuses([](auto& o) { o.delta = 0; }, "universal_perturbation: delta = 0, must be in (0, 1)");
   refuses([](auto& o) { o.passes = -1; }, "universal_perturbation: passes = -1, must be >= 0");
   refuses([](auto& o) { o.ahead = 0; }, "universal_perturbation: ahead = 0, must be >= 1");
-  refuses([](auto& o) { o.inner.classes = 10; }, "universal_perturbation: 10 classes, the map has 5");
   state.v = HostMatrix<Scalar>(3, 1);
   CHECK_THROWS_AS(universal_perturbation(map, x, p.options, state), ShapeError);
 }

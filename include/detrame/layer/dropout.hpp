@@ -101,6 +101,7 @@ struct Dropout {
     /// The map is linear, with a diagonal matrix: it is its own adjoint.
     static void mask(B& backend, Draw draw, ConstView<B> x, View<B> y) {
       each_chunk(backend, Batch{x.cols()}, 2 * in.channels, [=](auto& lane, Columns chunk) {
+        if (rate_in(draw) == 0) return each(lane, formula::Assign(), columns(y, chunk), columns(x, chunk));
         formula::Dropout<Scalar> const f{draw.random(), draw.first_sample * in.sites() + chunk.first,
                                          in.channels, static_cast<Scalar>(rate_in(draw))};
         each_indexed(lane, f, columns(y, chunk), columns(x, chunk));

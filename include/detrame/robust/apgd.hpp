@@ -19,6 +19,7 @@ struct ApgdOptions {
     region.check("apgd");
     require_at_least("apgd", "steps", steps, 1);
     require_at_least("apgd", "restarts", restarts, 1);
+    require_at_least("apgd", "first_image", first_image, Index{0});
     for (auto const& [name, value] : {std::pair{"rho", rho}, std::pair{"momentum", momentum}})
       if (!(value > 0 && value <= 1))
         throw DomainError(message("apgd: ", name, " = ", value, ", must be in (0, 1]"));
@@ -42,7 +43,10 @@ inline std::vector<int> apgd_checkpoints(int steps) {
 }
 
 /// The step of an image in APGD. It is halved at a checkpoint where less than the share rho of steps since
-/// the one before gained, or where neither the step nor the largest loss has changed since.
+/// the one before gained, or where neither the step nor the largest loss has changed since. A step gains
+/// where its loss is larger than that of the step before. For the first after a return to the best point
+/// that is the point which was left, as in the published program; algorithm 1, read to the letter, has the
+/// best one.
 ///
 /// Tested    tests/robust/apgd_test.cpp
 struct ApgdStepRule {
@@ -123,7 +127,8 @@ class ApgdRun {
     fooled_.assign(labels.size(), false);
     Matrix<B> const x_0 = images;
     AttackBall<Scalar> const ball(options_.region);
-    auto const number = to_device(b_, row([&](std::size_t j) { return static_cast<Scalar>(numbers_[j]); }));
+    auto const number = to_device(
+        b_, image_numbers<Scalar>(n, [&](Index j) { return numbers_[static_cast<std::size_t>(j)]; }));
     x_ = before_ = next_ = g_ = best_g_ = x_0;
     each_column(b_, n, 0, RandomStart<Scalar>{ball, seed}, ConstView<B>(x_0), ConstView<B>(number),
                 View<B>(x_));
@@ -141,13 +146,13 @@ class ApgdRun {
       auto const was_fooled = fooled_;
       score();
       std::vector<bool> const gained = took(was_fooled);
-      keep(gained, x_, images), keep(gained, g_, best_g_);
+      keep(gained, x_, images, g_, best_g_);
       if (checked == checkpoints.size() || step != checkpoints[checked]) continue;
       int const since = checkpoints[checked] - (checked == 0 ? 0 : checkpoints[checked - 1]);
       std::vector<bool> halved(labels.size());
       for (std::size_t j = 0; j < labels.size(); ++j)
         halved[j] = !fooled_[j] && rules_[j].halve(since, options_.rho);
-      keep(halved, images, x_), keep(halved, best_g_, g_);
+      keep(halved, images, x_, best_g_, g_);
       ++checked;
     }
     return fooled_;
@@ -176,6 +181,10 @@ class ApgdRun {
     if (all_fooled()) return;
     auto const there = to_device(b_, y_bar);
     map_.pullback(ConstView<B>(there), as_images(map_.input(), View<B>(g_)));
+    require_finite_gradients("apgd", b_, ConstView<B>(g_), [&](Index j) {
+      auto const l = static_cast<std::size_t>(j);
+      return fooled_[l] ? -1 : numbers_[l];
+    });
   }
 
   void move(Matrix<B> const& x_0, AttackBall<Scalar> const& ball, Scalar a) {
@@ -194,10 +203,13 @@ class ApgdRun {
     return gained;
   }
 
-  /// to_j <- from_j for the chosen.
-  void keep(std::vector<bool> const& chosen, Matrix<B> const& from, Matrix<B>& to) {
+  /// The points, and their gradients, of the chosen.
+  void keep(std::vector<bool> const& chosen, Matrix<B> const& from, Matrix<B>& to, Matrix<B> const& g_from,
+            Matrix<B>& g_to) {
+    if (std::find(chosen.begin(), chosen.end(), true) == chosen.end()) return;
     auto const there = to_device(b_, row([&](std::size_t j) { return chosen[j] ? Scalar(1) : Scalar(0); }));
     each(b_.lane(), CopyChosen(), View<B>(to), ConstView<B>(from), PerColumn{ConstView<B>(there)});
+    each(b_.lane(), CopyChosen(), View<B>(g_to), ConstView<B>(g_from), PerColumn{ConstView<B>(there)});
   }
 
   M& map_;
@@ -237,9 +249,9 @@ AttackResult<ScalarOf<M>> apgd(M& map, Input<typename M::Backend> x, std::span<i
   Shape const shape = map.input();
   options.check();
   auto const pixels = to_host(b, ConstView<B>(x));
-  detail::require_attackable("apgd", shape, options.region, pixels, labels, options.first_image,
+  detail::require_attackable("apgd", shape, options.region, options.loss, pixels, labels, options.first_image,
                              map.classes());
-  auto const clean = predicted_labels(map, x);
+  auto const clean = detail::predicted_labels_from("apgd", map, ConstView<B>(x), options.first_image);
   auto attacked = pixels;
   std::vector<Index> left;
   for (std::size_t j = 0; j < labels.size(); ++j)
@@ -269,7 +281,8 @@ AttackResult<ScalarOf<M>> apgd(M& map, Input<typename M::Backend> x, std::span<i
     }
     left = std::move(still);
   }
-  return detail::judged(map, options.region, pixels, std::move(attacked), labels, clean);
+  return detail::judged("apgd", map, options.region, pixels, std::move(attacked), labels, clean,
+                        options.first_image);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

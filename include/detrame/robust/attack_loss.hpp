@@ -16,13 +16,16 @@ enum class AttackLoss {
   dlr  ///< -(y_label - max_i y_i) / (y_1st - y_3rd), i not the label, 1st and 3rd the largest scores
 };
 
-/// The loss of the scores in column j, in double, and a positive multiple of its gradient.
+/// A number that grows with the loss of the scores in column j, in double, and a positive multiple of the
+/// loss's gradient.
 ///
-///   cross-entropy  y_bar_i = exp(y_i - m), m the largest score but the label's; y_bar_label = -sum_i y_bar_i
-///   dlr            y_bar = (y_1st - y_3rd) times the gradient
+///   cross-entropy  t = log sum_i exp(y_i - y_label), i not the label: log(exp(loss) - 1)
+///                  y_bar_i = exp(y_i - m), m the largest score but the label's; y_bar_label = -sum_i y_bar_i
+///   dlr            the loss;  y_bar = (y_1st - y_3rd) times the gradient
 ///
-/// As attacks use directions alone, that of cross-entropy is given without the factor that makes it 0 of a
-/// label which is sure, in float from a margin of 17 on where it is computed as softmax - 1.
+/// Attacks compare losses and use directions alone. So cross-entropy is given in a form that no margin makes
+/// 0, where the loss is from 745 on, and its gradient without the factor that is 0 of a label which is sure,
+/// in float from a margin of 17 on where it is computed as softmax - 1.
 ///
 /// Requires  label a class; at least two classes, three for dlr, else DomainError.
 /// Ensures   largest |y_bar_i| between 1 and the number of classes for cross-entropy. Where the three largest
@@ -52,7 +55,7 @@ double attack_loss(AttackLoss loss, HostMatrix<Scalar> const& y, Index j, int la
       sum += p;
     }
     y_bar(label, j) = static_cast<Scalar>(-sum);
-    return gap > 0 ? gap + std::log(std::exp(-gap) + sum) : std::log1p(std::exp(gap) * sum);
+    return gap + std::log(sum);
   }
 
   Index order[3] = {-1, -1, -1};

@@ -32,7 +32,7 @@ double norm_in_double(AttackNorm norm, Index n, Entry const& entry) {
 ///
 /// Requires  x and x_0 finite, radius >= 0.
 /// Ensures   entries stay between those of x_0 and x; where x was within the radius they stay.
-/// Tested    tests/robust/attack_norm_test.cpp
+/// Tested    tests/robust/perturbation_norms_test.cpp
 template <class Scalar>
 void keep_within(AttackNorm norm, double radius, Index n, Scalar const* x_0, Scalar* x) {
   auto const difference = [&](Index i) { return static_cast<double>(x[i]) - static_cast<double>(x_0[i]); };

@@ -60,8 +60,8 @@ struct AttackBall {
   explicit AttackBall(AttackRegion const& region)
       : norm(region.norm),
         radius(static_cast<Scalar>(region.epsilon)),
-        low(region.range ? static_cast<Scalar>(region.range->low) : -limits::infinity<Scalar>),
-        high(region.range ? static_cast<Scalar>(region.range->high) : limits::infinity<Scalar>) {}
+        low(region.range ? region.range->lowest<Scalar>() : -limits::infinity<Scalar>),
+        high(region.range ? region.range->highest<Scalar>() : limits::infinity<Scalar>) {}
 
   /// z <- the nearest point of the ball around x, then of the range.
   template <class Team>
@@ -92,9 +92,20 @@ struct AttackBall {
   }
 };
 
-/// z_j <- a random point of the region around x_j, a function of the number of its image and of the seed;
-/// z_j stays where that is negative. In l_inf uniform, in l2
-/// in a random direction at a distance epsilon u^(1/n), u uniform; then within the range.
+/// The numbers of images in two rows, in units of 2^24 and what is left: each is one that a float has.
+/// Negative ones stay negative.
+template <class Scalar, class Number>
+HostMatrix<Scalar> image_numbers(Index n, Number const& number) {
+  constexpr Index unit = Index{1} << 24;
+  return host_matrix<Scalar>(2, n, [&](Index i, Index j) {
+    Index const k = number(j);
+    return static_cast<Scalar>(k < 0 ? Index{-1} : i == 0 ? k / unit : k % unit);
+  });
+}
+
+/// z_j <- a random point of the region around x_j, a function of the number of its image (image_numbers) and
+/// of the seed; z_j stays where that is negative. In l_inf uniform, in l2 in a random direction at a distance
+/// epsilon u^(1/n), u uniform; then within the range.
 template <class Scalar>
 struct RandomStart {
   AttackBall<Scalar> ball;
@@ -104,7 +115,8 @@ struct RandomStart {
                                       MatrixView<Scalar const> image, MatrixView<Scalar> z) const {
     if (image(0, j) < Scalar(0)) return;
     Index const n = x.rows();
-    Random const random(seed, static_cast<std::uint64_t>(image(0, j)));
+    Random const random(
+        seed, (static_cast<std::uint64_t>(image(0, j)) << 24) + static_cast<std::uint64_t>(image(1, j)));
     Scalar const* const x_j = &x(0, j);
     Scalar* const z_j = &z(0, j);
     auto const place = [](Index i) { return static_cast<std::uint64_t>(i); };
@@ -123,12 +135,18 @@ struct RandomStart {
   }
 };
 
-/// Refuses an image outside of the range, and labels that are not one a image.
+/// Refuses what no Scalar can attack, an image outside of the range, and labels that are not one an image.
 template <class Scalar>
-void require_attackable(char const* who, Shape const& shape, AttackRegion const& region,
+void require_attackable(char const* who, Shape const& shape, AttackRegion const& region, AttackLoss loss,
                         HostMatrix<Scalar> const& x, std::span<int const> labels, Index first,
                         Index classes) {
   region.check(who);
+  if (region.range) region.range->check<Scalar>(who);
+  if (static_cast<Scalar>(region.epsilon) == Scalar(0) ||
+      region.epsilon > static_cast<double>(limits::largest<Scalar>))
+    throw DomainError(message(who, ": epsilon = ", region.epsilon, " is 0 or infinite in this precision"));
+  if (Index const least = loss == AttackLoss::dlr ? 3 : 2; classes < least)
+    throw DomainError(message(who, ": ", classes, " classes, must be ", least, " at least"));
   Index const n = samples(who, shape, x);
   if (static_cast<Index>(labels.size()) != n)
     throw ShapeError(message(who, ": ", labels.size(), " labels, ", n, " images"));
@@ -146,22 +164,35 @@ void require_attackable(char const* who, Shape const& shape, AttackRegion const&
   }
 }
 
-/// What became of images x whose attacked ones are z: moved into the region to the last bit, then judged.
+/// predicted_labels by whom it is asked, of images from that number on.
 template <ScoreMap M>
-AttackResult<ScalarOf<M>> judged(M& map, AttackRegion const& region, HostMatrix<ScalarOf<M>> const& x,
-                                 HostMatrix<ScalarOf<M>> z, std::span<int const> labels,
-                                 std::span<int const> clean_labels) {
+std::vector<int> predicted_labels_from(char const* who, M& map, ConstView<typename M::Backend> images,
+                                       Index first) {
+  return labels_by(who, map, images, {}, {}, 256, NumberedFrom{first});
+}
+
+/// What became of images x whose attacked ones are z: moved into the region to the last bit, then judged.
+/// The first has the number `first`. Refuses attacked images that are not finite.
+template <ScoreMap M>
+AttackResult<ScalarOf<M>> judged(char const* who, M& map, AttackRegion const& region,
+                                 HostMatrix<ScalarOf<M>> const& x, HostMatrix<ScalarOf<M>> z,
+                                 std::span<int const> labels, std::span<int const> clean_labels,
+                                 Index first) {
   Index const size = map.input().size();
   AttackResult<ScalarOf<M>> result{std::move(z), {}};
   for (std::size_t j = 0; j < labels.size(); ++j) {
     auto const* const from = x.data() + static_cast<Index>(j) * size;
     auto* const to = result.x.data() + static_cast<Index>(j) * size;
+    if (!std::all_of(to, to + size, [](auto entry) { return std::isfinite(entry); }))
+      throw DomainError(
+          message(who, ": image ", first + static_cast<Index>(j), " is not finite when attacked"));
     keep_within(region.norm, region.epsilon, size, from, to);
     auto const moved = [&](Index i) { return static_cast<double>(to[i]) - static_cast<double>(from[i]); };
     result.images.push_back({labels[j], clean_labels[j], -1, norm_in_double(AttackNorm::l2, size, moved),
                              norm_in_double(AttackNorm::l_inf, size, moved)});
   }
-  auto const fooled = predicted_labels(map, to_device(map.backend(), result.x));
+  auto const there = to_device(map.backend(), result.x);
+  auto const fooled = predicted_labels_from(who, map, ConstView<typename M::Backend>(there), first);
   for (std::size_t j = 0; j < labels.size(); ++j) result.images[j].fooled_label = fooled[j];
   return result;
 }

@@ -15,16 +15,16 @@ namespace detrame::inline DETRAME_ABI {
 
 struct DeepFoolOptions {
   AttackNorm norm = AttackNorm::l2;
-  Index classes = 10;  ///< that are looked at: the label, and those of the largest other scores
+  Index classes = 10;  ///< that are looked at, at most: the label, and those of the largest other scores
   double overshoot = .02;
   int steps = 50;         ///< at most
   Index first_image = 0;  ///< the number of the first image, for errors
 
-  void check(char const* who, Index outputs) const {
+  void check(char const* who) const {
     require_at_least(who, "classes", classes, Index{2});
-    if (classes > outputs) throw DomainError(message(who, ": ", classes, " classes, the map has ", outputs));
     require_at_least(who, "overshoot", overshoot, 0.);
     require_at_least(who, "steps", steps, 0);
+    require_at_least(who, "first_image", first_image, Index{0});
   }
 };
 
@@ -88,28 +88,35 @@ class DeepFool {
   using Scores = HostMatrix<Scalar>;
 
  public:
-  DeepFool(M& map, DeepFoolOptions const& options) : map_(map), options_(options), b_(map.backend()) {}
+  DeepFool(M& map, DeepFoolOptions const& options) : map_(map), options_(options), b_(map.backend()) {
+    options_.classes = std::min(options.classes, map.classes());
+  }
 
-  DeepFoolResult<Scalar> operator()(ConstView<B> images) {
+  /// The first image has that number, for errors.
+  DeepFoolResult<Scalar> operator()(ConstView<B> images, Index first_image) {
+    first_image_ = first_image;
     Index const n = samples("deep_fool", shape_, images), size = shape_.size();
     resize(b_, x_, size, n), resize(b_, z_, size, n);
     copy_entries(b_.lane(), images, View<B>(x_));
     copy_entries(b_.lane(), images, View<B>(z_));
     r_ = zeros(b_, size, n);
-    Scores const first = predicted();
+    Scores const first =
+        predicted_scores("deep_fool", map_, as_images(shape_, ConstView<B>(z_)), NumberedFrom{first_image_});
     labels_ = unique_largest(first);
     choose_classes(first);
-    steps_.assign(labels_.size(), 0);
+    steps_.assign(labels_.size(), 0), reach_.assign(labels_.size(), 0.);
     active_.clear();
     for (Index j = 0; j < n; ++j)
       if (labels_[at(j)] >= 0) active_.push_back(j);
 
     for (int step = 0; step < options_.steps && !active_.empty(); ++step) {
       Scores scores = scores_of_active();
-      if (step > 0 && drop_fooled(scores)) {
+      if (step > 0 && drop_done(scores)) {
         if (active_.empty()) break;
         scores = scores_of_active();  // pullback is of what the map scored last
       }
+      for (Index place = 0; place < count(); ++place)
+        require_finite("deep_fool", scores, place, first_image_ + active_[at(place)]);
       move(scores, gradients());
     }
     return result();
@@ -121,10 +128,6 @@ class DeepFool {
   Index rivals() const { return options_.classes - 1; }
   /// The k-th of the classes that the image at a place of `active_` is measured against; k = 0: its own.
   Index class_at(Index k, Index place) const { return classes_[at(active_[at(place)])][at(k)]; }
-
-  Scores predicted() {
-    return predicted_scores("deep_fool", map_, as_images(shape_, ConstView<B>(z_)), options_.first_image);
-  }
 
   void choose_classes(Scores const& y) {
     classes_.resize(labels_.size());
@@ -139,18 +142,33 @@ class DeepFool {
   Scores scores_of_active() {
     resize(b_, moving_, shape_.size(), count());
     gather_columns(b_.lane(), ConstView<B>(z_), std::span<Index const>(active_), View<B>(moving_));
-    auto scores = to_host(b_, map_.scores(as_images(shape_, ConstView<B>(moving_))));
-    for (Index place = 0; place < count(); ++place)
-      require_finite("deep_fool", scores, place, options_.first_image + active_[at(place)]);
-    return scores;
+    return to_host(b_, map_.scores(as_images(shape_, ConstView<B>(moving_))));
   }
 
-  /// Whether an image had another label, and is active no more.
-  bool drop_fooled(Scores const& scores) {
+  static bool finite(Scores const& scores, Index column) {
+    for (Index i = 0; i < scores.rows(); ++i)
+      if (!std::isfinite(scores(i, column))) return false;
+    return true;
+  }
+
+  /// Image j as it was.
+  void put_back(Index j) {
+    copy_entries(b_.lane(), ConstView<B>(x_).middle_cols(j, 1), View<B>(z_).middle_cols(j, 1));
+    copy_entries(b_.lane(), ConstView<B>(zeros(b_, shape_.size(), 1)), View<B>(r_).middle_cols(j, 1));
+  }
+
+  /// Whether an image had another label, or went where scores are not finite and was put back: it is active
+  /// no more.
+  bool drop_done(Scores const& scores) {
     auto const labels = unique_largest(scores);
     std::vector<Index> kept;
-    for (std::size_t place = 0; place < labels.size(); ++place)
-      if (Index const j = active_[place]; labels[place] == labels_[at(j)]) kept.push_back(j);
+    for (Index place = 0; place < count(); ++place) {
+      Index const j = active_[at(place)];
+      if (!finite(scores, place))
+        put_back(j);
+      else if (labels[at(place)] == labels_[at(j)])
+        kept.push_back(j);
+    }
     active_.swap(kept);
     return active_.size() < kept.size();
   }
@@ -165,6 +183,8 @@ class DeepFool {
       auto const there = to_device(b_, y_bar);
       map_.pullback(ConstView<B>(there), as_images(shape_, View<B>(G_).middle_cols(k * n, n)));
     }
+    require_finite_gradients("deep_fool", b_, ConstView<B>(G_),
+                             [&](Index column) { return first_image_ + active_[at(column % n)]; });
     Matrix<B> norms;
     resize(b_, norms, 1, rivals() * n);
     each_column(b_, rivals() * n, 0, DualNorm<Scalar>{options_.norm}, ConstView<B>(G_), View<B>(norms));
@@ -172,7 +192,7 @@ class DeepFool {
   }
 
   /// Every active image steps to the nearest boundary of the map as it is linearised there. One that no
-  /// gradient moves is active no more.
+  /// gradient moves is active no more, nor one whose boundary is farther than numbers are.
   void move(Scores const& scores, Scores const& norms) {
     Index const n = count();
     Scores how(4, n);
@@ -185,12 +205,15 @@ class DeepFool {
         double const gap = static_cast<double>(scores(class_at(k + 1, p), p)) -
                            static_cast<double>(scores(class_at(0, p), p));
         double const distance = std::abs(gap) / static_cast<double>(norm);
-        if (!(distance < nearest)) continue;  // nor where there is no gradient, or one that is not finite
+        if (!(distance < nearest)) continue;  // nor where there is no gradient
         nearest = distance;
         how(0, to) = static_cast<Scalar>(active_[at(p)]), how(1, to) = static_cast<Scalar>(k * n + p);
-        how(2, to) = norm, how(3, to) = static_cast<Scalar>(distance);
+        how(2, to) = norm;
+        how(3, to) = static_cast<Scalar>(std::min(distance, static_cast<double>(limits::largest<Scalar>)));
       }
-      if (!(nearest < limits::infinity<double>)) continue;
+      double& reach = reach_[at(active_[at(p)])];
+      reach += (1 + options_.overshoot) * nearest;
+      if (!(reach < static_cast<double>(limits::largest<Scalar>) / 2)) continue;
       moved.push_back(active_[at(p)]);
       ++steps_[at(active_[at(p)])];
     }
@@ -202,7 +225,16 @@ class DeepFool {
   }
 
   DeepFoolResult<Scalar> result() {
-    auto const fooled = unique_largest(predicted());
+    auto const z_there = [&] { return as_images(shape_, ConstView<B>(z_)); };
+    Matrix<B> y;
+    resize(b_, y, map_.classes(), x_.cols());
+    map_.predict(z_there(), y);
+    Scores last = to_host(b_, ConstView<B>(y));
+    bool back = false;
+    for (Index j = 0; j < last.cols(); ++j)
+      if (!finite(last, j)) put_back(j), back = true;
+    if (back) last = predicted_scores("deep_fool", map_, z_there(), NumberedFrom{first_image_});
+    auto const fooled = unique_largest(last);
     Scores const x = to_host(b_, ConstView<B>(x_)), z = to_host(b_, ConstView<B>(z_));
     DeepFoolResult<Scalar> result{to_host(b_, ConstView<B>(r_)), {}};
     Scores& v = result.v;
@@ -221,7 +253,9 @@ class DeepFool {
   DeepFoolOptions options_;
   B& b_;
   Shape shape_ = map_.input();
+  Index first_image_ = 0;
   std::vector<int> labels_, steps_;
+  std::vector<double> reach_;  ///< the way that an image has gone
   std::vector<std::vector<Index>> classes_;
   std::vector<Index> active_;
   Matrix<B> x_, z_, r_, moving_, G_;
@@ -235,22 +269,25 @@ class DeepFool {
 ///   r_t+1 = r_t + |f_k| / |w_k|_2 (w_k / |w_k|_2)     l2: k the class in which |f_k| / |w_k|_2 is least
 ///   r_t+1 = r_t + |f_k| / |w_k|_1 sign(w_k)           l_inf: |f_k| / |w_k|_1
 ///
-/// until the label changes, at most `steps` times. The classes k are those of the largest scores at x.
+/// until the label changes, at most `steps` times. The classes k are those of the largest scores at x. An
+/// image whose next step is farther than half of what a Scalar has stays where it is, and one that came
+/// where scores are not finite is put back: neither changes the others.
 ///
 /// Shapes    x: channels x (sites n)
-/// Requires  2 <= classes <= the map's, overshoot, steps >= 0, else DomainError; scores that are finite, else
-///           DomainError with the image.
+/// Requires  classes >= 2, overshoot, steps, first_image >= 0, else DomainError; scores of x and gradients
+///           that are finite, else DomainError with the image.
 /// Ensures   (1) of a linear map with all its classes v is 1 + overshoot times the least perturbation that
 ///               reaches another class, up to rounding; (2) what changed is judged by predict; (3) an image
-///               has the same v whatever stands beside it. Nothing is clipped.
-/// Cost      a step takes a pullback a class but the label, and a forward, two where images are done.
+///               has the same v whatever stands beside it; (4) v is finite. Nothing is clipped.
+/// Cost      a step takes a pullback a class but the label, and a forward, two where images are done. Memory:
+///           the gradients of all classes but the label of all images.
 /// Source    arXiv 1511.04599, algorithm 2; no absolute term is added to the distance, and the overshoot is
 ///           one of the sum, not of each step.
 /// Tested    tests/robust/deep_fool_test.cpp
 template <ScoreMap M>
 DeepFoolResult<ScalarOf<M>> deep_fool(M& map, Input<typename M::Backend> x, DeepFoolOptions const& options) {
-  options.check("deep_fool", map.classes());
-  return detail::DeepFool<M>(map, options)(x);
+  options.check("deep_fool");
+  return detail::DeepFool<M>(map, options)(x, options.first_image);
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -44,7 +44,7 @@ struct CodeBounds {
         n * 2 / s * length_from_above(d.rows(), [&](Index i) { return std::max(-d(i, 0) - lambda, 0.); }));
     exact = {1 / (2 * std::sqrt(s)), at_zero};
     q = above(1.125 * static_cast<double>(t.roundings) * eps / s);
-    determined = q * t.of_u + eps < .5;
+    determined = q * t.of_u + eps < .5 && static_cast<double>(t.roundings) * eps <= 1. / 16;  // for 1.125
     if (!determined) return;
     error = (1 / (1 - q * t.of_u - eps)) * (q * (t.of_u * exact + Affine{t.of_x, rest}) + eps * exact);
     error.offset += n * std::sqrt(static_cast<double>(d.rows())) * lost<Scalar>();

@@ -46,11 +46,11 @@ std::vector<double> image_energies(Shape const& shape, HostMatrix<Scalar> const&
 ///   rho energy_j / size
 ///
 /// Shapes    x, z: channels x (sites n); energies: n, |x_j|^2 or another (image_energies)
-/// Requires  rho >= 0 and finite, energies >= 0 and finite, else DomainError; as many energies as images,
-///           else ShapeError.
+/// Requires  rho >= 0 and finite, energies >= 0 and finite, first_image >= 0, else DomainError; as many
+///           energies as images, else ShapeError.
 /// Ensures   v_j is a function of (seed, first_image + j) and its variance: batches give what the whole does.
 ///           Nothing is clipped.
-/// Tested    tests/robust/gaussian_noise_test.cpp
+/// Tested    tests/robust/perturbation_norms_test.cpp
 template <Backend B>
 Matrix<B> gaussian_noise(B& backend, Shape const& shape, Input<B> x, std::span<double const> energies,
                          double rho, std::uint64_t seed, Index first_image = 0) {
@@ -60,13 +60,14 @@ Matrix<B> gaussian_noise(B& backend, Shape const& shape, Input<B> x, std::span<d
   if (static_cast<Index>(energies.size()) != n)
     throw ShapeError(message("gaussian_noise: ", energies.size(), " energies, ", n, " images"));
   require_at_least("gaussian_noise", "rho", rho, 0.);
+  require_at_least("gaussian_noise", "first_image", first_image, Index{0});
   if (std::isinf(rho)) throw DomainError("gaussian_noise: rho = inf, must be finite");
   HostMatrix<Scalar> sigma(1, n);
   for (Index j = 0; j < n; ++j) {
     double const energy = energies[static_cast<std::size_t>(j)];
     if (!(energy >= 0) || std::isinf(energy))
-      throw DomainError(
-          message("gaussian_noise: the energy of image ", j, " is ", energy, ", must be >= 0 and finite"));
+      throw DomainError(message("gaussian_noise: the energy of image ", first_image + j, " is ", energy,
+                                ", must be >= 0 and finite"));
     sigma(0, j) = static_cast<Scalar>(std::sqrt(rho * energy / static_cast<double>(shape.size())));
   }
   Matrix<B> z;

@@ -60,7 +60,8 @@ struct Guarantee<Patches<K, Choices...>> : detail::Moved {
   template <class L>
   static Certified<double> lipschitz(typename L::Backend&, L const&, typename L::Parameters const&) {
     constexpr Window w = L::window;
-    return static_cast<double>((w.kernel + w.stride - 1) / w.stride);
+    constexpr Index each_way = (w.kernel + w.stride - 1) / w.stride;
+    return static_cast<double>(each_way);
   }
 };
 

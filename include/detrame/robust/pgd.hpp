@@ -20,6 +20,7 @@ struct PgdOptions {
     region.check(who);
     detail::require_positive(who, "step", step);
     require_at_least(who, "steps", steps, 0);
+    require_at_least(who, "first_image", first_image, Index{0});
   }
 };
 
@@ -49,24 +50,25 @@ AttackResult<ScalarOf<M>> pgd(char const* who, M& map, ConstView<typename M::Bac
   Shape const shape = map.input();
   options.check(who);
   auto const pixels = to_host(b, images);
-  require_attackable(who, shape, options.region, pixels, labels, options.first_image, map.classes());
-  auto const clean = predicted_labels(map, images);
+  require_attackable(who, shape, options.region, options.loss, pixels, labels, options.first_image,
+                     map.classes());
+  auto const clean = predicted_labels_from(who, map, images, options.first_image);
   auto const n = static_cast<Index>(labels.size());
   Matrix<B> x, g;
   resize(b, x, shape.size(), n), resize(b, g, shape.size(), n);
   copy_entries(b.lane(), images, View<B>(x));
   Matrix<B> z = x;
 
-  HostMatrix<Scalar> going(1, n, Scalar(1)), number(1, n);
+  HostMatrix<Scalar> going(1, n, Scalar(1));
   for (Index j = 0; j < n; ++j) {
     auto const l = static_cast<std::size_t>(j);
     if (options.stop_when_fooled && clean[l] != labels[l]) going(0, j) = 0;
-    number(0, j) = going(0, j) == Scalar(1) ? static_cast<Scalar>(options.first_image + j) : Scalar(-1);
   }
+  auto const number = [&](Index j) { return going(0, j) == Scalar(0) ? -1 : options.first_image + j; };
   AttackBall<Scalar> const ball(options.region);
   if (options.random_start)
     each_column(b, n, 0, RandomStart<Scalar>{ball, options.seed}, ConstView<B>(x),
-                ConstView<B>(to_device(b, number)), View<B>(z));
+                ConstView<B>(to_device(b, image_numbers<Scalar>(n, number))), View<B>(z));
 
   for (int step = 0; step < options.steps; ++step) {
     auto const y = to_host(b, map.scores(as_images(shape, ConstView<B>(z))));
@@ -84,11 +86,12 @@ AttackResult<ScalarOf<M>> pgd(char const* who, M& map, ConstView<typename M::Bac
     if (!any) break;
     auto const y_bar_there = to_device(b, y_bar), going_there = to_device(b, going);
     map.pullback(ConstView<B>(y_bar_there), as_images(shape, View<B>(g)));
+    require_finite_gradients(who, b, ConstView<B>(g), number);
     each_column(b, n, 0, PgdStep<Scalar>{ball, static_cast<Scalar>(options.step)}, ConstView<B>(x),
                 ConstView<B>(g), ConstView<B>(going_there), View<B>(z));
   }
   auto attacked = to_host(b, as_images(shape, ConstView<B>(z)));
-  return judged(map, options.region, pixels, std::move(attacked), labels, clean);
+  return judged(who, map, options.region, pixels, std::move(attacked), labels, clean, options.first_image);
 }
 
 }  // namespace detail
@@ -99,11 +102,13 @@ AttackResult<ScalarOf<M>> pgd(char const* who, M& map, ConstView<typename M::Bac
 ///   direction(g) = g / |g|_2 in l2, sign(g) in l_inf;  proj: on the ball around x, then on the range
 ///
 /// Shapes    x: channels x (sites n); labels: n, what the images are
-/// Requires  epsilon, step > 0 and finite, steps >= 0, images within the range, labels that are classes, a
-///           class more for dlr than for cross-entropy, else DomainError; a label an image, else ShapeError;
-///           scores that are finite, else DomainError with the image.
-/// Ensures   (1) norms in double are at most epsilon, and entries within the range; (2) an image is attacked
-///           the same way whatever stands beside it, and where batches begin; (3) labels are by predict.
+/// Requires  epsilon, step > 0 and finite, and epsilon in the precision of the map too, steps, first_image
+///           >= 0, images within the range, labels that are classes, two classes, three for dlr, else
+///           DomainError; a label an image, else ShapeError; scores and gradients that are finite, else
+///           DomainError with the image.
+/// Ensures   (1) entries are finite, norms in double at most epsilon, entries in double within the range;
+///           (2) an image is attacked the same way, up to rounding of scores, whatever stands beside it, and
+///           where batches begin; (3) labels are by predict.
 /// Cost      a step: a forward and a pullback of all images
 /// Source    arXiv 1706.06083
 /// Tested    tests/robust/pgd_test.cpp
@@ -122,10 +127,15 @@ AttackResult<ScalarOf<M>> pgd(M& map, Input<typename M::Backend> x, std::span<in
 /// Tested    tests/robust/pgd_test.cpp
 template <ScoreMap M>
 AttackResult<ScalarOf<M>> fgsm(M& map, Input<typename M::Backend> x, std::span<int const> labels,
-                               AttackRegion const& region, AttackLoss loss = AttackLoss::cross_entropy) {
-  return detail::pgd(
-      "fgsm", map, ConstView<typename M::Backend>(x), labels,
-      {.region = region, .step = region.epsilon, .steps = 1, .loss = loss, .stop_when_fooled = false});
+                               AttackRegion const& region, AttackLoss loss = AttackLoss::cross_entropy,
+                               Index first_image = 0) {
+  return detail::pgd("fgsm", map, ConstView<typename M::Backend>(x), labels,
+                     {.region = region,
+                      .step = region.epsilon,
+                      .steps = 1,
+                      .loss = loss,
+                      .stop_when_fooled = false,
+                      .first_image = first_image});
 }
 
 }  // namespace detrame::inline DETRAME_ABI

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <vector>
@@ -14,6 +15,23 @@ namespace detrame::inline DETRAME_ABI {
 /// Where pixels may lie.
 struct PixelRange {
   double low = 0, high = 1;
+
+  /// The ends of what a Scalar has of the range: low rounded up, high rounded down.
+  template <class Scalar>
+  Scalar lowest() const {
+    auto const v = static_cast<Scalar>(low);
+    return static_cast<double>(v) < low ? std::nextafter(v, limits::infinity<Scalar>) : v;
+  }
+  template <class Scalar>
+  Scalar highest() const {
+    auto const v = static_cast<Scalar>(high);
+    return static_cast<double>(v) > high ? std::nextafter(v, -limits::infinity<Scalar>) : v;
+  }
+  template <class Scalar>
+  void check(char const* who) const {
+    if (!(low < high && lowest<Scalar>() <= highest<Scalar>()))
+      throw DomainError(message(who, ": the range [", low, ", ", high, "] is empty"));
+  }
 };
 
 namespace formula {
@@ -27,23 +45,21 @@ struct ClipPixel {
 
 }  // namespace formula
 
-/// The labels that a map predicts, under one perturbation of all images where there is one: -1 where the
-/// largest score is not unique.
-///
-/// Shapes    x: channels x (sites n). v: size x 1, or empty
-/// Requires  scores that are finite, else DomainError with the image; batch >= 1, else DomainError.
-/// Tested    tests/robust/universal_perturbation_test.cpp
-template <ScoreMap M>
-std::vector<int> predicted_labels(M& map, Input<typename M::Backend> x, HostMatrix<ScalarOf<M>> const& v = {},
-                                  std::optional<PixelRange> clip = {}, Index batch = 256) {
+namespace detail {
+
+/// What predicted_labels says; image j has the number `number(j)` in errors.
+template <ScoreMap M, class Number>
+std::vector<int> labels_by(char const* who, M& map, ConstView<typename M::Backend> images,
+                           HostMatrix<ScalarOf<M>> const& v, std::optional<PixelRange> clip, Index batch,
+                           Number const& number) {
   using B = typename M::Backend;
   using Scalar = typename B::Scalar;
   B& b = map.backend();
   Shape const shape = map.input();
-  ConstView<B> const images = x;
-  Index const n = samples("predicted_labels", shape, images);
-  require_at_least("predicted_labels", "batch", batch, Index{1});
-  if (v.cols() > 0) require_shape("predicted_labels", "v", v, shape.size(), 1);
+  Index const n = samples(who, shape, images);
+  require_at_least(who, "batch", batch, Index{1});
+  if (v.cols() > 0) require_shape(who, "v", v, shape.size(), 1);
+  if (clip) clip->check<Scalar>(who);
   auto const shift = to_device(b, v);
   std::vector<int> labels;
   Matrix<B> z;
@@ -53,18 +69,34 @@ std::vector<int> predicted_labels(M& map, Input<typename M::Backend> x, HostMatr
     copy_entries(b.lane(), images.middle_cols(first * shape.sites(), count * shape.sites()), View<B>(z));
     if (v.cols() > 0) each(b.lane(), formula::Add(), View<B>(z), PerRow{ConstView<B>(shift)});
     if (clip)
-      each(b.lane(),
-           formula::ClipPixel<Scalar>{static_cast<Scalar>(clip->low), static_cast<Scalar>(clip->high)},
-           View<B>(z));
-    auto const some = unique_largest(
-        detail::predicted_scores("predicted_labels", map, detail::as_images(shape, ConstView<B>(z)), first));
+      each(b.lane(), formula::ClipPixel<Scalar>{clip->lowest<Scalar>(), clip->highest<Scalar>()}, View<B>(z));
+    auto const some = unique_largest(predicted_scores(who, map, as_images(shape, ConstView<B>(z)),
+                                                      [&](Index j) { return number(first + j); }));
     labels.insert(labels.end(), some.begin(), some.end());
   }
   return labels;
 }
 
-/// The share of images whose label is another one under the perturbation; without a label none changes. 0 of
-/// none.
+}  // namespace detail
+
+/// The labels that a map predicts, under one perturbation of all images where there is one: -1 where the
+/// largest score is not unique. `first_image` is the number of the first image, for errors.
+///
+/// Shapes    x: channels x (sites n). v: size x 1, or empty
+/// Requires  scores that are finite, else DomainError with the image; batch >= 1 and a range with a number
+///           in it, else DomainError.
+/// Ensures   what is clipped is within the range in double.
+/// Tested    tests/robust/universal_perturbation_test.cpp
+template <ScoreMap M>
+std::vector<int> predicted_labels(M& map, Input<typename M::Backend> x, HostMatrix<ScalarOf<M>> const& v = {},
+                                  std::optional<PixelRange> clip = {}, Index batch = 256,
+                                  Index first_image = 0) {
+  return detail::labels_by("predicted_labels", map, ConstView<typename M::Backend>(x), v, clip, batch,
+                           detail::NumberedFrom{first_image});
+}
+
+/// The share of images whose label is another one under the perturbation, none (-1) included; an image that
+/// has none at first does not change. 0 of none.
 inline double fooling_rate(std::span<int const> labels, std::span<int const> under_v) {
   if (labels.size() != under_v.size())
     throw ShapeError(message("fooling_rate: ", labels.size(), " labels, ", under_v.size(), " under v"));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <type_traits>
 
 #include "detrame/layer/normalised_dense.hpp"
 #include "detrame/layer/paired.hpp"
@@ -167,7 +168,8 @@ struct Guarantee<ReflectedConvolutionalDictionary<k, K, Exact, Choices...>> {
     double const modulus = detail::modulus_from_below(backend, theta);
     if (!(modulus > 0)) return detail::none_for<L>("alpha + beta is not > 0");
     auto const terms = [&] {
-      if constexpr (K == 1)
+      using Code = typename ReflectedConvolutionalDictionary<k, K, Exact, Choices...>::Code;
+      if constexpr (std::is_same_v<Code, Dictionary<k, Exact>>)
         return detail::ColumnTerms(D, modulus);
       else
         return detail::ImageTerms(D, w, modulus);

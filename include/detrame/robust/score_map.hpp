@@ -46,17 +46,48 @@ void require_finite(char const* who, HostMatrix<Scalar> const& scores, Index col
                                 scores(i, column), ", must be finite"));
 }
 
-/// f(x) on the host, by predict. The first image has the number `first`.
-template <ScoreMap M>
+/// Image j of a batch that begins at `first`.
+struct NumberedFrom {
+  Index first;
+  Index operator()(Index j) const { return first + j; }
+};
+
+/// f(x) on the host, by predict. Image j has the number `number(j)`.
+template <ScoreMap M, class Number>
 HostMatrix<ScalarOf<M>> predicted_scores(char const* who, M& map, ConstView<typename M::Backend> x,
-                                         Index first = 0) {
+                                         Number const& number) {
   auto& backend = map.backend();
   Matrix<typename M::Backend> y;
   resize(backend, y, map.classes(), samples(who, map.input(), x));
   map.predict(x, y);
   auto scores = to_host(backend, ConstView<typename M::Backend>(y));
-  for (Index j = 0; j < scores.cols(); ++j) require_finite(who, scores, j, first + j);
+  for (Index j = 0; j < scores.cols(); ++j) require_finite(who, scores, j, number(j));
   return scores;
+}
+
+/// out_j = 0 where all entries of column j are finite, else 1.
+template <class Scalar>
+struct NotFinite {
+  template <class Team>
+  DETRAME_HOST_DEVICE void operator()(Team const& team, Index j, Scalar*, MatrixView<Scalar const> G,
+                                      MatrixView<Scalar> out) const {
+    Scalar const any =
+        team.max(G.rows(), [=](Index i) { return G(i, j) - G(i, j) == Scalar(0) ? Scalar(0) : Scalar(1); });
+    team.once([=] { out(0, j) = any; });
+  }
+};
+
+/// Refuses columns of gradients that are not finite: column j is of the image `number(j)`, where that is not
+/// negative.
+template <Backend B, class Number>
+void require_finite_gradients(char const* who, B& b, ConstView<B> G, Number const& number) {
+  Matrix<B> bad;
+  resize(b, bad, 1, G.cols());
+  each_column(b, G.cols(), 0, NotFinite<typename B::Scalar>(), G, View<B>(bad));
+  auto const there = to_host(b, ConstView<B>(bad));
+  for (Index j = 0; j < there.cols(); ++j)
+    if (there(0, j) != 0 && number(j) >= 0)
+      throw DomainError(message(who, ": the gradient at image ", number(j), " is not finite"));
 }
 
 /// The images of a batch as columns of their own: size x n. Requires x.contiguous().

@@ -11,22 +11,22 @@ struct UniversalOptions {
   AttackNorm norm = AttackNorm::l_inf;
   double xi;                           ///< the radius, in the units of what the map reads
   double delta = .2;                   ///< done where the share 1 - delta is fooled
-  int passes = 10;                     ///< at most
+  std::optional<int> passes;           ///< at most; else 10, and as published without bound
   DeepFoolOptions inner{.steps = 10};  ///< in l2, whatever the norm, as published
   std::uint64_t seed = 0;              ///< of the orders of the passes
-  /// The original's rules: passes without bound; a run of DeepFool counts where it ended before its last but
-  /// one step; the last v is the result. Else a run counts where it changed the label, passes that move
-  /// nothing are the last ones, and the v of the pass that fooled most is the result.
+  /// The original's rules: passes without bound where `passes` has none; a run of DeepFool counts where it
+  /// ended before its last but one step; the last v is the result. Else a run counts where it changed the
+  /// label, passes that move nothing are the last ones, and the v of the pass that fooled most is the result.
   bool as_published = false;
   Index ahead = 64;  ///< images, at most, that are labelled at once while v stays
 
-  void check(Index outputs) const {
+  void check() const {
     detail::require_positive("universal_perturbation", "xi", xi);
     if (!(delta > 0 && delta < 1))
       throw DomainError(message("universal_perturbation: delta = ", delta, ", must be in (0, 1)"));
-    require_at_least("universal_perturbation", "passes", passes, 0);
+    if (passes) require_at_least("universal_perturbation", "passes", *passes, 0);
     require_at_least("universal_perturbation", "ahead", ahead, Index{1});
-    inner.check("universal_perturbation", outputs);
+    inner.check("universal_perturbation");
   }
 };
 
@@ -94,14 +94,35 @@ bool move_within(AttackNorm norm, double xi, HostMatrix<Scalar>& v, HostMatrix<S
   return v != before;
 }
 
-/// How building has ended, if it has.
-inline std::optional<UniversalStatus> ended(UniversalOptions const& options,
+/// How building on so many images has ended, if it has.
+inline std::optional<UniversalStatus> ended(UniversalOptions const& options, Index images,
                                             std::vector<UniversalPass> const& done) {
+  if (images == 0) return UniversalStatus::stalled;
   if (!done.empty() && done.back().rate >= 1 - options.delta) return UniversalStatus::fooled_enough;
-  if (options.as_published) return std::nullopt;
-  if (static_cast<int>(done.size()) >= options.passes) return UniversalStatus::passes_done;
-  if (!done.empty() && done.back().moves == 0) return UniversalStatus::stalled;
+  bool const bounded = options.passes || !options.as_published;
+  if (bounded && static_cast<int>(done.size()) >= options.passes.value_or(10))
+    return UniversalStatus::passes_done;
+  if (!options.as_published && !done.empty() && done.back().moves == 0) return UniversalStatus::stalled;
   return std::nullopt;
+}
+
+/// Refuses a state that is not one of so many images of a size, and of the radius.
+template <class Scalar>
+void require_state(UniversalOptions const& options, UniversalState<Scalar> const& state, Index size,
+                   Index images) {
+  char const* const who = "universal_perturbation";
+  if (state.position < 0 || state.position > images || state.moved_at < 0 || state.moved_at > state.position)
+    throw ShapeError(message(who, ": a state at image ", state.position, ", moved at ", state.moved_at,
+                             ", of ", images, " images"));
+  auto const check = [&](char const* name, HostMatrix<Scalar> const& v) {
+    require_shape(who, name, v, size, 1);
+    double const length = norm_in_double(options.norm, size, [&](Index i) { return v(i, 0); });
+    if (!(length <= options.xi))
+      throw DomainError(
+          message(who, ": a state whose ", name, " has the norm ", length, ", xi is ", options.xi));
+  };
+  check("v", state.v);
+  if (state.best_rate >= 0) check("best", state.best);
 }
 
 /// Images in the order of a pass, and what a map makes of them.
@@ -116,7 +137,7 @@ class UniversalSearch {
       : map_(map),
         images_(images),
         options_(options),
-        labels_(predicted_labels(map, images, {}, {}, options.ahead)),
+        labels_(labels({})),
         order_(labels_.size()),
         deep_fool_(map, options.inner) {}
 
@@ -127,7 +148,9 @@ class UniversalSearch {
     auto const n = static_cast<Index>(order_.size());
     while (state.position < n) {
       UniversalWindow const window(state.moved_at, state.position, options_.ahead, n);
-      auto const under_v = predicted_labels(map_, gathered(window), state.v, {}, options_.ahead);
+      auto const under_v =
+          labels_by("universal_perturbation", map_, gathered(window), state.v, {}, options_.ahead,
+                    [&](Index p) { return number(order_[static_cast<std::size_t>(window.first + p)]); });
       for (bool moved = false; !moved && state.position < window.end;) {
         auto const image = static_cast<std::size_t>(order_[static_cast<std::size_t>(state.position)]);
         int const label = labels_[image];
@@ -143,6 +166,12 @@ class UniversalSearch {
   }
 
  private:
+  Index number(Index image) const { return options_.inner.first_image + image; }
+  /// Of all images under v.
+  std::vector<int> labels(HostMatrix<Scalar> const& v) {
+    return labels_by("universal_perturbation", map_, images_, v, {}, options_.ahead,
+                     NumberedFrom{options_.inner.first_image});
+  }
   /// The images of a window, one after the other.
   ConstView<B> gathered(UniversalWindow const& window) {
     Index const sites = map_.input().sites();
@@ -165,7 +194,8 @@ class UniversalSearch {
         View<B>(under_v_));
     auto const v = to_device(b, state.v);
     each(b.lane(), formula::Add(), View<B>(under_v_), ConstView<B>(v));
-    auto const found = deep_fool_(as_images(shape, ConstView<B>(under_v_)));
+    auto const found = deep_fool_(as_images(shape, ConstView<B>(under_v_)),
+                                  number(order_[static_cast<std::size_t>(state.position)]));
     DeepFoolImage const& image = found.images[0];
     bool const accepted = options_.as_published ? image.steps < options_.inner.steps - 1 : image.changed();
     bool const moved = accepted && move_within(options_.norm, options_.xi, state.v, found.v);
@@ -177,7 +207,7 @@ class UniversalSearch {
   }
 
   void finish(State& state) {
-    state.now.rate = fooling_rate(labels_, predicted_labels(map_, images_, state.v, {}, options_.ahead));
+    state.now.rate = fooling_rate(labels_, labels(state.v));
     state.done.push_back(state.now);
     state.now = {};
     state.position = state.moved_at = 0;
@@ -201,14 +231,15 @@ class UniversalSearch {
 ///
 ///   for each image x, in a random order, whose label is that of x + v:
 ///     v <- proj(v + dv),  dv what DeepFool finds at x + v
-///   until the share 1 - delta of the images is fooled, in at most `passes` passes
+///   until the share 1 - delta of the images is fooled, in at most `passes` passes; of no images none
 ///
 /// `state` is empty, or what an earlier call with these images and options was stopped with; on return it has
 /// the result, `state.result(options)`. observe(state) is asked after each image: false stops.
 ///
 /// Shapes    x: channels x (sites n)
-/// Requires  what `UniversalOptions::check` looks at, else DomainError; a state of these shapes, else
-///           ShapeError; scores that are finite, else DomainError.
+/// Requires  what `UniversalOptions::check` looks at, and a state whose v are within xi, else DomainError; a
+///           state of these shapes and of so many images, else ShapeError; scores and gradients that are
+///           finite, else DomainError with the image, whose number is inner.first_image and its place.
 /// Ensures   (1) norm_in_double of v is at most xi; (2) who stops and goes on has the same bits; (3) a rate
 ///           is the share of images whose predicted label changes. Nothing is clipped.
 /// Cost      a pass: for each image that is not fooled a DeepFool, and one to two labels an image, those of
@@ -220,13 +251,13 @@ template <ScoreMap M, class Observer = Unobserved>
 UniversalStatus universal_perturbation(M& map, Input<typename M::Backend> x, UniversalOptions const& options,
                                        UniversalState<ScalarOf<M>>& state, Observer&& observe = {}) {
   ConstView<typename M::Backend> const images = x;
-  samples("universal_perturbation", map.input(), images);
-  options.check(map.classes());
-  if (state.v.cols() == 0) state.v = HostMatrix<ScalarOf<M>>(map.input().size(), 1);
-  require_shape("universal_perturbation", "v", state.v, map.input().size(), 1);
+  Index const n = samples("universal_perturbation", map.input(), images), size = map.input().size();
+  options.check();
+  if (state.v.cols() == 0) state.v = HostMatrix<ScalarOf<M>>(size, 1);
+  detail::require_state(options, state, size, n);
   detail::UniversalSearch<M> search(map, images, options);
   std::optional<UniversalStatus> status;
-  while (!(status = detail::ended(options, state.done)))
+  while (!(status = detail::ended(options, n, state.done)))
     if (!search.pass(state, observe)) return UniversalStatus::stopped;
   return *status;
 }
