@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "detrame/data/normalise.hpp"
 #include "detrame/robust/rounding.hpp"
@@ -18,6 +20,7 @@ struct CertifiedImage {
   Index label;                    ///< what the network says; -1: it refuses
   double radius;                  ///< 0: nothing is proved
   double in_real_arithmetic = 0;  ///< likewise
+  Index label_in_float = label;   ///< of the network in float, no label where two scores are the largest
 
   bool correct() const { return label == target; }
   bool certified(double epsilon) const { return correct() && radius >= epsilon; }
@@ -27,6 +30,13 @@ struct CertifiedImage {
 struct AttackedLabel {
   Index label;      ///< -1: the network refuses it
   double distance;  ///< from above
+};
+
+/// An image and what became of it, at each of some epsilon: under an attack within [0, 1], and under one that
+/// may leave it.
+struct CertifiedRow {
+  CertifiedImage image;
+  std::vector<std::array<AttackedLabel, 2>> attacked{};
 };
 
 /// Whether an attack proves that a certificate is wrong: another label within its radius. A refusal is none
@@ -40,7 +50,7 @@ inline bool contradicts(CertifiedImage const& image, AttackedLabel const& attack
 ///
 ///   r_pixels = d (r - e),   z_c = (p_c - mean_c) / deviation_c in double,   d the smallest deviation,
 ///
-/// e from above what rounding adds to the distance of two z.
+/// e from above what rounding adds to the distance of two z, one of which is of pixels in [0, 1].
 inline double radius_in_pixels(double r, ChannelStatistics const& scale, Index sites) {
   double least = std::numeric_limits<double>::infinity(), square = 0;
   for (std::size_t c = 0; c < scale.deviation.size(); ++c) {
@@ -49,7 +59,7 @@ inline double radius_in_pixels(double r, ChannelStatistics const& scale, Index s
     square += static_cast<double>(sites) * (largest * largest + std::numeric_limits<double>::min());
     least = std::min(least, d);
   }
-  double const e = 8 * std::numeric_limits<double>::epsilon() * std::sqrt(square);
+  double const e = 8 * std::numeric_limits<double>::epsilon() * (std::sqrt(square) + r);
   return std::max(0., detail::below((r - e) * least));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/io/parameters.hpp"
+#include "detrame/layer/inference_pullback.hpp"
 #include "detrame/robust/double_twin.hpp"
 #include "host_certifier.hpp"
 #include "row.hpp"
@@ -11,6 +12,9 @@ namespace experiment {
 /// Of a network of the library, on a Cpu<float>.
 template <Layer Net>
 class CertifierOf final : public HostCertifier {
+  using Twin = DoubleTwin<Net>;
+  using B = typename Twin::Backend;
+
  public:
   CertifierOf(TensorFile const& model, int threads)
       : wide_(threads), twin_(twin_of(model)), certifier_(wide_, twin_.net, twin_.theta) {}
@@ -21,29 +25,23 @@ class CertifierOf final : public HostCertifier {
     return certifier_(wide_, to_device(wide_, x), rho);
   }
 
-  std::vector<Index> labels(HostMatrix<double> const& x) override {
-    Index const sites = Shape(Net::input).sites(), n = x.cols() / sites;
-    std::vector<Index> all;
-    try {
-      auto const y = to_host(wide_, predict(wide_, twin_.net, twin_.theta, to_device(wide_, x)));
-      for (Index j = 0; j < n; ++j) {
-        Index label = 0;
-        for (Index i = 1; i < y.rows(); ++i)
-          if (!(y(i, j) <= y(label, j))) label = i;
-        all.push_back(label);
-      }
-    } catch (NotCertified const&) {  // of one image at least
-      if (n == 1) return {-1};
-      for (Index j = 0; j < n; ++j)
-        all.push_back(labels(
-            host_matrix<double>(x.rows(), sites, [&](Index i, Index s) { return x(i, j * sites + s); }))[0]);
-    }
-    return all;
+  HostMatrix<double> scores(HostMatrix<double> const& x) override {
+    return to_host(wide_, predict(wide_, twin_.net, twin_.theta, to_device(wide_, x)));
+  }
+
+  HostMatrix<double> attacked(HostMatrix<double> const& x) override {
+    x_ = to_device(wide_, x);
+    return to_host(wide_, inference_forward(wide_, twin_.net, twin_.theta, ConstView<B>(x_), tape_));
+  }
+
+  HostMatrix<double> pulled_back(HostMatrix<double> const& y_bar) override {
+    resize(wide_, x_bar_, x_.rows(), x_.cols());
+    Matrix<B> const bar = to_device(wide_, y_bar);
+    inference_pullback(wide_, twin_.net, twin_.theta, tape_, ConstView<B>(bar), View<B>(x_bar_));
+    return to_host(wide_, ConstView<B>(x_bar_));
   }
 
  private:
-  using Twin = DoubleTwin<Net>;
-
   static Twin twin_of(TensorFile const& model) {
     typename Net::Backend narrow(1);
     auto theta = Net().parameters(narrow);
@@ -51,9 +49,11 @@ class CertifierOf final : public HostCertifier {
     return Twin(narrow, theta);
   }
 
-  typename Twin::Backend wide_;
+  B wide_;
   Twin twin_;
   Certifier<typename Twin::Twin> certifier_;
+  Matrix<B> x_{}, x_bar_{};  ///< of the last `attacked`, whose tape is this
+  typename Twin::Twin::Tape tape_{};
 };
 
 template <Layer Net>

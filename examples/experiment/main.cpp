@@ -130,7 +130,7 @@ int run(int argc, char** argv) {
   if (*layers) inspect_layers(asked);
   if (*noisy) add_noise(noise);
   if (*attacking) return attack(attacked);
-  if (*certifying) certify_model(certified);
+  if (*certifying) return certify_model(certified);
   if (*tables) print_tables(table);
   if (*info) {
     if (!model.empty())

@@ -65,25 +65,31 @@ struct Manner {
   TiedValues tied;  ///< what layers of dictionaries start with
 };
 
-/// A network with its parameters, in terms of the host: what the runner knows of one, wherever it computes.
+/// The scores of a network with its parameters at inference, in terms of the host.
 ///
 /// Shapes    x: channels x (sites samples)
-class HostNetwork {
+template <class Scalar>
+class HostMap {
  public:
-  virtual ~HostNetwork() = default;
+  virtual ~HostMap() = default;
 
+  /// The inference map: classes x samples.
+  virtual HostMatrix<Scalar> scores(HostMatrix<Scalar> const& x) = 0;
+  /// The scores again, up to rounding, and what `pulled_back` needs of them.
+  virtual HostMatrix<Scalar> attacked(HostMatrix<Scalar> const& x) = 0;
+  /// J^T y_bar, J the Jacobian of the inference map at the x of the last `attacked`.
+  virtual HostMatrix<Scalar> pulled_back(HostMatrix<Scalar> const& y_bar) = 0;
+};
+
+/// What the runner knows of a network, wherever it computes.
+class HostNetwork : public HostMap<float> {
+ public:
   /// Overwrites the parameters; `initialiser` is one of choices("initialiser").
   virtual void start(std::string const& initialiser, std::uint64_t seed) = 0;
   /// `fit` from these parameters, or from what `checkpoints` have; `tested` is told of each batch of test
   /// images.
   virtual Fitted fit(TrainingSource& train, TestSource& test, TrainingOptions const& options,
                      TrainingCheckpoints& checkpoints, std::function<void(Answers const&)> const& tested) = 0;
-  /// The inference map: classes x samples.
-  virtual HostMatrix<float> scores(HostMatrix<float> const& x) = 0;
-  /// The scores again, up to rounding, and what `pulled_back` needs of them.
-  virtual HostMatrix<float> attacked(HostMatrix<float> const& x) = 0;
-  /// J^T y_bar, J the Jacobian of the inference map at the x of the last `attacked`.
-  virtual HostMatrix<float> pulled_back(HostMatrix<float> const& y_bar) = 0;
   virtual Answers answers(HostMatrix<float> const& x, std::vector<int> const& labels) = 0;
   /// The gradient of the mean loss in training mode, where nothing is dropped; "loss" and "scores" are
   /// tensors beside it.

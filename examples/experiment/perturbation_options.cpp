@@ -124,7 +124,11 @@ void add_certify_options(CLI::App& app, CertifyAsked& asked) {
                  "what must not succeed where labels are certified: pgd of 40 steps, apgd of 100, or none")
       ->check(CLI::IsMember(choices("attack")))
       ->capture_default_str();
-  app.add_option("--out", asked.out, "folder for certify.csv and summary.json");
+  app.add_option("--out", asked.out,
+                 "folder for certify.csv, summary.json, and the state that --resume goes on from");
+  app.add_flag("--resume", asked.resume,
+               "go on with the certificates in --out, with the same options; where there are none, start")
+      ->needs("--out");
 }
 
 }  // namespace experiment

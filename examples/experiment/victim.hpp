@@ -8,11 +8,12 @@
 namespace experiment {
 
 /// A network as what is attacked: the steps of an attack are computed on the CPU, the network where it is.
+template <class Scalar>
 class HostScores {
  public:
-  using Backend = Cpu<float>;
+  using Backend = Cpu<Scalar>;
 
-  HostScores(HostNetwork& network, Entry const& entry, int threads)
+  HostScores(HostMap<Scalar>& network, Entry const& entry, int threads)
       : network_(network), entry_(entry), backend_(threads) {}
   HostScores(HostScores const&) = delete;
   HostScores& operator=(HostScores const&) = delete;
@@ -34,12 +35,12 @@ class HostScores {
 
  private:
   /// Lives until the next call.
-  ConstView<Backend> on_device(HostMatrix<float> const& m) {
+  ConstView<Backend> on_device(HostMatrix<Scalar> const& m) {
     moved_ = to_device(backend_, m);
     return moved_;
   }
 
-  HostNetwork& network_;
+  HostMap<Scalar>& network_;
   Entry const& entry_;
   Backend backend_;
   Matrix<Backend> scores_, moved_;
@@ -52,8 +53,8 @@ struct Victim {
   ModelFile file;
   Model model;
   ChannelStatistics scale;  ///< the model's; mean 0 and deviation 1 where it reads pixels
-  HostScores network;
-  PixelScores<HostScores> pixels;
+  HostScores<float> network;
+  PixelScores<HostScores<float>> pixels;
 };
 
 /// The images first, ..., first + count - 1 as a batch.

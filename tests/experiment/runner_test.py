@@ -1321,16 +1321,40 @@ def certificates(work):
         mine = [row for row in rows if float(row["epsilon"]) == epsilon]
         right = [row for row in mine if row["label"] == row["target"]]
         for row in mine:
-            assert row["claim"] == "same_label" and 0 < float(row["distance"]) <= epsilon * (1 + 1e-9), row
-            assert (row["certified"] == "1") == (row in right and float(row["radius"]) >= epsilon), row
-            assert float(row["radius"]) < float(row["distance"]) or row["attacked_label"] == row["label"], row
-        counts = [len(right), sum(row["certified"] == "1" for row in mine), sum(row["attacked_label"] == row["target"] for row in right)]
-        assert [line[key] for key in ("clean_accuracy", "certified", "attacked")] == [c / limit for c in counts], (line, counts)
-        assert counts[1] <= counts[2] <= counts[0] and counts[0] > limit / 4, counts
+            assert row["claim"] == "same_label" and (row["certified"] == "1") == (row in right and float(row["radius"]) >= epsilon), row
+            for label, distance in [("attacked_label", "distance"), ("not_clipped_label", "not_clipped_distance")]:
+                assert 0 < float(row[distance]) <= epsilon * (1 + 1e-9), row
+                assert float(row["radius"]) < float(row[distance]) or row[label] == row["label"], row
+        counts = [len(right), sum(row["certified"] == "1" for row in mine), sum(row["attacked_label"] == row["target"] for row in right),
+                  sum(row["not_clipped_label"] == row["target"] for row in right)]
+        assert [line[key] for key in ("clean_accuracy", "certified", "attacked", "attacked_not_clipped")] == [c / limit for c in counts]
+        assert counts[1] <= counts[3] <= counts[2] <= counts[0] and counts[0] > limit / 4, counts
         assert f"{round(255 * epsilon)}/255" in output and f"{100 * counts[1] / limit:.2f}" in output, output
     assert summary["rows"][0]["certified"] > 0 and summary["rows"][2]["attacked"] < summary["rows"][2]["clean_accuracy"], summary
     in_a_shell(summary["command"].replace(str(work / "one"), str(work / "two")), work)  # with all threads
     assert lines_of(work / "two" / "certify.csv") == rows
+
+    # Stopped after the first 100 images, and gone on with.
+    more = ["certify", "--checkpoint", model, "--epsilon", ".2", "--threads", 1]
+    begin = time.monotonic()
+    succeed(*more, "--out", work / "whole")
+    whole = time.monotonic() - begin
+    for trial in range(10):
+        folder = work / f"stopped{trial}"
+        process = subprocess.Popen([PROGRAM, *map(str, more), "--out", str(folder)], stdout=subprocess.PIPE, text=True)
+        time.sleep((.4 + .05 * trial) * whole)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate()
+        if process.returncode == 130 and read_safetensors(folder / "state.safetensors")[0]["certified images"][1][0] > 0:
+            break
+    assert process.returncode == 130, output
+    assert read_safetensors(folder / "state.safetensors")[0]["certified images"][1][0] in (100, 200, 300)
+    status, refused = run(*more, "--out", folder)
+    assert status == 1 and "holds certificates: --resume goes on with them" in refused, (status, refused)
+    status, refused = run(*more, "--out", folder, "--resume", "--attack", "apgd")
+    assert status == 1 and "holds certificates with --attack pgd, which cannot become apgd" in refused, (status, refused)
+    succeed(*shlex.split(output.rstrip().split("\n")[-1])[1:])
+    assert (folder / "certify.csv").read_text() == (work / "whole" / "certify.csv").read_text()
 
     # No attack, stronger ones; a network of which nothing is proved; what is no model, or no option.
     succeed(*base, "--attack", "none", "--epsilon", "1/4", "--out", work / "none")
