@@ -50,7 +50,8 @@ inline bool contradicts(CertifiedImage const& image, AttackedLabel const& attack
 ///
 ///   r_pixels = d (r - e),   z_c = (p_c - mean_c) / deviation_c in double,   d the smallest deviation,
 ///
-/// e from above what rounding adds to the distance of two z, one of which is of pixels in [0, 1].
+/// e from above what rounding adds to the distance of two z of pixels in [0, 1]. What it adds beyond [0, 1], two
+/// epsilon of r, rounding down takes off.
 inline double radius_in_pixels(double r, ChannelStatistics const& scale, Index sites) {
   double least = std::numeric_limits<double>::infinity(), square = 0;
   for (std::size_t c = 0; c < scale.deviation.size(); ++c) {
@@ -59,7 +60,7 @@ inline double radius_in_pixels(double r, ChannelStatistics const& scale, Index s
     square += static_cast<double>(sites) * (largest * largest + std::numeric_limits<double>::min());
     least = std::min(least, d);
   }
-  double const e = 8 * std::numeric_limits<double>::epsilon() * (std::sqrt(square) + r);
+  double const e = 8 * std::numeric_limits<double>::epsilon() * std::sqrt(square);
   return std::max(0., detail::below((r - e) * least));
 }
 

@@ -33,8 +33,6 @@ TEST_CASE("certified image: a radius in pixels is that of the network times the 
   CHECK(radius_in_pixels(r, three, 64) < r / 8);
   CHECK(radius_in_pixels(r, three, 64) > r / 8 - 1e-13);
   CHECK(radius_in_pixels(0, one, 64) == 0);
-  // 1e9 away from [0, 1] numbers are rounded by more: by half an epsilon of it, at least
-  CHECK(radius_in_pixels(1e9, one, 64) < 1e9 * (1 - 8 * std::numeric_limits<double>::epsilon()));
   // 64 pixels of 1/2, each moved by rounding on both sides of a distance: by half an epsilon of it, at least
   CHECK(radius_in_pixels(32 * std::numeric_limits<double>::epsilon() / 8, one, 64) == 0);
 }
