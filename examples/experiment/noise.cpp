@@ -75,7 +75,10 @@ void add_noise(NoiseAsked const& given) {
   auto const images = pixel_images(victim.model, asked.at, Part::test, asked.at.limit);
   std::optional<MadeFolder> folder;
   std::optional<FolderLock> lock;
-  if (!asked.out.empty()) folder.emplace(asked.out), lock.emplace(asked.out);
+  if (!asked.out.empty()) {
+    folder.emplace(asked.out), lock.emplace(asked.out);
+    require_none_of_others(asked.out, "noise.csv");
+  }
   Shape const shape = images.shape;
   bool const normalised = !victim.model.scale.mean.empty();
   std::vector<Level> levels = levels_of(asked, normalised);
