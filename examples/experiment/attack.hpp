@@ -64,6 +64,9 @@ void complete(AttackSettings& settings);
 void store_settings(AttackSettings const& settings, TensorFile& state);
 void adopt_settings(AttackSettings& settings, TensorFile const& state);
 
+/// " --passes 1": the options that are not as usual, and the method, but for some.
+std::string unusual_options(AttackSettings const& settings, std::span<std::string_view const> without = {});
+
 /// The command that repeats an attack with these settings, and the one that goes on with it.
 std::string command_of(AttackSettings const& settings);
 std::string resume_command(AttackSettings const& settings);

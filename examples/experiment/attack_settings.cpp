@@ -87,16 +87,22 @@ void adopt_settings(AttackSettings& s, TensorFile const& state) {
   });
 }
 
-std::string command_of(AttackSettings const& s) {
-  std::string command = "detrame-experiment attack" + with_value("--checkpoint", s.at.checkpoint);
+std::string unusual_options(AttackSettings const& s, std::span<std::string_view const> without) {
+  std::string options;
   AttackSettings usual;
   usual.steps = usual_steps(s.method);
   each_attack_member([&](std::string const& option, auto member) {
     std::string const text = setting_text(member(s));
     if (!has(s.method, option) || (option != "method" && text == setting_text(member(usual)))) return;
-    command += option == "as-published" ? " --as-published" : with_value("--" + option, text);
+    if (std::find(without.begin(), without.end(), option) != without.end()) return;
+    options += option == "as-published" ? " --as-published" : with_value("--" + option, text);
   });
-  return command + where(s);
+  return options;
+}
+
+std::string command_of(AttackSettings const& s) {
+  return "detrame-experiment attack" + with_value("--checkpoint", s.at.checkpoint) + unusual_options(s) +
+         where(s);
 }
 
 std::string resume_command(AttackSettings const& s) {

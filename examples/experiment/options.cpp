@@ -7,6 +7,7 @@
 #include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/io/metadata.hpp"
 #include "ranges.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -81,9 +82,7 @@ std::string by_data_set(Column const& column) {
 }
 
 std::string falls_text(DataSet const& set) {
-  std::string text = "times " + number_text(set.factor) + " after ";
-  for (double const share : set.shares) text += (share == set.shares[0] ? "" : ", ") + number_text(share);
-  return text;
+  return "times " + number_text(set.factor) + " after " + joined(set.shares, ", ");
 }
 
 /// How the rate falls, and where it goes on otherwise.

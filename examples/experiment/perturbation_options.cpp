@@ -1,18 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "detrame/io/metadata.hpp"
 #include "options.hpp"
 #include "ranges.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
 namespace {
-
-/// "0.01,0.03", however they were typed.
-std::string canonical_text(std::vector<double> const& numbers) {
-  std::string text;
-  for (double const number : numbers) text += message(text.empty() ? "" : ",", number_text(number));
-  return text;
-}
 
 /// --method and what not all methods have: the help says which do.
 void add_methods(CLI::App& app, AttackSettings& s) {
@@ -29,7 +22,7 @@ void add_methods(CLI::App& app, AttackSettings& s) {
       ->check(CLI::IsMember(choices("p")))
       ->capture_default_str();
   app.add_option_function<std::string>(
-         "--xi", [&s](std::string const& list) { s.xi = canonical_text(*numbers_in("xi", list)); },
+         "--xi", [&s](std::string const& list) { s.xi = joined(*numbers_in("xi", list), ","); },
          text("xi", "its largest norm, or a list of them, as .01,.03"))
       ->check(list_in_range("xi"));
   app.add_option("--units", s.units,

@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "data_sets.hpp"
-#include "detrame/io/metadata.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -101,9 +101,7 @@ std::string range_error(std::string_view option, std::string const& value) {
                                                range_text(option), ", each once, as .01,.03,1");
   auto const known = choices(option);
   if (known.empty() || std::find(known.begin(), known.end(), value) != known.end()) return "";
-  std::string text = value.substr(0, 40) + " is not one of";
-  for (std::string const& one : known) text += " " + one;
-  return text;
+  return value.substr(0, 40) + " is not one of " + joined(known, " ");
 }
 
 std::optional<std::vector<double>> numbers_in(std::string_view option, std::string_view text) {
