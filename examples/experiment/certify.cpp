@@ -11,9 +11,11 @@
 #include "detrame/robust/pgd.hpp"
 #include "folder_lock.hpp"
 #include "host_certifier.hpp"
+#include "perturbation_report.hpp"
 #include "quoted.hpp"
 #include "signals.hpp"
 #include "status_line.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -168,6 +170,7 @@ class Certification {
   /// The folder, and what another process left there.
   void take_state() {
     folder_.emplace(asked_.out), lock_.emplace(asked_.out);
+    require_none_of_others(asked_.out, state_file().filename().c_str());
     std::error_code none;
     bool const found = std::filesystem::exists(state_file(), none);
     if (found && !asked_.resume)
@@ -177,7 +180,7 @@ class Certification {
     if (found) state_ = read_safetensors(state_file());
     for (auto const& [key, now] : {std::pair<std::string, std::string>{"checksum", victim_.file.checksum},
                                    {"test fingerprint", fingerprint(images_)},
-                                   {"--epsilon", lengths_text(asked_.epsilon)},
+                                   {"--epsilon", joined(asked_.epsilon, ",")},
                                    {"--attack", asked_.attack},
                                    {"--limit", number_text(asked_.at.limit)},
                                    {"--device", asked_.at.place.device}}) {

@@ -7,6 +7,7 @@
 
 #include "perturbation_report.hpp"
 #include "quoted.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -15,6 +16,12 @@ namespace {
 /// "same_label", as C++ names it.
 char const* word(Claim claim) {
   return claim == Claim::same_label ? "same_label" : claim == Claim::none ? "none" : "same_label_or_refuses";
+}
+
+/// "36/255", and whatever is no such part.
+std::string length_text(double epsilon) {
+  double const grey = std::round(255 * epsilon);
+  return grey >= 1 && grey / 255 == epsilon && grey < 255 ? message(grey, "/255") : number_text(epsilon);
 }
 
 /// f(path, bound) of each layer, "0.1" the second of the first.
@@ -44,21 +51,10 @@ void print_bound(NetworkBound const& bound) {
 
 }  // namespace
 
-std::string length_text(double epsilon) {
-  double const grey = std::round(255 * epsilon);
-  return grey >= 1 && grey / 255 == epsilon && grey < 255 ? message(grey, "/255") : number_text(epsilon);
-}
-
-std::string lengths_text(std::vector<double> const& epsilon) {
-  std::string list;
-  for (double const e : epsilon) list += message(list.empty() ? "" : ",", length_text(e));
-  return list;
-}
-
 std::string command_of(CertifyAsked const& asked) {
   std::string command = "detrame-experiment certify" + with_value("--checkpoint", asked.at.checkpoint);
   if (!asked.at.data.empty()) command += with_value("--data", asked.at.data);
-  command += with_value("--epsilon", lengths_text(asked.epsilon)) + with_value("--attack", asked.attack);
+  command += with_value("--epsilon", joined(asked.epsilon, ",")) + with_value("--attack", asked.attack);
   if (asked.at.limit > 0) command += with_value("--limit", number_text(asked.at.limit));
   return command;
 }

@@ -47,10 +47,6 @@ struct CertifyReport {
   Index other_labels() const;
 };
 
-/// "36/255", as options read it, and whatever is no such part.
-std::string length_text(double epsilon);
-std::string lengths_text(std::vector<double> const& epsilon);
-
 /// The command that repeats it, without the folder.
 std::string command_of(CertifyAsked const& asked);
 
