@@ -78,6 +78,14 @@ double CertifyReport::refused() const {
   return share([&](CertifiedRow const& row) { return bound != nullptr && row.image.label < 0; });
 }
 
+double CertifyReport::radius_at(double quantile) const {
+  std::vector<double> radii;
+  for (CertifiedRow const& row : rows) radii.push_back(row.image.radius);
+  auto const at = static_cast<std::size_t>(quantile * static_cast<double>(radii.size() - 1));
+  std::nth_element(radii.begin(), radii.begin() + static_cast<std::ptrdiff_t>(at), radii.end());
+  return radii[at];
+}
+
 Index CertifyReport::other_labels() const {
   return std::count_if(rows.begin(), rows.end(),
                        [](CertifiedRow const& row) { return row.image.label_in_float != row.image.label; });
@@ -98,6 +106,7 @@ void CertifyReport::print(CertifyTimes const& times) const {
     print_bound(*bound);
     std::printf("\n%.2f %% refused; float says another label than double of %td images.\n", 100 * refused(),
                 other_labels());
+    if (proves()) std::printf("Radii: median %.3g, largest %.3g.\n", radius_at(.5), radius_at(1));
   }
   std::printf("\n  epsilon      clean %%   certified %%   without rounding %%");
   if (attacks()) std::printf("   attacked %% (%s)   not clipped %%", asked.attack.c_str());

@@ -45,6 +45,8 @@ struct CertifyReport {
   Level level(std::size_t e) const;
   double refused() const;
   Index other_labels() const;
+  /// A quantile of the radii, of labels right or wrong.
+  double radius_at(double quantile) const;
 };
 
 /// The command that repeats it, without the folder.
