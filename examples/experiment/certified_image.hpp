@@ -50,7 +50,7 @@ inline bool contradicts(CertifiedImage const& image, AttackedLabel const& attack
 ///
 ///   r_pixels = d (r - e),   z_c = (p_c - mean_c) / deviation_c in double,   d the smallest deviation,
 ///
-/// e from above what rounding adds to the distance of two z of pixels in [0, 1]. What it adds beyond [0, 1], two
+/// e from above what rounding adds to the distance of two z of pixels in [0, 1]. What it adds beyond, two
 /// epsilon of r, rounding down takes off.
 inline double radius_in_pixels(double r, ChannelStatistics const& scale, Index sites) {
   double least = std::numeric_limits<double>::infinity(), square = 0;
