@@ -12,7 +12,7 @@ namespace detrame {
 
 namespace {
 
-constexpr AttackNorm norms[] = {AttackNorm::l2, AttackNorm::l_inf};
+using test::norms;
 using Point = std::vector<double>;
 
 /// APGD of one image of a linear map, written down from the paper.
@@ -93,12 +93,6 @@ struct Written {
   }
 };
 
-std::vector<int> labels_of(test::LinearProblem const& p) {
-  std::vector<int> labels;
-  for (Index j = 0; j < p.x.cols(); ++j) labels.push_back(p.label(p.x, j));
-  return labels;
-}
-
 }  // namespace
 
 TEST_CASE("APGD's checkpoints are those of the paper") {
@@ -131,7 +125,7 @@ TEST_CASE("APGD goes where the algorithm as it is written goes") {
   Cpu<double> b;
   test::LinearProblem const p(20);
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   for (AttackNorm const norm : norms)
     for (int const steps : {7, 30}) {
       AttackRegion const region{norm, norm == AttackNorm::l2 ? .3 : .08};
@@ -169,7 +163,7 @@ TEST_CASE_TEMPLATE("APGD of a linear map crosses the plane at 1.005 of the dista
   test::LinearProblem p(12);
   for (Index k = 3; k < 5; ++k) p.c(k, 0) = -100;  // three classes that matter
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   for (AttackNorm const norm : norms)
     for (AttackLoss const loss : {AttackLoss::cross_entropy, AttackLoss::dlr})
       for (Index j = 0; j < 12; ++j) {
@@ -200,7 +194,7 @@ TEST_CASE_TEMPLATE("APGD does not depend on the unit of scores: times a power of
       return m;
     };
     test::LinearScores map(b, p.shape, p.W, p.c), large(b, p.shape, times(p.W), times(p.c));
-    auto const labels = labels_of(p);
+    auto const labels = p.labels();
     for (AttackNorm const norm : norms) {
       ApgdOptions const options{
           .region = {norm, norm == AttackNorm::l2 ? .05 : .01}, .steps = 30, .loss = loss};
@@ -217,7 +211,7 @@ TEST_CASE_TEMPLATE("APGD: restarts take those that are left; batches change noth
   B b;
   test::LinearProblem const p(20);
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto labels = labels_of(p);
+  auto labels = p.labels();
   labels[3] = (labels[3] + 1) % 5;
   auto const x = p.images(b);
   ApgdOptions options{.region = {AttackNorm::l_inf, .12}, .steps = 10, .seed = 2, .first_image = 50};
@@ -249,12 +243,30 @@ TEST_CASE_TEMPLATE("APGD: restarts take those that are left; batches change noth
       CHECK(std::abs(double(part.x(l, j) - once.x(l, j + 28))) <= double(test::tolerance<Scalar>(40, 1)));
 }
 
+TEST_CASE_TEMPLATE("APGD: an image that is fooled is scored no more", B, BACKENDS) {
+  B b;
+  test::LinearProblem const p(20);
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  auto const labels = p.labels();
+  auto const x = p.images(b);
+  ApgdOptions options{.region = {AttackNorm::l_inf, .12}, .steps = 10, .seed = 2};
+  apgd(map, x, labels, options);
+  Index const together = map.scored;
+  CHECK(together < 11 * 20);
+  for (Index j = 0; j < 20; ++j) {
+    options.first_image = j;
+    apgd(map, ConstView<B>(x).middle_cols(4 * j, 4),
+         std::span(labels).subspan(static_cast<std::size_t>(j), 1), options);
+  }
+  CHECK(map.scored == 2 * together);
+}
+
 TEST_CASE_TEMPLATE("APGD refuses what cannot be", B, BACKENDS) {
   B b;
   test::LinearProblem const p(2);
   test::LinearScores map(b, p.shape, p.W, p.c);
   auto const x = p.images(b);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   auto const refuses = [&](auto change, char const* text) {
     ApgdOptions options{.region = {AttackNorm::l_inf, .1}};
     change(options);
