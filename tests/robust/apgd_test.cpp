@@ -107,17 +107,17 @@ TEST_CASE("APGD's step is halved where too few steps gained, or where nothing ha
   CHECK(!rule.took(.5));
   CHECK(!rule.took(.75));  // gains on the one before, not on the best
   CHECK(rule.took(2));
-  CHECK(!rule.halve(4, .75));  // three of four
+  CHECK(!rule.halve(4));  // three of four
   CHECK(rule.step == 1);
   CHECK(!rule.took(1));
   CHECK(rule.took(3));
-  CHECK(rule.halve(3, .75));  // one of three
+  CHECK(rule.halve(3));  // one of three
   CHECK(rule.step == .5);
   for (double const loss : {.1, .2, .3, .4}) CHECK(!rule.took(loss));  // four of four but the first
-  CHECK(!rule.halve(4, .75));  // no largest loss, but the step has been halved
+  CHECK(!rule.halve(4));  // no largest loss, but the step has been halved
   CHECK(rule.step == .5);
   for (double const loss : {.5, .6, .7, .8}) CHECK(!rule.took(loss));
-  CHECK(rule.halve(4, .75));  // neither changed
+  CHECK(rule.halve(4));  // neither changed
   CHECK(rule.step == .25);
 }
 
@@ -276,8 +276,6 @@ TEST_CASE_TEMPLATE("APGD refuses what cannot be", B, BACKENDS) {
   refuses([](auto& o) { o.steps = 0; }, "apgd: steps = 0, must be >= 1");
   refuses([](auto& o) { o.restarts = 0; }, "apgd: restarts = 0, must be >= 1");
   refuses([](auto& o) { o.first_image = -1; }, "apgd: first_image = -1, must be >= 0");
-  refuses([](auto& o) { o.rho = 0; }, "apgd: rho = 0, must be in (0, 1]");
-  refuses([](auto& o) { o.momentum = limits::nan<double>; }, "apgd: momentum = nan, must be in (0, 1]");
 }
 
 }  // namespace detrame

@@ -11,8 +11,6 @@ struct ApgdOptions {
   int steps = 100;
   int restarts = 1;  ///< runs, each from a random start, of the images that are not fooled yet
   AttackLoss loss = AttackLoss::cross_entropy;
-  double rho = .75;       ///< of the steps between two checkpoints, so many must have gained
-  double momentum = .75;  ///< the share of the gradient step
   std::uint64_t seed = 0;
   Index first_image = 0;  ///< the number of the first image, for its random start and for errors
 
@@ -20,9 +18,6 @@ struct ApgdOptions {
     require_at_least("apgd", "steps", steps, 1);
     require_at_least("apgd", "restarts", restarts, 1);
     require_at_least("apgd", "first_image", first_image, Index{0});
-    for (auto const& [name, value] : {std::pair{"rho", rho}, std::pair{"momentum", momentum}})
-      if (!(value > 0 && value <= 1))
-        throw DomainError(message("apgd: ", name, " = ", value, ", must be in (0, 1]"));
   }
 };
 
@@ -50,6 +45,7 @@ inline std::vector<int> apgd_checkpoints(int steps) {
 ///
 /// Tested    tests/robust/apgd_test.cpp
 struct ApgdStepRule {
+  static constexpr double rho = .75;
   double step;
   double best, last;  ///< the largest loss so far, and that of the last step
   double best_before = best;
@@ -65,7 +61,7 @@ struct ApgdStepRule {
     return true;
   }
   /// At a checkpoint, so many steps after the one before; whether the step is halved.
-  bool halve(int steps, double rho) {
+  bool halve(int steps) {
     bool const halved = gains < rho * steps || (!halved_before && best == best_before);
     if (halved) step /= 2;
     halved_before = halved, best_before = best, gains = 0;
@@ -131,15 +127,14 @@ class ApgdRuns {
     auto const checkpoints = apgd_checkpoints(options_.steps);
     std::size_t checked = 0;
     for (int step = 1; step <= options_.steps && count() > 0; ++step) {
-      move(step == 1 ? Scalar(1) : static_cast<Scalar>(options_.momentum));
+      move(step == 1 ? Scalar(1) : Scalar(.75));
       look();
       keep([&](std::size_t l) { return going_[l] && rules_[l].took(gradients_.losses[l]); }, z_, gradients_.g,
            best_, best_g_);
       leave(attacked);
       if (checked == checkpoints.size() || step != checkpoints[checked]) continue;
       int const since = checkpoints[checked] - (checked == 0 ? 0 : checkpoints[checked - 1]);
-      if (keep([&](std::size_t l) { return rules_[l].halve(since, options_.rho); }, best_, best_g_, z_,
-               gradients_.g))
+      if (keep([&](std::size_t l) { return rules_[l].halve(since); }, best_, best_g_, z_, gradients_.g))
         put_steps();
       ++checked;
     }
@@ -251,12 +246,11 @@ class ApgdRuns {
 ///
 ///   z = proj(x_k + step direction(g_k)),  x_k+1 = proj(x_k + a (z - x_k) + (1 - a) (x_k - x_k-1))
 ///
-/// step = 2 epsilon at first, halved by ApgdStepRule at apgd_checkpoints; a the momentum, at first 1.
-/// An image ends where it is labelled wrong; one that never is becomes the point of largest loss of its last
-/// run.
+/// step = 2 epsilon at first, halved by ApgdStepRule at apgd_checkpoints; a = .75, at first 1. An image ends
+/// where it is labelled wrong; one that never is becomes the point of largest loss of its last run.
 ///
 /// Shapes    x: channels x (sites n); labels: n, what the images are
-/// Requires  what pgd does; steps, restarts >= 1; rho and momentum in (0, 1], else DomainError.
+/// Requires  what pgd does; steps, restarts >= 1, else DomainError.
 /// Ensures   what pgd does
 /// Cost      a step: a forward and a pullback of the images that are not fooled yet
 /// Source    arXiv 2003.01690, algorithm 1, with its random starts
