@@ -79,12 +79,15 @@ class Runs:
                 sys.exit(f"{path}: no epoch")
             summary = path.with_suffix(".json")
             summary = json.loads(summary.read_text()) if summary.exists() else {}
+            seconds = sum(float(row["seconds"]) for row in rows)
+            processor = sum(float(row.get("processor_seconds") or 0) for row in rows)
+            busy = 0 < processor < .8 * summary.get("threads", 1) * seconds  # as the runner's table has it
             key = (found["data"], found["net"], int(found["depth"]), int(found["widen"] or 1), int(found["T"] or 0))
             self.of.setdefault(key, []).append({
                 "file": path.name, "seed": int(found["seed"]), "epochs": int(rows[-1]["epoch"]),
                 "accuracy": 100 * float(rows[-1]["test_accuracy"]),
-                "seconds": sum(float(row["seconds"]) for row in rows),
-                "test_seconds": summary.get("test_seconds_an_image")})
+                "seconds": processor if busy else seconds, "busy": busy,
+                "test_seconds": None if busy else summary.get("test_seconds_an_image")})
         self.speed = {(title, data, "" if T == "-" else T): float(speed) for title, data, T, speed in in_tables(
             r"^  (\S.*?) +(cifar10|cifar100|svhn) +(-|\d+) .*not run here: .* at ([\d.]+) images/s")}
         self.parameters = {}  # by title, data, whether it is the twin
@@ -187,9 +190,10 @@ def table7(runs):
         row = [title]
         for net, steps, train, test in ((family, 0, training, testing), ("detrame-" + family, T, training_twin, testing_twin)):
             key = ("cifar10", net, depth, widen, steps)
-            seconds, epochs = runs.seconds("seconds", *key), [run["epochs"] for run in runs.longest(*key)]
+            seconds, longest = runs.seconds("seconds", *key), runs.longest(*key)
+            unit = " processor s" if any(run["busy"] for run in longest) else ""
             tested = runs.seconds("test_seconds", *key)
-            row += [f"{train:.0f}", f"{seconds:.0f} ({epochs[0]} epochs)" if seconds else "not run here",
+            row += [f"{train:.0f}", f"{seconds:.0f}{unit} ({longest[0]['epochs']} epochs)" if seconds else "not run here",
                     f"{test:.2f}", f"{1e4 * tested:.2f}" if tested else "not measured"]
         rows.append(row)
     head = ["network"]

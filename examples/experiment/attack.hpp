@@ -29,8 +29,8 @@ struct AttackSettings {
   std::set<std::string> given{};  ///< names of the options on the command line
 };
 
-/// f(name of the option, what gives the member of some settings) for each setting that decides the numbers, the
-/// method first, which decides what others there are.
+/// f(name of the option, what gives the member of some settings) for each setting that decides the numbers,
+/// the method first, which decides what others there are.
 template <class F>
 void each_attack_member(F&& f) {
   f("method", [](auto& s) -> auto& { return s.method; });
@@ -59,8 +59,8 @@ std::string_view methods_with(std::string_view option);
 /// in what the method decides.
 void complete(AttackSettings& settings);
 
-/// Puts the settings that the method has into a state, and takes them out where the command line says none. FormatError where one
-/// is out of its range, DomainError where the command line says otherwise.
+/// Puts the settings that the method has into a state, and takes them out where the command line says none.
+/// FormatError where one is out of its range, DomainError where the command line says otherwise.
 void store_settings(AttackSettings const& settings, TensorFile& state);
 void adopt_settings(AttackSettings& settings, TensorFile const& state);
 

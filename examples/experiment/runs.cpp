@@ -70,9 +70,19 @@ std::string others_of(Json const& json) {
   return others;
 }
 
+/// The processor seconds of a run whose threads did not have their processors to themselves for four fifths of
+/// its time: its seconds say nothing of it then. Else 0, as where they are not known.
+double where_busy(Json const& json) {
+  constexpr double most = 1e18;
+  if (!json.contains("processor_seconds") || !json.contains("threads")) return 0;
+  double const processor = number(json, "processor_seconds", 0, most);
+  return processor < .8 * number(json, "threads", 1, 1024) * number(json, "seconds", 0, most) ? processor : 0;
+}
+
 Run run_of(Json const& json) {
   Json const& s = json.at("settings");
   constexpr double most = 1e18;
+  double const busy = where_busy(json);
   return {.net = s.at("net").get<std::string>(),
           .depth = whole(s, "depth"),
           .widen = whole(s, "widen"),
@@ -87,8 +97,10 @@ Run run_of(Json const& json) {
           .seconds = number(json, "seconds", 0, most),
           .images_per_second = number(json, "images_per_second", 0, most),
           .multiply_adds = number(json, "multiply_adds", 0, most),
-          .test_seconds =
-              json.contains("test_seconds_an_image") ? number(json, "test_seconds_an_image", 0, most) : 0};
+          .test_seconds = json.contains("test_seconds_an_image") && busy == 0
+                              ? number(json, "test_seconds_an_image", 0, most)
+                              : 0,
+          .processor_seconds = busy};
 }
 
 Run read_summary(std::filesystem::path const& file, std::string const& text) {

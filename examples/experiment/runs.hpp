@@ -17,8 +17,9 @@ struct Run {
   int epochs;
   double accuracy;  ///< of the last one, on the test images
   double train_images, seconds, images_per_second;
-  double multiply_adds;  ///< 0 where that is not said, as is the next
-  double test_seconds;   ///< an image
+  double multiply_adds;      ///< 0 where that is not said, as is the next
+  double test_seconds;       ///< an image
+  double processor_seconds;  ///< of all threads, where the machine had other work beside; else 0
 };
 
 /// The network of a table's row, and its data.

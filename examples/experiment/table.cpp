@@ -87,8 +87,10 @@ class Rows {
   /// Seconds of training, with the epochs that they are of.
   std::string training_seconds(Row const& row) const {
     auto const found = runs(row);
-    return found.empty() ? not_run(row)
-                         : message(std::round(found[0].seconds), " s (", found[0].epochs, " epochs)");
+    if (found.empty()) return not_run(row);
+    double const processor = found[0].processor_seconds;
+    return message(std::round(processor > 0 ? processor : found[0].seconds),
+                   processor > 0 ? " processor s (" : " s (", found[0].epochs, " epochs)");
   }
 
   /// Seconds of testing an image in some unit; "-" where no run says them.

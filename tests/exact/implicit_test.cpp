@@ -3,6 +3,7 @@
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/exact/exact_prox.hpp"
+#include "detrame/exact/exact_prox_pullback.hpp"
 #include "detrame/exact/exact_synthesis.hpp"
 #include "detrame/exact/exact_synthesis_pullback.hpp"
 #include "detrame/metric/block_metric.hpp"

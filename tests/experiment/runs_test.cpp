@@ -70,6 +70,19 @@ TEST_CASE(
   CHECK(runs.all[1].test_seconds == 0);
 }
 
+TEST_CASE(
+    "runs: of one that had its processors for less than four fifths of its time processor seconds count") {
+  TemporaryFolder const folder("busy");
+  for (double const processor : {9200., 9000.}) {
+    write_text(folder / "summary.json",
+               summary({{"test_seconds_an_image", .25}, {"threads", 2}, {"processor_seconds", processor}}));
+    Run const run = read_runs(folder.path()).all[0];
+    bool const busy = processor < .8 * 2 * 5698.5;
+    CHECK(run.processor_seconds == (busy ? processor : 0));
+    CHECK(run.test_seconds == (busy ? 0 : .25));
+  }
+}
+
 TEST_CASE("runs: what differs from the protocol is told, but for the number of epochs, seed and device") {
   TemporaryFolder const folder("runs");
   auto const others = [&](Json const& settings) {

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "golden/torch.hpp"
+
 #include <array>
-#include <filesystem>
-#include <fstream>
 #include <optional>
-#include <sstream>
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/optim/adam_w.hpp"
 #include "detrame/optim/clip.hpp"
 #include "detrame/optim/schedule.hpp"
 #include "detrame/optim/sgd.hpp"
-#include "golden/file.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 
@@ -20,16 +18,8 @@ namespace detrame {
 
 constexpr int steps = 50;
 
-/// What PyTorch did: make_torch.py says how the file is made.
 golden::Quantities const& torch() {
-  static golden::Quantities const all = [] {
-    auto const file = std::filesystem::path(DETRAME_DATA_DIR).parent_path() / "tests" / "optim" / "torch.txt";
-    std::ifstream in(file);
-    std::stringstream rest;
-    for (std::string line; std::getline(in, line);)
-      if (line[0] != '#') rest << line << '\n';
-    return golden::read(rest, file.string());
-  }();
+  static golden::Quantities const all = golden::torch("optim");
   return all;
 }
 

@@ -12,7 +12,7 @@ namespace detrame {
 
 namespace {
 
-constexpr AttackNorm norms[] = {AttackNorm::l2, AttackNorm::l_inf};
+using test::norms;
 using Point = std::vector<double>;
 
 /// APGD of one image of a linear map, written down from the paper.
@@ -93,12 +93,6 @@ struct Written {
   }
 };
 
-std::vector<int> labels_of(test::LinearProblem const& p) {
-  std::vector<int> labels;
-  for (Index j = 0; j < p.x.cols(); ++j) labels.push_back(p.label(p.x, j));
-  return labels;
-}
-
 }  // namespace
 
 TEST_CASE("APGD's checkpoints are those of the paper") {
@@ -113,17 +107,17 @@ TEST_CASE("APGD's step is halved where too few steps gained, or where nothing ha
   CHECK(!rule.took(.5));
   CHECK(!rule.took(.75));  // gains on the one before, not on the best
   CHECK(rule.took(2));
-  CHECK(!rule.halve(4, .75));  // three of four
+  CHECK(!rule.halve(4));  // three of four
   CHECK(rule.step == 1);
   CHECK(!rule.took(1));
   CHECK(rule.took(3));
-  CHECK(rule.halve(3, .75));  // one of three
+  CHECK(rule.halve(3));  // one of three
   CHECK(rule.step == .5);
   for (double const loss : {.1, .2, .3, .4}) CHECK(!rule.took(loss));  // four of four but the first
-  CHECK(!rule.halve(4, .75));  // no largest loss, but the step has been halved
+  CHECK(!rule.halve(4));  // no largest loss, but the step has been halved
   CHECK(rule.step == .5);
   for (double const loss : {.5, .6, .7, .8}) CHECK(!rule.took(loss));
-  CHECK(rule.halve(4, .75));  // neither changed
+  CHECK(rule.halve(4));  // neither changed
   CHECK(rule.step == .25);
 }
 
@@ -131,7 +125,7 @@ TEST_CASE("APGD goes where the algorithm as it is written goes") {
   Cpu<double> b;
   test::LinearProblem const p(20);
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   for (AttackNorm const norm : norms)
     for (int const steps : {7, 30}) {
       AttackRegion const region{norm, norm == AttackNorm::l2 ? .3 : .08};
@@ -169,7 +163,7 @@ TEST_CASE_TEMPLATE("APGD of a linear map crosses the plane at 1.005 of the dista
   test::LinearProblem p(12);
   for (Index k = 3; k < 5; ++k) p.c(k, 0) = -100;  // three classes that matter
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   for (AttackNorm const norm : norms)
     for (AttackLoss const loss : {AttackLoss::cross_entropy, AttackLoss::dlr})
       for (Index j = 0; j < 12; ++j) {
@@ -200,7 +194,7 @@ TEST_CASE_TEMPLATE("APGD does not depend on the unit of scores: times a power of
       return m;
     };
     test::LinearScores map(b, p.shape, p.W, p.c), large(b, p.shape, times(p.W), times(p.c));
-    auto const labels = labels_of(p);
+    auto const labels = p.labels();
     for (AttackNorm const norm : norms) {
       ApgdOptions const options{
           .region = {norm, norm == AttackNorm::l2 ? .05 : .01}, .steps = 30, .loss = loss};
@@ -217,7 +211,7 @@ TEST_CASE_TEMPLATE("APGD: restarts take those that are left; batches change noth
   B b;
   test::LinearProblem const p(20);
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto labels = labels_of(p);
+  auto labels = p.labels();
   labels[3] = (labels[3] + 1) % 5;
   auto const x = p.images(b);
   ApgdOptions options{.region = {AttackNorm::l_inf, .12}, .steps = 10, .seed = 2, .first_image = 50};
@@ -249,12 +243,48 @@ TEST_CASE_TEMPLATE("APGD: restarts take those that are left; batches change noth
       CHECK(std::abs(double(part.x(l, j) - once.x(l, j + 28))) <= double(test::tolerance<Scalar>(40, 1)));
 }
 
+TEST_CASE_TEMPLATE("APGD: an image that is fooled is scored no more, and others go the same way without it",
+                   B, archetype::Loops<float>, archetype::Loops<double>) {
+  B b;  // whose bits do not depend on the batch
+  test::LinearProblem const p(40);
+  test::LinearScores map(b, p.shape, p.W, p.c);
+  auto const labels = p.labels();
+  auto const x = p.images(b);
+  int late = 0;
+  for (AttackNorm const norm : norms) {
+    bool const l2 = norm == AttackNorm::l2;
+    std::vector<double> distances;
+    for (Index j = 0; j < 40; ++j) distances.push_back(p.distance(j, p.nearest(j, l2), l2));
+    std::nth_element(distances.begin(), distances.begin() + 20, distances.end());
+    for (AttackLoss const loss : {AttackLoss::cross_entropy, AttackLoss::dlr}) {
+      ApgdOptions options{.region = {norm, distances[20]}, .steps = 30, .loss = loss, .seed = 2};
+      map.scored = 0;
+      auto const together = apgd(map, x, labels, options);
+      Index const scored = std::exchange(map.scored, 0);
+      CHECK((together.robust_accuracy() > .1 && together.robust_accuracy() < .9));
+      for (Index j = 0; j < 40; ++j) {
+        options.first_image = j;
+        Index const before = map.scored;
+        auto const alone = apgd(map, ConstView<B>(x).middle_cols(4 * j, 4),
+                                std::span(labels).subspan(static_cast<std::size_t>(j), 1), options);
+        late += map.scored - before > 2 && map.scored - before < 31;
+        bool same = true;
+        for (Index i = 0; i < 12; ++i)
+          same = same && alone.x(i % 3, i / 3) == together.x(i % 3, i / 3 + 4 * j);
+        CHECK(same);
+      }
+      CHECK(map.scored == scored);
+    }
+  }
+  CHECK(late > 10);
+}
+
 TEST_CASE_TEMPLATE("APGD refuses what cannot be", B, BACKENDS) {
   B b;
   test::LinearProblem const p(2);
   test::LinearScores map(b, p.shape, p.W, p.c);
   auto const x = p.images(b);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   auto const refuses = [&](auto change, char const* text) {
     ApgdOptions options{.region = {AttackNorm::l_inf, .1}};
     change(options);
@@ -264,8 +294,6 @@ TEST_CASE_TEMPLATE("APGD refuses what cannot be", B, BACKENDS) {
   refuses([](auto& o) { o.steps = 0; }, "apgd: steps = 0, must be >= 1");
   refuses([](auto& o) { o.restarts = 0; }, "apgd: restarts = 0, must be >= 1");
   refuses([](auto& o) { o.first_image = -1; }, "apgd: first_image = -1, must be >= 0");
-  refuses([](auto& o) { o.rho = 0; }, "apgd: rho = 0, must be in (0, 1]");
-  refuses([](auto& o) { o.momentum = limits::nan<double>; }, "apgd: momentum = nan, must be in (0, 1]");
 }
 
 }  // namespace detrame

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vector>
+
+#include "detrame/robust/attack_norm.hpp"
 #include "detrame/robust/score_map.hpp"
 #include "support.hpp"
 
 namespace detrame::test {
+
+inline constexpr AttackNorm norms[] = {AttackNorm::l2, AttackNorm::l_inf};
 
 /// y = W x + c of images read as columns: a map whose attacks are known in closed form.
 template <Backend B>
@@ -26,7 +31,7 @@ class LinearScores {
     each(b_.lane(), formula::Add(), y, PerRow{ConstView<B>(c_)});
   }
   ConstView<B> scores(ConstView<B> x) {
-    ++forwards;
+    ++forwards, scored += x.cols() / shape_.sites();
     resize(b_, y_, classes(), x.cols() / shape_.sites());
     predict(x, y_);
     return y_;
@@ -38,6 +43,7 @@ class LinearScores {
   }
 
   int forwards = 0, pullbacks = 0;
+  Index scored = 0;  ///< images, by `scores`
 
  private:
   B& b_;
@@ -70,6 +76,12 @@ struct LinearProblem {
     for (int i = 1; i < W.rows(); ++i)
       if (score(i, z, j) > score(best, z, j)) best = i;
     return best;
+  }
+  /// Of all images.
+  std::vector<int> labels() const {
+    std::vector<int> all;
+    for (Index j = 0; j < x.cols(); ++j) all.push_back(label(x, j));
+    return all;
   }
   /// The distance of image j to the boundary of class k, by the norm of the weights' difference.
   double distance(Index j, int k, bool l2) const {

@@ -129,6 +129,12 @@ TEST_CASE_TEMPLATE("the norms of a perturbation in every unit", Scalar, float, d
   CHECK(perturbation_norms(shape, v, energies, centred).network_l_inf == std::vector<double>{.5, 2});
   CHECK_THROWS_AS(perturbation_norms(Shape{2}, v, energies, centred), ShapeError);
   CHECK_THROWS_AS(perturbation_norms(shape, v, energies, centred, std::vector{1.}), ShapeError);
+  CHECK_THROWS_AS(perturbation_norms(shape, v, energies, std::vector{1.}), ShapeError);
+  CHECK_THROWS_WITH_AS(perturbation_norms(shape, v, {}, {}),
+                       "perturbation_norms: energies of 0 and 0 images, must be of the same ones",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(perturbation_norms(shape, v, energies, centred, std::vector{1., 0.}),
+                       "perturbation_norms: deviation = 0, must be > 0 and finite", DomainError);
 }
 
 TEST_CASE_TEMPLATE("a control is made of random signs, as large as one may be", Scalar, float, double) {

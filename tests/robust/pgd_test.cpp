@@ -11,13 +11,7 @@ namespace detrame {
 
 namespace {
 
-constexpr AttackNorm norms[] = {AttackNorm::l2, AttackNorm::l_inf};
-
-std::vector<int> labels_of(test::LinearProblem const& p) {
-  std::vector<int> labels;
-  for (Index j = 0; j < p.x.cols(); ++j) labels.push_back(p.label(p.x, j));
-  return labels;
-}
+using test::norms;
 
 /// Images, five classes or two, no end to pixels.
 struct TwoClasses : test::LinearProblem {
@@ -36,7 +30,7 @@ TEST_CASE_TEMPLATE(
   B b;
   test::LinearProblem const p(8);
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   for (AttackNorm const norm : norms)
     for (bool const whole : {true, false}) {
       double const high = .85, epsilon = norm == AttackNorm::l2 ? .7 : .2;
@@ -76,7 +70,7 @@ TEST_CASE_TEMPLATE("PGD of a linear map crosses the plane at 1.005 of the distan
   B b;
   TwoClasses const p;
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   for (AttackNorm const norm : norms)
     for (Index j = 0; j < 12; ++j) {
       auto const l = static_cast<std::size_t>(j);
@@ -104,7 +98,7 @@ TEST_CASE_TEMPLATE("PGD: norms and range are kept to the last bit; batches chang
   B b;
   test::LinearProblem const p(20);
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto labels = labels_of(p);
+  auto labels = p.labels();
   labels[3] = (labels[3] + 1) % 5;  // one is labelled wrong before it is attacked
   auto const x = p.images(b);
   for (AttackNorm const norm : norms)
@@ -153,7 +147,7 @@ TEST_CASE_TEMPLATE("PGD: norms and range are kept to the last bit; batches chang
 
 TEST_CASE_TEMPLATE("PGD has the same bits for any number of threads", Scalar, float, double) {
   test::LinearProblem const p(40);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   for (AttackNorm const norm : norms) {
     HostMatrix<Scalar> x[2];
     for (int const threads : {1, 3}) {
@@ -201,7 +195,7 @@ TEST_CASE_TEMPLATE("attacks refuse what cannot be", B, BACKENDS) {
   test::LinearProblem const p(3);
   test::LinearScores map(b, p.shape, p.W, p.c);
   auto const x = p.images(b);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   auto const refuses = [&](auto change, char const* text) {
     PgdOptions options{.region = {AttackNorm::l_inf, .1}, .step = .1, .steps = 2, .first_image = 10};
     change(options);
@@ -260,7 +254,7 @@ TEST_CASE_TEMPLATE("attacks refuse a gradient that is not finite, with the image
   B b;
   test::LinearProblem const p(4);
   auto const x = p.images(b);
-  auto labels = labels_of(p);
+  auto labels = p.labels();
   for (double const value : {limits::nan<double>, limits::infinity<double>})
     for (AttackNorm const norm : norms) {
       Spoilt<B> map(b, p, 2, value);
@@ -272,7 +266,7 @@ TEST_CASE_TEMPLATE("attacks refuse a gradient that is not finite, with the image
                            DomainError);
       labels[2] = (labels[2] + 1) % 5;  // an image that stays has no need of it
       CHECK(pgd(map, x, labels, options).images[2].l2 == 0);
-      labels[2] = labels_of(p)[2];
+      labels[2] = p.labels()[2];
       test::LinearScores plain(b, p.shape, p.W, p.c);
       options.step = 1e300, options.region.range.reset();  // infinite in float
       if (norm == AttackNorm::l2 && std::is_same_v<Scalar, float>)
@@ -288,7 +282,7 @@ TEST_CASE_TEMPLATE("a range that a float does not have is kept in double, and th
   Cpu<Scalar> b;
   test::LinearProblem const p(8);
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto const labels = labels_of(p);
+  auto const labels = p.labels();
   AttackRegion const region{AttackNorm::l_inf, .7, PixelRange{.12, .8}};
   auto const x = to_device(b, host_matrix<Scalar>(3, 32, [&](Index i, Index j) {
                              return static_cast<Scalar>(std::min(.79, p.x(i + 3 * (j % 4), j / 4)));
@@ -334,7 +328,7 @@ TEST_CASE_TEMPLATE("attacks refuse dlr of two classes, and a radius that is 0 in
   Cpu<Scalar> b;
   TwoClasses const p;
   test::LinearScores map(b, p.shape, p.W, p.c);
-  auto labels = labels_of(p);
+  auto labels = p.labels();
   for (int& label : labels) label = 1 - label;  // none gets as far as a loss
   PgdOptions options{.region = {AttackNorm::l_inf, .1}, .step = .1, .steps = 1, .loss = AttackLoss::dlr};
   CHECK_THROWS_WITH_AS(pgd(map, p.images(b), labels, options), "pgd: 2 classes, must be 3 at least",

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include "golden/torch.hpp"
 
 #include "detrame/backend/cpu/backend.hpp"
 #include "detrame/layer/batch_norm.hpp"
@@ -12,7 +10,6 @@
 #include "detrame/network/stack.hpp"
 #include "detrame/robust/network_scores.hpp"
 #include "detrame/robust/pgd.hpp"
-#include "golden/file.hpp"
 #include "laws/archetype.hpp"
 #include "support.hpp"
 
@@ -22,17 +19,8 @@ namespace detrame {
 
 namespace {
 
-/// What PyTorch did: make_torch.py says how the file is made.
 golden::Quantities const& torch() {
-  static golden::Quantities const all = [] {
-    auto const file =
-        std::filesystem::path(DETRAME_DATA_DIR).parent_path() / "tests" / "robust" / "torch.txt";
-    std::ifstream in(file);
-    std::stringstream rest;
-    for (std::string line; std::getline(in, line);)
-      if (line[0] != '#') rest << line << '\n';
-    return golden::read(rest, file.string());
-  }();
+  static golden::Quantities const all = golden::torch("robust");
   return all;
 }
 

@@ -146,6 +146,52 @@ TEST_CASE_TEMPLATE("a universal perturbation that is stopped and goes on has the
   }
 }
 
+namespace {
+
+/// What predict labels some images under v differs with the size of the batch.
+template <Backend B>
+struct OfBatches : test::LinearScores<B> {
+  using Base = test::LinearScores<B>;
+  using Scalar = typename B::Scalar;
+  struct Raise {
+    Scalar by;
+    void operator()(Scalar& y) const { y += by; }
+  };
+
+  explicit OfBatches(Base map) : Base(std::move(map)) {}
+  void predict(ConstView<B> x, View<B> y) {
+    Base::predict(x, y);
+    each(this->backend().lane(), Raise{static_cast<Scalar>(y.cols() % 3) / 4}, y.middle_rows(0, 1));
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a universal perturbation that goes on labels in the batches of one that was not stopped",
+                   B, BACKENDS) {
+  using Scalar = typename B::Scalar;
+  B b;
+  Planted const p;
+  OfBatches<B> map(p.map(b));
+  auto const x = p.images(b);
+  UniversalOptions const options{.norm = AttackNorm::l2,
+                                 .xi = 2,
+                                 .delta = .01,
+                                 .passes = 4,
+                                 .inner = {.classes = 2, .overshoot = .5},
+                                 .ahead = 8};
+  UniversalState<Scalar> whole, state;
+  universal_perturbation(map, x, options, whole);
+  int images = 0;
+  while (universal_perturbation(map, x, options, state, [&](UniversalState<Scalar> const&) {
+           return ++images % 3 != 0;
+         }) == UniversalStatus::stopped)
+    REQUIRE(images < 500);
+  CHECK(state.v == whole.v);
+  REQUIRE(state.done.size() == whole.done.size());
+  for (std::size_t i = 0; i < whole.done.size(); ++i) CHECK(same(state.done[i], whole.done[i]));
+}
+
 TEST_CASE_TEMPLATE("a universal perturbation: the best v is kept, and rates are those of predicted labels", B,
                    BACKENDS) {
   using Scalar = typename B::Scalar;

@@ -40,7 +40,8 @@ void pull_back_each(typename L::Backend& backend, L const& net, typename L::Para
 /// Requires  these shapes, and a network that returns one site, else ShapeError; classes that it has, else
 ///           DomainError.
 /// Ensures   those of inference_pullback
-/// Cost      c inference_pullbacks of the whole batch; nothing is allocated from the second call on.
+/// Cost      c inference_pullbacks of the whole batch; nothing is allocated from the second call on. Who
+///           needs differences of logits alone pulls those back, one fewer, as deep_fool does.
 /// Tested    tests/layer/logit_gradients_test.cpp
 template <LayerMaps L>
 void logit_gradients(typename L::Backend& backend, L const& net, typename L::Parameters const& theta,

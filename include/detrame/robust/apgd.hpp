@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/robust/attacked.hpp"
+#include "detrame/robust/loss_gradients.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -10,19 +11,13 @@ struct ApgdOptions {
   int steps = 100;
   int restarts = 1;  ///< runs, each from a random start, of the images that are not fooled yet
   AttackLoss loss = AttackLoss::cross_entropy;
-  double rho = .75;       ///< of the steps between two checkpoints, so many must have gained
-  double momentum = .75;  ///< the share of the gradient step
   std::uint64_t seed = 0;
   Index first_image = 0;  ///< the number of the first image, for its random start and for errors
 
   void check() const {
-    region.check("apgd");
     require_at_least("apgd", "steps", steps, 1);
     require_at_least("apgd", "restarts", restarts, 1);
     require_at_least("apgd", "first_image", first_image, Index{0});
-    for (auto const& [name, value] : {std::pair{"rho", rho}, std::pair{"momentum", momentum}})
-      if (!(value > 0 && value <= 1))
-        throw DomainError(message("apgd: ", name, " = ", value, ", must be in (0, 1]"));
   }
 };
 
@@ -50,6 +45,7 @@ inline std::vector<int> apgd_checkpoints(int steps) {
 ///
 /// Tested    tests/robust/apgd_test.cpp
 struct ApgdStepRule {
+  static constexpr double rho = .75;
   double step;
   double best, last;  ///< the largest loss so far, and that of the last step
   double best_before = best;
@@ -65,7 +61,7 @@ struct ApgdStepRule {
     return true;
   }
   /// At a checkpoint, so many steps after the one before; whether the step is halved.
-  bool halve(int steps, double rho) {
+  bool halve(int steps) {
     bool const halved = gains < rho * steps || (!halved_before && best == best_before);
     if (halved) step /= 2;
     halved_before = halved, best_before = best, gains = 0;
@@ -90,7 +86,6 @@ struct ApgdStep {
     Index const n = x.rows();
     Scalar* const z = &next(0, j);
     team.each(n, [=](Index i) { z[i] = x(i, j); });
-    if (step(0, j) == Scalar(0)) return;
     ball.ascend(team, n, step(0, j), &g(0, j), z);
     ball.project(team, n, &x_0(0, j), z);
     team.each(n, [=, a = a](Index i) {
@@ -100,127 +95,148 @@ struct ApgdStep {
   }
 };
 
-/// y_j <- x_j where `chosen_j` is not 0
+/// y_j <- x_j and g_y_j <- g_x_j where `chosen_j` is not 0
 struct CopyChosen {
   template <class Scalar>
-  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar x, Scalar chosen) const {
-    if (chosen != Scalar(0)) y = x;
+  DETRAME_HOST_DEVICE void operator()(Scalar& y, Scalar& g_y, Scalar x, Scalar g_x, Scalar chosen) const {
+    if (chosen != Scalar(0)) y = x, g_y = g_x;
   }
 };
 
-/// One run of APGD, for some images.
+/// Runs of APGD on images x of these labels, size x n, which leave them when they are fooled.
 template <ScoreMap M>
-class ApgdRun {
+class ApgdRuns {
   using B = typename M::Backend;
   using Scalar = typename B::Scalar;
-  using Row = HostMatrix<Scalar>;
 
  public:
-  ApgdRun(M& map, ApgdOptions const& options) : map_(map), options_(options), b_(map.backend()) {}
+  ApgdRuns(M& map, ApgdOptions const& options, ConstView<B> x, std::span<int const> labels)
+      : options_(options),
+        b_(map.backend()),
+        ball_(options.region),
+        x_(x),
+        all_labels_(labels),
+        gradients_("apgd", map, options.loss, true) {}
 
-  /// The images x_0, size x n, of these numbers and labels become their points of largest loss, or the first
-  /// that are fooled; whether they are.
-  std::vector<bool> operator()(Matrix<B>& images, std::vector<Index> const& numbers,
-                               std::vector<int> const& labels, std::uint64_t seed) {
-    auto const n = static_cast<Index>(labels.size());
-    numbers_ = numbers, labels_ = labels;
-    fooled_.assign(labels.size(), false);
-    Matrix<B> const x_0 = images;
-    AttackBall<Scalar> const ball(options_.region);
-    auto const number = to_device(
-        b_, image_numbers<Scalar>(n, [&](Index j) { return numbers_[static_cast<std::size_t>(j)]; }));
-    x_ = before_ = next_ = g_ = best_g_ = x_0;
-    each_column(b_, n, 0, RandomStart<Scalar>{ball, seed}, ConstView<B>(x_0), ConstView<B>(number),
-                View<B>(x_));
-    copy_entries(b_.lane(), ConstView<B>(x_), View<B>(images));
-    rules_.clear();
-    score();
-    for (double const loss : losses_)
-      rules_.push_back({.step = 2 * options_.region.epsilon, .best = loss, .last = loss});
-    copy_entries(b_.lane(), ConstView<B>(g_), View<B>(best_g_));
-
+  /// A run from random starts of the images at these places. In `attacked` they become their points of
+  /// largest loss, or the first that are fooled; the places of those that are not.
+  std::vector<Index> operator()(std::vector<Index> places, std::uint64_t seed, HostMatrix<Scalar>& attacked) {
+    places_ = std::move(places);
+    start(seed);
+    leave(attacked);
     auto const checkpoints = apgd_checkpoints(options_.steps);
     std::size_t checked = 0;
-    for (int step = 1; step <= options_.steps && !all_fooled(); ++step) {
-      move(x_0, ball, step == 1 ? Scalar(1) : static_cast<Scalar>(options_.momentum));
-      auto const was_fooled = fooled_;
-      score();
-      std::vector<bool> const gained = took(was_fooled);
-      keep(gained, x_, images, g_, best_g_);
+    for (int step = 1; step <= options_.steps && count() > 0; ++step) {
+      move(step == 1 ? Scalar(1) : Scalar(.75));
+      look();
+      keep([&](std::size_t l) { return going_[l] && rules_[l].took(gradients_.losses[l]); }, z_, gradients_.g,
+           best_, best_g_);
+      leave(attacked);
       if (checked == checkpoints.size() || step != checkpoints[checked]) continue;
       int const since = checkpoints[checked] - (checked == 0 ? 0 : checkpoints[checked - 1]);
-      std::vector<bool> halved(labels.size());
-      for (std::size_t j = 0; j < labels.size(); ++j)
-        halved[j] = !fooled_[j] && rules_[j].halve(since, options_.rho);
-      keep(halved, images, x_, best_g_, g_);
+      if (keep([&](std::size_t l) { return rules_[l].halve(since); }, best_, best_g_, z_, gradients_.g))
+        put_steps();
       ++checked;
     }
-    return fooled_;
+    auto left = places_;
+    going_.assign(left.size(), false);
+    std::swap(z_, best_);
+    leave(attacked);
+    return left;
   }
 
  private:
+  Index count() const { return static_cast<Index>(places_.size()); }
+  auto number() const {
+    return [this](Index l) { return options_.first_image + places_[static_cast<std::size_t>(l)]; };
+  }
   template <class F>
-  Row row(F const& f) const {
-    return host_matrix<Scalar>(1, static_cast<Index>(labels_.size()),
-                               [&](Index, Index j) { return f(static_cast<std::size_t>(j)); });
-  }
-  bool all_fooled() const { return std::find(fooled_.begin(), fooled_.end(), false) == fooled_.end(); }
-
-  /// Losses at x_, who is fooled there, and gradients of the others.
-  void score() {
-    auto const y = to_host(b_, map_.scores(as_images(map_.input(), ConstView<B>(x_))));
-    auto const now = unique_largest(y);
-    Row y_bar(y.rows(), y.cols());
-    losses_.assign(labels_.size(), 0);
-    for (std::size_t j = 0; j < labels_.size(); ++j) {
-      require_finite("apgd", y, static_cast<Index>(j), numbers_[j]);
-      if (fooled_[j]) continue;
-      losses_[j] = attack_loss(options_.loss, y, static_cast<Index>(j), labels_[j], y_bar);
-      fooled_[j] = now[j] != labels_[j];
-    }
-    if (all_fooled()) return;
-    auto const there = to_device(b_, y_bar);
-    map_.pullback(ConstView<B>(there), as_images(map_.input(), View<B>(g_)));
-    require_finite_gradients("apgd", b_, ConstView<B>(g_), [&](Index j) {
-      auto const l = static_cast<std::size_t>(j);
-      return fooled_[l] ? -1 : numbers_[l];
-    });
+  Matrix<B> row(F const& f) const {
+    return to_device(
+        b_, host_matrix<Scalar>(1, count(), [&](Index, Index l) { return f(static_cast<std::size_t>(l)); }));
   }
 
-  void move(Matrix<B> const& x_0, AttackBall<Scalar> const& ball, Scalar a) {
-    auto const steps = to_device(
-        b_, row([&](std::size_t j) { return fooled_[j] ? Scalar(0) : static_cast<Scalar>(rules_[j].step); }));
-    each_column(b_, x_0.cols(), 0, ApgdStep<Scalar>{ball, a}, ConstView<B>(x_0), ConstView<B>(g_),
-                ConstView<B>(steps), ConstView<B>(before_), ConstView<B>(x_), View<B>(next_));
-    std::swap(before_, x_), std::swap(x_, next_);
+  void start(std::uint64_t seed) {
+    labels_.clear(), rules_.clear();
+    for (Index const j : places_) labels_.push_back(all_labels_[static_cast<std::size_t>(j)]);
+    going_.assign(places_.size(), true);
+    resize(b_, x_0_, x_.rows(), count());
+    gather_columns(b_.lane(), x_, std::span<Index const>(places_), View<B>(x_0_));
+    z_ = x_0_;
+    each_column(b_, count(), 0, RandomStart<Scalar>{ball_, seed}, ConstView<B>(x_0_),
+                ConstView<B>(to_device(b_, image_numbers<Scalar>(count(), number()))), View<B>(z_));
+    look();
+    for (double const loss : gradients_.losses)
+      rules_.push_back({.step = 2 * options_.region.epsilon, .best = loss, .last = loss});
+    put_steps();
+    before_ = best_ = z_, best_g_ = gradients_.g;
   }
 
-  /// Whose point is the best now: of largest loss, or fooled.
-  std::vector<bool> took(std::vector<bool> const& was_fooled) {
-    std::vector<bool> gained(labels_.size());
-    for (std::size_t j = 0; j < labels_.size(); ++j)
-      gained[j] = !was_fooled[j] && (rules_[j].took(losses_[j]) || fooled_[j]);
-    return gained;
+  /// Who is fooled at z, and losses and gradients of the others.
+  void look() { gradients_(z_, labels_, number(), going_); }
+
+  void move(Scalar a) {
+    resize(b_, next_, z_.rows(), count());
+    each_column(b_, count(), 0, ApgdStep<Scalar>{ball_, a}, ConstView<B>(x_0_), ConstView<B>(gradients_.g),
+                ConstView<B>(steps_), ConstView<B>(before_), ConstView<B>(z_), View<B>(next_));
+    std::swap(before_, z_), std::swap(z_, next_);
   }
 
-  /// The points, and their gradients, of the chosen.
-  void keep(std::vector<bool> const& chosen, Matrix<B> const& from, Matrix<B>& to, Matrix<B> const& g_from,
+  void put_steps() {
+    steps_ = row([&](std::size_t l) { return static_cast<Scalar>(rules_[l].step); });
+  }
+
+  /// The points, and their gradients, of those that are chosen; whether any is.
+  template <class Choose>
+  bool keep(Choose const& choose, Matrix<B> const& from, Matrix<B> const& g_from, Matrix<B>& to,
             Matrix<B>& g_to) {
-    if (std::find(chosen.begin(), chosen.end(), true) == chosen.end()) return;
-    auto const there = to_device(b_, row([&](std::size_t j) { return chosen[j] ? Scalar(1) : Scalar(0); }));
-    each(b_.lane(), CopyChosen(), View<B>(to), ConstView<B>(from), PerColumn{ConstView<B>(there)});
-    each(b_.lane(), CopyChosen(), View<B>(g_to), ConstView<B>(g_from), PerColumn{ConstView<B>(there)});
+    std::vector<bool> chosen(places_.size());
+    for (std::size_t l = 0; l < chosen.size(); ++l) chosen[l] = choose(l);
+    if (std::find(chosen.begin(), chosen.end(), true) == chosen.end()) return false;
+    auto const there = row([&](std::size_t l) { return Scalar(chosen[l] ? 1 : 0); });
+    each(b_.lane(), CopyChosen(), View<B>(to), View<B>(g_to), ConstView<B>(from), ConstView<B>(g_from),
+         PerColumn{ConstView<B>(there)});
+    return true;
   }
 
-  M& map_;
+  /// Those that go no more leave: they are attacked as they are now.
+  void leave(HostMatrix<Scalar>& attacked) {
+    std::vector<Index> gone, stay;
+    for (Index l = 0; l < count(); ++l) (going_[static_cast<std::size_t>(l)] ? stay : gone).push_back(l);
+    if (gone.empty()) return;
+    auto const z = to_host(b_, ConstView<B>(columns(z_, gone)));
+    for (Index i = 0; Index const l : gone)
+      std::copy_n(z.data() + i++ * z.rows(), z.rows(),
+                  attacked.data() + places_[static_cast<std::size_t>(l)] * z.rows());
+    for (auto* const m : {&x_0_, &before_, &z_, &best_, &best_g_, &gradients_.g, &steps_})
+      *m = columns(*m, stay);
+    auto const only_stay = [&](auto& all) {
+      for (std::size_t i = 0; i < stay.size(); ++i) all[i] = all[static_cast<std::size_t>(stay[i])];
+      all.erase(all.begin() + static_cast<std::ptrdiff_t>(stay.size()), all.end());
+    };
+    only_stay(places_), only_stay(labels_), only_stay(rules_);
+    going_.assign(stay.size(), true);
+  }
+
+  Matrix<B> columns(Matrix<B> const& m, std::span<Index const> which) const {
+    Matrix<B> some;
+    resize(b_, some, m.rows(), static_cast<Index>(which.size()));
+    gather_columns(b_.lane(), ConstView<B>(m), which, View<B>(some));
+    return some;
+  }
+
   ApgdOptions options_;
   B& b_;
-  std::vector<Index> numbers_;
+  AttackBall<Scalar> ball_;
+  ConstView<B> x_;
+  std::span<int const> all_labels_;
+  LossGradients<M> gradients_;
+  // Of the images at the places that are left, in their order:
+  std::vector<Index> places_;
   std::vector<int> labels_;
-  std::vector<bool> fooled_;
-  std::vector<double> losses_;
+  std::vector<bool> going_;
   std::vector<ApgdStepRule> rules_;
-  Matrix<B> x_, before_, next_, g_, best_g_;
+  Matrix<B> x_0_, before_, z_, next_, best_, best_g_, steps_;
 };
 
 }  // namespace detail
@@ -230,15 +246,13 @@ class ApgdRun {
 ///
 ///   z = proj(x_k + step direction(g_k)),  x_k+1 = proj(x_k + a (z - x_k) + (1 - a) (x_k - x_k-1))
 ///
-/// step = 2 epsilon at first, halved by ApgdStepRule at apgd_checkpoints; a the momentum, at first 1.
-/// An image ends where it is labelled wrong; one that never is becomes the point of largest loss of its last
-/// run.
+/// step = 2 epsilon at first, halved by ApgdStepRule at apgd_checkpoints; a = .75, at first 1. An image ends
+/// where it is labelled wrong; one that never is becomes the point of largest loss of its last run.
 ///
 /// Shapes    x: channels x (sites n); labels: n, what the images are
-/// Requires  what pgd does; steps, restarts >= 1; rho and momentum in (0, 1], else DomainError.
+/// Requires  what pgd does; steps, restarts >= 1, else DomainError.
 /// Ensures   what pgd does
-/// Cost      a step: a forward and a pullback of all images of the run, until all are fooled; a restart takes
-///           those that are not.
+/// Cost      a step: a forward and a pullback of the images that are not fooled yet
 /// Source    arXiv 2003.01690, algorithm 1, with its random starts
 /// Tested    tests/robust/apgd_test.cpp
 template <ScoreMap M>
@@ -246,43 +260,22 @@ AttackResult<ScalarOf<M>> apgd(M& map, Input<typename M::Backend> x, std::span<i
                                ApgdOptions const& options) {
   using B = typename M::Backend;
   B& b = map.backend();
-  Shape const shape = map.input();
   options.check();
-  auto const pixels = to_host(b, ConstView<B>(x));
-  detail::require_attackable("apgd", shape, options.region, options.loss, pixels, labels, options.first_image,
-                             map.classes());
-  auto const clean = detail::predicted_labels_from("apgd", map, ConstView<B>(x), options.first_image);
-  auto attacked = pixels;
-  std::vector<Index> left;
-  for (std::size_t j = 0; j < labels.size(); ++j)
-    if (clean[j] == labels[j]) left.push_back(static_cast<Index>(j));
-
-  detail::ApgdRun<M> run(map, options);
+  detail::Attack<M> const attack("apgd", map, ConstView<B>(x), labels, options.region, options.loss,
+                                 options.first_image);
+  auto const n = static_cast<Index>(labels.size());
   Matrix<B> images;
-  for (int restart = 0; restart < options.restarts && !left.empty(); ++restart) {
-    std::vector<Index> columns, numbers, still;
-    std::vector<int> their_labels;
-    for (Index const j : left) {
-      for (Index s = 0; s < shape.sites(); ++s) columns.push_back(j * shape.sites() + s);
-      numbers.push_back(options.first_image + j);
-      their_labels.push_back(labels[static_cast<std::size_t>(j)]);
-    }
-    auto const n = static_cast<Index>(left.size());
-    resize(b, images, shape.size(), n);
-    gather_columns(b.lane(), ConstView<B>(x), std::span<Index const>(columns),
-                   detail::as_images(shape, View<B>(images)));
-    auto const fooled = run(images, numbers, their_labels,
-                            options.seed + static_cast<std::uint64_t>(restart) * 0x9E3779B97F4A7C15ull);
-    auto const ends = to_host(b, ConstView<B>(images));
-    for (Index l = 0; l < n; ++l) {
-      Index const j = left[static_cast<std::size_t>(l)];
-      std::copy_n(ends.data() + l * shape.size(), shape.size(), attacked.data() + j * shape.size());
-      if (!fooled[static_cast<std::size_t>(l)]) still.push_back(j);
-    }
-    left = std::move(still);
-  }
-  return detail::judged("apgd", map, options.region, pixels, std::move(attacked), labels, clean,
-                        options.first_image);
+  resize(b, images, map.input().size(), n);
+  copy_entries(b.lane(), ConstView<B>(x), View<B>(images));
+  auto attacked = attack.pixels();
+  std::vector<Index> left;
+  for (Index j = 0; j < n; ++j)
+    if (attack.correct(j)) left.push_back(j);
+  detail::ApgdRuns<M> run(map, options, ConstView<B>(images), labels);
+  for (int restart = 0; restart < options.restarts && !left.empty(); ++restart)
+    left = run(std::move(left), options.seed + static_cast<std::uint64_t>(restart) * 0x9E3779B97F4A7C15ull,
+               attacked);
+  return attack.judged(std::move(attacked));
 }
 
 }  // namespace detrame::inline DETRAME_ABI

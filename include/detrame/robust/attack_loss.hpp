@@ -16,6 +16,11 @@ enum class AttackLoss {
   dlr  ///< -(y_label - max_i y_i) / (y_1st - y_3rd), i not the label, 1st and 3rd the largest scores
 };
 
+namespace detail {
+/// So many classes the loss needs.
+constexpr Index least_classes(AttackLoss loss) { return loss == AttackLoss::dlr ? 3 : 2; }
+}  // namespace detail
+
 /// A number that grows with the loss of the scores in column j, in double, and a positive multiple of the
 /// loss's gradient.
 ///
@@ -35,7 +40,7 @@ enum class AttackLoss {
 template <class Scalar>
 double attack_loss(AttackLoss loss, HostMatrix<Scalar> const& y, Index j, int label,
                    HostMatrix<Scalar>& y_bar) {
-  Index const classes = y.rows(), least = loss == AttackLoss::dlr ? 3 : 2;
+  Index const classes = y.rows(), least = detail::least_classes(loss);
   if (classes < least)
     throw DomainError(message("attack_loss: ", classes, " classes, must be ", least, " at least"));
   if (label < 0 || label >= classes)

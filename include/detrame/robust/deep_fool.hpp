@@ -101,7 +101,7 @@ class DeepFool {
     copy_entries(b_.lane(), images, View<B>(z_));
     r_ = zeros(b_, size, n);
     Scores const first =
-        predicted_scores("deep_fool", map_, as_images(shape_, ConstView<B>(z_)), NumberedFrom{first_image_});
+        finite_scores("deep_fool", map_, as_images(shape_, ConstView<B>(z_)), NumberedFrom{first_image_});
     labels_ = unique_largest(first);
     choose_classes(first);
     steps_.assign(labels_.size(), 0), reach_.assign(labels_.size(), 0.);
@@ -154,7 +154,7 @@ class DeepFool {
   /// Image j as it was.
   void put_back(Index j) {
     copy_entries(b_.lane(), ConstView<B>(x_).middle_cols(j, 1), View<B>(z_).middle_cols(j, 1));
-    copy_entries(b_.lane(), ConstView<B>(zeros(b_, shape_.size(), 1)), View<B>(r_).middle_cols(j, 1));
+    each(b_.lane(), formula::Fill<Scalar>{0}, View<B>(r_).middle_cols(j, 1));
   }
 
   /// Whether an image had another label, or went where scores are not finite and was put back: it is active
@@ -177,12 +177,14 @@ class DeepFool {
   Scores gradients() {
     Index const n = count();
     resize(b_, G_, shape_.size(), rivals() * n);
-    for (Index k = 0; k < rivals(); ++k) {
-      Scores y_bar(map_.classes(), n);
-      for (Index p = 0; p < n; ++p) y_bar(class_at(0, p), p) = -1, y_bar(class_at(k + 1, p), p) = 1;
-      auto const there = to_device(b_, y_bar);
-      map_.pullback(ConstView<B>(there), as_images(shape_, View<B>(G_).middle_cols(k * n, n)));
-    }
+    Scores y_bar(map_.classes(), rivals() * n);
+    for (Index k = 0; k < rivals(); ++k)
+      for (Index p = 0; p < n; ++p)
+        y_bar(class_at(0, p), k * n + p) = -1, y_bar(class_at(k + 1, p), k * n + p) = 1;
+    auto const there = to_device(b_, y_bar);
+    for (Index k = 0; k < rivals(); ++k)
+      map_.pullback(ConstView<B>(there).middle_cols(k * n, n),
+                    as_images(shape_, View<B>(G_).middle_cols(k * n, n)));
     require_finite_gradients("deep_fool", b_, ConstView<B>(G_),
                              [&](Index column) { return first_image_ + active_[at(column % n)]; });
     Matrix<B> norms;
@@ -226,14 +228,11 @@ class DeepFool {
 
   DeepFoolResult<Scalar> result() {
     auto const z_there = [&] { return as_images(shape_, ConstView<B>(z_)); };
-    Matrix<B> y;
-    resize(b_, y, map_.classes(), x_.cols());
-    map_.predict(z_there(), y);
-    Scores last = to_host(b_, ConstView<B>(y));
+    Scores last = predicted_scores("deep_fool", map_, z_there());
     bool back = false;
     for (Index j = 0; j < last.cols(); ++j)
       if (!finite(last, j)) put_back(j), back = true;
-    if (back) last = predicted_scores("deep_fool", map_, z_there(), NumberedFrom{first_image_});
+    if (back) last = finite_scores("deep_fool", map_, z_there(), NumberedFrom{first_image_});
     auto const fooled = unique_largest(last);
     Scores const x = to_host(b_, ConstView<B>(x_)), z = to_host(b_, ConstView<B>(z_));
     DeepFoolResult<Scalar> result{to_host(b_, ConstView<B>(r_)), {}};

@@ -25,7 +25,8 @@ struct PerturbationNorms {
 ///
 /// Shapes    v: size x 1, in pixels; energies: those of images in pixels, raw and centred (image_energies);
 ///           deviation: one a channel, or none where the network reads pixels
-/// Requires  sizes that fit, else ShapeError.
+/// Requires  sizes that fit and at least one image, else ShapeError; deviations > 0 and finite, else
+///           DomainError.
 /// Tested    tests/robust/perturbation_norms_test.cpp
 template <class Scalar>
 PerturbationNorms perturbation_norms(Shape const& shape, HostMatrix<Scalar> const& v,
@@ -36,6 +37,10 @@ PerturbationNorms perturbation_norms(Shape const& shape, HostMatrix<Scalar> cons
   if (!deviation.empty() && static_cast<Index>(deviation.size()) != shape.channels)
     throw ShapeError(
         message("perturbation_norms: ", deviation.size(), " deviations, ", shape.channels, " channels"));
+  for (double const one : deviation) detail::require_positive("perturbation_norms", "deviation", one);
+  if (energies.empty() || energies.size() != centred_energies.size())
+    throw ShapeError(message("perturbation_norms: energies of ", energies.size(), " and ",
+                             centred_energies.size(), " images, must be of the same ones"));
   auto const mean = [](std::span<double const> some) {
     return std::accumulate(some.begin(), some.end(), 0.) / static_cast<double>(some.size());
   };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "detrame/robust/attacked.hpp"
+#include "detrame/robust/loss_gradients.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -17,7 +18,6 @@ struct PgdOptions {
   Index first_image = 0;  ///< the number of the first image, for its random start and for errors
 
   void check(char const* who) const {
-    region.check(who);
     detail::require_positive(who, "step", step);
     require_at_least(who, "steps", steps, 0);
     require_at_least(who, "first_image", first_image, Index{0});
@@ -49,49 +49,37 @@ AttackResult<ScalarOf<M>> pgd(char const* who, M& map, ConstView<typename M::Bac
   B& b = map.backend();
   Shape const shape = map.input();
   options.check(who);
-  auto const pixels = to_host(b, images);
-  require_attackable(who, shape, options.region, options.loss, pixels, labels, options.first_image,
-                     map.classes());
-  auto const clean = predicted_labels_from(who, map, images, options.first_image);
+  Attack<M> const attack(who, map, images, labels, options.region, options.loss, options.first_image);
   auto const n = static_cast<Index>(labels.size());
-  Matrix<B> x, g;
-  resize(b, x, shape.size(), n), resize(b, g, shape.size(), n);
+  Matrix<B> x;
+  resize(b, x, shape.size(), n);
   copy_entries(b.lane(), images, View<B>(x));
   Matrix<B> z = x;
 
-  HostMatrix<Scalar> going(1, n, Scalar(1));
-  for (Index j = 0; j < n; ++j) {
-    auto const l = static_cast<std::size_t>(j);
-    if (options.stop_when_fooled && clean[l] != labels[l]) going(0, j) = 0;
-  }
-  auto const number = [&](Index j) { return going(0, j) == Scalar(0) ? -1 : options.first_image + j; };
+  std::vector<bool> going(labels.size());
+  auto const goes = [&](Index j) -> bool { return going[static_cast<std::size_t>(j)]; };
+  for (Index j = 0; j < n; ++j)
+    going[static_cast<std::size_t>(j)] = !options.stop_when_fooled || attack.correct(j);
+  NumberedFrom const number{options.first_image};
   AttackBall<Scalar> const ball(options.region);
-  if (options.random_start)
+  if (options.random_start) {
+    auto const numbers = image_numbers<Scalar>(n, [&](Index j) { return goes(j) ? number(j) : Index{-1}; });
     each_column(b, n, 0, RandomStart<Scalar>{ball, options.seed}, ConstView<B>(x),
-                ConstView<B>(to_device(b, image_numbers<Scalar>(n, number))), View<B>(z));
-
-  for (int step = 0; step < options.steps; ++step) {
-    auto const y = to_host(b, map.scores(as_images(shape, ConstView<B>(z))));
-    auto const now = unique_largest(y);
-    HostMatrix<Scalar> y_bar(y.rows(), n);
-    bool any = false;
-    for (Index j = 0; j < n; ++j) {
-      auto const l = static_cast<std::size_t>(j);
-      require_finite(who, y, j, options.first_image + j);
-      if (options.stop_when_fooled && now[l] != labels[l]) going(0, j) = 0;
-      if (going(0, j) == Scalar(0)) continue;
-      attack_loss(options.loss, y, j, labels[l], y_bar);
-      any = true;
-    }
-    if (!any) break;
-    auto const y_bar_there = to_device(b, y_bar), going_there = to_device(b, going);
-    map.pullback(ConstView<B>(y_bar_there), as_images(shape, View<B>(g)));
-    require_finite_gradients(who, b, ConstView<B>(g), number);
-    each_column(b, n, 0, PgdStep<Scalar>{ball, static_cast<Scalar>(options.step)}, ConstView<B>(x),
-                ConstView<B>(g), ConstView<B>(going_there), View<B>(z));
+                ConstView<B>(to_device(b, numbers)), View<B>(z));
   }
-  auto attacked = to_host(b, as_images(shape, ConstView<B>(z)));
-  return judged(who, map, options.region, pixels, std::move(attacked), labels, clean, options.first_image);
+
+  LossGradients<M> gradients(who, map, options.loss, options.stop_when_fooled);
+  Matrix<B> going_there;
+  for (int step = 0; step < options.steps; ++step) {
+    auto const went = going;
+    if (!gradients(z, labels, number, going)) break;
+    if (step == 0 || going != went)
+      going_there =
+          to_device(b, host_matrix<Scalar>(1, n, [&](Index, Index j) { return Scalar(goes(j) ? 1 : 0); }));
+    each_column(b, n, 0, PgdStep<Scalar>{ball, static_cast<Scalar>(options.step)}, ConstView<B>(x),
+                ConstView<B>(gradients.g), ConstView<B>(going_there), View<B>(z));
+  }
+  return attack.judged(to_host(b, as_images(shape, ConstView<B>(z))));
 }
 
 }  // namespace detail

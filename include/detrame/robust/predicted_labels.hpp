@@ -2,48 +2,15 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "detrame/robust/pixel_range.hpp"
 #include "detrame/robust/score_map.hpp"
 #include "detrame/train/evaluate.hpp"
 
 namespace detrame::inline DETRAME_ABI {
-
-/// Where pixels may lie.
-struct PixelRange {
-  double low = 0, high = 1;
-
-  /// The ends of what a Scalar has of the range: low rounded up, high rounded down.
-  template <class Scalar>
-  Scalar lowest() const {
-    auto const v = static_cast<Scalar>(low);
-    return static_cast<double>(v) < low ? std::nextafter(v, limits::infinity<Scalar>) : v;
-  }
-  template <class Scalar>
-  Scalar highest() const {
-    auto const v = static_cast<Scalar>(high);
-    return static_cast<double>(v) > high ? std::nextafter(v, -limits::infinity<Scalar>) : v;
-  }
-  template <class Scalar>
-  void check(char const* who) const {
-    if (!(low < high && lowest<Scalar>() <= highest<Scalar>()))
-      throw DomainError(message(who, ": the range [", low, ", ", high, "] is empty"));
-  }
-};
-
-namespace formula {
-
-/// z within [low, high]; NaN stays NaN.
-template <class Scalar>
-struct ClipPixel {
-  Scalar low, high;
-  DETRAME_HOST_DEVICE void operator()(Scalar& z) const { z = z < low ? low : z > high ? high : z; }
-};
-
-}  // namespace formula
 
 namespace detail {
 
@@ -70,8 +37,8 @@ std::vector<int> labels_by(char const* who, M& map, ConstView<typename M::Backen
     if (v.cols() > 0) each(b.lane(), formula::Add(), View<B>(z), PerRow{ConstView<B>(shift)});
     if (clip)
       each(b.lane(), formula::ClipPixel<Scalar>{clip->lowest<Scalar>(), clip->highest<Scalar>()}, View<B>(z));
-    auto const some = unique_largest(predicted_scores(who, map, as_images(shape, ConstView<B>(z)),
-                                                      [&](Index j) { return number(first + j); }));
+    auto const some = unique_largest(finite_scores(who, map, as_images(shape, ConstView<B>(z)),
+                                                   [&](Index j) { return number(first + j); }));
     labels.insert(labels.end(), some.begin(), some.end());
   }
   return labels;

@@ -52,15 +52,21 @@ struct NumberedFrom {
   Index operator()(Index j) const { return first + j; }
 };
 
-/// f(x) on the host, by predict. Image j has the number `number(j)`.
-template <ScoreMap M, class Number>
-HostMatrix<ScalarOf<M>> predicted_scores(char const* who, M& map, ConstView<typename M::Backend> x,
-                                         Number const& number) {
+/// f(x) on the host, by predict.
+template <ScoreMap M>
+HostMatrix<ScalarOf<M>> predicted_scores(char const* who, M& map, ConstView<typename M::Backend> x) {
   auto& backend = map.backend();
   Matrix<typename M::Backend> y;
   resize(backend, y, map.classes(), samples(who, map.input(), x));
   map.predict(x, y);
-  auto scores = to_host(backend, ConstView<typename M::Backend>(y));
+  return to_host(backend, ConstView<typename M::Backend>(y));
+}
+
+/// The same, finite or refused. Image j has the number `number(j)`.
+template <ScoreMap M, class Number>
+HostMatrix<ScalarOf<M>> finite_scores(char const* who, M& map, ConstView<typename M::Backend> x,
+                                      Number const& number) {
+  auto scores = predicted_scores(who, map, x);
   for (Index j = 0; j < scores.cols(); ++j) require_finite(who, scores, j, number(j));
   return scores;
 }
