@@ -99,8 +99,8 @@ struct LabelAttack {
     try {
       auto const z = ascended(map, x, told, first);
       auto const there = to_device(map.backend(), z);
-      auto const y = detail::predicted_scores("certify", map, ConstView<typename M::Backend>(there),
-                                              detail::NumberedFrom{first});
+      auto const y = detail::finite_scores("certify", map, ConstView<typename M::Backend>(there),
+                                           detail::NumberedFrom{first});
       for (Index j = 0; j < n; ++j)
         found.push_back({label_of(y, j), detail::length_from_above(size, [&](Index i) {
                            return static_cast<double>(z.data()[j * size + i]) -
