@@ -70,8 +70,8 @@ std::string others_of(Json const& json) {
   return others;
 }
 
-/// The processor seconds of a run whose threads did not have their processors to themselves for four fifths of
-/// its time: its seconds say nothing of it then. Else 0, as where they are not known.
+/// The processor seconds of a run whose threads did not have their processors to themselves for four fifths
+/// of its time: its seconds say nothing of it then. Else 0, as where they are not known.
 double where_busy(Json const& json) {
   constexpr double most = 1e18;
   if (!json.contains("processor_seconds") || !json.contains("threads")) return 0;
