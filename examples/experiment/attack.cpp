@@ -5,10 +5,8 @@
 #include <cstdio>
 
 #include "attack_report.hpp"
-#include "detrame/train/progress.hpp"
 #include "folder_lock.hpp"
 #include "image_attack.hpp"
-#include "options.hpp"
 #include "ranges.hpp"
 #include "signals.hpp"
 #include "status_line.hpp"
@@ -66,7 +64,10 @@ class Attack {
 
   /// The folder, and what another process left there.
   void take_state() {
-    if (!s_.out.empty()) folder_.emplace(s_.out), lock_.emplace(s_.out);
+    if (!s_.out.empty()) {
+      folder_.emplace(s_.out), lock_.emplace(s_.out);
+      require_none_of_others(s_.out, state_file().filename().c_str());
+    }
     std::error_code none;
     bool const found = !s_.out.empty() && std::filesystem::exists(state_file(), none);
     if (found && !s_.resume)

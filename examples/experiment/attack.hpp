@@ -29,7 +29,8 @@ struct AttackSettings {
   std::set<std::string> given{};  ///< names of the options on the command line
 };
 
-/// f(name of the option, what gives the member of some settings) for each setting that decides the numbers.
+/// f(name of the option, what gives the member of some settings) for each setting that decides the numbers, the
+/// method first, which decides what others there are.
 template <class F>
 void each_attack_member(F&& f) {
   f("method", [](auto& s) -> auto& { return s.method; });
@@ -58,10 +59,13 @@ std::string_view methods_with(std::string_view option);
 /// in what the method decides.
 void complete(AttackSettings& settings);
 
-/// Puts the settings into a state, and takes them out where the command line says none. FormatError where one
+/// Puts the settings that the method has into a state, and takes them out where the command line says none. FormatError where one
 /// is out of its range, DomainError where the command line says otherwise.
 void store_settings(AttackSettings const& settings, TensorFile& state);
 void adopt_settings(AttackSettings& settings, TensorFile const& state);
+
+/// " --passes 1": the options that are not as usual, and the method, but for some.
+std::string unusual_options(AttackSettings const& settings, std::span<std::string_view const> without = {});
 
 /// The command that repeats an attack with these settings, and the one that goes on with it.
 std::string command_of(AttackSettings const& settings);

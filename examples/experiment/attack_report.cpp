@@ -6,17 +6,12 @@
 #include "../picture.hpp"
 #include "detrame/io/safetensors.hpp"
 #include "runs.hpp"
+#include "text.hpp"
 #include "universal_state.hpp"
 
 namespace experiment {
 
 namespace {
-
-std::string formatted(char const* format, double number) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, number);
-  return text;
-}
 
 std::string list_text(std::vector<double> const& numbers, char const* format) {
   std::string text;
@@ -237,6 +232,8 @@ void AttackReport::end_of_seeds() {
 void AttackReport::write(std::filesystem::path const& folder) const {
   csv_.write(folder / "attack.csv");
   auto json = described(victim_, s_.method, command_of(s_));
+  constexpr std::array<std::string_view, 5> in_rows{"method", "p", "xi", "units", "seeds"};
+  json["options"] = unusual_options(s_, in_rows);
   json["test_images"] = before_.size();
   json["rows"] = csv_.json();
   Shape const shape = victim_.network.input();

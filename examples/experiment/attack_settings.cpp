@@ -11,7 +11,7 @@ namespace experiment {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 12> methods{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 13> methods{
     {{"xi", "universal fgsm pgd apgd"},
      {"delta", "universal"},
      {"overshoot", "universal deepfool"},
@@ -23,6 +23,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> methods{
      {"step-size", "pgd"},
      {"restarts", "apgd"},
      {"loss", "fgsm pgd apgd"},
+     {"seeds", "universal pgd apgd"},
      {"units", "universal deepfool"}}};
 
 bool has(std::string_view method, std::string_view option) {
@@ -68,12 +69,13 @@ void complete(AttackSettings& s) {
 
 void store_settings(AttackSettings const& s, TensorFile& state) {
   each_attack_member([&](std::string const& option, auto member) {
-    state.metadata["--" + option] = setting_text(member(s));
+    if (has(s.method, option)) state.metadata["--" + option] = setting_text(member(s));
   });
 }
 
 void adopt_settings(AttackSettings& s, TensorFile const& state) {
-  each_attack_member([&](std::string const& option, auto member) {
+  each_attack_member([&](std::string const& option, auto member) {  // the method comes first
+    if (!has(s.method, option)) return;
     auto& value = member(s);
     std::remove_cvref_t<decltype(value)> was;
     take_setting(state, option, was);
@@ -85,16 +87,22 @@ void adopt_settings(AttackSettings& s, TensorFile const& state) {
   });
 }
 
-std::string command_of(AttackSettings const& s) {
-  std::string command = "detrame-experiment attack" + with_value("--checkpoint", s.at.checkpoint);
+std::string unusual_options(AttackSettings const& s, std::span<std::string_view const> without) {
+  std::string options;
   AttackSettings usual;
   usual.steps = usual_steps(s.method);
   each_attack_member([&](std::string const& option, auto member) {
     std::string const text = setting_text(member(s));
     if (!has(s.method, option) || (option != "method" && text == setting_text(member(usual)))) return;
-    command += option == "as-published" ? " --as-published" : with_value("--" + option, text);
+    if (std::find(without.begin(), without.end(), option) != without.end()) return;
+    options += option == "as-published" ? " --as-published" : with_value("--" + option, text);
   });
-  return command + where(s);
+  return options;
+}
+
+std::string command_of(AttackSettings const& s) {
+  return "detrame-experiment attack" + with_value("--checkpoint", s.at.checkpoint) + unusual_options(s) +
+         where(s);
 }
 
 std::string resume_command(AttackSettings const& s) {

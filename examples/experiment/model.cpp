@@ -7,16 +7,11 @@
 
 #include "detrame/io/checkpoint.hpp"
 #include "detrame/io/conventions.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
 namespace {
-
-std::string list_text(std::vector<double> const& numbers) {
-  std::string text;
-  for (double const number : numbers) text += message(text.empty() ? "" : " ", number_text(number));
-  return text;
-}
 
 /// The numbers of a list, as many as there are channels or none at all.
 std::vector<double> list_of(TensorFile const& file, std::string const& key, Index channels) {
@@ -44,8 +39,8 @@ void describe(TensorFile& file, Entry const& entry, DataSet const& set, ChannelS
   m["width"] = number_text(entry.shape.width);
   m["classes"] = number_text(entry.classes);
   m["data"] = set.name;
-  m["mean"] = list_text(scale.mean);
-  m["deviation"] = list_text(scale.deviation);
+  m["mean"] = joined(scale.mean, " ");
+  m["deviation"] = joined(scale.deviation, " ");
 }
 
 Model model_of(TensorFile const& file, Place const& place, std::optional<int> steps) {

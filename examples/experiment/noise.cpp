@@ -12,6 +12,7 @@
 #include "quoted.hpp"
 #include "runs.hpp"
 #include "status_line.hpp"
+#include "text.hpp"
 #include "victim.hpp"
 
 namespace experiment {
@@ -49,17 +50,10 @@ Count counted(std::vector<int> const& labels, std::vector<int> const& before, st
   return count;
 }
 
-template <class Number>
-std::string list_of(std::vector<Number> const& numbers) {
-  std::string text;
-  for (Number const number : numbers) text += message(text.empty() ? "" : ",", number_text(number));
-  return text;
-}
-
 std::string command_of(NoiseAsked const& asked) {
   std::string command = "detrame-experiment noise" + with_value("--checkpoint", asked.at.checkpoint);
   if (!asked.at.data.empty()) command += with_value("--data", asked.at.data);
-  command += with_value("--rho", list_of(asked.rho)) + with_value("--seeds", list_of(asked.seeds));
+  command += with_value("--rho", joined(asked.rho, ",")) + with_value("--seeds", joined(asked.seeds, ","));
   if (asked.at.limit > 0) command += with_value("--limit", number_text(asked.at.limit));
   return command + with_value("--out", asked.out);
 }
@@ -75,7 +69,10 @@ void add_noise(NoiseAsked const& given) {
   auto const images = pixel_images(victim.model, asked.at, Part::test, asked.at.limit);
   std::optional<MadeFolder> folder;
   std::optional<FolderLock> lock;
-  if (!asked.out.empty()) folder.emplace(asked.out), lock.emplace(asked.out);
+  if (!asked.out.empty()) {
+    folder.emplace(asked.out), lock.emplace(asked.out);
+    require_none_of_others(asked.out, "noise.csv");
+  }
   Shape const shape = images.shape;
   bool const normalised = !victim.model.scale.mean.empty();
   std::vector<Level> levels = levels_of(asked, normalised);

@@ -7,6 +7,7 @@
 #include "detrame/backend/cpu/cpu.hpp"
 #include "detrame/io/metadata.hpp"
 #include "ranges.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -29,31 +30,6 @@ CLI::Validator in_range(std::string const& option) {
       range_text(option));
 }
 
-std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text) {
-  constexpr std::size_t most = 1000;
-  std::vector<std::uint64_t> seeds;
-  while (true) {
-    std::uint64_t seed = 0;
-    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
-    if (error != std::errc() || seeds.size() == most) return std::nullopt;
-    if (std::find(seeds.begin(), seeds.end(), seed) != seeds.end()) return std::nullopt;
-    seeds.push_back(seed);
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text.empty()) return seeds;
-    if (text[0] == ',') {
-      text.remove_prefix(1);
-      continue;
-    }
-    if (seeds.size() > 1 || !text.starts_with("..")) return std::nullopt;
-    std::uint64_t last = 0;
-    auto const [stop, wrong] = std::from_chars(text.data() + 2, text.data() + text.size(), last);
-    if (wrong != std::errc() || stop != text.data() + text.size() || last <= seed || last - seed >= most)
-      return std::nullopt;
-    while (seeds.back() < last) seeds.push_back(seeds.back() + 1);
-    return seeds;
-  }
-}
-
 CLI::Validator is_seed() {
   return CLI::Validator(
       [](std::string const& text) {
@@ -63,12 +39,8 @@ CLI::Validator is_seed() {
       "");
 }
 
-CLI::Validator are_seeds() {
-  return CLI::Validator(
-      [](std::string const& text) {
-        return seeds_in(text) ? "" : text + " is no list of at most 1000 seeds, as 1..5 or 1,4,7";
-      },
-      "");
+CLI::Validator list_in_range(std::string const& option) {
+  return CLI::Validator([option](std::string const& text) { return range_error(option, text); }, "");
 }
 
 void add_seeds(CLI::App& app, std::uint64_t& seed, std::vector<std::uint64_t>& seeds,
@@ -77,7 +49,7 @@ void add_seeds(CLI::App& app, std::uint64_t& seed, std::vector<std::uint64_t>& s
   app.add_option_function<std::string>(
          "--seeds", [&seeds](std::string const& text) { seeds = *seeds_in(text); },
          "1..5 or 1,4,7: " + seeds_text)
-      ->check(are_seeds())
+      ->check(list_in_range("seeds"))
       ->excludes("--seed");
 }
 
@@ -110,9 +82,7 @@ std::string by_data_set(Column const& column) {
 }
 
 std::string falls_text(DataSet const& set) {
-  std::string text = "times " + number_text(set.factor) + " after ";
-  for (double const share : set.shares) text += (share == set.shares[0] ? "" : ", ") + number_text(share);
-  return text;
+  return "times " + number_text(set.factor) + " after " + joined(set.shares, ", ");
 }
 
 /// How the rate falls, and where it goes on otherwise.

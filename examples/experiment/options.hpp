@@ -2,7 +2,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <optional>
 
 #include "attack.hpp"
 #include "noise.hpp"
@@ -16,12 +15,11 @@ std::string data_set_text();
 /// The check of an option that is a number, by the one function of ranges.
 CLI::Validator in_range(std::string const& option);
 
-/// "1..5", "1,4,7": the seeds; nothing where the text is neither.
-std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text);
+/// That of an option that is a list.
+CLI::Validator list_in_range(std::string const& option);
 
-/// The checks of one seed and of a list.
+/// The check of one seed.
 CLI::Validator is_seed();
-CLI::Validator are_seeds();
 
 /// --seed and --seeds, which exclude each other.
 void add_seeds(CLI::App& app, std::uint64_t& seed, std::vector<std::uint64_t>& seeds,

@@ -1,31 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-
-#include "detrame/io/metadata.hpp"
 #include "options.hpp"
 #include "ranges.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
 namespace {
-
-/// The check of an option that is a list of numbers.
-CLI::Validator list_in_range(std::string const& option) {
-  return CLI::Validator(
-      [option](std::string const& text) {
-        return numbers_in(option, text)
-                   ? ""
-                   : text + " is no list of numbers " + range_text(option) + ", as .01,.03,1";
-      },
-      "");
-}
-
-/// "0.01,0.03", however they were typed.
-std::string canonical_text(std::vector<double> const& numbers) {
-  std::string text;
-  for (double const number : numbers) text += message(text.empty() ? "" : ",", number_text(number));
-  return text;
-}
 
 /// --method and what not all methods have: the help says which do.
 void add_methods(CLI::App& app, AttackSettings& s) {
@@ -42,7 +22,7 @@ void add_methods(CLI::App& app, AttackSettings& s) {
       ->check(CLI::IsMember(choices("p")))
       ->capture_default_str();
   app.add_option_function<std::string>(
-         "--xi", [&s](std::string const& list) { s.xi = canonical_text(*numbers_in("xi", list)); },
+         "--xi", [&s](std::string const& list) { s.xi = joined(*numbers_in("xi", list), ","); },
          text("xi", "its largest norm, or a list of them, as .01,.03"))
       ->check(list_in_range("xi"));
   app.add_option("--units", s.units,
@@ -78,6 +58,16 @@ void add_methods(CLI::App& app, AttackSettings& s) {
       ->capture_default_str();
 }
 
+/// --out, which is not empty where it is said.
+void add_folder(CLI::App& app, std::filesystem::path& out, std::string const& text) {
+  app.add_option("--out", out, text)
+      ->check(CLI::Validator(
+          [](std::string const& name) {
+            return std::string(name.empty() ? "is empty, must be the name of a folder" : "");
+          },
+          ""));
+}
+
 }  // namespace
 
 void add_inspection(CLI::App& app, Inspected& asked, bool data) {
@@ -96,19 +86,20 @@ void add_noise_options(CLI::App& app, NoiseAsked& asked) {
          "a list of shares of each image's energy, as .01,.03,1 (.01,.03,.1,.3,1)")
       ->check(list_in_range("rho"));
   add_seeds(app, asked.seed, asked.seeds, "of the noise", "then mean and deviation");
-  app.add_option("--out", asked.out, "folder for noise.csv and summary.json");
+  add_folder(app, asked.out, "folder for noise.csv and summary.json");
 }
 
 void add_attack_options(CLI::App& app, AttackSettings& s) {
   add_inspection(app, s.at, true);
   add_methods(app, s);
   auto* const seed =
-      app.add_option("--seed", s.seeds, "of orders, random starts and the control")->check(is_seed());
+      app.add_option("--seed", s.seeds,
+                     message("of orders, random starts and the control (", methods_with("seeds"), ")"))
+          ->check(is_seed());
   app.add_option("--seeds", s.seeds, "1..5 or 1,4,7: an attack with each, then mean and deviation (1)")
-      ->check(are_seeds())
+      ->check(list_in_range("seeds"))
       ->excludes(seed);
-  app.add_option("--out", s.out,
-                 "folder for attack.csv, summary.json, v, and the state that --resume goes on from");
+  add_folder(app, s.out, "folder for attack.csv, summary.json, v, and the state that --resume goes on from");
   app.add_flag("--resume", s.resume,
                "go on with the attack in --out, with the settings that it has; where there is none, start")
       ->needs("--out");

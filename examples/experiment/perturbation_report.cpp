@@ -46,6 +46,15 @@ nlohmann::ordered_json ResultsFile::json() const {
   return rows;
 }
 
+void require_none_of_others(std::filesystem::path const& folder, char const* own) {
+  std::error_code none;
+  if (std::filesystem::exists(folder / own, none)) return;
+  for (char const* const theirs : {"latest", "summary.json"})
+    if (std::filesystem::exists(folder / theirs, none))
+      throw DomainError(
+          message(folder.string(), ": its ", theirs, " is of something else: name another folder"));
+}
+
 nlohmann::ordered_json described(Victim const& victim, std::string const& kind, std::string const& command) {
   Entry const& entry = *victim.model.entry;
   nlohmann::ordered_json json;

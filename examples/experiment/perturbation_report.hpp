@@ -26,6 +26,10 @@ class ResultsFile {
   std::vector<std::vector<std::string>> lines_;
 };
 
+/// DomainError where results in a folder would replace what a run, or something else than what leaves a file
+/// `own` there, has left.
+void require_none_of_others(std::filesystem::path const& folder, char const* own);
+
 /// What a summary of noise or of an attack says of its model. `kind` names what it is a summary of.
 nlohmann::ordered_json described(Victim const& victim, std::string const& kind, std::string const& command);
 

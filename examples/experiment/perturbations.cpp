@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -28,15 +27,18 @@ double number(Json const& row, char const* key) {
 }
 
 void add_rows(Json const& json, std::vector<Perturbed>& all) {
-  Row const model{json.at("net").get<std::string>(), json.at("depth").get<int>(), json.at("widen").get<int>(),
-                  json.at("steps").get<int>(), json.at("dataset").get<std::string>()};
+  Row const network{json.at("net").get<std::string>(), json.at("depth").get<int>(),
+                    json.at("widen").get<int>(), json.at("steps").get<int>(),
+                    json.at("dataset").get<std::string>()};
   std::string const kind = json.at("perturbation").get<std::string>();
+  bool const noise = kind == "noise";
   for (Json const& row : json.at("rows")) {
-    bool const noise = kind == "noise";
     if (noise && number(row, "clipped") != 0) continue;
-    all.push_back({model, json.value("training_seed", ""), kind, noise ? "2" : row.at("p").get<std::string>(),
+    all.push_back({network, json.value("training_epoch", ""), json.value("checksum", ""), kind,
+                   json.value("options", ""), noise ? "2" : row.at("p").get<std::string>(),
                    row.at(noise ? "energy" : "units").get<std::string>(), number(row, noise ? "rho" : "xi"),
-                   number(row, "changed"), number(row, "changed_random"), number(row, "images")});
+                   number(row, "images"), number(row, "seed"), number(row, "changed"),
+                   number(row, "changed_random")});
   }
 }
 
@@ -59,16 +61,33 @@ std::vector<Perturbed> read_perturbed(std::filesystem::path const& folder) {
           message(file.string(), ": expected the summary of an attack or of noise, found: ", wrong.what()));
     }
   }
-  return all;
+  auto const key = [](Perturbed const& one) { return one.run(); };
+  std::set<decltype(key(all[0]))> seen;
+  std::vector<Perturbed> once;
+  for (Perturbed const& one : all)
+    if (seen.insert(key(one)).second) once.push_back(one);
+  return once;
 }
 
-std::vector<Perturbed> those(std::vector<Perturbed> const& all, Row const& model, std::string_view kind,
+std::vector<std::vector<Perturbed>> by_kind(std::vector<Perturbed> const& all) {
+  std::vector<std::vector<Perturbed>> kinds;
+  for (Perturbed const& one : all) {
+    auto const found = std::find_if(kinds.begin(), kinds.end(),
+                                    [&](auto const& kind) { return kind[0].kind_of() == one.kind_of(); });
+    if (found == kinds.end())
+      kinds.push_back({one});
+    else
+      found->push_back(one);
+  }
+  return kinds;
+}
+
+std::vector<Perturbed> those(std::vector<Perturbed> const& all, Row const& network, std::string_view kind,
                              std::string_view p, std::string_view units, double size) {
   std::vector<Perturbed> some;
   for (Perturbed const& one : all)
-    if (one.model.net == model.net && one.model.depth == model.depth && one.model.widen == model.widen &&
-        one.model.T == model.T && one.model.dataset == model.dataset && one.kind == kind && one.p == p &&
-        one.units == units && std::abs(one.size - size) <= 1e-9 * size)
+    if (one.network == network && one.kind == kind && one.p == p && one.units == units &&
+        std::abs(one.size - size) <= 1e-9 * size)
       some.push_back(one);
   return some;
 }
@@ -79,11 +98,11 @@ std::string changed_text(std::vector<Perturbed> const& some) {
   for (Perturbed const& one : some) {
     changed.push_back(100 * one.changed);
     random.push_back(100 * one.random);
-    models.insert(one.training_seed);
+    models.insert(one.model);
   }
-  std::string text =
-      message(mean_text(changed), " (", some.size(), some.size() == 1 ? " run, " : " runs, ", models.size(),
-              models.size() == 1 ? " model, " : " models, ", some[0].images, " images)");
+  std::string text = message(mean_text(changed), " (", some.size(), some.size() == 1 ? " run, " : " runs, ",
+                             models.size(), models.size() == 1 ? " model, " : " models, ", some[0].images,
+                             " images", some[0].options.empty() ? "" : ";", some[0].options, ")");
   if (some[0].kind == "universal") text += ", random " + mean_text(random);
   return text;
 }

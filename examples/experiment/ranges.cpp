@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "data_sets.hpp"
-#include "detrame/io/metadata.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -93,11 +93,15 @@ std::string range_error(std::string_view option, double value) {
 }
 
 std::string range_error(std::string_view option, std::string const& value) {
+  if (option == "seeds")
+    return seeds_in(value) ? "" : value.substr(0, 40) + " is no list of at most 1000 seeds, as 1..5 or 1,4,7";
+  if (option == "xi" || option == "rho")
+    return numbers_in(option, value) ? ""
+                                     : message(value.substr(0, 40), " is no list of numbers ",
+                                               range_text(option), ", each once, as .01,.03,1");
   auto const known = choices(option);
   if (known.empty() || std::find(known.begin(), known.end(), value) != known.end()) return "";
-  std::string text = value.substr(0, 40) + " is not one of";
-  for (std::string const& one : known) text += " " + one;
-  return text;
+  return value.substr(0, 40) + " is not one of " + joined(known, " ");
 }
 
 std::optional<std::vector<double>> numbers_in(std::string_view option, std::string_view text) {
@@ -106,11 +110,37 @@ std::optional<std::vector<double>> numbers_in(std::string_view option, std::stri
     double number = 0;
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || !range_error(option, number).empty()) return std::nullopt;
+    if (std::find(numbers.begin(), numbers.end(), number) != numbers.end()) return std::nullopt;
     numbers.push_back(number);
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     if (text.empty()) return numbers;
     if (text[0] != ',') return std::nullopt;
     text.remove_prefix(1);
+  }
+}
+
+std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text) {
+  constexpr std::size_t most = 1000;
+  std::vector<std::uint64_t> seeds;
+  while (true) {
+    std::uint64_t seed = 0;
+    auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+    if (error != std::errc() || seeds.size() == most) return std::nullopt;
+    if (std::find(seeds.begin(), seeds.end(), seed) != seeds.end()) return std::nullopt;
+    seeds.push_back(seed);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.empty()) return seeds;
+    if (text[0] == ',') {
+      text.remove_prefix(1);
+      continue;
+    }
+    if (seeds.size() > 1 || !text.starts_with("..")) return std::nullopt;
+    std::uint64_t last = 0;
+    auto const [stop, wrong] = std::from_chars(text.data() + 2, text.data() + text.size(), last);
+    if (wrong != std::errc() || stop != text.data() + text.size() || last <= seed || last - seed >= most)
+      return std::nullopt;
+    while (seeds.back() < last) seeds.push_back(seeds.back() + 1);
+    return seeds;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +27,10 @@ std::string range_text(std::string_view option);
 std::string range_error(std::string_view option, double value);
 std::string range_error(std::string_view option, std::string const& value);
 
-/// ".01,.03,1" as numbers, each in the range of an option; nothing where the text is no such list.
+/// ".01,.03,1" as numbers, each once and in the range of an option; nothing where the text is no such list.
 std::optional<std::vector<double>> numbers_in(std::string_view option, std::string_view text);
+
+/// "1..5", "1,4,7": the seeds; nothing where the text is neither.
+std::optional<std::vector<std::uint64_t>> seeds_in(std::string_view text);
 
 }  // namespace experiment

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
@@ -13,6 +12,7 @@
 #include "quoted.hpp"
 #include "ranges.hpp"
 #include "settings.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -101,15 +101,6 @@ Run read_summary(std::filesystem::path const& file, std::string const& text) {
   }
 }
 
-std::string joined(std::vector<std::string> const& words) {
-  std::string text;
-  for (std::string const& word : words) {
-    if (!text.empty()) text += '|';
-    text += word;
-  }
-  return text;
-}
-
 /// Where a table of epochs begins; later columns may follow.
 constexpr std::string_view columns =
     "epoch,rate,train_loss,train_accuracy,test_loss,test_accuracy,images_per_second,seconds";
@@ -117,7 +108,7 @@ constexpr std::string_view columns =
 /// Fills in the network that a file is named after.
 bool named_after(std::string const& name, Run& run) {
   static std::regex const pattern(
-      message("(", joined(choices("dataset")), ")-(", joined(choices("net")),
+      message("(", joined(choices("dataset"), "|"), ")-(", joined(choices("net"), "|"),
               ")-?([0-9]{1,4})(-([0-9]{1,4}))?(-T([0-9]{1,4}))?(-seed([0-9]+))?"));
   std::smatch m;
   if (!std::regex_match(name, m, pattern)) return false;
@@ -228,17 +219,16 @@ Run const* longest(std::vector<Run> const& runs, bool of_exact_dictionaries) {
   return best;
 }
 
+std::string mean_text(double mean, double deviation) {
+  return formatted("%.2f", mean) + formatted(" +- %.2f", deviation);
+}
+
 std::string mean_text(std::vector<double> const& numbers) {
   double const n = static_cast<double>(numbers.size());
   double mean = 0, squares = 0;
   for (double const number : numbers) mean += number / n;
   for (double const number : numbers) squares += (number - mean) * (number - mean);
-  char text[64];
-  if (numbers.size() > 1)
-    std::snprintf(text, sizeof text, "%.2f +- %.2f", mean, std::sqrt(squares / (n - 1)));
-  else
-    std::snprintf(text, sizeof text, "%.2f", mean);
-  return text;
+  return numbers.size() > 1 ? mean_text(mean, std::sqrt(squares / (n - 1))) : formatted("%.2f", mean);
 }
 
 std::string accuracy_text(std::vector<Run> const& runs) {

@@ -26,6 +26,8 @@ struct Row {
   std::string net;
   int depth, widen, T;
   std::string dataset;
+
+  friend auto operator<=>(Row const&, Row const&) = default;
 };
 
 /// The runs of a folder.
@@ -47,7 +49,8 @@ Runs read_runs(std::filesystem::path const& folder);
 /// else; with any settings, those of one kind, which have the most images and then the most epochs.
 std::vector<Run> best_runs(std::vector<Run> const& runs, Row const& row, bool any_settings = false);
 
-/// "82.00 +- 1.00": the mean of some numbers and, of more than one, their deviation (n - 1).
+/// "82.00 +- 1.00": a mean and a deviation; those of some numbers, of more than one (n - 1).
+std::string mean_text(double mean, double deviation);
 std::string mean_text(std::vector<double> const& numbers);
 
 /// "82.00 +- 1.00 (3 seeds, 8 of 200 epochs)": the mean and the deviation (n - 1) over some runs of one kind.

@@ -9,18 +9,13 @@
 #include "detrame/io/metadata.hpp"
 #include "detrame/optim/schedule.hpp"
 #include "ranges.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
 namespace {
 
 std::string key(char const* option) { return std::string("--") + option; }
-
-std::string milestones_text(std::vector<int> const& milestones) {
-  std::string text;
-  for (int const milestone : milestones) text += (text.empty() ? "" : " ") + number_text(milestone);
-  return text;
-}
 
 bool is_twin(Settings const& s) { return s.net.starts_with("detrame-"); }
 
@@ -161,7 +156,7 @@ Settings adopt_settings(Settings& settings, TensorFile const& state) {
 }
 
 void store_milestones(std::vector<int> const& milestones, TensorFile& state) {
-  state.metadata["milestones"] = milestones_text(milestones);
+  state.metadata["milestones"] = joined(milestones, " ");
 }
 
 std::vector<int> milestones_of(TensorFile const& state, int epochs, std::vector<double> const& shares) {
@@ -177,7 +172,7 @@ std::vector<int> milestones_of(TensorFile const& state, int epochs, std::vector<
   int const last = std::max(epochs, 1);
   bool const in_range = std::all_of(milestones.begin(), milestones.end(),
                                     [&](int milestone) { return milestone >= 0 && milestone <= last; });
-  if (!in_range || milestones_text(milestones) != text)
+  if (!in_range || joined(milestones, " ") != text)
     throw FormatError(message(state.name, ": __metadata__: milestones: expected epochs in 0 ... ", last,
                               ", as in \"3 5 7\", found \"", text.substr(0, 40), "\""));
   return milestones;

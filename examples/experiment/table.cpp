@@ -10,6 +10,7 @@
 #include "published.hpp"
 #include "quoted.hpp"
 #include "runs.hpp"
+#include "text.hpp"
 
 namespace experiment {
 
@@ -18,12 +19,6 @@ namespace {
 using published::Accuracy;
 using published::Architecture;
 using published::Twins;
-
-std::string formatted(char const* format, double number) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, number);
-  return text;
-}
 
 Row row_of(Architecture const& a, char const* dataset, int T) {
   return {(T > 0 ? "detrame-" : "") + std::string(a.family), a.depth, a.widen, T, dataset};
@@ -55,13 +50,8 @@ class Rows {
 
   /// The paper's, "-" for no figure.
   static std::string text(Accuracy const& a, std::string_view mark = "") {
-    char text[64];
     if (a.mean == 0) return "-";
-    if (a.deviation > 0)
-      std::snprintf(text, sizeof text, "%.2f +- %.2f", a.mean, a.deviation);
-    else
-      std::snprintf(text, sizeof text, "%.2f%.*s", a.mean, static_cast<int>(mark.size()), mark.data());
-    return text;
+    return a.deviation > 0 ? mean_text(a.mean, a.deviation) : formatted("%.2f", a.mean) + std::string(mark);
   }
 
   std::vector<Run> runs(Row const& row) const { return best_runs(runs_.all, row, is_deep_dictionary(row)); }

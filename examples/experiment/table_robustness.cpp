@@ -10,19 +10,12 @@ namespace experiment {
 namespace {
 
 using namespace detrame;
-using published::Accuracy;
 
 std::string name_of(Row const& model) {
   std::string text = message(model.net, " ", model.depth);
   if (model.widen != 1) text += message("-", model.widen);
   if (model.T > 0) text += message(", T = ", model.T);
   return text + ", " + model.dataset;
-}
-
-std::string paper_text(Accuracy const& a) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.2f +- %.2f", a.mean, a.deviation);
-  return text;
 }
 
 std::string command(std::string_view what, std::string const& options) {
@@ -40,13 +33,9 @@ void print_ours(std::vector<Perturbed> const& all, bool noise) {
   std::vector<Perturbed> left;
   for (Perturbed const& one : all)
     if ((one.kind == "noise") == noise && (noise || one.kind == "universal")) left.push_back(one);
-  while (!left.empty()) {
-    Perturbed const first = left[0];
-    auto const some = those(left, first.model, first.kind, first.p, first.units, first.size);
-    std::erase_if(left, [&](Perturbed const& one) {
-      return !those({one}, first.model, first.kind, first.p, first.units, first.size).empty();
-    });
-    std::printf("  %-36s %s %-7s %s%s: %s\n", name_of(first.model).c_str(), noise ? "rho" : "xi ",
+  for (auto const& some : by_kind(left)) {
+    Perturbed const& first = some[0];
+    std::printf("  %-36s %s %-7s %s%s: %s\n", name_of(first.network).c_str(), noise ? "rho" : "xi ",
                 message(first.size).c_str(), first.units.c_str(), noise ? "" : (", p = " + first.p).c_str(),
                 changed_text(some).c_str());
   }
@@ -67,12 +56,15 @@ void print_table6(std::vector<Perturbed> const& all) {
     for (bool const twin : {false, true}) {
       Row const model{twin ? "detrame-wideresnet" : "wideresnet", 16, 8, twin ? row.T : 0,
                       std::string(row.dataset)};
+      published::Accuracy const& paper = twin ? row.twin : row.original;
       std::printf("  %-36s xi = %-6s  paper %s\n", name_of(model).c_str(), message(row.xi).c_str(),
-                  paper_text(twin ? row.twin : row.original).c_str());
+                  mean_text(paper.mean, paper.deviation).c_str());
       for (Reading const& reading : readings) {
-        auto const ours = those(all, model, "universal", "inf", reading.units, reading.xi);
+        std::string ours;
+        for (auto const& some : by_kind(those(all, model, "universal", "inf", reading.units, reading.xi)))
+          ours += (ours.empty() ? "" : "; ") + changed_text(some);
         std::printf("    xi in %s: %s\n      %s\n", std::string(reading.text).c_str(),
-                    ours.empty() ? "not run here" : changed_text(ours).c_str(),
+                    ours.empty() ? "not run here" : ours.c_str(),
                     command("attack", message("--method universal --xi ", reading.xi,
                                               reading.units == "network" ? " --units network" : ""))
                         .c_str());

@@ -1121,11 +1121,20 @@ def noise(work):
     in_a_shell(summary["command"].replace(str(work / "one"), str(work / "three")), work)
     assert lines_of(work / "three" / "noise.csv") == rows
     assert "detrame-plainnet 3, T = 2, digits" in succeed("table", "--results", work).split("Figure 4")[1]
-    for arguments, text in [(["--rho", "1,x"], "--rho: 1,x is no list of numbers"), (["--rho", "-1"], "--rho"),
-                            (["--seeds", "1,1"], "is no list of at most"), (["--seed", "1", "--seeds", "2"], "--seed"),
-                            (["--limit", "-1"], "--limit")]:
+    before = (work / "model" / "summary.json").read_text()
+    for arguments, expected, text in [
+        (["--rho", "1,x"], 2, "--rho: 1,x is no list of numbers"),
+        (["--rho", "-1"], 2, "--rho"),
+        (["--rho", ".1,0.1"], 2, "is no list of numbers in [0, 1e+30], each once"),
+        (["--seeds", "1,1"], 2, "is no list of at most"),
+        (["--seed", "1", "--seeds", "2"], 2, "--seed"),
+        (["--limit", "-1"], 2, "--limit"),
+        (["--out", ""], 2, "--out: is empty, must be the name of a folder"),
+        (["--limit", "9", "--out", work / "model"], 1, "its latest is of something else: name another folder"),
+    ]:
         status, output = run("noise", "--checkpoint", model, *arguments)
-        assert status == 2 and text in output, (arguments, status, output)
+        assert status == expected and text in output, (arguments, status, output)
+    assert (work / "model" / "summary.json").read_text() == before
     status, output = run("noise")
     assert status == 2 and "--checkpoint is required" in output, output
 
@@ -1196,6 +1205,10 @@ def universal(work):
         (["--xi", ".1", "--delta", "1"], 2, "--delta: 1 is not in (0, 1)"),
         (["--xi", ".1", "--p", "1"], 2, "--p: 1 not in {2,inf}"),
         (["--xi", ".1", "--method", "cw"], 2, "--method: cw not in {universal"),
+        (["--xi", ".1,.2,.1", "--images", "9", "--limit", "9"], 2, "is no list of numbers in (0, 1e+30), each once"),
+        (["--method", "deepfool", "--seeds", "1..2", "--limit", "9"], 2, "--seeds: --method deepfool has none; these have: universal pgd apgd"),
+        (["--xi", ".1", "--images", "9", "--limit", "9", "--out", ""], 2, "--out: is empty"),
+        (["--xi", ".1", "--images", "9", "--limit", "9", "--out", work / "model"], 1, "its latest is of something else: name another folder"),
         (["--xi", ".1", "--restarts", "2"], 2, "--restarts: --method universal has none; these have: apgd"),
         (["--method", "deepfool", "--xi", ".1"], 2, "--xi: --method deepfool has none"),
         (["--xi", ".1", "--as-published", "--passes", "3"], 2, "--passes: --as-published has no bound"),
@@ -1208,6 +1221,12 @@ def universal(work):
     ]:
         found, output = run(*plain, *more)
         assert found == status and text in output, (more, found, output)
+    (work / "damaged").mkdir()
+    for option, value, text in [("--xi", "x", "--xi: x is no list of numbers in (0, 1e+30)"), ("--xi", "-1", "--xi: -1 is no list"),
+                                ("--seeds", "1,1", "--seeds: 1,1 is no list of at most 1000"), ("--delta", "2", "--delta: 2 is not in (0, 1)")]:
+        set_metadata(work / "one" / "state.safetensors", work / "damaged" / "state.safetensors", **{option: value})
+        status, output = run("attack", "--checkpoint", model, "--resume", "--out", work / "damaged")
+        assert status == 1 and f"state.safetensors: __metadata__: {text}" in output, (status, output)
     succeed("train", "--net", "plainnet", "--epochs", "1", "--limit", "100", "--out", work / "other")
     status, output = run("attack", "--checkpoint", work / "other", "--resume", "--out", work / "one")
     assert status == 1 and "holds an attack on another model" in output, output

@@ -198,18 +198,21 @@ TEST_CASE("runs: of a row, those of the protocol with the most epochs, one a see
 
 TEST_CASE("runs: summaries of attacks and of noise are no runs; theirs are the means over seeds and models") {
   TemporaryFolder const folder("perturbed");
-  auto const attacked = [](char const* seed, double changed, char const* units = "pixels") {
+  auto const attacked = [](char const* model, double changed, char const* units = "pixels",
+                           char const* options = "") {
     return Json::parse(
                message(R"({"perturbation": "universal", "net": "resnet", "depth": 8, "widen": 1, "steps": 0,
-      "dataset": "cifar10", "training_seed": ")",
-                       seed, R"(", "rows": [{"p": "inf", "units": ")", units,
-                       R"(", "xi": 0.05, "images": 10000, "changed": )", changed,
+      "dataset": "cifar10", "checksum": ")",
+                       model, R"(", "options": ")", options, R"(", "rows": [{"p": "inf", "units": ")", units,
+                       R"(", "xi": 0.05, "seed": 1, "images": 10000, "changed": )", changed,
                        R"(, "changed_random": 0.01}]})"))
         .dump();
   };
   write_text(folder / "a" / "summary.json", attacked("1", .5));
+  write_text(folder / "b" / "summary.json", attacked("2", .7));
   write_text(folder / "b" / "copy.json", attacked("2", .7));
   write_text(folder / "c" / "summary.json", attacked("2", .9, "network"));
+  write_text(folder / "f" / "summary.json", attacked("2", .2, "pixels", " --passes 1"));
   write_text(folder / "d" / "summary.json",
              R"({"perturbation": "noise", "net": "resnet", "depth": 8, "widen": 1,
     "steps": 0, "dataset": "cifar10", "rows": [
@@ -218,10 +221,12 @@ TEST_CASE("runs: summaries of attacks and of noise are no runs; theirs are the m
   write_text(folder / "e" / "summary.json", summary());
   CHECK(read_runs(folder.path()).all.size() == 1);
   auto const all = read_perturbed(folder.path());
-  REQUIRE(all.size() == 4);
+  REQUIRE(all.size() == 5);
   Row const resnet{"resnet", 8, 1, 0, "cifar10"};
-  CHECK(changed_text(those(all, resnet, "universal", "inf", "pixels", .05)) ==
-        "60.00 +- 14.14 (2 runs, 2 models, 10000 images), random 1.00 +- 0.00");
+  auto const in_pixels = by_kind(those(all, resnet, "universal", "inf", "pixels", .05));
+  REQUIRE(in_pixels.size() == 2);
+  CHECK(changed_text(in_pixels[0]) == "60.00 +- 14.14 (2 runs, 2 models, 10000 images), random 1.00 +- 0.00");
+  CHECK(changed_text(in_pixels[1]) == "20.00 (1 run, 1 model, 10000 images; --passes 1), random 1.00");
   CHECK(changed_text(those(all, resnet, "universal", "inf", "network", .05)) ==
         "90.00 (1 run, 1 model, 10000 images), random 1.00");
   CHECK(changed_text(those(all, resnet, "noise", "2", "raw", .1)) == "25.00 (1 run, 1 model, 9 images)");

@@ -97,6 +97,16 @@ void take_parameters(B& backend, DictionaryParameters<B> const& theta, Problem& 
   problem.beta = max_to_host(lane, theta.beta);
 }
 
+/// total += the sum of a k x 1 column. total: 1 x 1.
+template <Backend B>
+void add_total(B& backend, ConstView<B> column, View<B> total) {
+  auto& lane = backend.lane();
+  auto const frame = lane.frame();
+  View<B> const sum = lane.scratch(1, 1);
+  column_sums(lane, sum, formula::Identity(), column);
+  each(lane, formula::Add(), total, ConstView<B>(sum));
+}
+
 /// theta_bar += the cotangent of what the layer's problem was made of (SynthesisCotangent), each matrix as
 /// `taken` gives it in the memory and precision of theta_bar.
 template <Backend B, class Cotangent, class Taken = std::identity>

@@ -186,9 +186,9 @@ struct Dictionary<k, Unrolled<Scheme, Unroll<T>>> {
                    gemm(chunk_lane, 1, D, Op::none, y_bar_c, Op::none, 0, columns(x_bar, c));
                  });
       diagonal(backend, structure, tape.Q_bar, h_bar);
-      column_totals(backend, h_bar, theta_bar.alpha);
-      column_totals(backend, tape.lambda_bar, theta_bar.lambda);
-      column_totals(backend, tape.beta_bar, theta_bar.beta);
+      detail::add_total(backend, h_bar, theta_bar.alpha);
+      detail::add_total(backend, tape.lambda_bar, theta_bar.lambda);
+      detail::add_total(backend, tape.beta_bar, theta_bar.beta);
       return tape.x_bar;
     }
 
@@ -213,16 +213,6 @@ struct Dictionary<k, Unrolled<Scheme, Unroll<T>>> {
     static void visit_states(F&& f, Tape const& tape) {
       f(tape.u);
       f(tape.states);
-    }
-
-   private:
-    /// total += the sum of a k x 1 column. total: 1 x 1.
-    static void column_totals(B& backend, ConstView<B> column, View<B> total) {
-      auto& lane = backend.lane();
-      auto const frame = lane.frame();
-      View<B> const sum = lane.scratch(1, 1);
-      column_sums(lane, sum, formula::Identity(), column);
-      each(lane, formula::Add(), total, ConstView<B>(sum));
     }
   };
 };

@@ -45,9 +45,9 @@ void fill_middle(HostMatrix<Scalar>& p, Index taps, bool below, Fill const& fill
     for (Index i = 0; i < rows; ++i) p(row + i, col + j) = middle(i, j);
 }
 
-template <class Policy, class Fill>
-void start_middle(auto const& role, auto& p, Random const& random, Policy const& policy, Fill const& fill) {
-  role.start(p, random, ReluStart{policy.tied});
+template <class Fill>
+void start_middle(auto const& role, auto& p, Random const& random, TiedValues const& tied, Fill const& fill) {
+  role.start(p, random, ReluStart{tied});
   if (role.name == "dictionary" || role.name == "weight")
     fill_middle(p, role.window, role.name == "dictionary", fill);
 }
@@ -64,7 +64,7 @@ struct OrthogonalStart {
 
   void check() const { tied.check(); }
   void start(auto const& role, auto& p, Random const& random) const {
-    detail::start_middle(role, p, random, *this, [&](auto& middle) {
+    detail::start_middle(role, p, random, tied, [&](auto& middle) {
       fill_orthogonal(middle, random, role.name == "dictionary" ? tied.atoms : 1);
     });
   }
@@ -80,7 +80,7 @@ struct DiracStart {
 
   void check() const { tied.check(); }
   void start(auto const& role, auto& p, Random const& random) const {
-    detail::start_middle(role, p, random, *this, [&](auto& middle) {
+    detail::start_middle(role, p, random, tied, [&](auto& middle) {
       using Scalar = std::remove_cvref_t<decltype(middle(0, 0))>;
       Index const side = std::min(middle.rows(), middle.cols());
       double const length = role.name == "dictionary" ? tied.atoms : 1;

@@ -6,17 +6,16 @@
 namespace detrame::inline DETRAME_ABI {
 
 /// The parameters of a dictionary [A, -A], with which it is 1-Lipschitz: alpha >= 1/4.                   (L2)
-/// Shapes    D is A here, (taps m) x k/2; d: k x 1, the rest as DictionaryParameters.
+/// Shapes    D is A here, (taps m) x k/2; d: k x 1, the rest as WindowDictionaryParameters.
 template <Backend B, Index taps>
-struct PairedParameters : DictionaryParameters<B> {
+struct PairedParameters : WindowDictionaryParameters<B, taps> {
   template <class F, class Theta, class... Rest>
   static void visit(F&& f, Path const& path, Theta&& theta, Rest&&... rest) {
     auto const of_pairs = [&](Path const& at, auto role, auto&... tensors) {
-      if constexpr (std::is_same_v<decltype(role), DictionaryAtoms>) role.window = taps;
       if (role.name == "alpha") role.low = .25, role.open = false;
       f(at, role, tensors...);
     };
-    DictionaryParameters<B>::visit(of_pairs, path, theta, rest...);
+    WindowDictionaryParameters<B, taps>::visit(of_pairs, path, theta, rest...);
   }
 };
 

@@ -274,16 +274,14 @@ struct ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices
     static void add_parameters(B& backend, Parameters const& theta, Tape& tape, Parameters& theta_bar) {
       auto& lane = backend.lane();
       auto const frame = lane.frame();
-      View<B> const D_bar = lane.scratch(patch, k), total = lane.scratch(1, 1);
+      View<B> const D_bar = lane.scratch(patch, k);
       transpose(backend, ConstView<B>(tape.D_T_bar), D_bar);
       each(lane, formula::Add(), View<B>(theta_bar.D), ConstView<B>(D_bar));
       tape.tied.majorant.pullback(backend, window, theta.D, tape.tied.D_T, tape.s_bar, theta_bar.D);
       each(lane, formula::Add(), View<B>(theta_bar.d), ConstView<B>(tape.d_bar));
-      column_sums(lane, total, formula::Identity(), ConstView<B>(tape.d_bar));
-      each(lane, formula::Add(), View<B>(theta_bar.lambda), ConstView<B>(total));
-      column_sums(lane, total, formula::Identity(), ConstView<B>(tape.s_bar));
-      for (Matrix<B>* const sum : {&theta_bar.alpha, &theta_bar.beta})
-        each(lane, formula::Add(), View<B>(*sum), ConstView<B>(total));
+      detail::add_total(backend, tape.d_bar, theta_bar.lambda);
+      detail::add_total(backend, tape.s_bar, theta_bar.alpha);
+      detail::add_total(backend, tape.s_bar, theta_bar.beta);
     }
   };
 };

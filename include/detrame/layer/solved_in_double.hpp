@@ -41,10 +41,7 @@ template <Backend B>
 /// A matrix of B in double, in the memory of Wide.
 template <Backend Wide, Backend B>
 Matrix<Wide> in_double(Wide& wide, B& backend, ConstView<B> A) {
-  auto const host = to_host(backend, A);
-  return to_device(wide, host_matrix<double>(host.rows(), host.cols(), [&](Index i, Index j) {
-                     return static_cast<double>(host(i, j));
-                   }));
+  return to_device(wide, doubles_of(backend, A));
 }
 
 /// The data of a problem, a column each or an image each, in double.

@@ -48,13 +48,6 @@ struct Given {
   HostMatrix<double> value;
 };
 
-template <Backend B>
-HostMatrix<double> host_in_double(B& backend, Matrix<B> const& A) {
-  auto const host = to_host(backend, ConstView<B>(A));
-  return host_matrix<double>(host.rows(), host.cols(),
-                             [&](Index i, Index j) { return static_cast<double>(host(i, j)); });
-}
-
 }  // namespace detail
 
 /// The parameters of a network in which a linear layer and a Q-metric ReLU with a free diagonal stand for
@@ -84,7 +77,7 @@ void start_from_dictionary(From& from_backend, FromTheta const& from, To& to_bac
                                      " pixels: no linear layer and Q-metric ReLU tend to them"));
           dictionaries.push_back(given.size());
         }
-        given.push_back({std::string(path), role.name, detail::host_in_double(from_backend, p)});
+        given.push_back({std::string(path), role.name, detail::doubles_of(from_backend, p)});
       },
       from);
   for (std::size_t const at : dictionaries) {

@@ -37,6 +37,11 @@ Scalar as_bound(double x) {
   return y < least ? std::numeric_limits<Scalar>::min() : rounded_up<Scalar>(y);
 }
 
+/// The larger of both; NaN stays.
+inline void raise(double& largest, double x) {
+  if (!(x <= largest) && largest == largest) largest = x;
+}
+
 /// x -= a conj(b)
 inline void subtract_product(double& x, double a, double b) { x -= a * b; }
 inline void subtract_product(std::complex<double>& x, std::complex<double> a, std::complex<double> b) {

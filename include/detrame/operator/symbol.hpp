@@ -209,11 +209,6 @@ double refined(std::vector<Symbol>& symbols, double seen, double bound, double t
   return bound;
 }
 
-/// The larger of both; NaN stays.
-inline void raise(double& largest, double x) {
-  if (!(x <= largest) && largest == largest) largest = x;
-}
-
 /// A^* A, of which the lower triangle alone is computed and mirrored.
 inline Symbol::Entries gram(Symbol::Entries const& A, Index n) {
   Symbol::Entries H(A.size());

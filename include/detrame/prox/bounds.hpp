@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "detrame/backend/in_double.hpp"
 #include "detrame/prox/contraction.hpp"
 #include "detrame/prox/metric_prox.hpp"
 
@@ -70,12 +71,9 @@ typename B::Scalar norm(B& backend, Input<B> S, Input<B> u, Index unit = 1) {
     throw ShapeError(message("norm: S is ", s.rows(), " x ", s.cols(), ", u has ", v.rows(), " rows"));
   if (v.cols() % unit != 0)
     throw ShapeError(message("norm: u has ", v.cols(), " columns, must be a multiple of ", unit));
-  auto const host = to_host(backend, v);
   auto const length =
       detail::longest(detail::in_double(detail::positive_vector<B>(backend, "norm", "S", s, v.rows())),
-                      host_matrix<double>(v.rows(), v.cols(),
-                                          [&](Index i, Index j) { return static_cast<double>(host(i, j)); }),
-                      unit);
+                      detail::doubles_of(backend, v), unit);
   return detail::rounded_up<Scalar>(length);
 }
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "detrame/operator/symbol.hpp"
+#include "detrame/operator/definite.hpp"
 #include "detrame/robust/rounding.hpp"
 
 namespace detrame::inline DETRAME_ABI {

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
+#include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "detrame/exact/problem.hpp"
 #include "detrame/layer/convolutional_dictionary.hpp"
 #include "detrame/layer/dictionary_exact.hpp"
 #include "detrame/layer/dictionary_unrolled.hpp"
+#include "detrame/layer/paired.hpp"
+#include "detrame/operator/window_norm.hpp"
 #include "detrame/robust/guarantee.hpp"
 #include "detrame/robust/lipschitz.hpp"
-#include "detrame/robust/q_metric_bounds.hpp"
 
 /// What is proved of dictionary layers.                                                   (L2) (L4) (R2) (R3)
 namespace detrame::inline DETRAME_ABI {
@@ -23,124 +25,133 @@ double modulus_from_below(B& backend, DictionaryParameters<B> const& theta) {
   return below(doubles_of(backend, theta.alpha)(0, 0) + doubles_of(backend, theta.beta)(0, 0), 1);
 }
 
+/// What the judge of exact codes compares a residual with: |t|_2 <= of_u |u|_2 + of_x |x|_2 + ..., after so
+/// many roundings (U5).
+struct CodeTerms {
+  Index roundings;
+  double of_u, of_x;
+};
+
+/// Of columns: t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i| + lambda, so that
+/// |t| <= tr(H) |u| + |D|_F |x| + ...; D: m x k.
+inline CodeTerms column_terms(HostMatrix<double> const& D, double s) {
+  double const of_x = length_of(D);
+  return {D.rows() + 2 * exact::product_chain(D.cols()) + exact::dot_chain(D.rows()) + 12,
+          above(of_x * of_x + 1.001 * static_cast<double>(D.cols()) * s), of_x};
+}
+
+inline HostMatrix<double> transpose_of(HostMatrix<double> const& D) {
+  return host_matrix<double>(D.cols(), D.rows(), [&](Index o, Index i) { return D(i, o); });
+}
+
+/// Of images: t = |D|^T (|D| |u| + |x|) + (alpha + beta) |u| + |d| + lambda; D: (taps m) x k.
+inline CodeTerms image_terms(HostMatrix<double> const& D, Window const& w, double s) {
+  double const of_x = window_magnitude_norm(transpose_of(D), w.kernel, w.stride);
+  return {(D.cols() + D.rows() / w.taps() + 2 * w.taps() + 8) +
+              (D.cols() + w.taps() + exact::dot_chain(D.rows()) + 8),
+          above(of_x * of_x + 1.001 * s), of_x};
+}
+
+/// Those of the judge that a layer of exact codes has.
+template <class CodeLayer>
+CodeTerms code_terms(HostMatrix<double> const& D, double s) {
+  if constexpr (requires { CodeLayer::window; })
+    return image_terms(D, CodeLayer::window, s);
+  else
+    return column_terms(D, s);
+}
+
 /// What an exact layer may be off: its judge lets pass |r| <= roundings eps |t|_2 in truth (U5), so that
 /// |u - u*|_2 <= roundings eps |t|_2 / s, with |t|_2 <= H |u| + D |x| + rest and |u*| <= |x| / (2 sqrt(s)) +
 /// |M_D(0)|, |M_D(0)| <= 2 |(-d - lambda)_+| / s; rounded once where it was solved in double.            (R3)
-template <class Scalar, Backend B, class Terms>
+template <class CodeLayer>
 struct CodeBounds {
-  double s = 0, rest = 0, q = 0;     ///< alpha + beta; what t has besides u and x; |u - u*| <= q |t|
+  CodeTerms t{};
+  double s = 0;                      ///< alpha + beta
   Affine exact{}, error{}, terms{};  ///< |u*|, |u - u*|, |t|
-  bool determined = false;           ///< whether there is such a bound
+  char const* why = nullptr;         ///< why there is no such bound, where there is none
 
-  CodeBounds(B& backend, DictionaryParameters<B> const& theta, Terms const& t, Index sites)
+  CodeBounds(typename CodeLayer::Backend& backend,
+             DictionaryParameters<typename CodeLayer::Backend> const& theta, HostMatrix<double> const& D)
       : s(modulus_from_below(backend, theta)) {
-    double const eps = static_cast<double>(std::numeric_limits<Scalar>::epsilon());
+    using Scalar = typename CodeLayer::Scalar;
+    if (!(s > 0)) {
+      why = "alpha + beta is not > 0";
+      return;
+    }
+    t = code_terms<CodeLayer>(D, s);
+    double const eps = static_cast<double>(std::numeric_limits<Scalar>::epsilon()),
+                 n = std::sqrt(static_cast<double>(Shape(CodeLayer::output).sites()));
     auto const d = doubles_of(backend, theta.d);
-    double const lambda = doubles_of(backend, theta.lambda)(0, 0);
-    if (!(s > 0)) return;
-    double const n = std::sqrt(static_cast<double>(sites));
-    rest = above(n * (length_of(d) + std::abs(lambda) * std::sqrt(static_cast<double>(d.rows()))));
-    double const at_zero = above(
-        n * 2 / s * length_from_above(d.rows(), [&](Index i) { return std::max(-d(i, 0) - lambda, 0.); }));
+    double const lambda = doubles_of(backend, theta.lambda)(0, 0),
+                 rest =
+                     above(n * (length_of(d) + std::abs(lambda) * std::sqrt(static_cast<double>(d.rows())))),
+                 at_zero = above(
+                     n * 2 / s *
+                     length_from_above(d.rows(), [&](Index i) { return std::max(-d(i, 0) - lambda, 0.); })),
+                 q = above(1.125 * static_cast<double>(t.roundings) * eps / s);  // |u - u*| <= q |t|
     exact = {1 / (2 * std::sqrt(s)), at_zero};
-    q = above(1.125 * static_cast<double>(t.roundings) * eps / s);
-    determined = q * t.of_u + eps < .5 && static_cast<double>(t.roundings) * eps <= 1. / 16;  // for 1.125
-    if (!determined) return;
+    if (!(q * t.of_u + eps < .5 && static_cast<double>(t.roundings) * eps <= 1. / 16)) {  // for 1.125
+      why = "its codes are not determined well enough in this scalar: take double, or a larger alpha";
+      return;
+    }
     error = (1 / (1 - q * t.of_u - eps)) * (q * (t.of_u * exact + Affine{t.of_x, rest}) + eps * exact);
     error.offset += n * std::sqrt(static_cast<double>(d.rows())) * lost<Scalar>();
     terms = t.of_u * (exact + error) + Affine{t.of_x, rest};
   }
 };
 
-template <class L, class Terms>
-Certified<Deviation> deviation_of_codes(typename L::Backend& backend, typename L::Parameters const& theta,
-                                        Terms const& t, Index sites) {
-  using B = typename L::Backend;
-  CodeBounds<typename B::Scalar, B, Terms> const codes(backend, theta, t, sites);
-  if (!(codes.s > 0)) return none_for<L>("alpha + beta is not > 0");
-  if (!codes.determined)
-    return none_for<L>(
-        "its codes are not determined well enough in this scalar: take double, or a larger alpha");
-  return finite<L>(Deviation{.relative = above(codes.error.slope, 64),
-                             .absolute = above(codes.error.offset, 64),
-                             .range = above((1 + t.of_u) * (2 + codes.terms.slope + codes.terms.offset)),
-                             .may_refuse = true});
+/// [A, -A]
+inline HostMatrix<double> pairs_of(HostMatrix<double> const& A) {
+  return host_matrix<double>(A.rows(), 2 * A.cols(),
+                             [&](Index i, Index j) { return j < A.cols() ? A(i, j) : -A(i, j - A.cols()); });
 }
-
+/// The dictionary of a code layer, whole where it is one of pairs.
 template <class L>
-Certified<double> lipschitz_of_codes(typename L::Backend& backend, typename L::Parameters const& theta) {
-  double const s = modulus_from_below(backend, theta);
-  if (!(s > 0)) return none_for<L>("alpha + beta is not > 0");
-  return finite<L>(above(1 / (2 * std::sqrt(s))));
+HostMatrix<double> dictionary_of(typename L::Backend& backend, typename L::Parameters const& theta) {
+  auto const D = doubles_of(backend, theta.D);
+  return D.cols() == Shape(L::output).channels ? D : pairs_of(D);
 }
 
-}  // namespace detail
+/// The layer that solves for the codes: of pairs the one that they are made of.
+template <class L>
+struct CodeLayerOf : std::type_identity<L> {};
+template <class L>
+  requires requires { typename L::CodeLayer; }
+struct CodeLayerOf<L> : std::type_identity<typename L::CodeLayer> {};
 
-namespace detail {
-
-/// Exact codes of columns: t_i = sqrt(h_ii) sum_l sqrt(h_ll) |u_l| + |D_i| |x| + |d_i| + lambda, so that
-/// |t| <= tr(H) |u| + |D|_F |x| + ...; D: m x k.
-struct ColumnTerms {
-  Index roundings;
-  double of_u, of_x;  // |t|_2 <= of_u |u|_2 + of_x |x|_2 + ...
-
-  ColumnTerms(HostMatrix<double> const& D, double s)
-      : roundings(D.rows() + 2 * exact::product_chain(D.cols()) + exact::dot_chain(D.rows()) + 12),
-        of_x(length_of(D)) {
-    of_u = above(of_x * of_x + 1.001 * static_cast<double>(D.cols()) * s);
+/// What is proved of layers of exact codes, of columns and of images.                             (L2) (R3)
+struct ExactCodes {
+  template <class L>
+  static Certified<double> lipschitz(typename L::Backend& backend, L const&,
+                                     typename L::Parameters const& theta) {
+    if (!(modulus_from_below(backend, theta) > 0)) return none_for<L>("alpha + beta is not > 0");
+    return finite<L>(
+        lipschitz_bound(doubles_of(backend, theta.alpha)(0, 0), doubles_of(backend, theta.beta)(0, 0)));
   }
-};
-
-/// Of images: t = |D|^T (|D| |u| + |x|) + (alpha + beta) |u| + |d| + lambda; D: (taps m) x k.
-struct ImageTerms {
-  Index roundings;
-  double of_u, of_x;
-
-  ImageTerms(HostMatrix<double> const& D, Window const& w, double s)
-      : roundings((D.cols() + D.rows() / w.taps() + 2 * w.taps() + 8) +
-                  (D.cols() + w.taps() + exact::dot_chain(D.rows()) + 8)),
-        of_x(magnitude_norm(PhaseSymbol(transpose_of(D), w.kernel, w.stride).magnitudes())) {
-    of_u = above(of_x * of_x + 1.001 * s);
-  }
-  static HostMatrix<double> transpose_of(HostMatrix<double> const& D) {
-    return host_matrix<double>(D.cols(), D.rows(), [&](Index o, Index i) { return D(i, o); });
+  template <class L>
+  static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
+                                        typename L::Parameters const& theta) {
+    CodeBounds<typename CodeLayerOf<L>::type> const codes(backend, theta, dictionary_of<L>(backend, theta));
+    if (codes.why != nullptr) return none_for<L>(codes.why);
+    return finite<L>(
+        Deviation{.relative = above(codes.error.slope, 64),
+                  .absolute = above(codes.error.offset, 64),
+                  .range = above((1 + codes.t.of_u) * (2 + codes.terms.slope + codes.terms.offset)),
+                  .may_refuse = true});
   }
 };
 
 }  // namespace detail
 
 template <Index k>
-struct Guarantee<Dictionary<k, Exact>> {
-  template <class L>
-  static Certified<double> lipschitz(typename L::Backend& backend, L const&,
-                                     typename L::Parameters const& theta) {
-    return detail::lipschitz_of_codes<L>(backend, theta);
-  }
-  template <class L>
-  static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
-                                        typename L::Parameters const& theta) {
-    detail::ColumnTerms const terms(detail::doubles_of(backend, theta.D),
-                                    detail::modulus_from_below(backend, theta));
-    return detail::deviation_of_codes<L>(backend, theta, terms, Shape(L::input).sites());
-  }
-};
-
+struct Guarantee<Dictionary<k, Exact>> : detail::ExactCodes {};
 template <Index k, Index K, class... Choices>
-struct Guarantee<ConvolutionalDictionary<k, K, Exact, Choices...>> {
-  template <class L>
-  static Certified<double> lipschitz(typename L::Backend& backend, L const&,
-                                     typename L::Parameters const& theta) {
-    return detail::lipschitz_of_codes<L>(backend, theta);
-  }
-  template <class L>
-  static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
-                                        typename L::Parameters const& theta) {
-    constexpr Window w = L::window;
-    detail::ImageTerms const terms(detail::doubles_of(backend, theta.D), w,
-                                   detail::modulus_from_below(backend, theta));
-    return detail::deviation_of_codes<L>(backend, theta, terms, w.out_sites());
-  }
-};
+struct Guarantee<ConvolutionalDictionary<k, K, Exact, Choices...>> : detail::ExactCodes {};
+template <Index k>
+struct Guarantee<Paired<Dictionary<k, Exact>>> : detail::ExactCodes {};
+template <Index k, Index K, class... Choices>
+struct Guarantee<Paired<ConvolutionalDictionary<k, K, Exact, Choices...>>> : detail::ExactCodes {};
 
 /// T tied updates, with W~, S and b as the layer makes them: its map is the recursion of these numbers.
 ///

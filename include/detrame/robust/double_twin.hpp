@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
-#include <vector>
-
 #include "detrame/backend/in_double.hpp"
-#include "detrame/core/parameters.hpp"
-#include "detrame/layer/concept.hpp"
+#include "detrame/layer/host_parameters.hpp"
 
 namespace detrame::inline DETRAME_ABI {
 
@@ -31,17 +27,7 @@ struct DoubleTwin {
   DoubleTwin(typename Net::Backend& backend, typename Net::Parameters const& narrow) {
     Backend wide;
     theta = net.parameters(wide);
-    std::vector<Matrix<Backend>> tensors;
-    visit(
-        [&](Path const&, auto const&, Matrix<typename Net::Backend> const& p) {
-          auto const host = to_host(backend, p);
-          tensors.push_back(to_device(
-              wide, host_matrix<double>(host.rows(), host.cols(),
-                                        [&](Index i, Index j) { return static_cast<double>(host(i, j)); })));
-        },
-        narrow);
-    std::size_t next = 0;
-    visit([&](Path const&, auto const&, Matrix<Backend>& p) { p = std::move(tensors[next++]); }, theta);
+    assign_parameters(backend, narrow, wide, theta);
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "detrame/backend/in_double.hpp"
 #include "detrame/layer/concept.hpp"
 #include "detrame/robust/certified.hpp"
 #include "detrame/robust/rounding.hpp"
@@ -73,6 +74,8 @@ Certified<double> lipschitz(typename L::Backend& backend, L const& layer,
                             typename L::Parameters const& theta) {
   if constexpr (requires { detail::GuaranteeOf<L>::type::lipschitz(backend, layer, theta); })
     return detail::GuaranteeOf<L>::type::lipschitz(backend, layer, theta);
+  else if constexpr (requires { detail::GuaranteeOf<L>::type::bound(backend, layer, theta); })
+    return detail::GuaranteeOf<L>::type::bound(backend, layer, theta).lipschitz;
   else
     return detail::none_for<L>("no Lipschitz constant of this layer is known (see Guarantee)");
 }
@@ -94,13 +97,6 @@ Certified<Deviation> deviation(typename L::Backend& backend, L const& layer,
 
 namespace detail {
 
-/// A matrix of a backend, on the host and in double.
-template <Backend B>
-HostMatrix<double> doubles_of(B& backend, ConstView<B> A) {
-  auto const host = to_host(backend, A);
-  return host_matrix<double>(host.rows(), host.cols(),
-                             [&](Index i, Index j) { return static_cast<double>(host(i, j)); });
-}
 /// |v|_2 of a matrix' entries that stand in `times` places, from above.
 inline double length_of(HostMatrix<double> const& v, Index times = 1) {
   return above(length_from_above(v.rows() * v.cols(), [&](Index i) { return v.data()[i]; }) *

@@ -10,7 +10,7 @@
 #include "detrame/layer/patches.hpp"
 #include "detrame/layer/relu.hpp"
 #include "detrame/layer/reshape.hpp"
-#include "detrame/operator/symbol.hpp"
+#include "detrame/operator/window_norm.hpp"
 #include "detrame/robust/guarantee.hpp"
 
 /// What is proved of layers that are affine in inference, and of ReLU.                              (L3) (R1)
@@ -99,7 +99,7 @@ struct Guarantee<Convolution<k, K, Choices...>> {
     return detail::deviation_of_affine<L>(
         detail::rounding_of_product<typename L::Backend::Scalar>(typename L::Arithmetic(), W, w.kernel,
                                                                  w.stride),
-        detail::magnitude_norm(detail::PhaseSymbol(W, w.kernel, w.stride).magnitudes()),
+        detail::window_magnitude_norm(W, w.kernel, w.stride),
         detail::length_of(detail::doubles_of(backend, theta.c), w.out_sites()), k * w.out_sites(), W.cols(),
         detail::growth_of_image(typename L::Arithmetic()));
   }

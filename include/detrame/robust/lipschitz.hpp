@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "detrame/backend/in_double.hpp"
 #include "detrame/metric/synthesis.hpp"
 #include "detrame/operator/definite.hpp"
 
@@ -40,10 +41,8 @@ typename B::Scalar lipschitz_bound(Synthesis<B> const& problem) {
 /// min(m, k)^2 max(m, k).
 template <Backend B>
 typename B::Scalar lipschitz_constant(B& backend, Input<B> W) {
-  auto const host = to_host(backend, ConstView<B>(W));
-  return detail::rounded_up<typename B::Scalar>(detail::norm_from_above(
-      backend, host_matrix<double>(host.rows(), host.cols(),
-                                   [&](Index i, Index j) { return static_cast<double>(host(i, j)); })));
+  return detail::rounded_up<typename B::Scalar>(
+      detail::norm_from_above(backend, detail::doubles_of(backend, W)));
 }
 
 }  // namespace detrame::inline DETRAME_ABI

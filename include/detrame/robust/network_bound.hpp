@@ -11,6 +11,7 @@
 #include "detrame/network/stack.hpp"
 #include "detrame/robust/dictionary_bounds.hpp"
 #include "detrame/robust/linear_bounds.hpp"
+#include "detrame/robust/q_metric_bounds.hpp"
 #include "detrame/robust/reflected_bounds.hpp"
 
 namespace detrame::inline DETRAME_ABI {
@@ -134,67 +135,54 @@ inline Certified<double> product_of(std::vector<NetworkBound> const& parts) {
   return product;
 }
 
-/// What f(i, part) makes of the layers of a Stack, one after the other.
-template <class S, class Theta, class F>
-void each_part_of_stack(S const& stack, Theta const& theta, F const& f) {
-  [&]<std::size_t... i>(std::index_sequence<i...>) {
-    (f(std::integral_constant<std::size_t, i>(), leaf<i>(stack.layers), leaf<i>(theta)), ...);
-  }(std::make_index_sequence<S::shapes.size() - 1>());
-}
-
 /// A composition has no rounding of its own: that of its parts is followed by `advance`.
 inline NoCertificate of_its_parts() { return {"the rounding of a network is that of its layers"}; }
 
-}  // namespace detail
+/// f(i, layer, theta_i) for the layers of a Stack, i a constant, or the blocks of a Repeat, in their order.
+struct StackParts {
+  static constexpr char const* name = "Stack";
+  template <class S, class Theta, class F>
+  static void each(S const& stack, Theta const& theta, F const& f) {
+    [&]<std::size_t... i>(std::index_sequence<i...>) {
+      (f(std::integral_constant<std::size_t, i>(), leaf<i>(stack.layers), leaf<i>(theta)), ...);
+    }(std::make_index_sequence<S::shapes.size() - 1>());
+  }
+};
+struct RepeatParts {
+  static constexpr char const* name = "Repeat";
+  template <class R, class Theta, class F>
+  static void each(R const& repeat, Theta const& theta, F const& f) {
+    for (std::size_t i = 0; i < theta.block.size(); ++i) f(i, repeat.layer, theta.block[i]);
+  }
+};
 
-template <Recipe... Recipes>
-struct Guarantee<Stack<Recipes...>> {
+/// What is proved of parts that follow one another.
+template <class Parts>
+struct OneAfterAnother {
   template <class L>
-  static NetworkBound bound(typename L::Backend& backend, L const& stack,
-                            typename L::Parameters const& theta) {
+  static NetworkBound bound(typename L::Backend& backend, L const& net, typename L::Parameters const& theta) {
     std::vector<NetworkBound> parts;
-    detail::each_part_of_stack(stack, theta, [&](auto, auto const& layer, auto const& own) {
+    Parts::each(net, theta, [&](auto, auto const& layer, auto const& own) {
       parts.push_back(network_bound(backend, layer, own));
     });
-    auto product = detail::product_of(parts);
-    return {"Stack", std::move(product), detail::of_its_parts(), std::move(parts)};
+    auto product = product_of(parts);
+    return {Parts::name, std::move(product), of_its_parts(), std::move(parts)};
   }
   template <class L>
-  static Certified<double> lipschitz(typename L::Backend& backend, L const& stack,
-                                     typename L::Parameters const& theta) {
-    return bound(backend, stack, theta).lipschitz;
-  }
-  template <class L>
-  static void advance(typename L::Backend& backend, L const& stack, typename L::Parameters const& theta,
+  static void advance(typename L::Backend& backend, L const& net, typename L::Parameters const& theta,
                       NetworkBound const& bound, Balls<typename L::Backend>& balls) {
-    detail::each_part_of_stack(stack, theta, [&](auto i, auto const& layer, auto const& own) {
+    Parts::each(net, theta, [&](auto i, auto const& layer, auto const& own) {
       ::detrame::advance(backend, layer, own, bound.parts[i], balls);
     });
   }
 };
 
+}  // namespace detail
+
+template <Recipe... Recipes>
+struct Guarantee<Stack<Recipes...>> : detail::OneAfterAnother<detail::StackParts> {};
 template <int n, Recipe Block>
-struct Guarantee<Repeat<n, Block>> {
-  template <class L>
-  static NetworkBound bound(typename L::Backend& backend, L const& repeat,
-                            typename L::Parameters const& theta) {
-    std::vector<NetworkBound> parts;
-    for (auto const& block : theta.block) parts.push_back(network_bound(backend, repeat.layer, block));
-    auto product = detail::product_of(parts);
-    return {"Repeat", std::move(product), detail::of_its_parts(), std::move(parts)};
-  }
-  template <class L>
-  static Certified<double> lipschitz(typename L::Backend& backend, L const& repeat,
-                                     typename L::Parameters const& theta) {
-    return bound(backend, repeat, theta).lipschitz;
-  }
-  template <class L>
-  static void advance(typename L::Backend& backend, L const& repeat, typename L::Parameters const& theta,
-                      NetworkBound const& bound, Balls<typename L::Backend>& balls) {
-    for (std::size_t i = 0; i < theta.block.size(); ++i)
-      ::detrame::advance(backend, repeat.layer, theta.block[i], bound.parts[i], balls);
-  }
-};
+struct Guarantee<Repeat<n, Block>> : detail::OneAfterAnother<detail::RepeatParts> {};
 
 /// The sum of both constants; 1 and that of the branch where x itself is added.
 template <Recipe Through, Recipe Branch>
@@ -215,11 +203,6 @@ struct Guarantee<detail::ResidualOf<Through, Branch>> {
       if (sum) sum = detail::above(sum.value() + part.lipschitz.value(), 1);
     }
     return {"Residual", std::move(sum), detail::of_its_parts(), std::move(parts)};
-  }
-  template <class L>
-  static Certified<double> lipschitz(typename L::Backend& backend, L const& residual,
-                                     typename L::Parameters const& theta) {
-    return bound(backend, residual, theta).lipschitz;
   }
 
   /// Both ways from the same ball; then a sum, rounded once.

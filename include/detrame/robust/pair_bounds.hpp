@@ -62,12 +62,6 @@ template <class L>
   requires requires { typename L::FromRecipe; }
 inline constexpr bool is_head<L> = is_dense<typename L::FromRecipe> && Shape(L::input).sites() == 1;
 
-/// The dictionary of a code layer.
-template <class L>
-HostMatrix<double> dictionary_of(typename L::Backend& backend, typename L::Parameters const& theta) {
-  auto const D = doubles_of(backend, theta.D);
-  return D.cols() == Shape(L::output).channels ? D : pairs_of(D);
-}
 /// W and c of a classifier, as it computes with them.
 template <class L>
 auto head_of(typename L::Backend& backend, typename L::Parameters const& theta) {
@@ -126,7 +120,7 @@ PairConstants pair_constants(typename L::Backend& backend, L const& layer,
     CodeStack codes(0);
     double before_codes = before;
     bool coded = false;
-    each_part_of_stack(layer, theta, [&](auto i, auto const& part, auto const& own) {
+    StackParts::each(layer, theta, [&](auto i, auto const& part, auto const& own) {
       using Part = std::remove_cvref_t<decltype(part)>;
       if constexpr (i + 1 < L::shapes.size() - 1) {
         if constexpr (is_code<Part>) {
@@ -161,7 +155,7 @@ PairScores pair_scores(typename L::Backend& backend, L const& layer, typename L:
   using B = typename L::Backend;
   PairScores scores;
   if constexpr (!is_head<L> && requires { L::shapes.size(); }) {
-    each_part_of_stack(layer, theta, [&](auto i, auto const& part, auto const& own) {
+    StackParts::each(layer, theta, [&](auto i, auto const& part, auto const& own) {
       if constexpr (i + 1 < L::shapes.size() - 1)
         advance(backend, part, own, bound.parts[i], balls);
       else

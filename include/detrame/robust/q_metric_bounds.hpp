@@ -8,7 +8,7 @@
 
 #include "detrame/layer/mixed_blocks.hpp"
 #include "detrame/layer/q_metric.hpp"
-#include "detrame/operator/symbol.hpp"
+#include "detrame/operator/window_norm.hpp"
 #include "detrame/prox/perron.hpp"
 #include "detrame/robust/guarantee.hpp"
 
@@ -16,13 +16,6 @@
 namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
-
-/// slope R + offset, both >= 0: how bounds depend on the length R of a sample.
-struct Affine {
-  double slope = 0, offset = 0;
-  friend Affine operator+(Affine a, Affine b) { return {a.slope + b.slope, a.offset + b.offset}; }
-  friend Affine operator*(double c, Affine a) { return {c * a.slope, c * a.offset}; }
-};
 
 /// Free parameters on the host, and the bounds that are made of them.
 template <class L>
@@ -105,7 +98,7 @@ class FreeRecursion {
     double m = 0, product = 0;
     for (Index i = 0; i < L::structure.groups; ++i) {
       auto const W = group(i, ones, ones, false);
-      raise(m, magnitude_norm(PhaseSymbol(W, kernel(), 1).magnitudes()));
+      raise(m, window_magnitude_norm(W, kernel(), 1));
       raise(product, rounding_of_product<Scalar>(arithmetic(L::structure), W, kernel(), 1));
     }
     double const few = gamma<Scalar>(16);  // h z, the sums, and the rule, of all that they are made of

@@ -7,13 +7,12 @@
 #include <type_traits>
 
 #include "detrame/layer/normalised_dense.hpp"
-#include "detrame/layer/paired.hpp"
 #include "detrame/layer/pixel_unshuffle.hpp"
 #include "detrame/layer/reflected_update.hpp"
 #include "detrame/robust/dictionary_bounds.hpp"
 #include "detrame/robust/linear_bounds.hpp"
 
-/// What is proved of reflected layers, of codes in pairs, and of heads of unit rows.                (L6) (R3)
+/// What is proved of reflected layers and what stands beside them in certified networks.           (L6) (R3)
 namespace detrame::inline DETRAME_ABI {
 
 namespace detail {
@@ -69,9 +68,9 @@ Affine reflected_error(Affine size, Affine error, double norm, double m, double 
 template <Index k, Index K, class Step, int T, class... Choices>
 struct Guarantee<ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>>, Choices...>> {
   template <class L>
-  static Certified<double> lipschitz(typename L::Backend& backend, L const& layer,
+  static Certified<double> lipschitz(typename L::Backend& backend, L const&,
                                      typename L::Parameters const& theta) {
-    auto const tied = numbers<L>(backend, layer, theta);
+    auto const tied = numbers<L>(backend, theta);
     double const share = detail::share_of_step(backend, tied.D_T, tied.r, L::window);
     if (!std::isfinite(share)) return detail::none_for<L>("its parameters give no finite bound");
     double const t = std::max(share - 1, 0.);
@@ -79,18 +78,19 @@ struct Guarantee<ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>
   }
 
   template <class L>
-  static Certified<Deviation> deviation(typename L::Backend& backend, L const& layer,
+  static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
                                         typename L::Parameters const& theta) {
     using Scalar = typename L::Backend::Scalar;
     using detail::Affine;
     constexpr Window w = L::window;
     constexpr Shape in = L::input;
-    auto const tied = numbers<L>(backend, layer, theta);
+    auto const tied = numbers<L>(backend, theta);
     auto const of_code = host_matrix<double>(k, tied.D_T.cols(),
                                              [&](Index i, Index j) { return tied.r(i, 0) * tied.D_T(i, j); });
     typename L::Arithmetic const arithmetic;
     double const n = std::sqrt(static_cast<double>(w.out_sites()));
-    double const m_code = magnitudes(of_code, w), m = magnitudes(tied.D_T, w),
+    double const m_code = detail::window_magnitude_norm(of_code, K, w.stride),
+                 m = detail::window_magnitude_norm(tied.D_T, K, w.stride),
                  w_code = detail::rounding_of_product<Scalar>(arithmetic, of_code, K, w.stride),
                  w_back = detail::rounding_of_product<Scalar>(arithmetic, adjoint<L>(tied.D_T),
                                                               adjoint_kernel<L>, 1),
@@ -119,16 +119,10 @@ struct Guarantee<ReflectedConvolutionalDictionary<k, K, Unrolled<Step, Unroll<T>
     HostMatrix<double> D_T, shift, r;
   };
   template <class L>
-  static Numbers numbers(typename L::Backend& backend, L const& layer, typename L::Parameters const& theta) {
-    constexpr Shape in = L::input;
-    typename L::Tape tape;
-    auto const x = zeros(backend, in.channels, in.sites());
-    layer.forward(backend, theta, ConstView<typename L::Backend>(x), tape, Draw{});
-    return {detail::doubles_of(backend, tape.tied.D_T), detail::doubles_of(backend, tape.tied.shift),
-            detail::doubles_of(backend, tape.tied.scale)};
-  }
-  static double magnitudes(HostMatrix<double> const& W, Window const& w) {
-    return detail::magnitude_norm(detail::PhaseSymbol(W, w.kernel, w.stride).magnitudes());
+  static Numbers numbers(typename L::Backend& backend, typename L::Parameters const& theta) {
+    auto const tied = L::tied(backend, theta);
+    return {detail::doubles_of(backend, tied->D_T), detail::doubles_of(backend, tied->shift),
+            detail::doubles_of(backend, tied->scale)};
   }
   /// D as a window of its own, where Winograd's algorithm takes it so; else a matrix that says nothing.
   template <class L>
@@ -160,32 +154,18 @@ struct Guarantee<ReflectedConvolutionalDictionary<k, K, Exact, Choices...>> {
   template <class L>
   static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
                                         typename L::Parameters const& theta) {
-    using B = typename L::Backend;
-    using Scalar = typename B::Scalar;
+    using Scalar = typename L::Backend::Scalar;
     using detail::Affine;
     constexpr Window w = L::window;
     auto const D = detail::doubles_of(backend, theta.D);
-    double const modulus = detail::modulus_from_below(backend, theta);
-    if (!(modulus > 0)) return detail::none_for<L>("alpha + beta is not > 0");
-    auto const terms = [&] {
-      using Code = typename ReflectedConvolutionalDictionary<k, K, Exact, Choices...>::Code;
-      if constexpr (std::is_same_v<Code, Dictionary<k, Exact>>)
-        return detail::ColumnTerms(D, modulus);
-      else
-        return detail::ImageTerms(D, w, modulus);
-    }();
-    detail::CodeBounds<Scalar, B, std::remove_const_t<decltype(terms)>> const codes(backend, theta, terms,
-                                                                                    w.out_sites());
-    if (!codes.determined)
-      return detail::none_for<L>(
-          "its codes are not determined well enough in this scalar: take double, or a larger alpha");
+    detail::CodeBounds<typename L::CodeLayer> const codes(backend, theta, D);
+    if (codes.why != nullptr) return detail::none_for<L>(codes.why);
     double const eps = static_cast<double>(std::numeric_limits<Scalar>::epsilon());
-    double const m = detail::magnitude_norm(
-        detail::PhaseSymbol(detail::ImageTerms::transpose_of(D), w.kernel, w.stride).magnitudes());
+    double const m = detail::window_magnitude_norm(detail::transpose_of(D), w.kernel, w.stride);
     double const sums = 2 * detail::gamma<Scalar>(static_cast<double>(k * w.taps()) + 8) * m;
     // what the judge lets pass; or, of codes that were solved in double, their rounding
     double const image =
-        detail::above(1.125 * static_cast<double>(terms.roundings) * eps / std::sqrt(modulus));
+        detail::above(1.125 * static_cast<double>(codes.t.roundings) * eps / std::sqrt(codes.s));
     Affine const code = codes.exact + codes.error;
     Affine const all = image * codes.terms + (2 * m * eps) * code + sums * code +
                        detail::gamma<Scalar>(4) * ((2 * m) * code + Affine{1, 0});
@@ -194,41 +174,8 @@ struct Guarantee<ReflectedConvolutionalDictionary<k, K, Exact, Choices...>> {
     return detail::finite<L>(Deviation{
         .relative = detail::above(all.slope, 64),
         .absolute = detail::above(all.offset + underflow, 64),
-        .range = detail::above((1 + terms.of_u) * (2 + codes.terms.slope + codes.terms.offset) * (2 + m)),
+        .range = detail::above((1 + codes.t.of_u) * (2 + codes.terms.slope + codes.terms.offset) * (2 + m)),
         .may_refuse = true});
-  }
-};
-
-namespace detail {
-
-/// [A, -A]
-inline HostMatrix<double> pairs_of(HostMatrix<double> const& A) {
-  return host_matrix<double>(A.rows(), 2 * A.cols(),
-                             [&](Index i, Index j) { return j < A.cols() ? A(i, j) : -A(i, j - A.cols()); });
-}
-
-}  // namespace detail
-
-template <Index k>
-struct Guarantee<Paired<Dictionary<k, Exact>>> : Guarantee<Dictionary<k, Exact>> {
-  template <class L>
-  static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
-                                        typename L::Parameters const& theta) {
-    detail::ColumnTerms const terms(detail::pairs_of(detail::doubles_of(backend, theta.D)),
-                                    detail::modulus_from_below(backend, theta));
-    return detail::deviation_of_codes<L>(backend, theta, terms, Shape(L::input).sites());
-  }
-};
-template <Index k, Index K, class... Choices>
-struct Guarantee<Paired<ConvolutionalDictionary<k, K, Exact, Choices...>>>
-    : Guarantee<ConvolutionalDictionary<k, K, Exact, Choices...>> {
-  template <class L>
-  static Certified<Deviation> deviation(typename L::Backend& backend, L const&,
-                                        typename L::Parameters const& theta) {
-    constexpr Window w = L::CodeLayer::window;
-    detail::ImageTerms const terms(detail::pairs_of(detail::doubles_of(backend, theta.D)), w,
-                                   detail::modulus_from_below(backend, theta));
-    return detail::deviation_of_codes<L>(backend, theta, terms, w.out_sites());
   }
 };
 

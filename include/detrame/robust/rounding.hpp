@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "detrame/backend/convolution_arithmetic.hpp"
-#include "detrame/operator/window_norm.hpp"
+#include "detrame/operator/phase_symbol.hpp"
 
 /// Bounds of what rounding does to sums and products, on the host, in double, from above.                (R1)
 namespace detrame::inline DETRAME_ABI::detail {
@@ -72,6 +72,18 @@ inline double magnitude_norm(HostMatrix<double> const& A) {
                   above(std::sqrt(row) * std::sqrt(column), static_cast<double>(A.rows() + A.cols())));
 }
 
+/// That of the magnitudes of a window, at every frequency; W: k x (taps channels).
+inline double window_magnitude_norm(HostMatrix<double> const& W, Index kernel, Index stride) {
+  return magnitude_norm(PhaseSymbol(W, kernel, stride).magnitudes());
+}
+
+/// slope R + offset, both >= 0: how bounds depend on the length R of a sample.
+struct Affine {
+  double slope = 0, offset = 0;
+  friend Affine operator+(Affine a, Affine b) { return {a.slope + b.slope, a.offset + b.offset}; }
+  friend Affine operator*(double c, Affine a) { return {c * a.slope, c * a.offset}; }
+};
+
 /// Whether products of a backend round nothing but their results: not where factors go to TF32.
 template <class B>
 bool rounds_in_scalar(B const& backend) {
@@ -84,8 +96,7 @@ bool rounds_in_scalar(B const& backend) {
 /// The share of |x|_2 by which a window's W x, summed directly, is off in |.|_2; W: k x (taps channels).
 template <class Scalar>
 double rounding_of_product(Direct, HostMatrix<double> const& W, Index kernel, Index stride) {
-  PhaseSymbol const symbol(W, kernel, stride);
-  return above(gamma<Scalar>(static_cast<double>(W.cols()) + 8) * magnitude_norm(symbol.magnitudes()));
+  return above(gamma<Scalar>(static_cast<double>(W.cols()) + 8) * window_magnitude_norm(W, kernel, stride));
 }
 
 /// No number that is made of an image alone on the way exceeds this times its largest: of Winograd's B^T d B,
