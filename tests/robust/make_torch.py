@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/robust/torch.txt: what FGSM and PGD do to a small convolutional network in PyTorch, for torch_test.cpp.
+"""Writes tests/robust/torch.txt: what FGSM and PGD do to a small convolutional network in PyTorch, and a convex potential layer,
+for torch_test.cpp.
 
     tests/robust/make_torch.py > tests/robust/torch.txt          needs PyTorch: pip install torch numpy
 
@@ -9,6 +10,10 @@ The network: a convolution 2 -> 4, 3 x 3, batch normalisation by running statist
 variance ((7 i + 5 n) mod 9 + 4) / 8; a bias is subtracted. Pixel c of column j, sites row by row, image by image, is
 ((11 c + 7 j + j // 20) mod 23 + 4) / 32. Quantities are named attack.scalar: the attacked images, channels x columns, and
 gradient.scalar at the images. Numbers are hexadecimal: exact.
+
+potential.scalar: x - 2/|W|^2 W^T ReLU(W x - d) (arXiv 2110.12690) of these images, W a convolution 2 -> 6, 2 x 2, stride 2, padding 1,
+by its transpose D, 8 x 6, as parameter 0 and d as parameter 1. Its windows do not overlap: |W| = |D|, whose largest singular value
+is far from the others. W^T is taken as the gradient of the potential.
 """
 
 import torch
@@ -20,9 +25,12 @@ SHAPES = {"0.W": (4, 18), "0.c": (4, 1), "1.gain": (4, 1), "1.offset": (4, 1), "
           "1.running_variance": (4, 1), "4.W": (3, 4), "4.c": (3, 1)}
 
 
-def parameters(dtype):
+POTENTIAL = {"D": (8, 6), "d": (6, 1)}
+
+
+def parameters(dtype, shapes):
     theta = {}
-    for n, (name, (rows, cols)) in enumerate(SHAPES.items()):
+    for n, (name, (rows, cols)) in enumerate(shapes.items()):
         positive = name.endswith(("gain", "variance"))
         entries = [((7 * i + 5 * n) % 9 + 4) / 8 if positive else ((7 * i + 5 * n) % 17 - 8) / 8
                    for i in range(rows * cols)]
@@ -66,6 +74,16 @@ def pgd(p, x_0, norm, epsilon, step, steps):
     return x
 
 
+def potential_layer(p, x):
+    kernel = p["D"].T.reshape(6, 2, 2, CHANNELS).permute(0, 3, 1, 2)
+    largest, second = torch.linalg.svdvals(p["D"])[:2]
+    assert second < 0.9 * largest
+    x = x.detach().requires_grad_()
+    code = F.relu(F.conv2d(x, kernel, stride=2, padding=1) - p["d"].reshape(1, -1, 1, 1))
+    assert 0.2 < (code > 0).double().mean() < 0.8
+    return x.detach() - 2 / largest**2 * torch.autograd.grad(code.square().sum() / 2, x)[0]
+
+
 def write(name, x):
     columns = x.transpose(0, 1).reshape(CHANNELS, -1)
     print(name, *columns.shape)
@@ -77,12 +95,13 @@ def main():
     print("# SPDX-License-Identifier: Apache-2.0")
     print(f"# by tests/robust/make_torch.py with PyTorch {torch.__version__.split('+')[0]}")
     for dtype, scalar in ((torch.float64, "double"), (torch.float32, "float")):
-        p, x = parameters(dtype), images(dtype)
+        p, x = parameters(dtype, SHAPES), images(dtype)
         write(f"gradient.{scalar}", gradient(p, x))
         write(f"fgsm.{scalar}", pgd(p, x, "l_inf", 0.25, 0.25, 1))
         write(f"fgm.{scalar}", pgd(p, x, "l2", 0.75, 0.75, 1))
         write(f"pgd_l_inf.{scalar}", pgd(p, x, "l_inf", 0.25, 0.0625, 10))
         write(f"pgd_l2.{scalar}", pgd(p, x, "l2", 0.75, 0.25, 10))
+        write(f"potential.{scalar}", potential_layer(parameters(dtype, POTENTIAL), x))
 
 
 if __name__ == "__main__":
