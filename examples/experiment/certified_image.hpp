@@ -17,10 +17,10 @@ using namespace detrame;
 /// What is known of an image. Lengths are l2, in pixels of [0, 1].
 struct CertifiedImage {
   int target;                     ///< what it is
-  Index label;                    ///< what the network says; -1: it refuses
+  Index label;                    ///< what the network says; -1: it refuses, or two scores are the largest
   double radius;                  ///< 0: nothing is proved
   double in_real_arithmetic = 0;  ///< likewise
-  Index label_in_float = label;   ///< of the network in float, no label where two scores are the largest
+  Index label_in_float = label;   ///< of the network in float
 
   bool correct() const { return label == target; }
   bool certified(double epsilon) const { return correct() && radius >= epsilon; }

@@ -23,7 +23,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr Index batch = 100;
+constexpr Index batch = 25;  // what is lost where it is interrupted
 constexpr char const* rows_in_state = "certified images";
 constexpr char const* not_compiled =
     "certificates of this network are not compiled in (DETRAME_EXPERIMENT_CERTIFICATES)";
@@ -45,16 +45,49 @@ HostMatrix<double> matrix_of(std::vector<CertifiedRow> const& rows, Index attack
   return all;
 }
 
-std::vector<CertifiedRow> rows_of(HostMatrix<double> const& all) {
+/// FormatError, which begins with `what`, where an entry is none that matrix_of writes.
+std::vector<CertifiedRow> rows_of(HostMatrix<double> const& all, int classes, std::string const& what) {
   std::vector<CertifiedRow> rows;
   for (Index i = 0; i < all.rows(); ++i) {
-    auto const whole = [&](Index c) { return static_cast<Index>(all(i, c)); };
-    CertifiedRow row{{static_cast<int>(whole(0)), whole(1), all(i, 3), all(i, 4), whole(2)}};
+    auto const checked = [&](Index c, bool valid, char const* expected) {
+      if (!valid) throw FormatError(message(what, ": expected ", expected, ", found ", all(i, c)));
+      return all(i, c);
+    };
+    auto const label = [&](Index c) {
+      double const l = all(i, c);
+      return static_cast<Index>(checked(c, l >= -1 && l < classes && l == std::floor(l), "a label, or -1"));
+    };
+    auto const length = [&](Index c) {
+      return checked(c, all(i, c) >= 0 && std::isfinite(all(i, c)), "a length that is finite");
+    };
+    checked(3, all(i, 3) <= all(i, 4), "radii no larger than in real arithmetic");
+    CertifiedRow row{{static_cast<int>(label(0)), label(1), length(3), length(4), label(2)}};
     for (Index c = 5; c < all.cols(); c += 4)
-      row.attacked.push_back({AttackedLabel{whole(c), all(i, c + 1)}, {whole(c + 2), all(i, c + 3)}});
+      row.attacked.push_back({AttackedLabel{label(c), length(c + 1)}, {label(c + 2), length(c + 3)}});
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+template <class Scalar>
+HostMatrix<Scalar> columns_of(HostMatrix<Scalar> const& x, Index first, Index count) {
+  return host_matrix<Scalar>(x.rows(), count, [&](Index i, Index j) { return x(i, first + j); });
+}
+
+/// What predict says of images, -1 where two scores are the largest, or where it refuses one.
+template <ScoreMap M>
+std::vector<int> labels_or_refused(M& map, HostMatrix<ScalarOf<M>> const& x, Index first) {
+  Index const sites = map.input().sites(), n = x.cols() / sites;
+  try {
+    return predicted_labels(map, to_device(map.backend(), x), {}, {}, n, first);
+  } catch (NotCertified const&) {  // of one image at least
+    if (n == 1) return {-1};
+  }
+  auto labels = labels_or_refused(map, columns_of(x, 0, n / 2 * sites), first);
+  auto const rest =
+      labels_or_refused(map, columns_of(x, n / 2 * sites, x.cols() - n / 2 * sites), first + n / 2);
+  labels.insert(labels.end(), rest.begin(), rest.end());
+  return labels;
 }
 
 /// The first of the largest scores, as a Certifier labels.
@@ -64,11 +97,6 @@ Index label_of(HostMatrix<Scalar> const& y, Index j) {
   for (Index i = 1; i < y.rows(); ++i)
     if (!(y(i, j) <= y(label, j))) label = i;
   return label;
-}
-
-template <class Scalar>
-HostMatrix<Scalar> columns_of(HostMatrix<Scalar> const& x, Index first, Index count) {
-  return host_matrix<Scalar>(x.rows(), count, [&](Index i, Index j) { return x(i, first + j); });
 }
 
 /// An attack on images that a map gives the labels `told`, which has numbers from `first` on.
@@ -126,17 +154,18 @@ class Certification {
       asked_.epsilon = entry.shape.height == 28 ? std::vector<double>{.3, 1, 1.58}
                                                 : std::vector<double>{36. / 255, 72. / 255, 108. / 255};
     images_ = pixel_images(victim_.model, asked_.at, Part::test, asked_.at.limit);
+    if (entry.make_certifier != nullptr) {
+      status_.show("constants");
+      auto const begin = Clock::now();
+      certifier_ = entry.make_certifier(victim_.file.content, asked_.at.place.threads);
+      twin_.emplace(*certifier_, entry, asked_.at.place.threads);
+      twin_pixels_.emplace(*twin_, victim_.scale.mean, victim_.scale.deviation);
+      auto const of_none = certifier_->certified(HostMatrix<double>(entry.shape.channels, 0), 1);
+      claim_ = of_none.claim, why_ = of_none.why;
+      times_.constants = seconds_since(begin);
+      status_.clear();
+    }
     if (!asked_.out.empty()) take_state();
-    if (entry.make_certifier == nullptr) return;
-    status_.show("constants");
-    auto const begin = Clock::now();
-    certifier_ = entry.make_certifier(victim_.file.content, asked_.at.place.threads);
-    twin_.emplace(*certifier_, entry, asked_.at.place.threads);
-    twin_pixels_.emplace(*twin_, victim_.scale.mean, victim_.scale.deviation);
-    auto const of_none = certifier_->certified(HostMatrix<double>(entry.shape.channels, 0), 1);
-    claim_ = of_none.claim, why_ = of_none.why;
-    times_.constants = seconds_since(begin);
-    status_.clear();
   }
 
   int run() {
@@ -165,7 +194,7 @@ class Certification {
   Index attacks() const {
     return asked_.attack == "none" ? 0 : 2 * static_cast<Index>(asked_.epsilon.size());
   }
-  std::filesystem::path state_file() const { return asked_.out / "state.safetensors"; }
+  std::filesystem::path state_file() const { return asked_.out / "certify.safetensors"; }
 
   /// The folder, and what another process left there.
   void take_state() {
@@ -183,6 +212,8 @@ class Certification {
                                    {"--epsilon", joined(asked_.epsilon, ",")},
                                    {"--attack", asked_.attack},
                                    {"--limit", number_text(asked_.at.limit)},
+                                   {"claim", certifier_ ? name(claim_) : not_compiled},
+                                   {"written by", version_text()},
                                    {"--device", asked_.at.place.device}}) {
       if (found && text_of(state_, key) != now)
         throw DomainError(message(asked_.out.string(), " holds certificates with ", key, " ",
@@ -196,7 +227,7 @@ class Certification {
     if (all.cols() != 5 + 2 * attacks() || all.rows() > images_.samples())
       throw FormatError(message(full, ": expected at most ", images_.samples(), " x ", 5 + 2 * attacks(),
                                 ", found ", all.rows(), " x ", all.cols()));
-    rows_ = rows_of(all);
+    rows_ = rows_of(all, victim_.model.entry->classes, full);
   }
 
   void save() {
@@ -227,13 +258,16 @@ class Certification {
   }
 
   /// Certifies and attacks the next images by a map of pixels: the twin's, where it is compiled in. False
-  /// where it was interrupted, and nothing was added.
+  /// where it was interrupted before the last of all.
   template <ScoreMap M>
   bool take(M& map, Index count) {
     Index const first = done();
     auto const x = batch_of(images_, first, count);
-    auto const in_float = predicted_labels(victim_.pixels, to_device(victim_.network.backend(), x));
+    auto const exact = host_matrix<ScalarOf<M>>(
+        x.rows(), x.cols(), [&](Index i, Index j) { return static_cast<ScalarOf<M>>(x(i, j)); });
+    auto const in_float = labels_or_refused(victim_.pixels, x, first);
     auto begin = Clock::now();
+    auto const labels = certifier_ ? labels_or_refused(map, exact, first) : in_float;
     Certificate c;
     if (certifier_) {
       // No two images of [0, 1] are further apart than rho.
@@ -244,7 +278,7 @@ class Certification {
     std::vector<int> told;  // attacked is what the network says, whether it is right or not
     for (std::size_t j = 0; j < in_float.size(); ++j) {
       int const target = images_.labels[static_cast<std::size_t>(first) + j];
-      Index const label = certifier_ ? c.label[j] : Index{in_float[j]};
+      Index const label = labels[j];
       auto const pixels = [&](std::vector<double> const& radii) {
         return certifier_ ? radius_in_pixels(radii[j], victim_.scale, images_.shape.sites()) : 0.;
       };
@@ -253,8 +287,6 @@ class Certification {
     }
     times_.certificates += seconds_since(begin);
     begin = Clock::now();
-    auto const exact = host_matrix<ScalarOf<M>>(
-        x.rows(), x.cols(), [&](Index i, Index j) { return static_cast<ScalarOf<M>>(x(i, j)); });
     for (std::size_t e = 0; attacks() > 0 && e < asked_.epsilon.size(); ++e) {
       std::vector<AttackedLabel> within, beyond;
       for (auto* const found : {&within, &beyond}) {

@@ -33,10 +33,10 @@ void each_layer(NetworkBound const& bound, F const& f, std::string const& path =
 }
 
 void print_bound(NetworkBound const& bound) {
-  std::printf("\n  layer                                          Lipschitz     rounding: share, and part\n");
+  std::printf("\n  %-63s %-20s rounding: share, and part\n", "layer", "Lipschitz");
   each_layer(bound, [](std::string const& path, NetworkBound const& layer) {
-    std::printf("  %-10s %-33s %-12s", path.c_str(), layer.name.substr(0, 33).c_str(),
-                layer.lipschitz ? message(layer.lipschitz.value()).c_str() : "none");
+    std::printf("  %-10s %-52s %-20s", path.c_str(), layer.name.c_str(),
+                layer.lipschitz ? number_text(layer.lipschitz.value()).c_str() : "none");
     if (layer.deviation)
       std::printf("  %.2g %.2g%s", layer.deviation.value().relative, layer.deviation.value().absolute,
                   layer.deviation.value().may_refuse ? ", or refuses" : "");
@@ -44,8 +44,8 @@ void print_bound(NetworkBound const& bound) {
     for (auto const& why : {layer.lipschitz.reason(), layer.deviation.reason()})
       if (!why.empty()) std::printf("             %s\n", why.c_str());
   });
-  std::printf("  %-44s %s\n", "all",
-              bound.lipschitz ? message(bound.lipschitz.value()).c_str()
+  std::printf("  %-63s %s\n", "all",
+              bound.lipschitz ? number_text(bound.lipschitz.value()).c_str()
                               : message("none: ", bound.lipschitz.reason()).c_str());
 }
 
@@ -56,6 +56,7 @@ std::string command_of(CertifyAsked const& asked) {
   if (!asked.at.data.empty()) command += with_value("--data", asked.at.data);
   command += with_value("--epsilon", joined(asked.epsilon, ",")) + with_value("--attack", asked.attack);
   if (asked.at.limit > 0) command += with_value("--limit", number_text(asked.at.limit));
+  if (asked.at.place.device != "cpu") command += with_value("--device", asked.at.place.device);
   return command;
 }
 
@@ -74,7 +75,7 @@ CertifyReport::Level CertifyReport::level(std::size_t e) const {
           keeps(0), keeps(1)};
 }
 
-double CertifyReport::refused() const {
+double CertifyReport::without_label() const {
   return share([&](CertifiedRow const& row) { return bound != nullptr && row.image.label < 0; });
 }
 
@@ -104,9 +105,13 @@ void CertifyReport::print(CertifyTimes const& times) const {
   if (proves() && !why.empty()) std::printf("  Not more: %s.\n", why.c_str());
   if (bound != nullptr) {
     print_bound(*bound);
-    std::printf("\n%.2f %% refused; float says another label than double of %td images.\n", 100 * refused(),
-                other_labels());
-    if (proves()) std::printf("Radii: median %.3g, largest %.3g.\n", radius_at(.5), radius_at(1));
+    std::printf(
+        "\n%.2f %% without a label, refused or by two largest scores; float says another one than double of "
+        "%td images.\n",
+        100 * without_label(), other_labels());
+    if (proves())
+      std::printf("Radii: median %s, largest %s.\n", number_text(radius_at(.5)).c_str(),
+                  number_text(radius_at(1)).c_str());
   }
   std::printf("\n  epsilon      clean %%   certified %%   without rounding %%");
   if (attacks()) std::printf("   attacked %% (%s)   not clipped %%", asked.attack.c_str());
@@ -159,7 +164,9 @@ void CertifyReport::write() const {
   json["claim_in_words"] = proves() ? name(claim) : "no certificate";
   json["why_not_more"] = why;
   json["attack"] = asked.attack;
-  json["refused"] = refused();
+  json["without_label"] = without_label();
+  std::string const wrong = contradictions();
+  json["contradicted"] = std::count(wrong.begin(), wrong.end(), '\n');
   json["other_labels_in_float"] = other_labels();
   auto layers = nlohmann::ordered_json::array();
   if (bound != nullptr) {
@@ -178,7 +185,7 @@ void CertifyReport::write() const {
   std::fflush(stdout);
 }
 
-void CertifyReport::require_consistent() const {
+std::string CertifyReport::contradictions() const {
   std::string all;
   for (std::size_t i = 0; i < rows.size(); ++i)
     for (auto const& both : rows[i].attacked)
@@ -188,7 +195,11 @@ void CertifyReport::require_consistent() const {
           all += message("\n  image ", i, ": label ", image.label, " is certified within ",
                          number_text(image.radius), ", and is ", attacked.label, " at a distance of ",
                          number_text(attacked.distance));
-  if (!all.empty())
+  return all;
+}
+
+void CertifyReport::require_consistent() const {
+  if (std::string const all = contradictions(); !all.empty())
     throw std::runtime_error("certificates are wrong: attacks succeed within their radii" + all);
 }
 

@@ -43,7 +43,9 @@ struct CertifyReport {
     double clean, certified, in_real_arithmetic, attacked, attacked_beyond;
   };
   Level level(std::size_t e) const;
-  double refused() const;
+  double without_label() const;
+  /// A line of each attack that succeeds within the radius of its image.
+  std::string contradictions() const;
   Index other_labels() const;
   /// A quantile of the radii, of labels right or wrong.
   double radius_at(double quantile) const;

@@ -49,7 +49,7 @@ nlohmann::ordered_json ResultsFile::json() const {
 void require_none_of_others(std::filesystem::path const& folder, char const* own) {
   std::error_code none;
   if (std::filesystem::exists(folder / own, none)) return;
-  for (char const* const theirs : {"latest", "summary.json"})
+  for (char const* const theirs : {"latest", "summary.json", "state.safetensors", "certify.safetensors"})
     if (std::filesystem::exists(folder / theirs, none))
       throw DomainError(
           message(folder.string(), ": its ", theirs, " is of something else: name another folder"));

@@ -70,11 +70,13 @@ std::string others_of(Json const& json) {
   return others;
 }
 
-/// The processor seconds of a run whose threads did not have their processors to themselves for four fifths
-/// of its time: its seconds say nothing of it then. Else 0, as where they are not known.
+/// The processor seconds of a run on the CPU whose threads did not have their processors to themselves for
+/// four fifths of its time: its seconds say nothing of it then. Else 0, as where they are not known.
 double where_busy(Json const& json) {
   constexpr double most = 1e18;
-  if (!json.contains("processor_seconds") || !json.contains("threads")) return 0;
+  if (!json.contains("processor_seconds") || !json.contains("threads") ||
+      json.at("settings").value("device", "cpu") != "cpu")
+    return 0;
   double const processor = number(json, "processor_seconds", 0, most);
   return processor < .8 * number(json, "threads", 1, 1024) * number(json, "seconds", 0, most) ? processor : 0;
 }

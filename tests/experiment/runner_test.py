@@ -1306,7 +1306,7 @@ def certificates(work):
     assert len(rows) == 3 * limit, len(rows)
     assert "Proved: same label for every image of the scalar within r, by the network" in output, output
     assert summary["certificate"] == "certify" and summary["claim"] == "same_label" and summary["why_not_more"] == "", summary
-    assert summary["refused"] == 0 and summary["other_labels_in_float"] == 0, summary
+    assert summary["without_label"] == 0 and summary["contradicted"] == 0 and summary["other_labels_in_float"] == 0, summary
 
     # The layers are 1-Lipschitz, or the mean of n pixels, 1 / sqrt(n); the head has unit rows. Scores of float are others than the
     # twin's by some 1e-3: a Theta from above is larger there.
@@ -1354,7 +1354,7 @@ def certificates(work):
     in_a_shell(summary["command"].replace(str(work / "one"), str(work / "two")), work)  # with all threads
     assert lines_of(work / "two" / "certify.csv") == rows
 
-    # Stopped after the first 100 images, and gone on with.
+    # Stopped after some images, and gone on with.
     more = ["certify", "--checkpoint", model, "--epsilon", ".2", "--threads", 1]
     begin = time.monotonic()
     succeed(*more, "--out", work / "whole")
@@ -1365,14 +1365,24 @@ def certificates(work):
         time.sleep((.4 + .05 * trial) * whole)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate()
-        if process.returncode == 130 and read_safetensors(folder / "state.safetensors")[0]["certified images"][1][0] > 0:
+        if process.returncode == 130 and read_safetensors(folder / "certify.safetensors")[0]["certified images"][1][0] > 0:
             break
     assert process.returncode == 130, output
-    assert read_safetensors(folder / "state.safetensors")[0]["certified images"][1][0] in (100, 200, 300)
+    assert read_safetensors(folder / "certify.safetensors")[0]["certified images"][1][0] in range(25, 360, 25)
     status, refused = run(*more, "--out", folder)
     assert status == 1 and "holds certificates: --resume goes on with them" in refused, (status, refused)
     status, refused = run(*more, "--out", folder, "--resume", "--attack", "apgd")
     assert status == 1 and "holds certificates with --attack pgd, which cannot become apgd" in refused, (status, refused)
+    for number, text in [(1e9, "radii no larger than in real arithmetic"), (float("nan"), "radii no larger")]:
+        tensors, metadata = read_safetensors(folder / "certify.safetensors")
+        dtype, shape, numbers = tensors["certified images"]
+        (work / "damaged").mkdir(exist_ok=True)
+        changed = numbers[:24] + struct.pack("<d", number) + numbers[32:]
+        write_safetensors(work / "damaged" / "certify.safetensors", {"certified images": (dtype, shape, changed)}, metadata)
+        status, refused = run(*more, "--out", work / "damaged", "--resume")
+        assert status == 1 and text in refused, (status, refused)
+    status, refused = run("noise", "--checkpoint", model, "--out", folder)
+    assert status == 1 and "its certify.safetensors is of something else" in refused, (status, refused)
     succeed(*shlex.split(output.rstrip().split("\n")[-1])[1:])
     assert (folder / "certify.csv").read_text() == (work / "whole" / "certify.csv").read_text()
 
@@ -1394,8 +1404,19 @@ def certificates(work):
                             (["--attack", "fgsm"], "--attack"), (["--limit", "-1"], "--limit")]:
         status, output = run(*base, *arguments)
         assert status == 2 and text in output, (arguments, status, output)
-    raw = model.read_bytes()
+    # Two largest scores are no label, as everywhere.
     tensors, metadata = read_safetensors(model)
+    head = max(name for name in tensors if name.endswith("W"))
+    dtype, shape, numbers = tensors[head]
+    tied = {**tensors, head: (dtype, shape, numbers[:len(numbers) // 10] * 10)}
+    for name in tensors:
+        if name == head[:-1] + "c":
+            tied[name] = (tensors[name][0], tensors[name][1], tensors[name][2][:4] * 10)
+    write_safetensors(work / "tied", tied, metadata)
+    succeed("certify", "--checkpoint", work / "tied", "--limit", 30, "--out", work / "ties")
+    ties = json.loads((work / "ties" / "summary.json").read_text())
+    assert ties["without_label"] == 1 and {(row["clean_accuracy"], row["attacked"]) for row in ties["rows"]} == {(0, 0)}, ties
+    raw = model.read_bytes()
     name = next(name for name in tensors if name.endswith("W"))
     dtype, shape, numbers = tensors[name]
     for changed, text in [({**tensors, name: (dtype, shape, struct.pack("<f", float("nan")) + numbers[4:])}, f"an entry of {name} is nan"),

@@ -234,7 +234,7 @@ TEST_CASE(
       {"energy": "raw", "rho": 0.1, "clipped": 0, "images": 9, "changed": 0.25, "accuracy": 0.5},
       {"energy": "raw", "rho": 0.1, "clipped": 1, "images": 9, "changed": 0.125, "accuracy": 0.5}]})");
   write_text(folder / "e" / "summary.json", summary());
-  write_text(folder / "f" / "summary.json", R"({"certificate": "certify", "net": "certified"})");
+  write_text(folder / "g" / "summary.json", R"({"certificate": "certify", "net": "certified"})");
   CHECK(read_runs(folder.path()).all.size() == 1);
   auto const all = read_perturbed(folder.path());
   REQUIRE(all.size() == 5);
