@@ -88,9 +88,12 @@ class Rows {
   std::string training_seconds(Row const& row) const {
     auto const found = runs(row);
     if (found.empty()) return not_run(row);
-    double const processor = found[0].processor_seconds;
-    return message(std::round(processor > 0 ? processor : found[0].seconds),
-                   processor > 0 ? " processor s (" : " s (", found[0].epochs, " epochs)");
+    return message(std::round(training_seconds(found[0])),
+                   found[0].processor_seconds > 0 ? " processor s (" : " s (", found[0].epochs, " epochs)");
+  }
+  /// Those that say how long it takes.
+  static double training_seconds(Run const& run) {
+    return run.processor_seconds > 0 ? run.processor_seconds : run.seconds;
   }
 
   /// Seconds of testing an image in some unit; "-" where no run says them.
@@ -193,10 +196,10 @@ void print_table5(Rows const& rows) {
        {Row{"deep-dictionary", 4, 1, 0, "mnist"}, Row{"detrame-deep-dictionary", 4, 1, 3, "mnist"},
         row_of(published::table4[3], "cifar10", 2)}) {
     auto const found = rows.runs(row);
-    std::string const training = found.empty()
-                                     ? rows.not_run(row)
-                                     : message(formatted("%.4f", found[0].seconds / found[0].train_images),
-                                               " (", found[0].epochs, " epochs)");
+    std::string const training =
+        found.empty() ? rows.not_run(row)
+                      : message(formatted("%.4f", Rows::training_seconds(found[0]) / found[0].train_images),
+                                " (", found[0].epochs, " epochs of ", found[0].train_images, " images)");
     std::printf("  %-26s %-8s  training %s, testing %s\n      %s\n", row.net.c_str(), row.dataset.c_str(),
                 training.c_str(), rows.testing_seconds(row, "%.2e", 1).c_str(), rows.command(row).c_str());
   }
