@@ -1376,10 +1376,10 @@ def certificates(work):
     for number, text in [(1e9, "radii no larger than in real arithmetic"), (float("nan"), "radii no larger")]:
         tensors, metadata = read_safetensors(folder / "certify.safetensors")
         dtype, shape, numbers = tensors["certified images"]
-        (work / "damaged").mkdir(exist_ok=True)
+        (work / "spoilt").mkdir(exist_ok=True)
         changed = numbers[:24] + struct.pack("<d", number) + numbers[32:]
-        write_safetensors(work / "damaged" / "certify.safetensors", {"certified images": (dtype, shape, changed)}, metadata)
-        status, refused = run(*more, "--out", work / "damaged", "--resume")
+        write_safetensors(work / "spoilt" / "certify.safetensors", {"certified images": (dtype, shape, changed)}, metadata)
+        status, refused = run(*more, "--out", work / "spoilt", "--resume")
         assert status == 1 and text in refused, (status, refused)
     status, refused = run("noise", "--checkpoint", model, "--out", folder)
     assert status == 1 and "its certify.safetensors is of something else" in refused, (status, refused)
