@@ -46,6 +46,7 @@ std::map<std::string, Expected> const& networks() {
       {"detrame-resnet 8 1 3 cifar10", network<ResNet<DeTraMe<3>, 8, 10>, image>(123898)},
       {"plainnet 3 1 0 cifar10", network<PlainNet3<Plain, 10>, image>(94378)},
       {"detrame-plainnet 3 1 5 cifar10", network<PlainNet3<DeTraMe<5>, 10>, image>(261570)},
+      {"certified 2 1 0 mnist", network<CertifiedNet2<16>, Shape{1, 28, 28}>(179618)},
       {"certified 3 1 0 cifar10", network<CertifiedNet3<16>, image>(255016)},
   };
   return all;
