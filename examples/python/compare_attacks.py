@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from load_in_torch import Network
+from load_in_torch import Network, cifar10
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -44,12 +44,6 @@ class OnPixels(torch.nn.Module):
 
     def forward(self, x):
         return self.network((x - self.mean) / self.deviation)
-
-
-def images(folder, name, count):
-    rows = np.fromfile(Path(folder) / name, dtype=np.uint8).reshape(-1, 3073)[:count]
-    x = torch.tensor(rows[:, 1:].reshape(-1, 3, 32, 32), dtype=torch.float32) / 255
-    return x, torch.tensor(rows[:, 0], dtype=torch.int64)
 
 
 def labels(model, x):
@@ -101,7 +95,7 @@ def main():
 
     torch.manual_seed(1)
     model = OnPixels(asked.model).eval()
-    x, y = images(asked.data, "test_batch.bin", asked.images)
+    x, y = cifar10(asked.data, "test_batch.bin", asked.images)
     run = lambda **options: ours(asked.program, asked.model, asked.data, asked.images, **options)  # noqa: E731
 
     print(f"{asked.images} images, clean accuracy {100 * float((labels(model, x) == y).float().mean()):.2f} %", flush=True)
@@ -124,7 +118,7 @@ def main():
     print(f"DeepFool of ours: |v|_2 {float(row['l2']):.4f} in the mean, of {100 - 100 * float(row['discarded']):.1f} %", flush=True)
 
     if asked.universal:
-        x_train, _ = images(asked.data, "data_batch_1.bin", asked.universal)
+        x_train, _ = cifar10(asked.data, "data_batch_1.bin", asked.universal)
         theirs = universal(model, x_train, x)
         row = run(method="universal", p="inf", xi=repr(UNIVERSAL["xi"]), passes=UNIVERSAL["passes"], images=asked.universal,
                   delta=0.01)

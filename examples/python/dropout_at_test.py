@@ -12,17 +12,11 @@ dropped, and that of scores which are means over ten draws of .2. Seed 0. Needs 
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from torch.nn import functional as F
 
-from load_in_torch import Network, scaled
-
-
-def read(file, count):
-    records = np.fromfile(file, np.uint8).reshape(-1, 1 + 3 * 32 * 32)[:count]
-    return records[:, 1:].reshape(-1, 3, 32, 32) / 255, torch.tensor(records[:, 0].astype(np.int64))
+from load_in_torch import Network, cifar10, scaled
 
 
 def scores(network, x, rate):
@@ -42,8 +36,8 @@ def main():
         network = Network(file.metadata(), {name: file.get_tensor(name) for name in file.keys()})
     print("images     dropped  accuracy %    loss")
     for part, name in (("test", "test_batch.bin"), ("training", "data_batch_1.bin")):
-        images, labels = read(asked.cifar / name, asked.images)
-        x = scaled(images, network.metadata).float()
+        images, labels = cifar10(asked.cifar, name, asked.images)
+        x = scaled(images.numpy(), network.metadata).float()
         for rate in (0, 0.1, 0.2, 0.3):
             y = scores(network, x, rate)
             print(f"{part:9}  {rate:7}  {100 * (y.argmax(1) == labels).double().mean():10.2f}  {F.cross_entropy(y, labels):6.4f}")
