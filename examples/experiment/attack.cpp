@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attack.hpp"
 
-#include <chrono>
 #include <cstdio>
 
 #include "attack_report.hpp"
-#include "folder_lock.hpp"
 #include "image_attack.hpp"
 #include "ranges.hpp"
 #include "signals.hpp"
+#include "state_folder.hpp"
 #include "status_line.hpp"
 #include "universal_state.hpp"
 
@@ -20,7 +19,10 @@ namespace {
 class Attack {
  public:
   explicit Attack(AttackSettings settings)
-      : s_(std::move(settings)), victim_((take_state(), s_.at)), report_(victim_, s_) {
+      : s_(std::move(settings)),
+        folder_(s_.out, "state.safetensors", s_.resume, "an attack: --resume goes on with it"),
+        victim_((take_settings(), s_.at)),
+        report_(victim_, s_) {
     auto const& model = victim_.model;
     test_ = pixel_images(model, s_.at, Part::test, s_.at.limit);
     if (universal()) {
@@ -30,14 +32,14 @@ class Attack {
             message("--images ", s_.images, ": there are ", built_.samples(), " images to train on"));
     }
     auto const require_same = [&](char const* key, std::string const& now, std::string const& what) {
-      if (state_.metadata.contains(key) && text_of(state_, key) != now)
+      if (folder_.state.metadata.contains(key) && text_of(folder_.state, key) != now)
         throw DomainError(message(s_.out.string(), " holds an attack on ", what));
-      state_.metadata[key] = now;
+      folder_.state.metadata[key] = now;
     };
     require_same("checksum", victim_.file.checksum, "another model");
     require_same("test fingerprint", fingerprint(test_), "other test images");
     if (universal()) require_same("fingerprint", fingerprint(built_), "other images to train on");
-    store_settings(s_, state_);
+    store_settings(s_, folder_.state);
   }
 
   int run() {
@@ -50,7 +52,7 @@ class Attack {
         std::string const name = message("run ", ++number);
         bool const done = universal() ? build(xi, seed, name) : images(xi, seed, name);
         if (!done) return stopped();
-        save();
+        folder_.save();
       }
       report_.end_of_seeds();
     }
@@ -60,49 +62,30 @@ class Attack {
 
  private:
   bool universal() const { return s_.method == "universal"; }
-  std::filesystem::path state_file() const { return s_.out / "state.safetensors"; }
 
-  /// The folder, and what another process left there.
-  void take_state() {
-    if (!s_.out.empty()) {
-      folder_.emplace(s_.out), lock_.emplace(s_.out);
-      require_none_of_others(s_.out, state_file().filename().c_str());
-    }
-    std::error_code none;
-    bool const found = !s_.out.empty() && std::filesystem::exists(state_file(), none);
-    if (found && !s_.resume)
-      throw DomainError(message(s_.out.string(),
-                                " holds an attack: --resume goes on with it; for another name ",
-                                "another folder"));
-    if (found) {
-      state_ = read_safetensors(state_file());
-      adopt_settings(s_, state_);
-    } else if (s_.resume && !s_.given.contains("method") && !s_.given.contains("xi")) {
+  /// Those of the state, where another process left one.
+  void take_settings() {
+    if (folder_.found())
+      adopt_settings(s_, folder_.state);
+    else if (s_.resume && !s_.given.contains("method") && !s_.given.contains("xi"))
       throw DomainError(
           message(s_.out.string(), ": there is no attack to go on with; with --method or --xi one starts"));
-    }
     complete(s_);
-  }
-
-  void save() {
-    if (s_.out.empty()) return;
-    write_safetensors(state_file(), state_);
-    saved_ = std::chrono::steady_clock::now();
   }
 
   /// Whether to go on; what was done is saved every minute.
   template <class Store>
   bool go_on(Store const& store) {
     if (interrupted()) return store(), false;
-    if (std::chrono::steady_clock::now() - saved_ > std::chrono::seconds(60)) store(), save();
+    if (folder_.due()) store(), folder_.save();
     return true;
   }
 
   bool build(double xi, std::uint64_t seed, std::string const& name) {
     auto const options = universal_options(s_, xi, seed, victim_.network.classes());
     auto& cpu = victim_.network.backend();
-    auto state = stored_universal(state_, name, built_.shape.size(), built_.samples());
-    auto const store = [&] { store_universal(state, name, state_); };
+    auto state = stored_universal(folder_.state, name, built_.shape.size(), built_.samples());
+    auto const store = [&] { store_universal(state, name, folder_.state); };
     auto const observe = [&](UniversalState<float> const& now) {
       if (status_.shows())
         status_.show(
@@ -123,8 +106,8 @@ class Attack {
   }
 
   bool images(double xi, std::uint64_t seed, std::string const& name) {
-    ImageAttack attack(victim_, s_, xi, seed, stored_images(state_, name, test_.samples()));
-    auto const store = [&] { store_images(attack.rows(), name, state_); };
+    ImageAttack attack(victim_, s_, xi, seed, stored_images(folder_.state, name, test_.samples()));
+    auto const store = [&] { store_images(attack.rows(), name, folder_.state); };
     while (attack.done() < test_.samples()) {
       status_.show(message(s_.method, ": image ", attack.done(), " of ", test_.samples()));
       attack.next(test_);
@@ -141,21 +124,18 @@ class Attack {
       std::printf("Interrupted. With --out an attack can go on.\n");
       return 130;
     }
-    save();
+    folder_.save();
     std::printf("Interrupted; what was done is in %s. To go on:\n  %s\n", s_.out.c_str(),
                 resume_command(s_).c_str());
     return 130;
   }
 
   AttackSettings s_;
-  std::optional<MadeFolder> folder_;
-  std::optional<FolderLock> lock_;
-  TensorFile state_;
+  StateFolder folder_;
   Victim victim_;
   AttackReport report_;
   ImageBytes<float> test_{}, built_{};
   StatusLine status_ = status_line();
-  std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace

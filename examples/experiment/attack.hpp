@@ -52,6 +52,9 @@ void each_attack_member(F&& f) {
   f("device", [](auto& s) -> auto& { return s.at.place.device; });
 }
 
+/// The steps of a method where none are asked for.
+int usual_steps(std::string_view method);
+
 /// The methods that have an option of `attack`; "" where all have.
 std::string_view methods_with(std::string_view option);
 

@@ -71,8 +71,9 @@ std::vector<int> AttackReport::labels(ImageBytes<float> const& images, HostMatri
   for (Index first = 0; first < images.samples(); first += test_batch) {
     line.show(message("labels, ", what, ": image ", first, " of ", images.samples()));
     auto const x = batch_of(images, first, std::min(test_batch, images.samples() - first));
-    auto const some = predicted_labels(victim_.pixels, to_device(victim_.network.backend(), x), v,
-                                       clipped ? std::optional(PixelRange{}) : std::nullopt);
+    auto const some =
+        predicted_labels(victim_.pixels, to_device(victim_.network.backend(), x), v,
+                         clipped ? std::optional(PixelRange{}) : std::nullopt, test_batch, first);
     all.insert(all.end(), some.begin(), some.end());
   }
   line.clear();

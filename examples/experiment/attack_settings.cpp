@@ -32,10 +32,6 @@ bool has(std::string_view method, std::string_view option) {
          (' ' + std::string(all) + ' ').find(' ' + std::string(method) + ' ') != std::string::npos;
 }
 
-int usual_steps(std::string_view method) {
-  return method == "universal" ? 10 : method == "deepfool" ? 50 : method == "pgd" ? 40 : 100;
-}
-
 /// What decides no number.
 std::string where(AttackSettings const& s) {
   std::string options;
@@ -46,6 +42,10 @@ std::string where(AttackSettings const& s) {
 }
 
 }  // namespace
+
+int usual_steps(std::string_view method) {
+  return method == "universal" ? 10 : method == "deepfool" ? 50 : method == "pgd" ? 40 : 100;
+}
 
 std::string_view methods_with(std::string_view option) {
   auto const found =

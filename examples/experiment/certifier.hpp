@@ -29,7 +29,7 @@ class CertifierOf final : public HostCertifier {
     return to_host(wide_, predict(wide_, twin_.net, twin_.theta, to_device(wide_, x)));
   }
 
-  HostMatrix<double> attacked(HostMatrix<double> const& x) override {
+  HostMatrix<double> scores_with_tape(HostMatrix<double> const& x) override {
     x_ = to_device(wide_, x);
     return to_host(wide_, inference_forward(wide_, twin_.net, twin_.theta, ConstView<B>(x_), tape_));
   }
@@ -52,7 +52,7 @@ class CertifierOf final : public HostCertifier {
   B wide_;
   Twin twin_;
   Certifier<typename Twin::Twin> certifier_;
-  Matrix<B> x_{}, x_bar_{};  ///< of the last `attacked`, whose tape is this
+  Matrix<B> x_{}, x_bar_{};  ///< of the last `scores_with_tape`, whose tape is this
   typename Twin::Twin::Tape tape_{};
 };
 

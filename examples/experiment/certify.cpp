@@ -6,14 +6,14 @@
 #include <cmath>
 #include <cstdio>
 
+#include "ascent.hpp"
 #include "certify_report.hpp"
-#include "detrame/robust/apgd.hpp"
-#include "detrame/robust/pgd.hpp"
-#include "folder_lock.hpp"
 #include "host_certifier.hpp"
+#include "in_parts.hpp"
 #include "perturbation_report.hpp"
 #include "quoted.hpp"
 #include "signals.hpp"
+#include "state_folder.hpp"
 #include "status_line.hpp"
 #include "text.hpp"
 
@@ -69,24 +69,19 @@ std::vector<CertifiedRow> rows_of(HostMatrix<double> const& all, int classes, st
   return rows;
 }
 
-template <class Scalar>
-HostMatrix<Scalar> columns_of(HostMatrix<Scalar> const& x, Index first, Index count) {
-  return host_matrix<Scalar>(x.rows(), count, [&](Index i, Index j) { return x(i, first + j); });
-}
-
 /// What predict says of images, -1 where two scores are the largest, or where it refuses one.
 template <ScoreMap M>
 std::vector<int> labels_or_refused(M& map, HostMatrix<ScalarOf<M>> const& x, Index first) {
-  Index const sites = map.input().sites(), n = x.cols() / sites;
-  try {
-    return predicted_labels(map, to_device(map.backend(), x), {}, {}, n, first);
-  } catch (NotCertified const&) {  // of one image at least
-    if (n == 1) return {-1};
-  }
-  auto labels = labels_or_refused(map, columns_of(x, 0, n / 2 * sites), first);
-  auto const rest =
-      labels_or_refused(map, columns_of(x, n / 2 * sites, x.cols() - n / 2 * sites), first + n / 2);
-  labels.insert(labels.end(), rest.begin(), rest.end());
+  Index const sites = map.input().sites();
+  std::vector<int> labels;
+  in_parts(
+      x, sites, first,
+      [&](auto const& part, Index number) {
+        auto const some =
+            predicted_labels(map, to_device(map.backend(), part), {}, {}, part.cols() / sites, number);
+        labels.insert(labels.end(), some.begin(), some.end());
+      },
+      [&] { labels.push_back(-1); });
   return labels;
 }
 
@@ -99,56 +94,42 @@ Index label_of(HostMatrix<Scalar> const& y, Index j) {
   return label;
 }
 
-/// An attack on images that a map gives the labels `told`, which has numbers from `first` on.
-struct LabelAttack {
-  std::string const& method;
-  AttackRegion region;
-
-  template <ScoreMap M>
-  HostMatrix<ScalarOf<M>> ascended(M& map, HostMatrix<ScalarOf<M>> const& x, std::span<int const> told,
-                                   Index first) const {
-    auto const images = to_device(map.backend(), x);
-    if (method == "apgd") return apgd(map, images, told, {.region = region, .first_image = first}).x;
-    return pgd(map, images, told,
-               {.region = region,
-                .step = 2.5 * region.epsilon / 40,
-                .steps = 40,
-                .random_start = true,
-                .first_image = first})
-        .x;
-  }
-
-  /// What became of each: refused ones are wherever they are refused, within the region.
-  template <ScoreMap M>
-  void operator()(M& map, HostMatrix<ScalarOf<M>> const& x, std::span<int const> told, Index first,
-                  std::vector<AttackedLabel>& found) const {
-    auto const n = static_cast<Index>(told.size());
-    Index const size = map.input().size(), sites = map.input().sites();
-    try {
-      auto const z = ascended(map, x, told, first);
-      auto const there = to_device(map.backend(), z);
-      auto const y = detail::finite_scores("certify", map, ConstView<typename M::Backend>(there),
-                                           detail::NumberedFrom{first});
-      for (Index j = 0; j < n; ++j)
-        found.push_back({label_of(y, j), detail::length_from_above(size, [&](Index i) {
-                           return static_cast<double>(z.data()[j * size + i]) -
-                                  static_cast<double>(x.data()[j * size + i]);
-                         })});
-      return;
-    } catch (NotCertified const&) {  // of one image at least
-    }
-    if (n == 1) return found.push_back({-1, region.epsilon});
-    auto const half = static_cast<std::size_t>(n / 2);
-    (*this)(map, columns_of(x, 0, n / 2 * sites), told.first(half), first, found);
-    (*this)(map, columns_of(x, n / 2 * sites, x.cols() - n / 2 * sites), told.subspan(half), first + n / 2,
-            found);
-  }
-};
+/// What becomes of images that a map gives the labels `told`, under an attack; refused ones are wherever they
+/// are refused, within the region.
+template <ScoreMap M>
+std::vector<AttackedLabel> attacked(M& map, HostMatrix<ScalarOf<M>> const& x, std::span<int const> told,
+                                    Index first, AttackSettings const& settings, AttackRegion const& region) {
+  Index const size = map.input().size(), sites = map.input().sites();
+  std::vector<AttackedLabel> found;
+  in_parts(
+      x, sites, first,
+      [&](auto const& part, Index number) {
+        Index const n = part.cols() / sites;
+        auto const of_part =
+            told.subspan(static_cast<std::size_t>(number - first), static_cast<std::size_t>(n));
+        auto const z = ascended(map, part, of_part, settings, region, 0, number);
+        auto const there = to_device(map.backend(), z);
+        auto const y = detail::finite_scores("certify", map, ConstView<typename M::Backend>(there),
+                                             detail::NumberedFrom{number});
+        for (Index j = 0; j < n; ++j)
+          found.push_back({label_of(y, j), detail::length_from_above(size, [&](Index i) {
+                             return static_cast<double>(z.data()[j * size + i]) -
+                                    static_cast<double>(part.data()[j * size + i]);
+                           })});
+      },
+      [&] { found.push_back({-1, region.epsilon}); });
+  return found;
+}
 
 /// A model, its images, what is proved of them and what attacks find.
 class Certification {
  public:
-  explicit Certification(CertifyAsked asked) : asked_(std::move(asked)), victim_(asked_.at) {
+  explicit Certification(CertifyAsked asked)
+      : asked_(std::move(asked)),
+        folder_(asked_.out, "certify.safetensors", asked_.resume, "certificates: --resume goes on with them"),
+        victim_(asked_.at) {
+    settings_.method = asked_.attack;
+    settings_.steps = usual_steps(asked_.attack);
     Entry const& entry = *victim_.model.entry;
     if (asked_.epsilon.empty())
       asked_.epsilon = entry.shape.height == 28 ? std::vector<double>{.3, 1, 1.58}
@@ -165,7 +146,7 @@ class Certification {
       times_.constants = seconds_since(begin);
       status_.clear();
     }
-    if (!asked_.out.empty()) take_state();
+    take_rows();
   }
 
   int run() {
@@ -174,7 +155,7 @@ class Certification {
       status_.show(message("certify: image ", done(), " of ", n));
       Index const count = std::min(batch, n - done());
       if (!(certifier_ ? take(*twin_pixels_, count) : take(victim_.pixels, count))) return stopped();
-      if (Clock::now() - saved_ > std::chrono::seconds(60)) save();
+      if (folder_.due()) save();
     }
     status_.clear();
     save();
@@ -194,19 +175,10 @@ class Certification {
   Index attacks() const {
     return asked_.attack == "none" ? 0 : 2 * static_cast<Index>(asked_.epsilon.size());
   }
-  std::filesystem::path state_file() const { return asked_.out / "certify.safetensors"; }
 
-  /// The folder, and what another process left there.
-  void take_state() {
-    folder_.emplace(asked_.out), lock_.emplace(asked_.out);
-    require_none_of_others(asked_.out, state_file().filename().c_str());
-    std::error_code none;
-    bool const found = std::filesystem::exists(state_file(), none);
-    if (found && !asked_.resume)
-      throw DomainError(message(asked_.out.string(),
-                                " holds certificates: --resume goes on with them; for others ",
-                                "another folder"));
-    if (found) state_ = read_safetensors(state_file());
+  /// Those that another process left, which was about the same.
+  void take_rows() {
+    TensorFile& state = folder_.state;
     for (auto const& [key, now] : {std::pair<std::string, std::string>{"checksum", victim_.file.checksum},
                                    {"test fingerprint", fingerprint(images_)},
                                    {"--epsilon", joined(asked_.epsilon, ",")},
@@ -215,14 +187,14 @@ class Certification {
                                    {"claim", certifier_ ? name(claim_) : not_compiled},
                                    {"written by", version_text()},
                                    {"--device", asked_.at.place.device}}) {
-      if (found && text_of(state_, key) != now)
+      if (folder_.found() && text_of(state, key) != now)
         throw DomainError(message(asked_.out.string(), " holds certificates with ", key, " ",
-                                  text_of(state_, key), ", which cannot become ", now, " on the way"));
-      state_.metadata[key] = now;
+                                  text_of(state, key), ", which cannot become ", now, " on the way"));
+      state.metadata[key] = now;
     }
-    auto const rows = state_.tensors.find(rows_in_state);
-    if (rows == state_.tensors.end()) return;
-    std::string const full = message(state_.name, ": tensor ", rows_in_state);
+    auto const rows = state.tensors.find(rows_in_state);
+    if (rows == state.tensors.end()) return;
+    std::string const full = message(state.name, ": tensor ", rows_in_state);
     auto const all = host_matrix<double>(rows->second, full);
     if (all.cols() != 5 + 2 * attacks() || all.rows() > images_.samples())
       throw FormatError(message(full, ": expected at most ", images_.samples(), " x ", 5 + 2 * attacks(),
@@ -231,10 +203,8 @@ class Certification {
   }
 
   void save() {
-    if (asked_.out.empty()) return;
-    state_.tensors[rows_in_state] = tensor(matrix_of(rows_, attacks()));
-    write_safetensors(state_file(), state_);
-    saved_ = Clock::now();
+    folder_.state.tensors[rows_in_state] = tensor(matrix_of(rows_, attacks()));
+    folder_.save();
   }
 
   int stopped() {
@@ -249,14 +219,6 @@ class Certification {
     return 130;
   }
 
-  /// What the network reads, in double.
-  HostMatrix<double> scaled(HostMatrix<float> const& pixels) const {
-    return host_matrix<double>(pixels.rows(), pixels.cols(), [&](Index c, Index j) {
-      auto const channel = static_cast<std::size_t>(c);
-      return (double{pixels(c, j)} - victim_.scale.mean[channel]) / victim_.scale.deviation[channel];
-    });
-  }
-
   /// Certifies and attacks the next images by a map of pixels: the twin's, where it is compiled in. False
   /// where it was interrupted before the last of all.
   template <ScoreMap M>
@@ -267,23 +229,31 @@ class Certification {
         x.rows(), x.cols(), [&](Index i, Index j) { return static_cast<ScalarOf<M>>(x(i, j)); });
     auto const in_float = labels_or_refused(victim_.pixels, x, first);
     auto begin = Clock::now();
-    auto const labels = certifier_ ? labels_or_refused(map, exact, first) : in_float;
+    std::vector<int> labels = in_float;
     Certificate c;
     if (certifier_) {
+      auto z = host_matrix<double>(x.rows(), x.cols(), [&](Index i, Index j) { return double{x(i, j)}; });
+      detail::normalise_rows(z, victim_.scale);
       // No two images of [0, 1] are further apart than rho.
       double const least = *std::min_element(victim_.scale.deviation.begin(), victim_.scale.deviation.end());
-      c = certifier_->certified(scaled(x), std::sqrt(static_cast<double>(images_.shape.size())) / least);
+      c = certifier_->certified(z, std::sqrt(static_cast<double>(images_.shape.size())) / least);
+      std::transform(c.label.begin(), c.label.end(), labels.begin(),
+                     [](Index label) { return static_cast<int>(label); });
+      // Of two largest scores c has the first, and proves nothing.
+      if (std::count(c.in_real_arithmetic.begin(), c.in_real_arithmetic.end(), 0.) > 0)
+        labels = labels_or_refused(map, exact, first);
     }
     std::vector<CertifiedRow> rows;
     std::vector<int> told;  // attacked is what the network says, whether it is right or not
     for (std::size_t j = 0; j < in_float.size(); ++j) {
       int const target = images_.labels[static_cast<std::size_t>(first) + j];
-      Index const label = labels[j];
+      int const label = labels[j];
       auto const pixels = [&](std::vector<double> const& radii) {
         return certifier_ ? radius_in_pixels(radii[j], victim_.scale, images_.shape.sites()) : 0.;
       };
-      rows.push_back({{target, label, pixels(c.radius), pixels(c.in_real_arithmetic), Index{in_float[j]}}});
-      told.push_back(label < 0 ? target : static_cast<int>(label));
+      rows.push_back(
+          {{target, Index{label}, pixels(c.radius), pixels(c.in_real_arithmetic), Index{in_float[j]}}});
+      told.push_back(label < 0 ? target : label);
     }
     times_.certificates += seconds_since(begin);
     begin = Clock::now();
@@ -292,9 +262,7 @@ class Certification {
       for (auto* const found : {&within, &beyond}) {
         if (interrupted()) return false;
         auto const range = found == &within ? std::optional(PixelRange{}) : std::nullopt;
-        LabelAttack const attack{asked_.attack,
-                                 {.norm = AttackNorm::l2, .epsilon = asked_.epsilon[e], .range = range}};
-        attack(map, exact, told, first, *found);
+        *found = attacked(map, exact, told, first, settings_, {AttackNorm::l2, asked_.epsilon[e], range});
       }
       for (std::size_t j = 0; j < rows.size(); ++j) rows[j].attacked.push_back({within[j], beyond[j]});
     }
@@ -304,10 +272,9 @@ class Certification {
   }
 
   CertifyAsked asked_;
+  AttackSettings settings_{};  ///< of the attack
+  StateFolder folder_;
   Victim victim_;
-  std::optional<MadeFolder> folder_;
-  std::optional<FolderLock> lock_;
-  TensorFile state_;
   ImageBytes<float> images_{};
   std::unique_ptr<HostCertifier> certifier_;
   std::optional<HostScores<double>> twin_;
@@ -316,7 +283,6 @@ class Certification {
   std::string why_ = not_compiled;
   std::vector<CertifiedRow> rows_;
   CertifyTimes times_;
-  Clock::time_point saved_ = Clock::now();
   StatusLine status_ = status_line();
 };
 

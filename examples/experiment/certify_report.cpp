@@ -165,8 +165,7 @@ void CertifyReport::write() const {
   json["why_not_more"] = why;
   json["attack"] = asked.attack;
   json["without_label"] = without_label();
-  std::string const wrong = contradictions();
-  json["contradicted"] = std::count(wrong.begin(), wrong.end(), '\n');
+  json["contradicted"] = contradictions().size();
   json["other_labels_in_float"] = other_labels();
   auto layers = nlohmann::ordered_json::array();
   if (bound != nullptr) {
@@ -185,22 +184,23 @@ void CertifyReport::write() const {
   std::fflush(stdout);
 }
 
-std::string CertifyReport::contradictions() const {
-  std::string all;
+std::vector<std::string> CertifyReport::contradictions() const {
+  std::vector<std::string> all;
   for (std::size_t i = 0; i < rows.size(); ++i)
     for (auto const& both : rows[i].attacked)
       for (AttackedLabel const& attacked : both)
         if (CertifiedImage const& image = rows[i].image;
             contradicts(image, attacked, claim == Claim::same_label_or_refuses))
-          all += message("\n  image ", i, ": label ", image.label, " is certified within ",
-                         number_text(image.radius), ", and is ", attacked.label, " at a distance of ",
-                         number_text(attacked.distance));
+          all.push_back(message("image ", i, ": label ", image.label, " is certified within ",
+                                number_text(image.radius), ", and is ", attacked.label, " at a distance of ",
+                                number_text(attacked.distance)));
   return all;
 }
 
 void CertifyReport::require_consistent() const {
-  if (std::string const all = contradictions(); !all.empty())
-    throw std::runtime_error("certificates are wrong: attacks succeed within their radii" + all);
+  if (auto const all = contradictions(); !all.empty())
+    throw std::runtime_error("certificates are wrong: attacks succeed within their radii\n  " +
+                             joined(all, "\n  "));
 }
 
 }  // namespace experiment

@@ -45,7 +45,7 @@ struct CertifyReport {
   Level level(std::size_t e) const;
   double without_label() const;
   /// A line of each attack that succeeds within the radius of its image.
-  std::string contradictions() const;
+  std::vector<std::string> contradictions() const;
   Index other_labels() const;
   /// A quantile of the radii, of labels right or wrong.
   double radius_at(double quantile) const;

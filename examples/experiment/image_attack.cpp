@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image_attack.hpp"
 
+#include "ascent.hpp"
 #include "attack_report.hpp"
-#include "detrame/robust/apgd.hpp"
 #include "detrame/robust/deep_fool.hpp"
-#include "detrame/robust/pgd.hpp"
 
 namespace experiment {
 
@@ -39,35 +38,12 @@ ImageAttack::Found ImageAttack::deep_fooled(HostMatrix<float> const& x) {
   return all;
 }
 
-HostMatrix<float> ImageAttack::ascended(HostMatrix<float> const& x, std::vector<int> const& targets,
-                                        std::optional<PixelRange> range) {
-  auto const images = to_device(victim_.network.backend(), x);
-  AttackRegion const region{.norm = norm_of(s_.p), .epsilon = xi_, .range = range};
-  AttackLoss const loss = s_.loss == "dlr" ? AttackLoss::dlr : AttackLoss::cross_entropy;
-  if (s_.method == "fgsm") return fgsm(victim_.pixels, images, targets, region, loss).x;
-  if (s_.method == "pgd")
-    return pgd(victim_.pixels, images, targets,
-               {.region = region,
-                .step = s_.step_size > 0 ? s_.step_size : 2.5 * xi_ / std::max(s_.steps, 1),
-                .steps = s_.steps,
-                .loss = loss,
-                .random_start = true,
-                .seed = seed_,
-                .first_image = done()})
-        .x;
-  return apgd(victim_.pixels, images, targets,
-              {.region = region,
-               .steps = s_.steps,
-               .restarts = s_.restarts,
-               .loss = loss,
-               .seed = seed_,
-               .first_image = done()})
-      .x;
-}
-
 ImageAttack::Found ImageAttack::attacked(HostMatrix<float> const& x, std::vector<int> const& targets) {
   if (s_.method == "deepfool") return deep_fooled(x);
-  return {ascended(x, targets, std::nullopt), ascended(x, targets, PixelRange{}), {}};
+  auto const moved = [&](std::optional<PixelRange> range) {
+    return ascended(victim_.pixels, x, targets, s_, {norm_of(s_.p), xi_, range}, seed_, done());
+  };
+  return {moved(std::nullopt), moved(PixelRange{}), {}};
 }
 
 void ImageAttack::next(ImageBytes<float> const& images) {
@@ -77,7 +53,7 @@ void ImageAttack::next(ImageBytes<float> const& images) {
   std::vector<int> const targets(images.labels.begin() + first, images.labels.begin() + first + count);
   auto const found = attacked(x, targets);
   auto const labels = [&](HostMatrix<float> const& z) {
-    return predicted_labels(victim_.pixels, to_device(cpu, z));
+    return predicted_labels(victim_.pixels, to_device(cpu, z), {}, {}, count, first);
   };
   std::vector<int> const of[] = {labels(x), labels(found.z), labels(found.z_clipped)};
   HostMatrix<double> rows(first + count, columns);

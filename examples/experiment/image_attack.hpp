@@ -44,9 +44,6 @@ class ImageAttack {
   };
   Found attacked(HostMatrix<float> const& x, std::vector<int> const& targets);
   Found deep_fooled(HostMatrix<float> const& x);
-  /// By fgsm, pgd or apgd.
-  HostMatrix<float> ascended(HostMatrix<float> const& x, std::vector<int> const& targets,
-                             std::optional<PixelRange> range);
 
   Victim& victim_;
   AttackSettings const& s_;

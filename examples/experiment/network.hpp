@@ -76,8 +76,8 @@ class HostMap {
   /// The inference map: classes x samples.
   virtual HostMatrix<Scalar> scores(HostMatrix<Scalar> const& x) = 0;
   /// The scores again, up to rounding, and what `pulled_back` needs of them.
-  virtual HostMatrix<Scalar> attacked(HostMatrix<Scalar> const& x) = 0;
-  /// J^T y_bar, J the Jacobian of the inference map at the x of the last `attacked`.
+  virtual HostMatrix<Scalar> scores_with_tape(HostMatrix<Scalar> const& x) = 0;
+  /// J^T y_bar, J the Jacobian of the inference map at the x of the last `scores_with_tape`.
   virtual HostMatrix<Scalar> pulled_back(HostMatrix<Scalar> const& y_bar) = 0;
 };
 

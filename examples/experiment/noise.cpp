@@ -87,7 +87,7 @@ void add_noise(NoiseAsked const& given) {
     auto const x = to_device(cpu, host);
     auto const targets =
         std::span(images.labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
-    auto const before = predicted_labels(victim.pixels, x);
+    auto const before = predicted_labels(victim.pixels, x, {}, {}, count, first);
     right += counted(before, before, targets).right;
     std::array const energies{image_energies(shape, host), image_energies(shape, host, victim.scale.mean)};
     for (std::size_t e = 0; e < 2; ++e)
@@ -96,7 +96,7 @@ void add_noise(NoiseAsked const& given) {
       auto const z = gaussian_noise(cpu, shape, x, energies[level.centred], level.rho, level.seed, first);
       for (bool const clipped : {false, true}) {
         auto const clip = clipped ? std::optional(PixelRange{}) : std::nullopt;
-        auto const now = counted(predicted_labels(victim.pixels, z, {}, clip), before, targets);
+        auto const now = counted(predicted_labels(victim.pixels, z, {}, clip, count, first), before, targets);
         level.counts[clipped].right += now.right;
         level.counts[clipped].changed += now.changed;
       }

@@ -76,7 +76,7 @@ class OnBackend final : public HostNetwork {
     return to_host(backend_, predict(backend_, net_, theta_, to_device(backend_, x)));
   }
 
-  HostMatrix<float> attacked(HostMatrix<float> const& x) override {
+  HostMatrix<float> scores_with_tape(HostMatrix<float> const& x) override {
     x_ = to_device(backend_, x);
     return to_host(backend_, inference_forward(backend_, net_, theta_, ConstView<B>(x_), tape_));
   }
@@ -148,7 +148,7 @@ class OnBackend final : public HostNetwork {
   AnyNetwork<B> net_;
   AnyParameters<B> theta_;
   SolvedAgain solved_again_{};
-  Matrix<B> x_{}, x_bar_{};  ///< of the last `attacked`, whose tape is this
+  Matrix<B> x_{}, x_bar_{};  ///< of the last `scores_with_tape`, whose tape is this
   typename AnyNetwork<B>::Tape tape_{};
 };
 

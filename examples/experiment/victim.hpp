@@ -26,7 +26,7 @@ class HostScores {
     copy_entries(backend_.lane(), on_device(network_.scores(to_host(backend_, x))), y);
   }
   ConstView<Backend> scores(ConstView<Backend> x) {
-    scores_ = to_device(backend_, network_.attacked(to_host(backend_, x)));
+    scores_ = to_device(backend_, network_.scores_with_tape(to_host(backend_, x)));
     return scores_;
   }
   void pullback(ConstView<Backend> y_bar, View<Backend> x_bar) {

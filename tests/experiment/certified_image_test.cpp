@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../../examples/experiment/certified_image.hpp"
 
+#include "../../examples/experiment/in_parts.hpp"
 #include "support.hpp"
 
 using namespace detrame;
@@ -35,4 +36,30 @@ TEST_CASE("certified image: a radius in pixels is that of the network times the 
   CHECK(radius_in_pixels(0, one, 64) == 0);
   // 64 pixels of 1/2, each moved by rounding on both sides of a distance: by half an epsilon of it, at least
   CHECK(radius_in_pixels(32 * std::numeric_limits<double>::epsilon() / 8, one, 64) == 0);
+}
+
+TEST_CASE("images in parts: what a network refuses is alone, and each image comes once, in its place") {
+  Index const sites = 2;
+  for (Index const n : {1, 2, 5, 25}) {
+    auto const x =
+        host_matrix<double>(3, n * sites, [](Index i, Index j) { return double(j / 2 + 100 * i); });
+    std::vector<double> seen;
+    Index calls = 0;
+    in_parts(
+        x, sites, 10,
+        [&](HostMatrix<double> const& part, Index first) {
+          ++calls;
+          for (Index j = 0; j < part.cols(); j += sites)
+            if (Index const image = Index(part(0, j)); image % 7 == 3) throw NotCertified("refused");
+          for (Index j = 0; j < part.cols(); j += sites) {
+            REQUIRE(part(0, j) == double(first - 10 + j / sites));
+            REQUIRE(part(2, j + 1) == 200 + part(0, j));
+            seen.push_back(part(0, j));
+          }
+        },
+        [&] { seen.push_back(-1); });
+    REQUIRE(Index(seen.size()) == n);
+    for (Index j = 0; j < n; ++j) CHECK(seen[std::size_t(j)] == (j % 7 == 3 ? -1 : double(j)));
+    CHECK((n > 3 || calls == 1));
+  }
 }

@@ -1244,6 +1244,23 @@ def universal(work):
     assert .7 < float(row["l2"]) <= 1.5, row
 
 
+def whole_and_stopped(work, arguments, share, good):
+    """Runs a command whole, in the folder `whole`, and then stopped by SIGTERM, at first after that share of its time, until one is
+    that leaves a folder which is good: it, and the arguments of the command that it printed to go on."""
+    begin = time.monotonic()
+    succeed(*arguments, "--out", work / "whole")
+    whole = time.monotonic() - begin
+    for trial in range(10):
+        folder = work / f"stopped{trial}"
+        process = subprocess.Popen([PROGRAM, *map(str, arguments), "--out", str(folder)], stdout=subprocess.PIPE, text=True)
+        time.sleep((share + .05 * trial) * whole)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate()
+        if process.returncode == 130 and good(folder):
+            return folder, shlex.split(output.rstrip().split("\n")[-1])[1:]
+    raise AssertionError(output)
+
+
 def attacks(work):
     """Attacks on each image keep to their radius; stronger ones leave less accuracy; they go on with the same bits."""
     model = trained_twin(work)
@@ -1273,21 +1290,10 @@ def attacks(work):
 
     # Stopped after a batch of 200, and gone on with.
     arguments = ["attack", "--checkpoint", model, "--method", "pgd", "--xi", xi, "--steps", "60"]
-    begin = time.monotonic()
-    succeed(*arguments, "--out", work / "whole")
-    whole = time.monotonic() - begin
-    for trial in range(10):
-        folder = work / f"stopped{trial}"
-        process = subprocess.Popen([PROGRAM, *map(str, arguments), "--out", str(folder)], stdout=subprocess.PIPE, text=True)
-        time.sleep((.2 + .05 * trial) * whole)
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate()
-        if process.returncode == 130:
-            break
-    assert process.returncode == 130, output
+    folder, go_on = whole_and_stopped(work, arguments, .2, lambda folder: True)
     done = read_safetensors(folder / "state.safetensors")[0]["run 1.images"][1][0]
     assert done in (200, 360), done
-    succeed(*shlex.split(output.rstrip().split("\n")[-1])[1:])
+    succeed(*go_on)
     assert (folder / "attack.csv").read_text() == (work / "whole" / "attack.csv").read_text()
 
 
@@ -1356,19 +1362,10 @@ def certificates(work):
 
     # Stopped after some images, and gone on with.
     more = ["certify", "--checkpoint", model, "--epsilon", ".2", "--threads", 1]
-    begin = time.monotonic()
-    succeed(*more, "--out", work / "whole")
-    whole = time.monotonic() - begin
-    for trial in range(10):
-        folder = work / f"stopped{trial}"
-        process = subprocess.Popen([PROGRAM, *map(str, more), "--out", str(folder)], stdout=subprocess.PIPE, text=True)
-        time.sleep((.4 + .05 * trial) * whole)
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate()
-        if process.returncode == 130 and read_safetensors(folder / "certify.safetensors")[0]["certified images"][1][0] > 0:
-            break
-    assert process.returncode == 130, output
-    assert read_safetensors(folder / "certify.safetensors")[0]["certified images"][1][0] in range(25, 360, 25)
+    def done(folder):
+        return read_safetensors(folder / "certify.safetensors")[0]["certified images"][1][0]
+    folder, go_on = whole_and_stopped(work, more, .4, lambda folder: done(folder) > 0)
+    assert done(folder) in range(25, 360, 25)
     status, refused = run(*more, "--out", folder)
     assert status == 1 and "holds certificates: --resume goes on with them" in refused, (status, refused)
     status, refused = run(*more, "--out", folder, "--resume", "--attack", "apgd")
@@ -1383,7 +1380,7 @@ def certificates(work):
         assert status == 1 and text in refused, (status, refused)
     status, refused = run("noise", "--checkpoint", model, "--out", folder)
     assert status == 1 and "its certify.safetensors is of something else" in refused, (status, refused)
-    succeed(*shlex.split(output.rstrip().split("\n")[-1])[1:])
+    succeed(*go_on)
     assert (folder / "certify.csv").read_text() == (work / "whole" / "certify.csv").read_text()
 
     # No attack, stronger ones; a network of which nothing is proved; what is no model, or no option.
